@@ -1,0 +1,85 @@
+//! Progress, as values. Libraries tell a [`Sink`]; only the command line prints.
+
+use std::time::Duration;
+
+/// What happened. `id` names the piece of work (`build:zlib`, `fetch:bash_5.2.tar.xz`) from `Started` to `Finished`.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    /// A stage of the flow begins: `Resolving sources`, `Building`.
+    Stage {
+        /// Shown to the user, in the present participle.
+        title: &'a str,
+    },
+    /// A piece of work begins.
+    Started {
+        /// Its identity.
+        id: &'a str,
+        /// Shown to the user.
+        title: &'a str,
+        /// How much there is to do, in the unit of `Progress`; none if unknown.
+        total: Option<u64>,
+    },
+    /// A piece of work has got further.
+    Progress {
+        /// Its identity.
+        id: &'a str,
+        /// How much is done.
+        done: u64,
+    },
+    /// A line of what a piece of work says (the phase of a build).
+    Message {
+        /// Its identity.
+        id: &'a str,
+        /// One line.
+        text: &'a str,
+    },
+    /// A piece of work is over.
+    Finished {
+        /// Its identity.
+        id: &'a str,
+        /// How it ended.
+        outcome: Outcome,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// Time left in the running stage, by the scheduler's reckoning.
+    Remaining {
+        /// From now.
+        left: Duration,
+    },
+    /// The user should know, and need not act.
+    Note {
+        /// One line.
+        text: &'a str,
+    },
+    /// The user should act, though the work goes on.
+    Warning {
+        /// One line.
+        text: &'a str,
+    },
+}
+
+/// How a piece of work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done now.
+    Done,
+    /// Nothing to do: the store had it.
+    Cached,
+    /// It failed; the error is returned, not told here.
+    Failed,
+}
+
+/// Who listens.
+pub trait Sink: Sync {
+    /// Takes one event. Must not block for long: builds wait for it.
+    fn event(&self, event: Event<'_>);
+}
+
+/// Nobody listens.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Sink for Silent {
+    fn event(&self, _: Event<'_>) {}
+}
