@@ -1,1 +1,100 @@
-//! Being written.
+//! The store: everything that Keel made or fetched, addressed by SHA-256.
+//!
+//! Input: bytes, folders and results of actions. Output: the same, verified, in this run or a later one.
+//!
+//! 1. An *object* is a file named by the digest of its bytes ([`Store::put_bytes`], [`Store::object`]).
+//! 2. An *action result* is a small JSON value under a kind and the fingerprint of its inputs ([`Store::action`]).
+//! 3. A *tree* is a folder made once under the fingerprint of its inputs ([`Store::tree`]).
+//! 4. A *temporary folder* lives on the same file system, so that finishing is one rename ([`Store::temp_dir`]).
+//!
+//! Invariants: nothing half-made is ever visible under its final name (temporary name, fsync, rename); what is read
+//! back is checked ([`Store::read`], [`Store::verify`]); a temporary folder of a run that was killed is removed when
+//! the store is next opened; two runs may share a store.
+//!
+//! Never: decides what is worth keeping without being asked ([`gc`]), or reads outside its folder.
+//!
+//! | file | owner |
+//! |---|---|
+//! | `format` | this module: the version of the layout |
+//! | `objects/ab/cdef…` | [`object`](mod@object) |
+//! | `actions/KIND/ab/cdef….json` | [`action`](mod@action) |
+//! | `trees/KEY/` | [`tree`](mod@tree) |
+//! | `tmp/`, `tmp/*.lock` | [`temp`] |
+
+use std::path::{Path, PathBuf};
+
+pub mod action;
+mod error;
+pub mod gc;
+pub mod object;
+pub mod temp;
+pub mod tree;
+
+pub use error::Error;
+pub use temp::TempDir;
+
+use keel_artefact::format;
+
+/// The version of the layout on disk.
+pub const FORMAT: format::Version = format::Version(1);
+
+/// A folder of objects, action results and trees. Shared by reference between threads, and by folder between runs.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// Opens the store in `dir`, making it when it is new and removing what killed runs left in `tmp/`.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        fs_err::create_dir_all(dir)?;
+        let store = Self {
+            dir: fs_err::canonicalize(dir)?,
+        };
+        for part in ["objects", "actions", "trees", "tmp"] {
+            fs_err::create_dir_all(store.dir.join(part))?;
+        }
+        store.check_format()?;
+        temp::reap(&store.dir.join("tmp"))?;
+        Ok(store)
+    }
+
+    /// The folder it lives in, absolute.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn check_format(&self) -> Result<(), Error> {
+        let file = self.dir.join("format");
+        match fs_err::read_to_string(&file) {
+            Ok(text) => {
+                let found = text.trim().parse().unwrap_or(0);
+                let what = format!("the store in {}", self.dir.display());
+                Ok(format::Version(found).check(what, FORMAT)?)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                write_atomically(&self.dir.join("tmp"), &file, format!("{}\n", FORMAT.0).as_bytes())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Writes `bytes` to `target` through a temporary name in `tmp`: readers see the old file, the new one, or none.
+pub(crate) fn write_atomically(tmp: &Path, target: &Path, bytes: &[u8]) -> Result<(), Error> {
+    use std::io::Write as _;
+    let name = temp::unique_name("file");
+    let temporary = tmp.join(name);
+    let mut file = fs_err::File::create(&temporary)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    drop(file);
+    let renamed = written.and_then(|()| fs_err::rename(&temporary, target));
+    if renamed.is_err() {
+        // The first error is the one to report; a leftover in `tmp` is reaped later.
+        let _ = fs_err::remove_file(&temporary);
+    }
+    Ok(renamed?)
+}
+
+#[cfg(test)]
+mod tests;

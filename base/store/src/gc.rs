@@ -1,0 +1,178 @@
+//! What the store holds, and removing what nobody used for a while.
+
+use std::{
+    collections::HashSet,
+    io,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use keel_artefact::Sha256;
+use serde::Serialize;
+
+use crate::{Error, Store, temp};
+
+/// How much of one kind of thing the store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Amount {
+    /// How many.
+    pub count: u64,
+    /// Bytes on disk, as `du` counts them.
+    pub bytes: u64,
+}
+
+/// What the store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Stat {
+    /// Files by digest.
+    pub objects: Amount,
+    /// Results of actions.
+    pub actions: Amount,
+    /// Unpacked trees.
+    pub trees: Amount,
+    /// Temporary files of runs that go on.
+    pub temporary: Amount,
+}
+
+/// What a collection removed, or would remove.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Collected {
+    /// Files by digest.
+    pub objects: Amount,
+    /// Results of actions.
+    pub actions: Amount,
+    /// Unpacked trees.
+    pub trees: Amount,
+}
+
+impl Store {
+    /// Counts what is in the store.
+    pub fn stat(&self) -> Result<Stat, Error> {
+        let mut stat = Stat::default();
+        for (part, amount) in [
+            ("objects", &mut stat.objects),
+            ("actions", &mut stat.actions),
+            ("trees", &mut stat.trees),
+            ("tmp", &mut stat.temporary),
+        ] {
+            *amount = measure(&self.dir().join(part))?;
+        }
+        stat.trees.count = fs_err::read_dir(self.dir().join("trees"))?.count() as u64;
+        Ok(stat)
+    }
+
+    /// Removes action results that were last used more than `unused_for` before `now`, and the objects and trees
+    /// that no remaining result names and nobody made or used since. With `dry_run` it only counts.
+    ///
+    /// A running build keeps what it needs: its results and trees are marked as used when it reads them.
+    pub fn collect(&self, now: SystemTime, unused_for: Duration, dry_run: bool) -> Result<Collected, Error> {
+        let limit = now.checked_sub(unused_for).unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut collected = Collected::default();
+        let mut named = HashSet::new();
+        for_each_file(&self.dir().join("actions"), &mut |path| {
+            if is_used_since(path, limit)? {
+                digests_in(&fs_err::read(path)?, &mut named);
+            } else {
+                remove(path, &mut collected.actions, dry_run)?;
+            }
+            Ok(())
+        })?;
+        for_each_file(&self.dir().join("objects"), &mut |path| {
+            let digest = digest_of_place(path);
+            if digest.is_none_or(|digest| !named.contains(&digest)) && !is_used_since(path, limit)? {
+                remove(path, &mut collected.objects, dry_run)?;
+            }
+            Ok(())
+        })?;
+        for entry in fs_err::read_dir(self.dir().join("trees"))? {
+            let path = entry?.path();
+            let key = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .and_then(|name| name.parse().ok());
+            if key.is_some_and(|key: Sha256| named.contains(&key)) || is_used_since(&path, limit)? {
+                continue;
+            }
+            collected.trees.count += 1;
+            collected.trees.bytes += measure(&path)?.bytes;
+            if let (false, Some(key)) = (dry_run, key) {
+                self.remove_tree(&key)?;
+            }
+        }
+        Ok(collected)
+    }
+
+    /// Removes everything in the store. Runs that go on will fail.
+    pub fn clear(&self) -> Result<(), Error> {
+        for part in ["objects", "actions", "trees"] {
+            let place = self.dir().join(part);
+            temp::remove_all(&place)?;
+            fs_err::create_dir(&place)?;
+        }
+        Ok(())
+    }
+}
+
+fn remove(path: &Path, amount: &mut Amount, dry_run: bool) -> io::Result<()> {
+    amount.count += 1;
+    amount.bytes += blocks(&fs_err::symlink_metadata(path)?);
+    if dry_run {
+        Ok(())
+    } else {
+        fs_err::remove_file(path)
+    }
+}
+
+fn is_used_since(path: &Path, limit: SystemTime) -> io::Result<bool> {
+    Ok(fs_err::symlink_metadata(path)?.modified()? >= limit)
+}
+
+fn digest_of_place(path: &Path) -> Option<Sha256> {
+    let rest = path.file_name()?.to_str()?;
+    let start = path.parent()?.file_name()?.to_str()?;
+    format!("{start}{rest}").parse().ok()
+}
+
+/// Every run of exactly 64 hexadecimal digits: that is how records name objects and trees.
+fn digests_in(bytes: &[u8], found: &mut HashSet<Sha256>) {
+    for word in bytes.split(|byte| !byte.is_ascii_hexdigit()) {
+        if let Some(digest) = std::str::from_utf8(word).ok().and_then(|text| text.parse().ok()) {
+            found.insert(digest);
+        }
+    }
+}
+
+fn measure(folder: &Path) -> io::Result<Amount> {
+    let mut amount = Amount::default();
+    for_each_file(folder, &mut |path| {
+        amount.count += 1;
+        amount.bytes += blocks(&fs_err::symlink_metadata(path)?);
+        Ok(())
+    })?;
+    Ok(amount)
+}
+
+fn blocks(metadata: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(metadata) * 512
+}
+
+/// Calls `each` for everything below `folder` that is no folder. What vanishes meanwhile is passed over.
+fn for_each_file(folder: &Path, each: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        let kind = match entry.file_type() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            kind => kind?,
+        };
+        let done = if kind.is_dir() {
+            for_each_file(&entry.path(), each)
+        } else {
+            each(&entry.path())
+        };
+        match done {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
