@@ -1,1 +1,3 @@
-//! Being written.
+//! Plan → Packages. Being written.
+pub mod packages;
+pub use packages::{BuiltPackage, Kind, Packages};
