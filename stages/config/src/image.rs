@@ -1,0 +1,175 @@
+//! What an image is: `[images.NAME]` and the definition file that it names.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use keel_artefact::{ImageName, PackageName, RootPath};
+use serde::Serialize;
+
+use crate::Location;
+
+/// An image: which packages, and in which formats it leaves.
+#[derive(Debug, Clone, Serialize)]
+pub struct Image {
+    /// Its name: the key of `[images.NAME]`.
+    pub name: ImageName,
+    /// One line for people.
+    pub description: String,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Its definition file. Absolute.
+    pub definition: PathBuf,
+    /// Packages asked for (groups unfolded), in the order given, each once; what they require comes along.
+    pub packages: Vec<PackageName>,
+    /// Packages that must not come along; it is an error if something needs them.
+    pub exclude: Vec<PackageName>,
+    /// Formats, each once: first those of a container, then those of a disk.
+    pub formats: Vec<Format>,
+    /// The container's settings; always there when `formats` has one of a container.
+    pub container: Option<Container>,
+    /// The disk's settings; always there when `formats` has one of a disk.
+    pub disk: Option<Disk>,
+    /// Memory for boots, in MiB.
+    pub memory_mib: u32,
+    /// Static host name, if the image has one.
+    pub hostname: Option<String>,
+    /// Checks that `keel image test` runs inside.
+    pub tests: Vec<Test>,
+    /// Where its `[images.NAME]` is.
+    pub defined_at: Location,
+}
+
+impl Image {
+    /// Does it leave as a container?
+    pub fn is_container(&self) -> bool {
+        self.formats.iter().any(|format| !format.is_disk())
+    }
+
+    /// Does it leave as a disk?
+    pub fn is_disk(&self) -> bool {
+        self.formats.iter().any(|format| format.is_disk())
+    }
+}
+
+/// `[images.NAME.capabilities]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Capabilities {
+    /// It runs as a container.
+    pub container: bool,
+    /// It boots on a machine.
+    pub machine_bootable: bool,
+    /// Its first process is systemd.
+    pub systemd: bool,
+    /// Packages can be installed while it runs.
+    pub runtime_package_management: bool,
+}
+
+/// In which form an image leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// A folder in the OCI image layout.
+    Oci,
+    /// The same as one tar file.
+    OciArchive,
+    /// A disk, sparse.
+    Raw,
+    /// A disk in QEMU's format.
+    Qcow2,
+}
+
+impl Format {
+    /// All of them, by the name that TOML uses.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("oci", Self::Oci),
+        ("oci-archive", Self::OciArchive),
+        ("raw", Self::Raw),
+        ("qcow2", Self::Qcow2),
+    ];
+
+    /// Its name in TOML.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Oci => "oci",
+            Self::OciArchive => "oci-archive",
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+
+    /// Is it a disk (and not a container)?
+    pub fn is_disk(self) -> bool {
+        matches!(self, Self::Raw | Self::Qcow2)
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// `[container]`: the OCI image configuration (<https://github.com/opencontainers/image-spec/blob/main/config.md>).
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Container {
+    /// The program that always runs.
+    pub entrypoint: Vec<String>,
+    /// Its default arguments.
+    pub cmd: Vec<String>,
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Working directory.
+    pub workdir: Option<RootPath>,
+    /// `user`, `uid`, `user:group` or `uid:gid`.
+    pub user: Option<String>,
+}
+
+/// `[disk]`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Disk {
+    /// Size of the whole disk in bytes, a multiple of 1 MiB; none: as small as its content allows.
+    pub size: Option<u64>,
+    /// Size of the EFI system partition in bytes.
+    pub esp_size: u64,
+    /// File system of the root.
+    pub root_fs: RootFs,
+    /// Label of the root partition.
+    pub root_label: String,
+    /// The package whose kernel boots; it is among the image's packages.
+    pub kernel: Option<PackageName>,
+    /// Words of the kernel's command line.
+    pub kernel_cmdline: Vec<String>,
+    /// What the firmware starts.
+    pub boot: Boot,
+    /// A file of the root that is the initial RAM disk, if there is one.
+    pub initrd: Option<RootPath>,
+}
+
+/// File systems of a root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootFs {
+    /// EROFS: read-only, compressed.
+    Erofs,
+}
+
+/// What the firmware starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Boot {
+    /// systemd-boot, which starts a unified kernel image.
+    SystemdBoot,
+    /// A unified kernel image at the removable-media path.
+    Uki,
+}
+
+/// One `[[tests]]`: passes when its shell line exits with 0 inside the running image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Test {
+    /// Shown to people; unique in its image.
+    pub name: String,
+    /// A line for the image's `/bin/sh`.
+    pub run: String,
+}
