@@ -1,0 +1,92 @@
+//! What a SPEC means for one architecture.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use keel_artefact::{
+    Arch, ComponentName, Dependency, Epoch, Evr, Nevra, PackageName, Provide, Sha256, format::Version,
+};
+use serde::{Deserialize, Serialize};
+
+/// A SPEC, evaluated for one architecture and one set of macros.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Version of this artefact's format.
+    pub format: Version,
+    /// The component it was read for.
+    pub component: ComponentName,
+    /// The architecture it was read for; a [`noarch`](Self::noarch) package has it too.
+    pub arch: Arch,
+    /// Name of the source package.
+    pub name: PackageName,
+    /// Its epoch, version and release.
+    pub evr: Evr,
+    /// Digest of the SPEC's bytes.
+    pub spec_digest: Sha256,
+    /// The SPEC. Absolute.
+    pub spec_file: PathBuf,
+    /// The same, as people should see it: relative to the project's folder if it is inside.
+    pub spec_shown: PathBuf,
+    /// Digest of the distribution's macro files, with their names and order.
+    pub macros_digest: Sha256,
+    /// Time of the newest entry of `%changelog`.
+    pub source_date_epoch: Epoch,
+    /// `License:` of the main package.
+    pub licence: String,
+    /// The SPEC says `BuildArch: noarch`.
+    pub noarch: bool,
+    /// `BuildRequires`, in the order of lines where they are known, then by name; `rpmlib(…)` left out.
+    pub build_requires: Vec<BuildRequire>,
+    /// Binary packages that it makes, by name. Debuginfo packages, which only a build can know, are left out.
+    pub packages: Vec<RecipePackage>,
+    /// `SourceN` and `PatchN`: sources first, each by number.
+    pub sources: Vec<RecipeSource>,
+    /// Macros defined before it is read, the `--with` and `--without` switches included, as rpmbuild must get them.
+    pub defines: BTreeMap<String, String>,
+    /// Macros undefined before it is read, as rpmbuild must get them.
+    pub undefines: Vec<String>,
+}
+
+/// One `BuildRequires`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildRequire {
+    /// What is required.
+    pub dependency: Dependency,
+    /// The SPEC's line that says so, if it says so literally.
+    pub line: Option<u32>,
+}
+
+/// A binary package as its SPEC declares it. What rpmbuild finds in its files comes later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipePackage {
+    /// Its identity.
+    pub nevra: Nevra,
+    /// What it provides: itself (`name = evr`, `name(isa) = evr`) and what the SPEC says.
+    pub provides: Vec<Provide>,
+    /// What the SPEC says that it requires; `rpmlib(…)` left out.
+    pub requires: Vec<Dependency>,
+    /// Its summary.
+    pub summary: String,
+}
+
+/// One `SourceN` or `PatchN`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipeSource {
+    /// The last part of what the SPEC says: the name in the build's `SOURCES`.
+    pub file_name: String,
+    /// What the SPEC says, if that is a URL.
+    pub url: Option<String>,
+    /// N.
+    pub number: u32,
+    /// Source or patch.
+    pub kind: SourceKind,
+}
+
+/// Which tag names a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// `SourceN`.
+    Source,
+    /// `PatchN`.
+    Patch,
+}
