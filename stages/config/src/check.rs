@@ -9,7 +9,7 @@ use keel_artefact::{ImageName, PackageName};
 
 use crate::{
     Diagnostic, Distro, FORMAT, Group, Image, Project, diagnostic,
-    settings::{Draft, DistroReference},
+    settings::{DistroReference, Draft},
     table::Problems,
 };
 
@@ -25,7 +25,10 @@ pub(crate) fn whole(root: &Path, main: &Path, draft: Draft, problems: &Problems)
         }
     }
     if keel.stage0.suite.is_empty() && !draft.components.is_empty() && problems.is_empty() {
-        let message = format!("`{}` does not say which Debian suite lends compiler and tools", shown.display());
+        let message = format!(
+            "`{}` does not say which Debian suite lends compiler and tools",
+            shown.display()
+        );
         problems.push(Diagnostic::new(message).hint("[keel.stage0]\n  suite = \"trixie\""));
     }
     one_group_each(&draft.groups, problems);
@@ -57,21 +60,42 @@ fn distro(draft: &Draft, main: &PathBuf, problems: &Problems) -> Option<Distro> 
         problems.push(Diagnostic::new(message).hint(hint));
         return None;
     };
-    let report = |message: String, wrong_name: &str, names: Vec<&str>| {
-        problems.push(Diagnostic { message, ..wrong.clone() }.did_you_mean(wrong_name, names));
+    let report = |message: String, wanted: &str, kind: &str, known: Vec<&str>| {
+        let wrong = Diagnostic {
+            message,
+            ..wrong.clone()
+        };
+        problems.push(match diagnostic::nearest(wanted, known.iter().copied()) {
+            Some(near) if kind == "distributions" => wrong.hint(format!("did you mean `{near}`?")),
+            _ if known.is_empty() => wrong,
+            _ => wrong.hint(format!("known {kind}: {}", known.join(", "))),
+        });
     };
     let Some(distro) = draft.distros.get(name) else {
-        let names = draft.distros.keys().map(String::as_str).collect();
-        report(format!("there is no `[distros.{name}]`"), name, names);
+        let known = draft.distros.keys().map(String::as_str).collect();
+        report(
+            format!("there is no `[distros.{name}]`"),
+            name,
+            "distributions",
+            known,
+        );
         return None;
     };
+    let known = distro.versions.keys().map(String::as_str).collect();
     let Some(version) = version.as_ref().or(distro.default_version.as_ref()) else {
-        report(format!("`{name}` needs a version: `default-distro` has none, nor has `[distros.{name}]` a `default-version`"), "", vec![]);
+        let message = format!(
+            "`{name}` needs a version: `default-distro` has none, nor has `[distros.{name}]` a `default-version`"
+        );
+        report(message, "", "versions", known);
         return None;
     };
     let Some(release) = distro.versions.get(version) else {
-        let names = distro.versions.keys().map(String::as_str).collect();
-        report(format!("there is no `[distros.{name}.versions.{version:?}]`"), version, names);
+        report(
+            format!("there is no `[distros.{name}.versions.{version:?}]`"),
+            version,
+            "versions",
+            known,
+        );
         return None;
     };
     Some(Distro {

@@ -16,7 +16,9 @@ pub(crate) fn read(root: &Table<'_>, draft: &mut Draft) {
             continue;
         };
         if let Some(first) = draft.components.get(&component.name) {
-            table.problems.push(twice(&table, &name, "component", &first.defined_at));
+            table
+                .problems
+                .push(twice(&table, &name, "component", &first.defined_at));
             continue;
         }
         draft.components.insert(component.name.clone(), component);
@@ -26,9 +28,19 @@ pub(crate) fn read(root: &Table<'_>, draft: &mut Draft) {
 fn component(name: &Placed<String>, table: &Table<'_>) -> Option<Component> {
     let parsed: Option<ComponentName> = table.parse(name);
     let spec = spec(table);
-    let build = table.table("build").map(|build| build_options(&build)).unwrap_or_default();
+    let build = table
+        .table("build")
+        .map(|build| build_options(&build))
+        .unwrap_or_default();
     let source_files = source_files(table);
-    table.finish(&["release", "overlays", "overlay-files", "render", "packages", "publish"]);
+    table.finish(&[
+        "release",
+        "overlays",
+        "overlay-files",
+        "render",
+        "packages",
+        "publish",
+    ]);
     Some(Component {
         name: parsed?,
         spec: spec?,
@@ -47,23 +59,38 @@ fn spec(table: &Table<'_>) -> Option<PathBuf> {
     let kind = spec.required("type");
     let path = match kind {
         Some(kind) if kind.value == "upstream" => {
-            spec.report(&kind.span, "this version of Keel does not support SPECs of another distribution");
+            spec.report(
+                &kind.span,
+                "this version of Keel does not support SPECs of another distribution",
+            );
             return None;
         }
-        Some(kind) => spec.choose("type", &kind, &[("local", ())]).and_then(|()| spec.required("path")),
+        Some(kind) => spec
+            .choose("type", &kind, &[("local", ())])
+            .and_then(|()| spec.required("path")),
         None => None,
     };
+    spec.has("path");
     spec.finish(&["upstream-distro", "upstream-name", "upstream-commit"]);
     let path = path?;
     if !path.value.ends_with(".spec") {
-        spec.report(&path.span, format!("`{}` is not the name of a SPEC: it must end in `.spec`", path.value));
+        spec.report(
+            &path.span,
+            format!(
+                "`{}` is not the name of a SPEC: it must end in `.spec`",
+                path.value
+            ),
+        );
         return None;
     }
     existing_file(&spec, &path, "SPEC")
 }
 
 fn build_options(table: &Table<'_>) -> BuildOptions {
-    let check = table.table("check").map(|check| check_options(&check)).unwrap_or_default();
+    let check = table
+        .table("check")
+        .map(|check| check_options(&check))
+        .unwrap_or_default();
     let (mut cpu_seconds, mut expensive) = (None, false);
     if let Some(hints) = table.table("hints") {
         cpu_seconds = hints.number("cpu-seconds");
@@ -81,15 +108,28 @@ fn build_options(table: &Table<'_>) -> BuildOptions {
         expensive,
     };
     for name in options.with.iter().filter(|name| options.without.contains(name)) {
-        table.report(&table.key_span("without"), format!("`{name}` is in both `with` and `without`"));
+        table.report(
+            &table.key_span("without"),
+            format!("`{name}` is in both `with` and `without`"),
+        );
     }
     let macros = options.defines.keys().chain(&options.undefines);
     for name in macros.filter(|name| !is_macro_name(name)) {
-        table.report(&table.span, format!("`{name}` is not the name of a macro"));
+        table.report(
+            &table.key_span("defines"),
+            format!("`{name}` is not the name of a macro"),
+        );
     }
     let switches = options.with.iter().chain(&options.without);
-    for name in switches.filter(|name| !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-+.".contains(c))) {
-        table.report(&table.span, format!("`{name}` is not the name of a build condition"));
+    for name in switches.filter(|name| {
+        !name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-+.".contains(c))
+    }) {
+        table.report(
+            &table.span,
+            format!("`{name}` is not the name of a build condition"),
+        );
     }
     table.finish(&["emit-upstream-provenance", "failure"]);
     options
@@ -105,8 +145,15 @@ fn is_macro_name(name: &str) -> bool {
 fn check_options(table: &Table<'_>) -> Check {
     let skip = table.boolean("skip").unwrap_or_default();
     let skip_reason = table.string("skip_reason").map(|reason| reason.value);
-    if skip && skip_reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
-        table.report(&table.key_span("skip"), format!("{} skips the tests and needs a `skip_reason`", table.title()));
+    if skip
+        && skip_reason
+            .as_deref()
+            .is_none_or(|reason| reason.trim().is_empty())
+    {
+        table.report(
+            &table.key_span("skip"),
+            format!("{} skips the tests and needs a `skip_reason`", table.title()),
+        );
     }
     table.finish(&[]);
     Check { skip, skip_reason }
@@ -123,12 +170,24 @@ fn source_files(component: &Table<'_>) -> Vec<SourceFile> {
         table.finish(&["replace-upstream", "replace-reason"]);
         let Some(filename) = filename else { continue };
         if !is_plain_name(&filename.value) {
-            table.report(&filename.span, format!("`{}` is not a plain file name", filename.value));
+            table.report(
+                &filename.span,
+                format!("`{}` is not a plain file name", filename.value),
+            );
         } else if !seen.insert(filename.value.clone()) {
-            table.report(&filename.span, format!("source file `{}` is listed twice", filename.value));
+            table.report(
+                &filename.span,
+                format!("source file `{}` is listed twice", filename.value),
+            );
         } else if !origins.is_empty() {
             let defined_at = table.source.location(&filename.span);
-            files.push(SourceFile { filename: filename.value, digest, size, origins, defined_at });
+            files.push(SourceFile {
+                filename: filename.value,
+                digest,
+                size,
+                origins,
+                defined_at,
+            });
         }
     }
     files
@@ -148,32 +207,32 @@ fn digest(table: &Table<'_>) -> Option<Sha256> {
     let hash = table.string("hash");
     match (kind, hash) {
         (None, None) => None,
-        (Some(kind), hash) if kind.value == "SHA512" => {
-            let message = "this version of Keel pins sources by SHA256, not by SHA512";
-            table.report(&kind.span, message);
-            drop(hash);
+        (Some(kind), _) if kind.value == "SHA512" => {
+            table.report(
+                &kind.span,
+                "this version of Keel pins sources by SHA256, not by SHA512",
+            );
             None
         }
         (Some(kind), hash) => {
             table.choose("hash-type", &kind, &[("SHA256", ())])?;
             let hash = hash?;
-            if hash.value.len() != 64 || !hash.value.bytes().all(|b| b.is_ascii_hexdigit()) {
-                let message = format!(
-                    "a SHA256 `hash` has 64 hexadecimal digits, this one has {} characters",
-                    hash.value.chars().count()
-                );
-                let message = if hash.value.len() == 64 {
-                    "a SHA256 `hash` has 64 hexadecimal digits, this one has other characters".to_owned()
-                } else {
-                    message
+            let parsed = hash.value.parse().ok();
+            if parsed.is_none() {
+                let found = match hash.value.chars().count() {
+                    64 => "other characters".to_owned(),
+                    length => format!("{length} characters"),
                 };
+                let message = format!("a SHA256 `hash` has 64 hexadecimal digits, this one has {found}");
                 table.report(&hash.span, message);
-                return None;
             }
-            table.parse(&hash)
+            parsed
         }
         (None, Some(_)) => {
-            let message = format!("{} has a `hash` and needs the `hash-type` that goes with it", table.title());
+            let message = format!(
+                "{} has a `hash` and needs the `hash-type` that goes with it",
+                table.title()
+            );
             table.problems.push(
                 (table.source.wrong(&table.key_span("hash"), message)).hint("`hash-type = \"SHA256\"`"),
             );
@@ -190,7 +249,10 @@ fn origins(table: &Table<'_>) -> Vec<Origin> {
         table.report(&table.span, format!("{} needs the key `origin`", table.title()));
     }
     if table.has("origin") && table.has("origins") {
-        table.report(&table.key_span("origins"), "`origin` and `origins` exclude each other");
+        table.report(
+            &table.key_span("origins"),
+            "`origin` and `origins` exclude each other",
+        );
     }
     single.iter().chain(&several).filter_map(origin).collect()
 }
@@ -202,16 +264,22 @@ fn origin(table: &Table<'_>) -> Option<Origin> {
         "debian" => debian(table),
         "https" => table.required("url").and_then(|url| web(table, &url)),
         "download" => table.required("uri").and_then(|url| web(table, &url)),
-        "file" => value("path").map(|path| Origin::File { path: table.source.resolve(&path) }),
+        "file" => value("path").map(|path| Origin::File {
+            path: table.source.resolve(&path),
+        }),
         "crates" | "pypi" => {
             let (name, version) = (value("name"), value("version"));
-            name.zip(version).map(|(name, version)| match kind.value.as_str() {
-                "crates" => Origin::Crates { name, version },
-                _ => Origin::Pypi { name, version },
-            })
+            name.zip(version)
+                .map(|(name, version)| match kind.value.as_str() {
+                    "crates" => Origin::Crates { name, version },
+                    _ => Origin::Pypi { name, version },
+                })
         }
         "custom" | "overlay" => {
-            let message = format!("this version of Keel does not support azldev's origin type `{}`", kind.value);
+            let message = format!(
+                "this version of Keel does not support azldev's origin type `{}`",
+                kind.value
+            );
             table.report(&kind.span, message);
             return None;
         }
@@ -233,7 +301,10 @@ fn debian(table: &Table<'_>) -> Option<Origin> {
     if let Some(path) = &path {
         let parts_are_plain = path.value.split('/').all(|part| !matches!(part, "" | "." | ".."));
         if !path.value.starts_with("pool/") || !parts_are_plain {
-            let message = format!("`{}` is not a path in Debian's archive: it starts with `pool/`", path.value);
+            let message = format!(
+                "`{}` is not a path in Debian's archive (`pool/…`, without `..`)",
+                path.value
+            );
             table.report(&path.span, message);
             return None;
         }
@@ -248,11 +319,19 @@ fn debian(table: &Table<'_>) -> Option<Origin> {
 }
 
 fn web(table: &Table<'_>, url: &Placed<String>) -> Option<Origin> {
-    let rest = url.value.strip_prefix("https://").or_else(|| url.value.strip_prefix("http://"));
+    let rest = url
+        .value
+        .strip_prefix("https://")
+        .or_else(|| url.value.strip_prefix("http://"));
     let plain = !url.value.chars().any(|c| c.is_control() || c.is_whitespace());
     if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/')) || !plain {
-        table.report(&url.span, format!("`{}` is not an `https://` (or `http://`) URL", url.value));
+        table.report(
+            &url.span,
+            format!("`{}` is not an `https://` (or `http://`) URL", url.value),
+        );
         return None;
     }
-    Some(Origin::Https { url: url.value.clone() })
+    Some(Origin::Https {
+        url: url.value.clone(),
+    })
 }

@@ -28,26 +28,40 @@ pub(crate) struct ImageDraft {
 pub(crate) fn read(project_root: &Path, root: &Table<'_>, draft: &mut Draft) {
     for (name, table) in root.named_tables("images") {
         let parsed: Option<ImageName> = table.parse(&name);
-        let description = table.string("description").map(|text| text.value).unwrap_or_default();
-        let capabilities = table.table("capabilities").map(|table| capabilities(&table)).unwrap_or_default();
+        let description = table
+            .string("description")
+            .map(|text| text.value)
+            .unwrap_or_default();
+        let capabilities = table
+            .table("capabilities")
+            .map(|table| capabilities(&table))
+            .unwrap_or_default();
         let definition = definition(&table);
         table.finish(&["tests", "publish"]);
         let (Some(parsed), Some(definition)) = (parsed, definition) else {
             continue;
         };
         if let Some(first) = draft.images.get(&parsed) {
-            table.problems.push(twice(&table, &name, "image", &first.image.defined_at));
+            table
+                .problems
+                .push(twice(&table, &name, "image", &first.image.defined_at));
             continue;
         }
         let text = match includes::read_text(&definition) {
             Ok(text) => text,
             Err(why) => {
-                table.problems.push(includes::unreadable(project_root, &definition, &why));
+                table
+                    .problems
+                    .push(includes::unreadable(project_root, &definition, &why));
                 continue;
             }
         };
         let shown = crate::diagnostic::shown(project_root, &definition);
-        let source = Source { path: definition.clone(), shown, text };
+        let source = Source {
+            path: definition.clone(),
+            shown,
+            text,
+        };
         if !draft.files.contains(&definition) {
             draft.files.push(definition.clone());
         }
@@ -88,7 +102,10 @@ fn capabilities(table: &Table<'_>) -> Capabilities {
 
 fn definition(image: &Table<'_>) -> Option<std::path::PathBuf> {
     if !image.has("definition") {
-        image.report(&image.span, format!("{} needs the key `definition`", image.title()));
+        image.report(
+            &image.span,
+            format!("{} needs the key `definition`", image.title()),
+        );
         return None;
     }
     let table = image.table("definition")?;
@@ -97,7 +114,10 @@ fn definition(image: &Table<'_>) -> Option<std::path::PathBuf> {
     table.finish(&["profile"]);
     let kind = kind?;
     if kind.value == "kiwi" {
-        table.report(&kind.span, "this version of Keel does not support image definitions of type `kiwi`");
+        table.report(
+            &kind.span,
+            "this version of Keel does not support image definitions of type `kiwi`",
+        );
         return None;
     }
     table.choose("type", &kind, &[("keel", ())])?;
@@ -113,7 +133,7 @@ fn fill(image: &mut Image, root: &Table<'_>) -> Vec<(String, Diagnostic)> {
             (name.value, wrong)
         })
         .collect();
-    formats(image, root, root);
+    let mut said_formats = formats(image, root, root);
     if let Some(name) = root.string("hostname") {
         if is_hostname(&name.value) {
             image.hostname = Some(name.value);
@@ -121,23 +141,25 @@ fn fill(image: &mut Image, root: &Table<'_>) -> Vec<(String, Diagnostic)> {
             root.report(&name.span, format!("`{}` is not a host name", name.value));
         }
     }
-    if let Some(bytes) = bytes(root, "memory") {
+    if let Some(bytes) = mebibytes(root, "memory") {
         image.memory_mib = u32::try_from(bytes / MIB).unwrap_or(u32::MAX);
     }
     image.container = root.table("container").map(|table| container(&table));
     if let Some(table) = root.table("disk") {
-        formats(image, root, &table);
+        said_formats |= formats(image, root, &table);
         image.disk = disk(&table, &image.name);
     }
     image.tests = tests(root);
     root.finish(&[]);
-    fit(image, root);
+    fit(image, root, said_formats);
     groups
 }
 
-/// Formats may stand at the top and, those of a disk, in `[disk]`.
-fn formats(image: &mut Image, root: &Table<'_>, table: &Table<'_>) {
-    for text in table.strings("formats") {
+/// Formats may stand at the top and, those of a disk, in `[disk]`. Whether any is there, right or wrong.
+fn formats(image: &mut Image, root: &Table<'_>, table: &Table<'_>) -> bool {
+    let texts = table.strings("formats");
+    let said = !texts.is_empty();
+    for text in texts {
         let Some(format) = table.choose("formats", &text, &Format::NAMES) else {
             continue;
         };
@@ -150,6 +172,7 @@ fn formats(image: &mut Image, root: &Table<'_>, table: &Table<'_>) {
         }
     }
     image.formats.sort();
+    said
 }
 
 fn container(table: &Table<'_>) -> Container {
@@ -161,21 +184,23 @@ fn container(table: &Table<'_>) -> Container {
         workdir: table.parsed("workdir"),
         user: table.string("user").map(|text| text.value),
     };
-    for name in container.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        table.report(&table.key_span("env"), format!("`{name}` is not the name of an environment variable"));
+    for name in container
+        .env
+        .keys()
+        .filter(|name| name.is_empty() || name.contains(['=', '\0']))
+    {
+        table.report(
+            &table.key_span("env"),
+            format!("`{name}` is not the name of an environment variable"),
+        );
     }
     table.finish(&[]);
     container
 }
 
 fn disk(table: &Table<'_>, name: &ImageName) -> Option<Disk> {
-    let size = bytes(table, "size");
-    let esp_size = bytes(table, "esp-size");
-    for (key, bytes) in [("size", size), ("esp-size", esp_size)] {
-        if bytes.is_some_and(|bytes| bytes == 0 || bytes % MIB != 0) {
-            table.report(&table.key_span(key), format!("`{key}` in {} must be a multiple of 1M", table.title()));
-        }
-    }
+    let size = mebibytes(table, "size");
+    let esp_size = mebibytes(table, "esp-size");
     let esp_size = esp_size.unwrap_or(ESP_SIZE);
     if size.is_some_and(|size| size <= esp_size + 2 * MIB) {
         let message = "the disk is too small for its EFI system partition and a root beside it";
@@ -188,8 +213,14 @@ fn disk(table: &Table<'_>, name: &ImageName) -> Option<Disk> {
         table.report(&label.span, "`root-label` has 1 to 36 letters, digits or `._-`");
     }
     let cmdline = table.strings("cmdline");
-    for word in cmdline.iter().filter(|word| word.value.is_empty() || word.value.contains(char::is_control)) {
-        table.report(&word.span, "a word of `cmdline` is empty or has control characters");
+    for word in cmdline
+        .iter()
+        .filter(|word| word.value.is_empty() || word.value.contains(char::is_control))
+    {
+        table.report(
+            &word.span,
+            "a word of `cmdline` is empty or has control characters",
+        );
     }
     let disk = Disk {
         size,
@@ -218,20 +249,28 @@ fn tests(root: &Table<'_>) -> Vec<Test> {
         } else if tests.iter().any(|test| test.name == name.value) {
             table.report(&name.span, format!("two tests are called `{}`", name.value));
         } else {
-            tests.push(Test { name: name.value, run: run.value });
+            tests.push(Test {
+                name: name.value,
+                run: run.value,
+            });
         }
     }
     tests
 }
 
 /// Do formats, parts and capabilities fit each other?
-fn fit(image: &mut Image, root: &Table<'_>) {
+fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
     let top = 0..0;
     let (container, disk) = (image.is_container(), image.is_disk());
-    if image.formats.is_empty() {
+    if image.formats.is_empty() && said_formats {
+        // Those that are there were refused one by one.
+    } else if image.formats.is_empty() {
         let known: Vec<&str> = Format::NAMES.iter().map(|(name, _)| *name).collect();
-        let wrong = root.source.wrong(&top, format!("image `{}` has no `formats`", image.name));
-        root.problems.push(wrong.hint(format!("known formats: {}", known.join(", "))));
+        let wrong = root
+            .source
+            .wrong(&top, format!("image `{}` has no `formats`", image.name));
+        root.problems
+            .push(wrong.hint(format!("known formats: {}", known.join(", "))));
     } else {
         for (there, wanted, key) in [
             (image.container.is_some(), container, "container"),
@@ -243,7 +282,10 @@ fn fit(image: &mut Image, root: &Table<'_>) {
             }
         }
         if disk && image.disk.is_none() {
-            root.report(&root.key_span("formats"), "the format of a disk needs the table `[disk]`");
+            root.report(
+                &root.key_span("formats"),
+                "the format of a disk needs the table `[disk]`",
+            );
         }
         for (claimed, true_, claim) in [
             (image.capabilities.container, container, "container"),
@@ -266,21 +308,26 @@ fn fit(image: &mut Image, root: &Table<'_>) {
     {
         image.packages.push(kernel);
     }
-    let both: Vec<&PackageName> = (image.exclude.iter()).filter(|name| image.packages.contains(name)).collect();
+    let both: Vec<&PackageName> = (image.exclude.iter())
+        .filter(|name| image.packages.contains(name))
+        .collect();
     for name in both {
-        root.report(&root.key_span("exclude"), format!("package `{name}` is both wanted and excluded"));
+        root.report(
+            &root.key_span("exclude"),
+            format!("package `{name}` is both wanted and excluded"),
+        );
     }
 }
 
-fn bytes(table: &Table<'_>, key: &'static str) -> Option<u64> {
+/// A size in bytes that is a multiple of 1 MiB, and not 0.
+fn mebibytes(table: &Table<'_>, key: &'static str) -> Option<u64> {
     let text: Placed<String> = table.string(key)?;
     match size::parse(&text.value) {
-        Ok(bytes) => Some(bytes),
-        Err(error) => {
-            table.report(&text.span, error.to_string());
-            None
-        }
+        Ok(bytes) if bytes > 0 && bytes % MIB == 0 => return Some(bytes),
+        Ok(_) => table.report(&text.span, format!("`{key}` must be a multiple of 1M, and not 0")),
+        Err(error) => table.report(&text.span, error.to_string()),
     }
+    None
 }
 
 /// RFC 1123, one label or several.
@@ -297,6 +344,8 @@ fn is_hostname(name: &str) -> bool {
 
 /// What fits a GPT partition's name and needs no quoting.
 fn is_label(label: &str) -> bool {
-    (1..=36).contains(&label.len()) && label.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    (1..=36).contains(&label.len())
+        && label
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
-

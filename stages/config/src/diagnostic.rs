@@ -86,7 +86,11 @@ impl Excerpt {
     fn write(&self, f: &mut fmt::Formatter<'_>, line: u32) -> fmt::Result {
         let length = self.text.chars().count();
         let column = (self.column as usize).min(length + 1);
-        let from = if column + 1 > WINDOW { column - WINDOW / 2 } else { 0 };
+        let from = if column + 1 > WINDOW {
+            column - WINDOW / 2
+        } else {
+            0
+        };
         let shown: String = (self.text.chars().skip(from).take(WINDOW))
             .map(|c| match c {
                 '\t' => ' ',
@@ -324,7 +328,10 @@ mod tests {
                 }));
             diagnostic.to_string().split_off("error: m\n".len())
         };
-        assert_eq!(show("a\u{1b}[2J\tb", 7, 1), "  f:12:\n    12 | a\u{fffd}[2J b\n       |       ^");
+        assert_eq!(
+            show("a\u{1b}[2J\tb", 7, 1),
+            "  f:12:\n    12 | a\u{fffd}[2J b\n       |       ^"
+        );
         assert_eq!(show("", 1, 5), "  f:12:\n    12 | \n       | ^^^^^");
         let long = format!("{}X{}", "a".repeat(300), "b".repeat(300));
         let shown = show(&long, 301, 900);

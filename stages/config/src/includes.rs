@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::ErrorKind,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -38,23 +39,36 @@ pub(crate) fn read(root: &Path, main: &Path, problems: &Problems) -> Vec<Source>
 
 /// A file's text; the reason why not, otherwise.
 pub(crate) fn read_text(path: &Path) -> Result<String, String> {
-    let metadata = fs_err::metadata(path).map_err(|error| root_cause(&error))?;
+    let metadata = fs_err::metadata(path).map_err(|error| reason(&error))?;
     if !metadata.is_file() {
         return Err("not a file".to_owned());
     }
     if metadata.len() > MOST_BYTES {
-        return Err(format!("{} bytes are too many for a configuration file", metadata.len()));
+        return Err(format!(
+            "{} bytes are too many for a configuration file",
+            metadata.len()
+        ));
     }
-    let bytes = fs_err::read(path).map_err(|error| root_cause(&error))?;
-    String::from_utf8(bytes).map_err(|error| format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+    let bytes = fs_err::read(path).map_err(|error| reason(&error))?;
+    String::from_utf8(bytes)
+        .map_err(|error| format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+/// Without the path, which the message has.
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "no such file".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 pub(crate) fn unreadable(root: &Path, path: &Path, why: &str) -> Diagnostic {
-    Diagnostic::new(format!("cannot read `{}`", diagnostic::shown(root, path).display())).cause(why)
+    Diagnostic::new(format!(
+        "cannot read `{}`",
+        diagnostic::shown(root, path).display()
+    ))
+    .cause(why)
 }
 
 /// The tables of a file; its syntax errors are reported.
@@ -78,7 +92,11 @@ struct Reading<'p> {
 impl Reading<'_> {
     fn file(&mut self, path: PathBuf, text: String) {
         let shown = diagnostic::shown(self.root, &path);
-        let source = Source { path: path.clone(), shown, text };
+        let source = Source {
+            path: path.clone(),
+            shown,
+            text,
+        };
         self.seen.insert(path.clone());
         let Some(includes) = self.includes(&source) else {
             return;
@@ -104,12 +122,17 @@ impl Reading<'_> {
     fn include(&mut self, from: usize, pattern: &str, span: &Range<usize>) {
         let source = &self.sources[from];
         if pattern.trim().is_empty() {
-            self.problems.push(source.wrong(span, "an entry of `includes` is empty"));
+            self.problems
+                .push(source.wrong(span, "an entry of `includes` is empty"));
             return;
         }
         let target = source.resolve(pattern);
         let literal = !is_pattern(pattern);
-        let matches = if literal { Ok(vec![target.clone()]) } else { expand(&target) };
+        let matches = if literal {
+            Ok(vec![target.clone()])
+        } else {
+            expand(&target)
+        };
         let matches = match matches {
             Ok(matches) => matches,
             Err(error) => {
@@ -127,7 +150,8 @@ impl Reading<'_> {
                     Err(why) => {
                         let shown = diagnostic::shown(self.root, &path);
                         let message = format!("cannot include `{}`", shown.display());
-                        self.problems.push(self.sources[from].wrong(span, message).cause(why));
+                        self.problems
+                            .push(self.sources[from].wrong(span, message).cause(why));
                     }
                 }
             }
@@ -185,7 +209,7 @@ fn descend(folder: &Path, parts: &[String], found: &mut BTreeSet<PathBuf>) -> st
     }
     let entries = match fs_err::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
     for entry in entries {
@@ -271,7 +295,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         fs_err::create_dir_all(root.join("a/b/.hidden")).unwrap();
-        for file in ["x.toml", "a/x.toml", "a/b/x.toml", "a/b/y.txt", "a/b/.hidden/x.toml"] {
+        for file in [
+            "x.toml",
+            "a/x.toml",
+            "a/b/x.toml",
+            "a/b/y.txt",
+            "a/b/.hidden/x.toml",
+        ] {
             fs_err::write(root.join(file), "").unwrap();
         }
         std::os::unix::fs::symlink("..", root.join("a/up")).unwrap();

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Diagnostic, Errors, PROJECT_FILES, Project, check,
-    component, definition, includes,
+    Diagnostic, Errors, PROJECT_FILES, Project, check, component, definition, includes,
     settings::{self, Draft},
     table::{Problems, Table},
 };
@@ -20,11 +19,16 @@ pub fn find(dir: &Path) -> Result<PathBuf, Errors> {
             return Err(Diagnostic::new(message).caused_by(&error).into());
         }
     };
-    let candidates = start.ancestors().flat_map(|folder| PROJECT_FILES.map(|name| folder.join(name)));
+    let candidates = start
+        .ancestors()
+        .flat_map(|folder| PROJECT_FILES.map(|name| folder.join(name)));
     match candidates.into_iter().find(|file| file.is_file()) {
         Some(file) => Ok(file),
         None => {
-            let message = format!("no project: neither `{}` nor a folder above it has a `keel.toml`", dir.display());
+            let message = format!(
+                "no project: neither `{}` nor a folder above it has a `keel.toml`",
+                dir.display()
+            );
             Err(Diagnostic::new(message)
                 .hint("name the project's folder with `-C DIR`")
                 .into())
@@ -61,14 +65,20 @@ pub fn load(dir: &Path) -> Result<Project, Errors> {
             "test-suites",
         ]);
     }
-    draft.files.splice(0..0, sources.iter().map(|source| source.path.clone()));
+    draft
+        .files
+        .splice(0..0, sources.iter().map(|source| source.path.clone()));
     // What a file that could not be read may hold is not to be called missing.
-    let project = complete.then(|| check::whole(&root, &main, draft, &problems)).flatten();
+    let project = complete
+        .then(|| check::whole(&root, &main, draft, &problems))
+        .flatten();
     let problems = problems.into_vec();
     match project {
         Some(project) => Errors::check(project, problems),
         None => Err(Errors::check((), problems).err().unwrap_or_else(|| {
-            Errors::from(Diagnostic::new("the project could not be read, and no reason was recorded"))
+            Errors::from(Diagnostic::new(
+                "the project could not be read, and no reason was recorded",
+            ))
         })),
     }
 }

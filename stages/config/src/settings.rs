@@ -87,11 +87,21 @@ fn project(table: &Table<'_>, draft: &mut Draft) {
         if let Some(name) = reference.required("name") {
             let version = reference.string("version").map(|version| version.value);
             let wrong = table.source.wrong(&name.span, "");
-            draft.default_distro = Some(DistroReference { name: name.value, version, wrong });
+            draft.default_distro = Some(DistroReference {
+                name: name.value,
+                version,
+                wrong,
+            });
         }
         reference.finish(&["snapshot"]);
     }
-    table.finish(&["log-dir", "work-dir", "rendered-specs-dir", "lock-dir", "default-author-email"]);
+    table.finish(&[
+        "log-dir",
+        "work-dir",
+        "rendered-specs-dir",
+        "lock-dir",
+        "default-author-email",
+    ]);
 }
 
 fn distro(table: &Table<'_>, draft: &mut DistroDraft) {
@@ -103,9 +113,9 @@ fn distro(table: &Table<'_>, draft: &mut DistroDraft) {
     }
     for (name, version) in table.named_tables("versions") {
         version.string("description");
-        if let Some(release) = version.required("release-ver") {
-            draft.versions.insert(name.value, release.value);
-        }
+        // A version without its release is reported here, and there all the same for whoever refers to it.
+        let release = version.required("release-ver").map(|text| text.value);
+        draft.versions.insert(name.value, release.unwrap_or_default());
         version.finish(&[
             "dist-git-branch",
             "default-component-config",
@@ -115,18 +125,28 @@ fn distro(table: &Table<'_>, draft: &mut DistroDraft) {
             "inputs",
         ]);
     }
-    table.finish(&["dist-git-base-uri", "lookaside-base-uri", "repos", "disable-origins"]);
+    table.finish(&[
+        "dist-git-base-uri",
+        "lookaside-base-uri",
+        "repos",
+        "disable-origins",
+    ]);
 }
 
 fn group(name: &Placed<String>, table: &Table<'_>, draft: &mut Draft) {
     let group = Group {
-        description: table.string("description").map(|text| text.value).unwrap_or_default(),
+        description: table
+            .string("description")
+            .map(|text| text.value)
+            .unwrap_or_default(),
         packages: table.parsed_strings("packages"),
         defined_at: table.location(),
     };
     table.finish(&["default-package-config"]);
     if let Some(first) = draft.groups.get(&name.value) {
-        table.problems.push(twice(table, name, "package group", &first.defined_at));
+        table
+            .problems
+            .push(twice(table, name, "package group", &first.defined_at));
         return;
     }
     draft.groups.insert(name.value.clone(), group);
@@ -139,8 +159,10 @@ pub(crate) fn twice(
     what: &str,
     first: &crate::Location,
 ) -> Diagnostic {
-    (table.source.wrong(&name.span, format!("{what} `{}` is defined twice", name.value)))
-        .cause(format!("it is already defined at {first}"))
+    (table
+        .source
+        .wrong(&name.span, format!("{what} `{}` is defined twice", name.value)))
+    .cause(format!("it is already defined at {first}"))
 }
 
 fn keel(table: &Table<'_>, draft: &mut KeelDraft) {
@@ -152,7 +174,9 @@ fn keel(table: &Table<'_>, draft: &mut KeelDraft) {
         let here = table.source.location(&span).to_string();
         if let Some(first) = draft.set.get(label) {
             let diagnostic = table.source.wrong(&span, format!("`keel.{label}` is set twice"));
-            table.problems.push(diagnostic.cause(format!("it is already set at {first}")));
+            table
+                .problems
+                .push(diagnostic.cause(format!("it is already set at {first}")));
             return false;
         }
         draft.set.insert(label, here);
@@ -167,11 +191,16 @@ fn keel(table: &Table<'_>, draft: &mut KeelDraft) {
         draft.base_requires = capabilities(table, "base-requires");
     }
     if once(table, "users", "users") {
-        draft.users = table.string("users").and_then(|path| existing_file(table, &path, "registry of users"));
+        draft.users = table
+            .string("users")
+            .and_then(|path| existing_file(table, &path, "registry of users"));
     }
     if let Some(stage0) = table.table("stage0") {
         if once(&stage0, "suite", "stage0.suite") {
-            draft.stage0.suite = stage0.required("suite").map(|text| text.value).unwrap_or_default();
+            draft.stage0.suite = stage0
+                .required("suite")
+                .map(|text| text.value)
+                .unwrap_or_default();
         }
         if once(&stage0, "packages", "stage0.packages") {
             draft.stage0.packages = debian_packages(&stage0, "packages");
@@ -195,9 +224,14 @@ fn lends(stage0: &Table<'_>, draft: &mut KeelDraft) {
         }
         let mut names = Vec::new();
         for lender in lenders {
-            let message = format!("`{}` lends `{capability}`, but is not among `keel.stage0.packages`", lender.value);
+            let message = format!(
+                "`{}` lends `{capability}`, but is not among `keel.stage0.packages`",
+                lender.value
+            );
             let unlisted = stage0.source.wrong(&lender.span, message);
-            draft.lenders.push((capability.clone(), lender.value.clone(), unlisted));
+            draft
+                .lenders
+                .push((capability.clone(), lender.value.clone(), unlisted));
             names.push(lender.value);
         }
         draft.stage0.lends.insert(capability, names);
@@ -208,7 +242,10 @@ fn capabilities(table: &Table<'_>, key: &'static str) -> Vec<String> {
     let mut names = Vec::new();
     for text in table.strings(key) {
         if text.value.is_empty() || text.value.contains(char::is_whitespace) {
-            table.report(&text.span, format!("`{}` is not the name of a capability", text.value));
+            table.report(
+                &text.span,
+                format!("`{}` is not the name of a capability", text.value),
+            );
         } else if !names.contains(&text.value) {
             names.push(text.value);
         }
@@ -223,8 +260,14 @@ fn debian_packages(table: &Table<'_>, key: &'static str) -> Vec<String> {
     for text in table.strings(key) {
         let name = &text.value;
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
-        if name.len() < 2 || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(legal) {
-            table.report(&text.span, format!("`{name}` is not the name of a Debian package"));
+        if name.len() < 2
+            || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            || !name.chars().all(legal)
+        {
+            table.report(
+                &text.span,
+                format!("`{name}` is not the name of a Debian package"),
+            );
         } else if !seen.insert(name.clone()) {
             table.report(&text.span, format!("`{name}` is twice in `{key}`"));
         } else {
@@ -242,6 +285,8 @@ pub(crate) fn existing_file(table: &Table<'_>, path: &Placed<String>, what: &str
     }
     let message = format!("there is no {what} `{}`", path.value);
     let place = table.source.wrong(&path.span, message);
-    table.problems.push(place.hint("a path counts from the folder of the file that says it"));
+    table
+        .problems
+        .push(place.hint("a path counts from the folder of the file that says it"));
     None
 }

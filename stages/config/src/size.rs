@@ -2,7 +2,9 @@
 
 /// A text is no size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a size: write a number of bytes, or a number followed by K, M, G or T (powers of 1024)")]
+#[error(
+    "`{0}` is not a size: write a number of bytes, or a number followed by K, M, G or T (powers of 1024)"
+)]
 pub struct ParseError(pub String);
 
 /// Bytes of a text such as `512M`. Units are powers of 1024; `MiB`, `MB` and the like are not taken.
@@ -28,7 +30,13 @@ mod tests {
 
     #[test]
     fn sizes_are_numbers_with_a_unit() {
-        for (text, bytes) in [("0", 0), ("4096", 4096), ("1K", 1024), ("512M", 512 << 20), ("2T", 2 << 40)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("1K", 1024),
+            ("512M", 512 << 20),
+            ("2T", 2 << 40),
+        ] {
             assert_eq!(parse(text), Ok(bytes));
         }
         for bad in ["", "M", "-1", "1.5G", "512MB", "512m", "99999999999T", " 1", "+1"] {

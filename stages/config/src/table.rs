@@ -37,7 +37,13 @@ impl Source {
         let text = self.text[line_start..].lines().next().unwrap_or("");
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let column = number(self.text[line_start..start].chars().count() + 1);
-        let part = self.text.get(start..span.end).unwrap_or("").lines().next().unwrap_or("");
+        let part = self
+            .text
+            .get(start..span.end)
+            .unwrap_or("")
+            .lines()
+            .next()
+            .unwrap_or("");
         let location = Location {
             file: self.shown.clone(),
             line: number(before.matches('\n').count() + 1),
@@ -113,6 +119,8 @@ pub(crate) struct Table<'a> {
     pub(crate) name: String,
     /// Of its header or braces.
     pub(crate) span: Range<usize>,
+    /// It is an element of an array of tables.
+    in_array: bool,
     table: &'a DeTable<'a>,
     known: RefCell<Vec<&'static str>>,
 }
@@ -131,17 +139,30 @@ impl<'a> Table<'a> {
         table: &'a DeTable<'a>,
     ) -> Self {
         let known = RefCell::default();
-        let name = path;
-        Self { source, problems, name, span, table, known }
+        Self {
+            source,
+            problems,
+            name: path,
+            span,
+            in_array: false,
+            table,
+            known,
+        }
     }
 
-    /// How messages call this table: `[images.core]`, or `the top of the file`.
+    /// How messages call this table: `[images.core]`, `[[tests]]`.
     pub(crate) fn title(&self) -> String {
-        if self.name.is_empty() {
-            "the top of the file".to_owned()
-        } else {
-            format!("`[{}]`", self.name)
+        match (self.name.is_empty(), self.in_array) {
+            (true, _) => "the top level".to_owned(),
+            (false, false) => format!("`[{}]`", self.name),
+            (false, true) => format!("`[[{}]]`", self.name),
         }
+    }
+
+    /// Where messages say that a key is: in this table.
+    fn within(&self) -> String {
+        let preposition = if self.name.is_empty() { "at" } else { "in" };
+        format!("{preposition} {}", self.title())
     }
 
     pub(crate) fn location(&self) -> Location {
@@ -174,7 +195,11 @@ impl<'a> Table<'a> {
         } else {
             format!("{key:?}")
         };
-        if self.name.is_empty() { key } else { format!("{}.{key}", self.name) }
+        if self.name.is_empty() {
+            key
+        } else {
+            format!("{}.{key}", self.name)
+        }
     }
 
     fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
@@ -187,13 +212,19 @@ impl<'a> Table<'a> {
             DeValue::Array(_) => "an array",
             DeValue::Table(_) => "a table",
         };
-        self.report(&value.span(), format!("`{key}` in {} must be {wanted}, not {found}", self.title()));
+        self.report(
+            &value.span(),
+            format!("`{key}` {} must be {wanted}, not {found}", self.within()),
+        );
     }
 
     pub(crate) fn string(&self, key: &'static str) -> Option<Placed<String>> {
         let value = self.get(key)?;
         match value.get_ref() {
-            DeValue::String(text) => Some(Placed { value: text.to_string(), span: value.span() }),
+            DeValue::String(text) => Some(Placed {
+                value: text.to_string(),
+                span: value.span(),
+            }),
             _ => {
                 self.wrong_type(key, value, "a string");
                 None
@@ -209,7 +240,7 @@ impl<'a> Table<'a> {
         }
         let text = self.string(key)?;
         if text.value.trim().is_empty() {
-            self.report(&text.span, format!("`{key}` in {} must not be empty", self.title()));
+            self.report(&text.span, format!("`{key}` {} must not be empty", self.within()));
             return None;
         }
         Some(text)
@@ -237,13 +268,22 @@ impl<'a> Table<'a> {
         self.choose(key, &text, choices)
     }
 
-    pub(crate) fn choose<T: Copy>(&self, key: &str, text: &Placed<String>, choices: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn choose<T: Copy>(
+        &self,
+        key: &str,
+        text: &Placed<String>,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text.value) {
             return Some(*value);
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let message = format!("unknown `{key}`: `{}` (known: {})", text.value, names.join(", "));
-        self.problems.push(self.source.wrong(&text.span, message).did_you_mean(&text.value, names));
+        self.problems.push(
+            self.source
+                .wrong(&text.span, message)
+                .did_you_mean(&text.value, names),
+        );
         None
     }
 
@@ -288,7 +328,7 @@ impl<'a> Table<'a> {
 
     fn wrong_number(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         if matches!(value.get_ref(), DeValue::Integer(_) | DeValue::Float(_)) {
-            let message = format!("`{key}` in {} must be {wanted}", self.title());
+            let message = format!("`{key}` {} must be {wanted}", self.within());
             self.report(&value.span(), message);
         } else {
             self.wrong_type(key, value, wanted);
@@ -311,7 +351,10 @@ impl<'a> Table<'a> {
         let mut strings = Vec::new();
         for item in items.iter() {
             match item.get_ref() {
-                DeValue::String(text) => strings.push(Placed { value: text.to_string(), span: item.span() }),
+                DeValue::String(text) => strings.push(Placed {
+                    value: text.to_string(),
+                    span: item.span(),
+                }),
                 _ => self.wrong_type(key, item, "an array of strings"),
             }
         }
@@ -347,9 +390,7 @@ impl<'a> Table<'a> {
 
     fn table_of(&self, key: &str, span: Range<usize>, value: &'a Spanned<DeValue<'a>>) -> Option<Self> {
         match value.get_ref() {
-            DeValue::Table(table) => {
-                Some(Self::new(self.source, self.problems, self.path(key), span, table))
-            }
+            DeValue::Table(table) => Some(Self::new(self.source, self.problems, self.path(key), span, table)),
             _ => {
                 self.wrong_type(key, value, "a table");
                 None
@@ -366,7 +407,13 @@ impl<'a> Table<'a> {
             self.wrong_type(key, value, "an array of tables");
             return Vec::new();
         };
-        (items.iter()).filter_map(|item| self.table_of(key, item.span(), item)).collect()
+        (items.iter())
+            .filter_map(|item| self.table_of(key, item.span(), item))
+            .map(|table| Self {
+                in_array: true,
+                ..table
+            })
+            .collect()
     }
 
     /// A table of tables with names that people choose, by name. Its own keys are all known.
@@ -376,7 +423,10 @@ impl<'a> Table<'a> {
         };
         let mut tables = Vec::new();
         for (name, value) in parent.table.iter() {
-            let placed = Placed { value: name.get_ref().to_string(), span: name.span() };
+            let placed = Placed {
+                value: name.get_ref().to_string(),
+                span: name.span(),
+            };
             if let Some(table) = parent.table_of(&placed.value, name.span(), value) {
                 tables.push((placed, table));
             }
@@ -409,7 +459,10 @@ impl<'a> Table<'a> {
         let mut map = BTreeMap::new();
         for (name, value) in parent.table.iter() {
             let list = match value.get_ref() {
-                DeValue::String(text) => vec![Placed { value: text.to_string(), span: value.span() }],
+                DeValue::String(text) => vec![Placed {
+                    value: text.to_string(),
+                    span: value.span(),
+                }],
                 _ => parent.strings_of(name.get_ref(), value),
             };
             map.insert(name.get_ref().to_string(), list);
@@ -426,10 +479,13 @@ impl<'a> Table<'a> {
                 continue;
             }
             let diagnostic = if elsewhere.contains(&name) {
-                let message = format!("this version of Keel does not support azldev's `{name}` in {}", self.title());
+                let message = format!(
+                    "this version of Keel does not support azldev's `{name}` {}",
+                    self.within()
+                );
                 self.source.wrong(&key.span(), message)
             } else {
-                let message = format!("unknown key `{name}` in {}", self.title());
+                let message = format!("unknown key `{name}` {}", self.within());
                 (self.source.wrong(&key.span(), message)).did_you_mean(name, known.iter().copied())
             };
             self.problems.push(diagnostic);

@@ -1,0 +1,230 @@
+//! Whole projects: what a good one becomes, and what people are told about a bad one.
+//!
+//! `errors.txt` holds a case for every mistake that can be made, with the exact text. After a change of wording:
+//! `KEEL_BLESS=1 cargo test -p keel-config`, then read the difference.
+
+use std::path::Path;
+
+use keel_artefact::Sha256;
+use keel_config::{Errors, Origin, Project, image::Format, load};
+
+/// A project that is right, for cases to break.
+const BASE: [(&str, &str); 3] = [
+    (
+        "keel.toml",
+        "includes = [\"more/*.toml\"]\n[project]\ndefault-distro = { name = \"demo\" }\n[distros.demo]\n\
+         default-version = \"1\"\nversions.1.release-ver = \"1.0\"\n[keel.stage0]\nsuite = \"trixie\"\n\
+         packages = [\"gcc\", \"bash\"]\n",
+    ),
+    ("a.spec", ""),
+    ("good.image.toml", "packages = [\"bash\"]\nformats = [\"oci\"]\n"),
+];
+
+fn write(root: &Path, file: &str, text: &str) {
+    let path = root.join(file);
+    fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+    fs_err::write(path, text).unwrap();
+}
+
+fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<Project, Errors>) {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, text) in BASE.iter().chain(files) {
+        write(dir.path(), file, text);
+    }
+    let loaded = load(dir.path());
+    (dir, loaded)
+}
+
+/// The cases of `errors.txt`: title, files, expected text.
+fn cases(text: &str) -> Vec<(String, Vec<(String, String)>, String)> {
+    let mut cases = Vec::new();
+    for case in text.split("\n=== ").skip(1) {
+        let (title, rest) = case.split_once('\n').unwrap();
+        let mut parts = rest.split("--- ").skip(1).map(|part| {
+            let (name, text) = part.split_once('\n').unwrap_or((part, ""));
+            (name.trim().to_owned(), text.to_owned())
+        });
+        let mut files: Vec<(String, String)> = parts.by_ref().collect();
+        let expected = files
+            .pop()
+            .filter(|(name, _)| name == "error")
+            .expect("a case ends with its error")
+            .1;
+        cases.push((title.to_owned(), files, expected.trim_end().to_owned()));
+    }
+    cases
+}
+
+#[test]
+fn every_mistake_is_told_at_its_place() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors.txt");
+    let text = fs_err::read_to_string(&file).unwrap();
+    let mut blessed = text.split("\n=== ").next().unwrap().to_owned();
+    let mut wrong = Vec::new();
+    let cases = cases(&text);
+    assert!(cases.len() > 50);
+    for (title, files, expected) in cases {
+        let borrowed: Vec<(&str, &str)> = files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        let (dir, loaded) = project(&borrowed);
+        let root = fs_err::canonicalize(dir.path()).unwrap().display().to_string();
+        let told = match loaded {
+            Ok(_) => "NO ERROR".to_owned(),
+            Err(errors) => errors.to_string().replace(&root, "ROOT"),
+        };
+        if told != expected {
+            wrong.push(format!("=== {title}\n{told}\n"));
+        }
+        blessed.push_str(&format!("\n=== {title}\n"));
+        for (name, text) in files {
+            blessed.push_str(&format!("--- {name}\n{text}"));
+        }
+        blessed.push_str(&format!("--- error\n{told}\n"));
+    }
+    if std::env::var_os("KEEL_BLESS").is_some() {
+        fs_err::write(&file, blessed).unwrap();
+    } else {
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
+
+#[test]
+fn a_whole_project() {
+    let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let component = format!(
+        "[components.zlib]\nspec = {{ type = \"local\", path = \"../a.spec\" }}\n\
+         [components.zlib.build]\nwith = [\"x\"]\ndefines = {{ abc = \"1\" }}\nbootstrap-libc = true\n\
+         check = {{ skip = true, skip_reason = \"slow\" }}\nhints = {{ expensive = true, cpu-seconds = 2.5 }}\n\
+         [[components.zlib.source-files]]\nfilename = \"z.tar.xz\"\nhash = \"{digest}\"\nhash-type = \"SHA256\"\n\
+         size = 12\norigin = {{ type = \"debian\", source = \"zlib\", suite = \"trixie\", path = \"pool/z/z.tar.xz\" }}\n\
+         [[components.zlib.source-files]]\nfilename = \"p.patch\"\n\
+         origins = [{{ type = \"file\", path = \"p\" }}, {{ type = \"download\", uri = \"https://x.org/p\" }},\n\
+         {{ type = \"crates\", name = \"c\", version = \"1\" }}]\n"
+    );
+    let images = "[images.vm]\ndescription = \"d\"\ndefinition = { type = \"keel\", path = \"vm.image.toml\" }\n\
+                  capabilities = { machine-bootable = true, systemd = true }\n\
+                  [package-groups.base]\npackages = [\"bash\", \"grep\"]\n";
+    let definition = "packages = [\"grep\"]\npackage-groups = [\"base\"]\nformats = [\"oci-archive\"]\nmemory = \"1G\"\n\
+                      hostname = \"keel\"\n[container]\ncmd = [\"/usr/bin/bash\"]\nworkdir = \"/root\"\n\
+                      [disk]\nformats = [\"qcow2\", \"raw\"]\nsize = \"512M\"\nkernel = \"kernel-micro\"\n\
+                      cmdline = [\"quiet\"]\nboot = \"uki\"\n[[tests]]\nname = \"t\"\nrun = \"true\"\n";
+    let keel = "[keel]\nmacros = [\"../a.spec\"]\nbase-requires = [\"m\"]\nstage0.lends = { \"/usr/bin/sh\" = \"bash\", gcc = [\"gcc\"] }\n";
+    let (dir, loaded) = project(&[
+        ("more/zlib.toml", &component),
+        ("more/images.toml", images),
+        ("more/keel.toml", keel),
+        ("more/vm.image.toml", definition),
+        ("more/.#zlib.toml", "not TOML"),
+    ]);
+    // The image definition lies where `more/*.toml` finds it too: that is told, so move it for the second try.
+    assert!(loaded.unwrap_err().to_string().contains("unknown key `packages`"));
+    fs_err::create_dir(dir.path().join("images")).unwrap();
+    fs_err::rename(
+        dir.path().join("more/vm.image.toml"),
+        dir.path().join("images/vm.image.toml"),
+    )
+    .unwrap();
+    write(
+        dir.path(),
+        "more/images.toml",
+        &images.replace("\"vm.image", "\"../images/vm.image"),
+    );
+    let project = load(dir.path()).unwrap();
+
+    let root = fs_err::canonicalize(dir.path()).unwrap();
+    assert_eq!(
+        (project.name.as_str(), project.distro.version.as_str()),
+        ("demo", "1.0")
+    );
+    assert_eq!(project.lock_file, root.join("keel.lock"));
+    assert_eq!(project.output_dir, root.join("out"));
+    assert_eq!(project.macros, [root.join("a.spec")]);
+    assert_eq!(project.stage0.lends["/usr/bin/sh"], ["bash"]);
+    let zlib = &project.components["zlib"];
+    assert_eq!(zlib.spec, root.join("a.spec"));
+    assert_eq!(zlib.defined_at.to_string(), "more/zlib.toml:1:13");
+    assert!(zlib.build.bootstrap_libc && zlib.build.expensive && zlib.build.check.skip);
+    assert_eq!(zlib.build.cpu_seconds, Some(2.5));
+    assert_eq!(zlib.source_files[0].digest, Some(Sha256::of(b"")));
+    assert_eq!(zlib.source_files[0].size, Some(12));
+    assert_eq!(zlib.source_files[1].digest, None);
+    assert_eq!(
+        zlib.source_files[1].origins[0],
+        Origin::File {
+            path: root.join("more/p")
+        }
+    );
+    assert_eq!(
+        zlib.source_files[1].origins[1],
+        Origin::Https {
+            url: "https://x.org/p".into()
+        }
+    );
+    let vm = &project.images["vm"];
+    let packages: Vec<&str> = vm.packages.iter().map(|name| name.as_str()).collect();
+    assert_eq!(packages, ["grep", "kernel-micro", "bash"]);
+    assert_eq!(vm.formats, [Format::OciArchive, Format::Raw, Format::Qcow2]);
+    assert_eq!((vm.memory_mib, vm.hostname.as_deref()), (1024, Some("keel")));
+    let disk = vm.disk.as_ref().unwrap();
+    assert_eq!(
+        (disk.size, disk.esp_size, disk.root_label.as_str()),
+        (Some(512 << 20), 64 << 20, "vm-root")
+    );
+    assert_eq!(project.files.len(), 5);
+    let json = serde_json::to_string(&project).unwrap();
+    assert!(json.contains("\"qcow2\""), "{json}");
+}
+
+#[test]
+fn a_project_is_found_from_a_folder_inside() {
+    let (dir, _) = project(&[("more/deep/x", "")]);
+    let inside = dir.path().join("more/deep");
+    let root = fs_err::canonicalize(dir.path()).unwrap();
+    assert_eq!(load(&inside).unwrap().root, root);
+    fs_err::rename(root.join("keel.toml"), root.join("azldev.toml")).unwrap();
+    assert_eq!(load(&inside).unwrap().files, [root.join("azldev.toml")]);
+}
+
+#[test]
+fn a_file_is_read_once_however_often_it_is_included() {
+    let (_dir, loaded) = project(&[
+        ("more/a.toml", "includes = [\"../deep/*.toml\"]"),
+        ("more/b.toml", "includes = [\"../deep/*.toml\"]"),
+        (
+            "deep/c.toml",
+            "[components.c]\nspec = { type = \"local\", path = \"../a.spec\" }\n",
+        ),
+    ]);
+    assert_eq!(loaded.unwrap().components.len(), 1);
+}
+
+#[test]
+fn no_input_makes_the_reader_panic() {
+    let text = BASE[0].1.to_owned()
+        + "[components.a]\nspec = { type = \"local\", path = \"a.spec\" }\n# é\u{1f980}\n";
+    let dir = tempfile::tempdir().unwrap();
+    for (file, text) in BASE {
+        write(dir.path(), file, text);
+    }
+    // Cut at many places, and put something odd there.
+    for at in (0..text.len()).step_by(7).filter(|at| text.is_char_boundary(*at)) {
+        for odd in ["", "\"", "[", "\u{0}", "=", "\n", "é", "{"] {
+            let (left, right) = text.split_at(at);
+            for candidate in [format!("{left}{odd}"), format!("{left}{odd}{right}")] {
+                write(dir.path(), "keel.toml", &candidate);
+                if let Err(errors) = load(dir.path()) {
+                    assert!(errors.to_string().starts_with("error: "));
+                }
+            }
+        }
+    }
+    fs_err::write(dir.path().join("keel.toml"), [0xff, 0xfe]).unwrap();
+    assert!(
+        load(dir.path())
+            .unwrap_err()
+            .to_string()
+            .contains("not UTF-8 at byte 0")
+    );
+}
