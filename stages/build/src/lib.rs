@@ -1,3 +1,42 @@
-//! Plan → Packages. Being written.
+//! The build stage: a plan becomes packages, each built from source in a sandbox, once.
+//!
+//! Input: a [`Plan`](keel_plan::Plan), stage0, the store. Output: [`Packages`], not signed, each an object of the store.
+//!
+//! 1. [`scheduler`] starts the jobs whose needs are done: first what the user waits for, then the longest chain.
+//! 2. [`closure`] finds which packages a job's root holds; [`fingerprint`](mod@fingerprint) names all that it can see.
+//! 3. Known fingerprint, no build. Packages are in the fingerprint by digest and are reproducible, so a rebuild that gives
+//!    the same bytes stops there: what depends on it keeps its fingerprint (early cut-off).
+//! 4. [`root`] mounts the layers; [`job`] runs the real rpmbuild in them.
+//! 5. [`checks`] refuse a package that was not declared, has scriptlets, contains or was linked with anything borrowed, or
+//!    needs a library that no Keel package has.
+//! 6. [`provenance`] says what each component was made from.
+//!
+//! Invariants: a job sees its declared inputs and nothing else; its root does not depend on the order of other jobs; what
+//! is finished is kept, however the run ends; two jobs of one fingerprint have the same result.
+//!
+//! Never: signs, publishes, or reads the network.
+//!
+//! | on disk | owner |
+//! |---|---|
+//! | store: actions `build`; trees of unpacked packages, macro files, loader caches | this crate |
+//! | `out/logs/COMPONENT.log` of a failed build | [`job`] |
+
+pub mod built;
+pub mod checks;
+pub mod closure;
+mod error;
+pub mod fingerprint;
+pub mod job;
+pub mod log;
 pub mod packages;
+pub mod provenance;
+pub mod root;
+mod run;
+pub mod scheduler;
+pub mod trace;
+
+pub use built::Built;
+pub use error::{Error, Errors, Failure};
+pub use job::{Surroundings, Workshop};
 pub use packages::{BuiltPackage, Kind, Packages};
+pub use run::{Options, Results, run};

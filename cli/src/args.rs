@@ -1,0 +1,371 @@
+//! The command line, as clap reads it. What each option means is said here once: help, man page and completions
+//! come from it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use keel_artefact::{Arch, ComponentName, ImageName};
+
+const AFTER_HELP: &str = "\
+Examples:
+  keel check                       is the tree right, and what would be built?
+  keel build zlib                  build one component and what it needs
+  keel image build core            from source to a container image
+  keel image test micro            boot the machine image under QEMU and run its checks
+  keel repo serve                  hand the packages to dnf
+
+Exit codes: 0 done, 1 a build or check failed, 2 wrong input, 3 wrong environment, 70 a bug in keel.";
+
+/// Builds Linux distributions: one tree of TOML and SPEC files becomes signed packages, repositories and images.
+#[derive(Debug, Parser)]
+#[command(name = "keel", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// Run as if started in DIR
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+    /// Folder of the store [default: $XDG_CACHE_HOME/keel, else ~/.cache/keel]
+    #[arg(long, value_name = "DIR", global = true, env = "KEEL_CACHE_DIR", value_hint = ValueHint::DirPath)]
+    pub cache_dir: Option<PathBuf>,
+    /// Form of what is printed on standard output
+    #[arg(long, value_name = "FORM", global = true, default_value = "text")]
+    pub output: Form,
+    /// When to use colours (NO_COLOR is respected)
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    pub color: When,
+    /// Say nothing but errors and results
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more: each finished step, also when it was in the store
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Architecture to build for
+    #[arg(long, value_name = "ARCH", global = true, default_value = "x86_64")]
+    pub arch: Arch,
+    /// Debian mirror, instead of the one in this machine's apt configuration
+    #[arg(long, value_name = "URL", global = true, env = "KEEL_MIRROR", value_hint = ValueHint::Url)]
+    pub mirror: Option<String>,
+    /// Fetch nothing: use what is in the store
+    #[arg(long, global = true)]
+    pub offline: bool,
+}
+
+/// Form of the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// For programs: one JSON document.
+    Json,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check the whole tree without building: configuration, SPECs, pinned sources, plan
+    Check,
+    /// Look at components
+    #[command(subcommand)]
+    Component(Component),
+    /// Fetch and pin source files
+    #[command(subcommand)]
+    Source(Source),
+    /// Show what would be built, in which order and why
+    Plan(Plan),
+    /// Build packages from source
+    #[command(after_help = "\
+Examples:
+  keel build                       everything
+  keel build bash coreutils        these two and what they need
+  keel build --image core          what the image needs
+  keel build --twice zlib          build again under another clock, host, user and locale, and compare the bytes
+
+A build that failed or was stopped goes on where it was: finished packages are in the store.")]
+    Build(Build),
+    /// Make, check and serve package repositories
+    #[command(subcommand)]
+    Repo(Repo),
+    /// Make, boot and test images
+    #[command(subcommand)]
+    Image(Image),
+    /// Signing keys
+    #[command(subcommand)]
+    Key(Key),
+    /// The store: everything fetched and made, by digest
+    #[command(subcommand)]
+    Store(Store),
+    /// Remove the output folder (the store stays; see `keel store gc`)
+    Clean,
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff), or write one a command into DIR
+    Man {
+        /// Folder for the pages
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// `keel component`.
+#[derive(Debug, Subcommand)]
+pub enum Component {
+    /// All components, one a line
+    List,
+    /// One component: versions, packages, sources, needs
+    Show {
+        /// Its name
+        name: ComponentName,
+    },
+}
+
+/// `keel source`.
+#[derive(Debug, Subcommand)]
+pub enum Source {
+    /// Fetch pinned source files into the store
+    Fetch(Fetch),
+    /// Pin source files that are not pinned yet, in keel.lock
+    Lock {
+        /// Components; all if none is named
+        components: Vec<ComponentName>,
+    },
+}
+
+/// Which components, and how to fetch for them.
+#[derive(Debug, Args)]
+pub struct Fetch {
+    /// Components; all if none is named
+    pub components: Vec<ComponentName>,
+    /// Options of fetching
+    #[command(flatten)]
+    pub refresh: Refresh,
+}
+
+/// What to do about sources that vanished.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Refresh {
+    /// Replace a pinned file that none of its origins has any more by the newest of the same upstream series
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+/// What a plan or build is for.
+#[derive(Debug, Clone, Args)]
+pub struct Targets {
+    /// Components; everything if neither a component nor an image is named
+    pub components: Vec<ComponentName>,
+    /// What this image needs (may be given more than once)
+    #[arg(long = "image", value_name = "NAME")]
+    pub images: Vec<ImageName>,
+}
+
+/// `keel plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// For what
+    #[command(flatten)]
+    pub targets: Targets,
+    /// Options of fetching
+    #[command(flatten)]
+    pub refresh: Refresh,
+}
+
+/// `keel build`.
+#[derive(Debug, Args)]
+pub struct Build {
+    /// For what
+    #[command(flatten)]
+    pub targets: Targets,
+    /// How
+    #[command(flatten)]
+    pub how: How,
+    /// Build each named component a second time in other surroundings and compare the bytes
+    #[arg(long)]
+    pub twice: bool,
+}
+
+/// How to build.
+#[derive(Debug, Clone, Args)]
+pub struct How {
+    /// Builds at once [default: one a core]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// After a failure, go on with what does not need it
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Options of fetching
+    #[command(flatten)]
+    pub refresh: Refresh,
+}
+
+/// `keel repo`.
+#[derive(Debug, Subcommand)]
+pub enum Repo {
+    /// Make the signed repository out of all built packages
+    Create {
+        /// How to build what is missing
+        #[command(flatten)]
+        how: How,
+        /// Signing
+        #[command(flatten)]
+        signing: Signing,
+    },
+    /// Sign the metadata of a repository
+    Sign {
+        /// The repository [default: out/repo/ARCH]
+        #[arg(value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+        /// Signing
+        #[command(flatten)]
+        signing: Signing,
+    },
+    /// Check every digest and signature of a repository
+    Verify {
+        /// The repository [default: out/repo/ARCH]
+        #[arg(value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+        /// Public key to trust [default: the development key]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        certificate: Option<PathBuf>,
+    },
+    /// Serve a repository over HTTP, for dnf
+    Serve {
+        /// The repository [default: out/repo/ARCH]
+        #[arg(value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+        /// Address and port to listen on
+        #[arg(long, default_value = "127.0.0.1:8043")]
+        listen: std::net::SocketAddr,
+    },
+}
+
+/// With which key.
+#[derive(Debug, Clone, Args)]
+pub struct Signing {
+    /// Secret key to sign with [default: this machine's development key, made at first use]
+    #[arg(long, value_name = "FILE", env = "KEEL_SIGNING_KEY", value_hint = ValueHint::FilePath)]
+    pub key: Option<PathBuf>,
+}
+
+/// `keel image`.
+#[derive(Debug, Subcommand)]
+pub enum Image {
+    /// All images, one a line
+    List,
+    /// Build images, and what they need
+    Build {
+        /// Images; all if none is named. They are made in this order, each as soon as its packages are there
+        images: Vec<ImageName>,
+        /// How to build what is missing
+        #[command(flatten)]
+        how: How,
+        /// Signing
+        #[command(flatten)]
+        signing: Signing,
+    },
+    /// Boot an image under QEMU, with its console on this terminal
+    Boot {
+        /// Which image
+        image: ImageName,
+        /// How to boot
+        #[command(flatten)]
+        boot: Boot,
+    },
+    /// Boot images under QEMU, run their checks inside, power off
+    Test {
+        /// Images; all bootable ones if none is named
+        images: Vec<ImageName>,
+        /// How to boot
+        #[command(flatten)]
+        boot: Boot,
+    },
+}
+
+/// How to boot.
+#[derive(Debug, Clone, Args)]
+pub struct Boot {
+    /// Firmware: `direct` starts the kernel without any, `uefi` boots as a machine would
+    #[arg(long, default_value = "direct")]
+    pub firmware: Firmware,
+    /// Memory of the machine, in MiB [default: what the image says]
+    #[arg(long, value_name = "MIB")]
+    pub memory: Option<u32>,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub timeout: u64,
+}
+
+/// What starts the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Firmware {
+    /// QEMU loads the kernel itself.
+    Direct,
+    /// UEFI (OVMF) loads the boot loader from the disk.
+    Uefi,
+    /// One after the other (tests only).
+    Both,
+}
+
+/// `keel key`.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Make an OpenPGP key pair (Ed25519): FILE is secret, FILE.pub.asc is its public certificate
+    Generate {
+        /// Where to write it; never overwritten
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Whose key it is
+        #[arg(long, value_name = "NAME <MAIL>", default_value = "Keel development key <keel@localhost>")]
+        user_id: String,
+    },
+}
+
+/// `keel store`.
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// Remove what was not used for a while
+    Gc {
+        /// Keep what was used in the last N days
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        days: u64,
+        /// Only say what would be removed
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
+    /// What the store holds
+    Stat,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

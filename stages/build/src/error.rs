@@ -1,0 +1,155 @@
+//! What can go wrong in a build.
+
+use std::{io, path::PathBuf};
+
+use keel_artefact::{ComponentName, Interrupted, Nevra, Sha256};
+
+use crate::{closure::Unmet, trace::Leak};
+
+/// An error of one job.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The user stopped the run.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// A file operation failed; the message names the file.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] keel_store::Error),
+    /// The sandbox failed, not what ran in it.
+    #[error("cannot run a sandbox")]
+    Sandbox(#[from] keel_sandbox::Error),
+    /// A program of the host or of stage0 failed.
+    #[error(transparent)]
+    Host(#[from] keel_host::Error),
+    /// A package cannot be read or unpacked.
+    #[error(transparent)]
+    Rpm(#[from] keel_rpm::Error),
+    /// The SPEC changed after it was evaluated.
+    #[error("{path} changed while it was being built; run the command again")]
+    SpecChanged {
+        /// The SPEC.
+        path: PathBuf,
+    },
+    /// A requirement of the root is met by nothing. Planning finds what SPECs say; this is what rpmbuild found in files.
+    #[error("{}", unmet(.0))]
+    Unmet(Unmet),
+    /// rpmbuild failed.
+    #[error("{}", failed(.0))]
+    Failed(Box<Failure>),
+    /// rpmbuild made a package that the SPEC, as evaluated, does not declare.
+    #[error("the build made {0}, which its SPEC does not declare for this architecture")]
+    Undeclared(Nevra),
+    /// rpmbuild did not make a package that the SPEC declares.
+    #[error("the build did not make {0}, which its SPEC declares (does it have a %files section?)")]
+    NotMade(Nevra),
+    /// The linker read files of the borrowed root.
+    #[error("{}", leaked(.0))]
+    Leaked(Vec<Leak>),
+    /// A file of a package is the same as one of stage0's.
+    #[error("{package} ships {path}, which is stage0's own file: nothing of Debian may be shipped")]
+    Borrowed {
+        /// The package.
+        package: Nevra,
+        /// The file in it.
+        path: String,
+    },
+    /// A library is needed that no Keel package has.
+    #[error("{package}: {path} needs {library}, which no package in its build root provides{}", libgcc(.library))]
+    NoLibrary {
+        /// The package.
+        package: Nevra,
+        /// The file in it.
+        path: String,
+        /// The `DT_NEEDED` entry.
+        library: String,
+    },
+    /// A package has scriptlets.
+    #[error("{package} has the scriptlets {}: Keel's packages declare users, folders and units instead", .scripts.join(", "))]
+    Scriptlets {
+        /// The package.
+        package: Nevra,
+        /// Their names.
+        scripts: Vec<String>,
+    },
+    /// Two builds of one job gave different bytes.
+    #[error("{package} is not reproducible: {first} and, in other surroundings, {second} (kept in {kept})")]
+    Differs {
+        /// The package.
+        package: Nevra,
+        /// Digest of the first build.
+        first: Sha256,
+        /// Digest of the second.
+        second: Sha256,
+        /// Folder with both.
+        kept: PathBuf,
+    },
+}
+
+/// rpmbuild ended with an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What was built.
+    pub component: ComponentName,
+    /// The phase that failed: `%build`.
+    pub phase: String,
+    /// How it ended.
+    pub how: String,
+    /// The lines of the log that matter.
+    pub lines: Vec<String>,
+    /// The whole log.
+    pub log: PathBuf,
+}
+
+/// Errors of a run: each component that failed, and those that therefore were not built.
+#[derive(Debug)]
+pub struct Errors {
+    /// Failed.
+    pub failed: Vec<(ComponentName, Error)>,
+    /// Not tried, since something they need failed.
+    pub skipped: Vec<ComponentName>,
+}
+
+impl std::fmt::Display for Errors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.failed.iter().map(|(component, _)| format!("`{component}`")).collect();
+        write!(f, "cannot build {}", names.join(", "))
+    }
+}
+
+impl std::error::Error for Errors {}
+
+fn unmet(unmet: &Unmet) -> String {
+    match &unmet.by {
+        Some(package) => {
+            format!("nothing provides {}, which {package} in the build root requires", unmet.requirement)
+        }
+        None => format!("nothing provides {}, which the SPEC requires", unmet.requirement),
+    }
+}
+
+fn failed(failure: &Failure) -> String {
+    let mut text = format!("{} failed ({})", failure.phase, failure.how);
+    for line in &failure.lines {
+        text.push_str("\n    ");
+        text.push_str(line);
+    }
+    format!("{text}\n  log: {}", failure.log.display())
+}
+
+fn leaked(leaks: &[Leak]) -> String {
+    let mut text = "the linker took files of the borrowed root".to_owned();
+    for leak in leaks.iter().take(10) {
+        text.push_str(&format!("\n    {} into {}", leak.input, leak.output));
+    }
+    if leaks.len() > 10 {
+        text.push_str(&format!("\n    and {} more", leaks.len() - 10));
+    }
+    text
+}
+
+fn libgcc(library: &str) -> &'static str {
+    if library == "libgcc_s.so.1" { " (gcc's own library is borrowed and cannot be shipped)" } else { "" }
+}

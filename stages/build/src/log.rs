@@ -1,0 +1,54 @@
+//! Finding the lines of a build's log that say what is wrong.
+
+/// At most 12 lines: errors of compilers, linkers, make and rpmbuild in the order of the log, or its last lines where
+/// there are none.
+pub fn lines_that_matter(log: &str) -> Vec<String> {
+    const MOST: usize = 12;
+    let lines: Vec<&str> = log.lines().collect();
+    let is_error = |line: &&str| {
+        let lower = line.to_ascii_lowercase();
+        let tells = [": error:", "fatal error:", "error: ", "undefined reference", "*** ", "no such file or directory",
+            "command not found", "traceback (most recent", "configure: error", "meson.build:", "assertion failed"];
+        tells.iter().any(|tell| lower.contains(tell)) && !line.starts_with('+')
+    };
+    // rpmbuild repeats the error at the end, under its own heading.
+    let own = lines.iter().position(|line| line.starts_with("RPM build errors:")).unwrap_or(lines.len());
+    let mut chosen: Vec<&str> = lines[..own].iter().copied().filter(is_error_of(&is_error)).collect();
+    chosen.dedup();
+    if chosen.is_empty() {
+        let from = own.saturating_sub(MOST);
+        chosen = lines[from..own].to_vec();
+    }
+    // The first errors are causes, the last ones say where it stopped.
+    if chosen.len() > MOST {
+        chosen.drain(MOST - 4..chosen.len() - 4);
+    }
+    chosen.into_iter().map(shorten).collect()
+}
+
+fn is_error_of<'a>(is_error: &'a impl Fn(&&str) -> bool) -> impl FnMut(&&str) -> bool + 'a {
+    move |line| is_error(line)
+}
+
+fn shorten(line: &str) -> String {
+    const WIDEST: usize = 200;
+    match line.char_indices().nth(WIDEST) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_found_and_the_tail_is_the_fallback() {
+        let log = "+ make\ncc -c a.c\na.c:3:5: error: expected ';'\nmake: *** [a.o] Error 1\nerror: Bad exit status\n\n\
+                   RPM build errors:\n    Bad exit status";
+        let found = lines_that_matter(log);
+        assert_eq!(found, ["a.c:3:5: error: expected ';'", "make: *** [a.o] Error 1", "error: Bad exit status"]);
+        assert_eq!(lines_that_matter("one\ntwo\nRPM build errors:\n x"), ["one", "two"]);
+        assert!(lines_that_matter("").is_empty());
+    }
+}

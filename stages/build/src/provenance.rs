@@ -1,0 +1,91 @@
+//! What each component was made from, for whoever must prove it.
+
+use keel_artefact::{Arch, ComponentName, Nevra, Sha256, format};
+use keel_plan::Job;
+use serde::Serialize;
+
+use crate::{Built, BuiltPackage};
+
+/// The version of [`Provenance`] as JSON.
+pub const FORMAT: format::Version = format::Version(1);
+
+/// How one component was built. Written beside its packages; the same in every run that gives the same packages.
+#[derive(Debug, Clone, Serialize)]
+pub struct Provenance<'a> {
+    /// Version of this format.
+    pub format: format::Version,
+    /// The component.
+    pub component: &'a ComponentName,
+    /// The architecture.
+    pub arch: Arch,
+    /// Digest of all that the build could see.
+    pub fingerprint: Sha256,
+    /// Whose compiler it was: `borrowed` is stage0's.
+    pub compiler: &'static str,
+    /// The borrowed root.
+    pub stage0: Sha256,
+    /// Were all sources, and those of all packages in the build root, the locked ones?
+    pub locked: bool,
+    /// The SPEC.
+    pub spec: Sha256,
+    /// The distribution's macro files.
+    pub macros: Sha256,
+    /// Sources and patches.
+    pub sources: Vec<Material<'a>>,
+    /// Keel packages in the build root.
+    pub root: &'a [BuiltPackage],
+    /// What it made.
+    pub packages: Vec<Product<'a>>,
+    /// How many runs of the linker were traced; none read a file of stage0 but gcc's own.
+    pub links_traced: usize,
+}
+
+/// One source file.
+#[derive(Debug, Clone, Serialize)]
+pub struct Material<'a> {
+    /// File name.
+    pub name: &'a str,
+    /// Digest.
+    pub sha256: Sha256,
+    /// Is it the one in the lock?
+    pub locked: bool,
+}
+
+/// One package.
+#[derive(Debug, Clone, Serialize)]
+pub struct Product<'a> {
+    /// Identity.
+    pub nevra: &'a Nevra,
+    /// Digest, unsigned.
+    pub sha256: Sha256,
+}
+
+impl<'a> Provenance<'a> {
+    /// The provenance of a finished job. `locked`: neither it nor anything before it is unlocked.
+    pub fn of(job: &'a Job, built: &'a Built, stage0: &Sha256, locked: bool) -> Self {
+        let material = |file: &'a keel_source::PinnedFile| Material {
+            name: &file.name,
+            sha256: file.digest,
+            locked: file.locked,
+        };
+        let product = |output: &'a crate::built::Output| Product {
+            nevra: &output.package.nevra,
+            sha256: output.package.rpm,
+        };
+        Self {
+            format: FORMAT,
+            component: &job.component,
+            arch: job.arch,
+            fingerprint: built.fingerprint,
+            compiler: "borrowed",
+            stage0: *stage0,
+            locked,
+            spec: job.recipe.spec_digest,
+            macros: job.recipe.macros_digest,
+            sources: job.sources.files.iter().map(material).collect(),
+            root: &built.root,
+            packages: built.outputs.iter().map(product).collect(),
+            links_traced: built.links.count,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The build root of a job: a mount of layers, not an installation.
+//!
+//! From the top: the distribution's macro files; the loader's cache for just this set of layers; stage0's fixes (compiler
+//! and linker wrappers, users); each Keel package, unpacked once; Debian's libc with its headers, for the first libc
+//! only; and the borrowed tools.
+
+use std::path::{Path, PathBuf};
+
+use keel_artefact::{Fingerprint, RootPath, Sha256};
+use keel_host::ldconfig;
+use keel_plan::Job;
+use keel_sandbox::Sandbox;
+
+use crate::{BuiltPackage, Error, job::Workshop};
+
+/// A composed root.
+pub struct Root {
+    /// The Keel packages in it, sorted by name.
+    pub packages: Vec<BuiltPackage>,
+    /// Their unpacked trees, in the same order.
+    pub trees: Vec<PathBuf>,
+    lowers: Vec<PathBuf>,
+}
+
+impl Root {
+    /// Makes sure that every layer is there. Layers are made once, whatever the number of jobs and runs.
+    pub fn compose(shop: &Workshop<'_>, job: &Job, packages: Vec<BuiltPackage>) -> Result<Self, Error> {
+        let mut trees = Vec::with_capacity(packages.len());
+        for package in &packages {
+            trees.push(unpacked(shop, &package.rpm)?);
+        }
+        let borrowed = shop.stage0.build_lowers(job.bootstrap_libc);
+        let (fixes, tools) = borrowed.split_first().expect("stage0 has its fixes on top");
+        let mut below = vec![fixes.clone()];
+        below.extend(trees.iter().cloned());
+        below.extend(tools.iter().cloned());
+        let mut lowers = vec![macro_layer(shop, &job.recipe.macros_digest)?];
+        lowers.push(loader_cache(shop, job.bootstrap_libc, &packages, &below)?);
+        lowers.extend(below);
+        Ok(Self { packages, trees, lowers })
+    }
+
+    /// A sandbox over it, with `/build` as its only place to write besides temporary folders.
+    pub fn sandbox(&self) -> Sandbox {
+        let mut sandbox = Sandbox::new(self.lowers.clone());
+        sandbox.cwd = path("/build");
+        sandbox
+    }
+}
+
+/// The tree of one package.
+fn unpacked(shop: &Workshop<'_>, rpm: &Sha256) -> Result<PathBuf, Error> {
+    let key = Fingerprint::new("unpacked-rpm/1").add_digest("rpm", rpm).finish();
+    shop.store.tree(&key, |folder| -> Result<(), Error> {
+        shop.store.verify(rpm)?;
+        Ok(keel_rpm::unpack(&shop.store.object(rpm)?, folder).map(drop)?)
+    })
+}
+
+/// `/usr/lib/rpm/macros.d/macros.NN-name` for each macro file of the distribution.
+fn macro_layer(shop: &Workshop<'_>, digest: &Sha256) -> Result<PathBuf, Error> {
+    let key = Fingerprint::new("macro-layer/1").add_digest("macros", digest).finish();
+    shop.store.tree(&key, |folder| -> Result<(), Error> {
+        let target = folder.join("usr/lib/rpm/macros.d");
+        fs_err::create_dir_all(&target)?;
+        fs_err::create_dir_all(folder.join("build"))?;
+        for (number, file) in shop.macros.iter().enumerate() {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            fs_err::copy(file, target.join(format!("macros.{number:02}-{name}")))?;
+        }
+        Ok(())
+    })
+}
+
+/// `/etc/ld.so.cache` for these layers: without it no borrowed program finds its libraries beside Keel's libc.
+fn loader_cache(
+    shop: &Workshop<'_>,
+    bootstrap: bool,
+    packages: &[BuiltPackage],
+    below: &[PathBuf],
+) -> Result<PathBuf, Error> {
+    let mut key = Fingerprint::new("loader-cache/1");
+    key.add_digest("stage0", &shop.stage0.digest).add("bootstrap", [u8::from(bootstrap)]);
+    for package in packages {
+        key.add_digest("rpm", &package.rpm);
+    }
+    shop.store.tree(&key.finish(), |folder| -> Result<(), Error> {
+        let cache = ldconfig::cache(below, &scratch(shop.store, folder)?, shop.interrupt)?;
+        fs_err::create_dir_all(folder.join("etc"))?;
+        Ok(fs_err::write(folder.join("etc/ld.so.cache"), cache)?)
+    })
+}
+
+fn scratch(store: &keel_store::Store, _: &Path) -> Result<keel_store::TempDir, Error> {
+    Ok(store.temp_dir("ldconfig")?)
+}
+
+/// A constant path inside a root.
+pub fn path(text: &str) -> RootPath {
+    text.parse().expect("a constant root path")
+}
