@@ -1,0 +1,117 @@
+//! The Debian packages that a task needs on the host: few, since stage0 lends everything that builds and makes images.
+
+use std::{fmt, process::Command, str::FromStr};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// Why each package is needed, for which set.
+const PACKAGES: &[(&str, Set, &str)] = &[
+    ("gcc", Set::Image, "compiles the C in Keel's dependencies (zstd, xz, ring)"),
+    ("libc6-dev", Set::Image, "is what that C is compiled against"),
+    ("mmdebstrap", Set::Image, "makes stage0, the root that lends compiler and tools"),
+    ("debian-archive-keyring", Set::Image, "has the keys that Debian's archive is signed with"),
+    ("qemu-system-x86", Set::Image, "boots images"),
+    ("ovmf", Set::Image, "is the UEFI firmware that images boot with"),
+    ("ca-certificates", Set::Image, "is what HTTPS sources are trusted by"),
+    ("createrepo-c", Set::Test, "judges repository metadata"),
+    ("dnf", Set::Test, "judges repositories"),
+    ("rpm", Set::Test, "judges packages"),
+    ("gpg", Set::Test, "judges signatures"),
+    ("skopeo", Set::Test, "judges container images"),
+    ("umoci", Set::Test, "unpacks container images"),
+    ("erofs-utils", Set::Test, "judges erofs file systems"),
+    ("dosfstools", Set::Test, "judges EFI system partitions"),
+    ("mtools", Set::Test, "reads EFI system partitions"),
+    ("gdisk", Set::Test, "judges partition tables"),
+    ("fdisk", Set::Test, "judges partition tables"),
+    ("qemu-utils", Set::Test, "judges disk images"),
+    ("binutils", Set::Test, "reads what is in a unified kernel image"),
+    ("util-linux", Set::Test, "runs tests as another user and in namespaces"),
+    ("procps", Set::Test, "looks for processes that outlive a run"),
+];
+
+/// For which task a package is needed. A test run needs both sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Set {
+    /// `make image`
+    Image,
+    /// `make test`
+    Test,
+}
+
+impl FromStr for Set {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "image" => Ok(Self::Image),
+            "test" => Ok(Self::Test),
+            _ => bail!("no such set-up: `{text}` (image or test)"),
+        }
+    }
+}
+
+/// Something has to be installed, and this user cannot.
+#[derive(Debug)]
+pub struct NotRoot {
+    line: String,
+}
+
+impl fmt::Display for NotRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "some packages are missing and this is not root; run this line, then the same command again:\n\n    {}\n", self.line)
+    }
+}
+
+impl std::error::Error for NotRoot {}
+
+/// Installs what is missing.
+pub fn install(set: Set) -> Result<()> {
+    let wanted: Vec<_> = PACKAGES.iter().filter(|(_, of, _)| *of <= set).collect();
+    let mut missing = Vec::new();
+    for (package, _, why) in wanted {
+        if !is_installed(package)? {
+            println!("    needs {package}: {why}");
+            missing.push(*package);
+        }
+    }
+    if missing.is_empty() {
+        println!("    everything is installed");
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if !is_root()? {
+        let line = format!("sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}");
+        return Err(NotRoot { line }.into());
+    }
+    println!("    apt-get install -y --no-install-recommends {list}");
+    apt(&["update", "-qq"])?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(missing);
+    apt(&arguments)
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("apt-get")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .context("cannot run apt-get: this set-up is for Debian 12")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "apt-get {} failed:\n{said}", arguments.join(" "));
+    Ok(())
+}
+
+fn is_installed(package: &str) -> Result<bool> {
+    let output = Command::new("dpkg-query")
+        .args(["-W", "-f", "${db:Status-Status}", package])
+        .output()
+        .context("cannot run dpkg-query: this set-up is for Debian 12")?;
+    Ok(output.status.success() && output.stdout == b"installed")
+}
+
+fn is_root() -> Result<bool> {
+    let output = Command::new("id").arg("-u").output().context("cannot run id")?;
+    Ok(output.stdout.trim_ascii() == b"0")
+}
