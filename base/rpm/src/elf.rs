@@ -1,0 +1,326 @@
+//! What an ELF file needs, offers, and how it is hardened.
+//!
+//! Sources: the gABI (dynamic section, program headers), elf(5), the x86-64 psABI (`GNU_PROPERTY_X86_FEATURE_1`).
+
+use object::{
+    Endianness,
+    elf::{self, FileHeader32, FileHeader64},
+    read::elf::{
+        Dyn as _, ElfFile, FileHeader, NoteIterator, ProgramHeader as _, SectionHeader as _, Sym as _,
+    },
+};
+use serde::{Deserialize, Serialize};
+
+/// How much of the relocations is read-only once the program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relro {
+    /// Nothing.
+    None,
+    /// All but the procedure linkage table.
+    Partial,
+    /// Everything (with immediate binding).
+    Full,
+}
+
+/// What kind of ELF file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// An object file (`.o`, kernel module).
+    Relocatable,
+    /// A program at fixed addresses.
+    Executable,
+    /// A program that can lie anywhere (PIE).
+    Pie,
+    /// A shared library.
+    Shared,
+    /// A core dump or something else.
+    Other,
+}
+
+/// Facts about one ELF file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ElfFacts {
+    /// Program, library or object.
+    pub kind: Kind,
+    /// `e_machine`: 62 is x86-64, 183 is AArch64.
+    pub machine: u16,
+    /// 64-bit?
+    pub is_64: bool,
+    /// Libraries that it needs (`DT_NEEDED`).
+    pub needed: Vec<String>,
+    /// Its own name as a library (`DT_SONAME`).
+    pub soname: Option<String>,
+    /// The loader it asks for (`PT_INTERP`).
+    pub interpreter: Option<String>,
+    /// Build identity (`NT_GNU_BUILD_ID`), in hexadecimal digits.
+    pub build_id: Option<String>,
+    /// `DT_RPATH`.
+    pub rpath: Option<String>,
+    /// `DT_RUNPATH`.
+    pub runpath: Option<String>,
+    /// Runs without a loader and libraries (a program without `PT_INTERP` and `DT_NEEDED`).
+    pub is_static: bool,
+    /// Binds all symbols at start (`DF_BIND_NOW`, `DF_1_NOW`).
+    pub bind_now: bool,
+    /// Read-only relocations.
+    pub relro: Relro,
+    /// Asks for an executable stack: `PT_GNU_STACK` says so, or is missing.
+    pub executable_stack: bool,
+    /// Has a segment both writable and executable.
+    pub writable_code: bool,
+    /// Relocations in the text (`DT_TEXTREL`).
+    pub text_relocations: bool,
+    /// Uses the stack protector.
+    pub stack_protector: bool,
+    /// Calls checked functions of `_FORTIFY_SOURCE` (`__memcpy_chk`).
+    pub fortified: bool,
+    /// Marked for indirect branch tracking and shadow stack (x86), or branch target identification and pointer
+    /// authentication (AArch64).
+    pub control_flow: [bool; 2],
+    /// Holds a symbol table (is not stripped).
+    pub has_symbols: bool,
+    /// Holds debugging information.
+    pub has_debug_info: bool,
+    /// File of its debugging information (`.gnu_debuglink`).
+    pub debug_link: Option<String>,
+}
+
+/// Does a file begin as ELF files do?
+pub fn is_elf(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x7fELF")
+}
+
+/// The facts about an ELF file; none if the bytes are not one that can be read.
+pub fn facts(bytes: &[u8]) -> Option<ElfFacts> {
+    match object::FileKind::parse(bytes).ok()? {
+        object::FileKind::Elf64 => read(ElfFile::<FileHeader64<Endianness>>::parse(bytes).ok()?, bytes),
+        object::FileKind::Elf32 => read(ElfFile::<FileHeader32<Endianness>>::parse(bytes).ok()?, bytes),
+        _ => None,
+    }
+}
+
+fn read<Elf: FileHeader<Endian = Endianness>>(file: ElfFile<'_, Elf>, bytes: &[u8]) -> Option<ElfFacts> {
+    let endian = file.endian();
+    let header = file.elf_header();
+    let mut facts = ElfFacts {
+        kind: Kind::Other,
+        machine: header.e_machine(endian),
+        is_64: header.is_class_64(),
+        needed: Vec::new(),
+        soname: None,
+        interpreter: None,
+        build_id: None,
+        rpath: None,
+        runpath: None,
+        is_static: false,
+        bind_now: false,
+        relro: Relro::None,
+        executable_stack: true,
+        writable_code: false,
+        text_relocations: false,
+        stack_protector: false,
+        fortified: false,
+        control_flow: [false; 2],
+        has_symbols: false,
+        has_debug_info: false,
+        debug_link: None,
+    };
+    segments(&file, bytes, &mut facts);
+    let flags_1 = dynamic(&file, bytes, &mut facts);
+    sections(&file, bytes, &mut facts);
+    symbols(&file, &mut facts);
+    facts.kind = match header.e_type(endian) {
+        elf::ET_REL => Kind::Relocatable,
+        elf::ET_EXEC => Kind::Executable,
+        elf::ET_DYN
+            if flags_1 & elf::DF_1_PIE != 0 || (facts.interpreter.is_some() && facts.soname.is_none()) =>
+        {
+            Kind::Pie
+        }
+        elf::ET_DYN => Kind::Shared,
+        _ => Kind::Other,
+    };
+    if facts.kind == Kind::Relocatable {
+        facts.executable_stack = false;
+    }
+    facts.is_static = matches!(facts.kind, Kind::Executable | Kind::Pie)
+        && facts.interpreter.is_none()
+        && facts.needed.is_empty();
+    if facts.relro == Relro::Partial && facts.bind_now {
+        facts.relro = Relro::Full;
+    }
+    Some(facts)
+}
+
+/// Flags of segments; and, where section headers are gone, what the loader itself would read. (Files of separate
+/// debugging information keep the segments of the program they belong to, but not the bytes: sections come first.)
+fn segments<Elf: FileHeader<Endian = Endianness>>(
+    file: &ElfFile<'_, Elf>,
+    bytes: &[u8],
+    facts: &mut ElfFacts,
+) {
+    let endian = file.endian();
+    let bare = file.elf_section_table().is_empty();
+    for segment in file.elf_program_headers() {
+        let flags = segment.p_flags(endian);
+        match segment.p_type(endian) {
+            elf::PT_GNU_STACK => facts.executable_stack = flags & elf::PF_X != 0,
+            elf::PT_GNU_RELRO => facts.relro = Relro::Partial,
+            elf::PT_LOAD if flags & elf::PF_W != 0 && flags & elf::PF_X != 0 => facts.writable_code = true,
+            elf::PT_INTERP if bare => {
+                facts.interpreter = segment.interpreter(endian, bytes).ok().flatten().map(lossy);
+            }
+            elf::PT_NOTE if bare => {
+                if let Ok(Some(notes)) = segment.notes(endian, bytes) {
+                    note(endian, notes, facts);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn note<Elf: FileHeader<Endian = Endianness>>(
+    endian: Endianness,
+    mut notes: NoteIterator<'_, Elf>,
+    facts: &mut ElfFacts,
+) {
+    while let Ok(Some(note)) = notes.next() {
+        if note.name() != elf::ELF_NOTE_GNU {
+            continue;
+        }
+        match note.n_type(endian) {
+            elf::NT_GNU_BUILD_ID => facts.build_id = Some(hex::encode(note.desc())),
+            elf::NT_GNU_PROPERTY_TYPE_0 => {
+                let Some(mut properties) = note.gnu_properties(endian) else {
+                    continue;
+                };
+                while let Ok(Some(property)) = properties.next() {
+                    // GNU_PROPERTY_X86_FEATURE_1_AND, GNU_PROPERTY_AARCH64_FEATURE_1_AND: bits 0 and 1 of both.
+                    if matches!(property.pr_type(), 0xc000_0002 | 0xc000_0000)
+                        && let Ok(bits) = property.data_u32(endian)
+                    {
+                        facts.control_flow = [bits & 1 != 0, bits & 2 != 0];
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Returns `DT_FLAGS_1`.
+fn dynamic<Elf: FileHeader<Endian = Endianness>>(
+    file: &ElfFile<'_, Elf>,
+    bytes: &[u8],
+    facts: &mut ElfFacts,
+) -> u32 {
+    let Some((entries, strings)) = dynamic_entries(file, bytes) else {
+        return 0;
+    };
+    let endian = file.endian();
+    let mut flags_1 = 0;
+    for entry in entries {
+        let value: u64 = entry.d_val(endian).into();
+        let text = || {
+            let rest = strings.get(usize::try_from(value).ok()?..)?;
+            rest.split(|byte| *byte == 0).next().map(lossy)
+        };
+        match entry.d_tag(endian).into() {
+            elf::DT_NULL => break,
+            elf::DT_NEEDED => facts.needed.extend(text()),
+            elf::DT_SONAME => facts.soname = text(),
+            elf::DT_RPATH => facts.rpath = text(),
+            elf::DT_RUNPATH => facts.runpath = text(),
+            elf::DT_TEXTREL => facts.text_relocations = true,
+            elf::DT_BIND_NOW => facts.bind_now = true,
+            elf::DT_FLAGS => {
+                facts.bind_now |= value & u64::from(elf::DF_BIND_NOW) != 0;
+                facts.text_relocations |= value & u64::from(elf::DF_TEXTREL) != 0;
+            }
+            elf::DT_FLAGS_1 => {
+                flags_1 = value as u32;
+                facts.bind_now |= value & u64::from(elf::DF_1_NOW) != 0;
+            }
+            _ => {}
+        }
+    }
+    flags_1
+}
+
+/// The dynamic entries and their strings.
+fn dynamic_entries<'a, Elf: FileHeader<Endian = Endianness>>(
+    file: &ElfFile<'a, Elf>,
+    bytes: &'a [u8],
+) -> Option<(&'a [Elf::Dyn], &'a [u8])> {
+    let endian = file.endian();
+    let sections = file.elf_section_table();
+    if !sections.is_empty() {
+        let (entries, strings) = sections.dynamic(endian, bytes).ok()??;
+        return Some((entries, sections.section(strings).ok()?.data(endian, bytes).ok()?));
+    }
+    let segments = file.elf_program_headers();
+    let entries = segments
+        .iter()
+        .find_map(|segment| segment.dynamic(endian, bytes).ok()?)?;
+    let value = |tag| -> Option<u64> {
+        let entry = entries.iter().find(|entry| entry.d_tag(endian).into() == tag)?;
+        Some(entry.d_val(endian).into())
+    };
+    let (start, size) = (value(elf::DT_STRTAB)?, value(elf::DT_STRSZ)?);
+    let strings = segments
+        .iter()
+        .find_map(|segment| segment.data_range(endian, bytes, start, size).ok()?)?;
+    Some((entries, strings))
+}
+
+fn sections<Elf: FileHeader<Endian = Endianness>>(
+    file: &ElfFile<'_, Elf>,
+    bytes: &[u8],
+    facts: &mut ElfFacts,
+) {
+    let endian = file.endian();
+    let sections = file.elf_section_table();
+    for section in sections.iter() {
+        let kind = section.sh_type(endian);
+        facts.has_symbols |= kind == elf::SHT_SYMTAB;
+        let text = || {
+            let data = section.data(endian, bytes).ok()?;
+            data.split(|byte| *byte == 0)
+                .next()
+                .filter(|text| !text.is_empty())
+                .map(lossy)
+        };
+        match sections.section_name(endian, section).unwrap_or_default() {
+            b".debug_info" | b".zdebug_info" => facts.has_debug_info = true,
+            b".gnu_debuglink" => facts.debug_link = text(),
+            b".interp" if kind == elf::SHT_PROGBITS => facts.interpreter = text(),
+            _ if kind == elf::SHT_NOTE => {
+                if let Ok(Some(notes)) = section.notes(endian, bytes) {
+                    note(endian, notes, facts);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Names in the dynamic symbol table, or in the full one of static programs and objects.
+fn symbols<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>, facts: &mut ElfFacts) {
+    let endian = file.endian();
+    for table in [file.elf_dynamic_symbol_table(), file.elf_symbol_table()] {
+        for symbol in table.iter() {
+            let Ok(name) = symbol.name(endian, table.strings()) else {
+                continue;
+            };
+            facts.stack_protector |= name == b"__stack_chk_fail" || name == b"__stack_chk_guard";
+            facts.fortified |= name.starts_with(b"__") && name.ends_with(b"_chk");
+        }
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,184 @@
+//! Signatures of packages: over the header, which holds the digest of the payload (rpm's "header-only" signatures).
+
+use std::{
+    io::{self, BufReader, Read, Write},
+    path::Path,
+};
+
+use keel_artefact::{Epoch, Sha256};
+use pgp::packet::{Packet, PacketParser, Signature};
+use rpm::{PackageMetadata, SignatureHeaderBuilder};
+
+use super::{Certificates, Error, Key, KeyFingerprint};
+use crate::{Error as PackageError, Fault, PackageInfo, blob::Frame};
+
+/// A package whose signature and digests are good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// The primary key of the signer.
+    pub by: KeyFingerprint,
+    /// SHA-256 of the whole package file.
+    pub digest: Sha256,
+    /// Its header.
+    pub info: PackageInfo,
+}
+
+/// Writes a copy of the package at `input` to the new file `output`, signed by `key` as of `time`. Signatures that it had are
+/// dropped; the header and the payload stay as they are.
+pub fn sign_package(input: &Path, output: &Path, key: &Key, time: Epoch) -> Result<(), PackageError> {
+    rewrite(input, output, |header| Ok(Some(key.sign_packet(header, time)?)))
+}
+
+/// Writes a copy of the package at `input` without signatures to the new file `output`.
+pub fn clear_package(input: &Path, output: &Path) -> Result<(), PackageError> {
+    rewrite(input, output, |_| Ok(None))
+}
+
+fn rewrite(
+    input: &Path,
+    output: &Path,
+    sign: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, Error>,
+) -> Result<(), PackageError> {
+    let unreadable = |source| PackageError::Read {
+        package: input.to_owned(),
+        source,
+    };
+    let unsound = |fault| PackageError::Unsound {
+        package: input.to_owned(),
+        fault,
+    };
+    let unwritable = |source| PackageError::Output {
+        path: output.to_owned(),
+        source,
+    };
+    let file = fs_err::File::open(input).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    let mut reader = BufReader::new(file);
+    let frame = Frame::read(&mut reader, size).map_err(unsound)?;
+    check_header_digest(&frame).map_err(unsound)?;
+    let signature = sign(frame.header_bytes())?;
+    let metadata = with_signature(&frame, signature).map_err(unsound)?;
+    let mut head = Vec::new();
+    metadata.write(&mut head).map_err(|error| unsound(error.into()))?;
+    if !head.ends_with(frame.header_bytes()) {
+        return Err(unsound(Fault::HeaderDigest));
+    }
+    let mut file = fs_err::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(output)
+        .map_err(unwritable)?;
+    file.write_all(&head).map_err(unwritable)?;
+    io::copy(&mut reader, &mut file).map_err(unwritable)?;
+    Ok(())
+}
+
+/// The frame with a new signature header, padded with reserved space as rpm pads it.
+fn with_signature(frame: &Frame, signature: Option<Vec<u8>>) -> Result<PackageMetadata, Fault> {
+    let mut builder = SignatureHeaderBuilder::from_existing(&frame.metadata.signature)?
+        .clear_signatures()
+        .calculate_digests(frame.header_bytes());
+    if let Some(signature) = signature {
+        builder = builder.add_openpgp_signature(signature);
+    }
+    let mut metadata = frame.metadata.clone();
+    metadata.signature = builder.build()?;
+    Ok(metadata)
+}
+
+/// Verifies the package at `path`: its header's signature by one of `certificates`, and by it the payload.
+pub fn verify_package(path: &Path, certificates: &Certificates) -> Result<Signed, PackageError> {
+    let unreadable = |source| PackageError::Read {
+        package: path.to_owned(),
+        source,
+    };
+    let unsound = |fault| PackageError::Unsound {
+        package: path.to_owned(),
+        fault,
+    };
+    let what = format!("the package `{}`", path.display());
+    let file = fs_err::File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    let mut reader = BufReader::with_capacity(128 * 1024, file);
+    let frame = Frame::read(&mut reader, size).map_err(unsound)?;
+    check_header_digest(&frame).map_err(unsound)?;
+    let by = verify_header(&frame, certificates, &what)?;
+    let info = PackageInfo::of(&frame, size).map_err(unsound)?;
+    let (payload, digest) = digests(&frame.bytes, reader).map_err(unreadable)?;
+    match info.payload_digest {
+        Some(stated) if stated == payload => Ok(Signed { by, digest, info }),
+        stated => Err(unsound(Fault::PayloadDigest {
+            found: payload.to_hex(),
+            stated: stated.map_or_else(|| "none".to_owned(), |digest| digest.to_hex()),
+        })),
+    }
+}
+
+/// The digests of the payload and of the whole file.
+fn digests(head: &[u8], mut payload: impl Read) -> io::Result<(Sha256, Sha256)> {
+    use sha2::Digest as _;
+    let mut whole = sha2::Sha256::new_with_prefix(head);
+    let mut part = sha2::Sha256::new();
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        match payload.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                whole.update(&buffer[..count]);
+                part.update(&buffer[..count]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((
+        <[u8; 32]>::from(part.finalize()).into(),
+        <[u8; 32]>::from(whole.finalize()).into(),
+    ))
+}
+
+/// Any of the signatures by a trusted key will do; otherwise the error is that of the last.
+fn verify_header(
+    frame: &Frame,
+    certificates: &Certificates,
+    what: &str,
+) -> Result<KeyFingerprint, PackageError> {
+    let packets = frame
+        .metadata
+        .raw_signatures()
+        .map_err(|error| PackageError::Unsound {
+            package: what.into(),
+            fault: error.into(),
+        })?;
+    let mut refused = Error::Unsigned(what.to_owned());
+    for packet in packets {
+        match parse(&packet, what)
+            .and_then(|signature| certificates.verify(frame.header_bytes(), &signature, what))
+        {
+            Ok(key) => return Ok(key),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused.into())
+}
+
+fn parse(packet: &[u8], what: &str) -> Result<Signature, Error> {
+    let unreadable = |source| Error::Unreadable {
+        what: what.to_owned(),
+        source,
+    };
+    match PacketParser::new(packet).next() {
+        Some(Ok(Packet::Signature(signature))) => Ok(signature),
+        Some(Err(source)) => Err(unreadable(source)),
+        _ => Err(Error::Unsigned(what.to_owned())),
+    }
+}
+
+/// At least one digest of the header, and all of them right.
+fn check_header_digest(frame: &Frame) -> Result<(), Fault> {
+    let report = frame.metadata.check_digests()?;
+    let digests = [report.header_sha1, report.header_sha256, report.header_sha3_256];
+    let good = digests.iter().any(|status| status.is_verified())
+        && !digests.iter().any(|status| status.is_mismatch());
+    if good { Ok(()) } else { Err(Fault::HeaderDigest) }
+}
