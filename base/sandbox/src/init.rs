@@ -21,7 +21,7 @@ use nix::{
         time::TimeValLike as _,
         wait::waitpid,
     },
-    unistd::{ForkResult, Pid, fork, setsid},
+    unistd::{ForkResult, Pid, fork},
 };
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -70,7 +70,9 @@ fn helper() -> i32 {
     };
     match start(&control, request, stdin) {
         Ok((child, sync)) => {
-            supervise(&control, &sync, child);
+            if let Err(Failure { step, errno }) = supervise(&control, &sync, child) {
+                let _ = wire::send(&control, &Report::Failed { step, errno });
+            }
             let _ = wire::send(&control, &Report::Gone(usage(started)));
             0
         }
@@ -101,10 +103,8 @@ fn start(control: &UnixStream, request: Request, stdin: OwnedFd) -> Result<(Pid,
         // SAFETY: the default disposition runs no code of ours.
         unsafe { signal(number, SigHandler::SigDfl) }.step(|| format!("reset {number}"))?;
     }
-    // Fails only if it leads a session already.
-    let _ = setsid();
-    let mut namespaces = CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWPID
+    // The mount namespace is the child's alone: `pivot_root` there would move this process too.
+    let mut namespaces = CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWCGROUP;
@@ -155,40 +155,44 @@ struct Sync {
 
 /// Waits for the end of the first process inside. When it is dead, so is everything in its process namespace
 /// (pid_namespaces(7)): `waitpid` returns no earlier.
-fn supervise(control: &UnixStream, sync: &Sync, child: Pid) {
-    let mut sync_open = true;
-    // Readable when the process ends. Linux 5.3.
-    let pidfd = rustix::process::Pid::from_raw(child.as_raw())
-        .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
-    while let Some(pidfd) = &pidfd {
-        let idle = PollFlags::empty();
-        let mut fds = [
-            PollFd::new(pidfd, PollFlags::IN),
+fn supervise(control: &UnixStream, sync: &Sync, child: Pid) -> Result<(), Failure> {
+    let done = wait(control, sync, child);
+    let _ = kill(child, Signal::SIGKILL);
+    while waitpid(child, None) == Err(nix::Error::EINTR) {}
+    done
+}
+
+/// Until the process inside ends, or the caller says so or is gone.
+fn wait(control: &UnixStream, sync: &Sync, child: Pid) -> Result<(), Failure> {
+    let pid = rustix::process::Pid::from_raw(child.as_raw()).expect("fork gives a positive number");
+    // Readable when the process ends.
+    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+        .step(|| "watch the sandbox".into())?;
+    let mut answering = true;
+    loop {
+        let mut fds = vec![
+            PollFd::new(&pidfd, PollFlags::IN),
             PollFd::new(control, PollFlags::IN),
-            PollFd::new(&sync.socket, if sync_open { PollFlags::IN } else { idle }),
         ];
+        if answering {
+            fds.push(PollFd::new(&sync.socket, PollFlags::IN));
+        }
         if poll(&mut fds, None).is_err() {
             continue;
         }
-        let [ended, told, asked] = fds.map(|fd| fd.revents());
-        if !ended.is_empty() || !told.is_empty() {
-            break;
+        if fds[..2].iter().any(|fd| !fd.revents().is_empty()) {
+            return Ok(());
         }
-        if !asked.is_empty() && sync_open {
+        if fds[2..].iter().any(|fd| !fd.revents().is_empty()) {
             let mut byte = [0];
-            sync_open = rustix::net::recv(&sync.socket, &mut byte, rustix::net::RecvFlags::empty())
-                .is_ok_and(|(_, length)| length == 1);
-            if sync_open && let Some((inside, outside)) = sync.outside {
-                if map_ids(&child.to_string(), inside, outside, outside).is_ok() {
-                    wire::nudge(&sync.socket);
-                } else {
-                    break;
-                }
+            let asked = rustix::net::recv(&sync.socket, &mut byte, rustix::net::RecvFlags::empty());
+            answering = matches!(asked, Ok((_, 1)));
+            if answering && let Some((inside, outside)) = sync.outside {
+                map_ids(&child.to_string(), inside, outside, outside)?;
+                wire::nudge(&sync.socket);
             }
         }
     }
-    let _ = kill(child, Signal::SIGKILL);
-    while waitpid(child, None) == Err(nix::Error::EINTR) {}
 }
 
 /// user_namespaces(7): one id inside is one id outside; `setgroups` must be denied before an ordinary user may map.

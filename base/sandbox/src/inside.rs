@@ -12,7 +12,7 @@ use std::{
 use nix::{
     sched::{CloneFlags, unshare},
     sys::wait::{WaitStatus, waitpid},
-    unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid},
+    unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid, setsid},
 };
 
 use crate::{
@@ -40,6 +40,10 @@ fn prepare(sync: &UnixStream, request: &Request) -> Result<(), Failure> {
     if !is_connected(sync) {
         return Err(io::Error::from_raw_os_error(nix::libc::EPIPE)).step(|| "find the helper".into());
     }
+    // Cannot fail: a forked child leads no process group.
+    setsid().step(|| "leave the terminal".into())?;
+    unshare(CloneFlags::CLONE_NEWNS).step(|| "make a mount namespace".into())?;
+    die_with_parent()?;
     privileges::set_limits(&sandbox.limits, request.first_cpu)?;
     sethostname(&sandbox.hostname).step(|| format!("set the host name `{}`", sandbox.hostname))?;
     rustix::system::setdomainname(b"(none)").step(|| "set the domain name".into())?;

@@ -223,7 +223,10 @@ impl Layers {
             return restrict(&at, &RootPath::root(), QUIET | MountFlags::RDONLY);
         }
         let numbers: Vec<String> = self.lowers.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
-        let mut options = format!("lowerdir={},xino=on", numbers.join(":"));
+        let mut options = format!(
+            "lowerdir={},xino=on,redirect_dir=nofollow,metacopy=off,index=off",
+            numbers.join(":")
+        );
         let mut flags = QUIET;
         match &self.upper {
             None => flags |= MountFlags::RDONLY,
@@ -370,10 +373,15 @@ impl Scratch {
         for part in wanted.parent().unwrap_or(Path::new("")).components() {
             here.push(part);
             let mode = match rustix::fs::statat(root, &here, AtFlags::SYMLINK_NOFOLLOW) {
+                // Not a link that leads nowhere: a folder in its place would hide it.
+                Ok(stat) if !FileType::from_raw_mode(stat.st_mode).is_dir() => return Err(Errno::NOTDIR),
                 Ok(stat) => stat.st_mode & 0o7777,
                 Err(_) => 0o755,
             };
             make_folder(skeleton, &here, mode, self.owner)?;
+        }
+        if rustix::fs::statat(root, &wanted, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            return Err(Errno::EXIST);
         }
         if is_folder {
             make_folder(skeleton, &wanted, 0o755, self.owner)
