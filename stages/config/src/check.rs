@@ -1,9 +1,6 @@
 //! What only the whole project can show: references between its parts.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use keel_artefact::{ImageName, PackageName};
 
@@ -53,7 +50,7 @@ pub(crate) fn whole(root: &Path, main: &Path, draft: Draft, problems: &Problems)
     })
 }
 
-fn distro(draft: &Draft, main: &PathBuf, problems: &Problems) -> Option<Distro> {
+fn distro(draft: &Draft, main: &Path, problems: &Problems) -> Option<Distro> {
     let Some(DistroReference { name, version, wrong }) = &draft.default_distro else {
         let message = format!("`{}` does not say which distribution it builds", main.display());
         let hint = "[project]\n  default-distro = { name = \"NAME\", version = \"VERSION\" }";

@@ -3,6 +3,8 @@
 //! `errors.txt` holds a case for every mistake that can be made, with the exact text. After a change of wording:
 //! `KEEL_BLESS=1 cargo test -p keel-config`, then read the difference.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 use std::path::Path;
 
 use keel_artefact::Sha256;
@@ -35,8 +37,11 @@ fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<Project, Errors
     (dir, loaded)
 }
 
-/// The cases of `errors.txt`: title, files, expected text.
-fn cases(text: &str) -> Vec<(String, Vec<(String, String)>, String)> {
+/// Title, files (name and text), expected text.
+type Case = (String, Vec<(String, String)>, String);
+
+/// The cases of `errors.txt`.
+fn cases(text: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     for case in text.split("\n=== ").skip(1) {
         let (title, rest) = case.split_once('\n').unwrap();
