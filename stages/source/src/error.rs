@@ -1,0 +1,353 @@
+//! What can go wrong with sources, told so that the user can mend it.
+
+use std::{fmt, io, path::PathBuf};
+
+use keel_artefact::{ComponentName, Sha256, interrupt::Interrupted};
+use keel_config::{Diagnostic, Excerpt, Location};
+
+use crate::{
+    Answer,
+    debian::{deb822, openpgp, release},
+    http::CertificateError,
+    lock, wanted,
+};
+
+/// One thing that is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A SPEC names a file that is neither beside it nor pinned.
+    #[error("`{component}` has no source `{name}`")]
+    Unpinned {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// The SPEC, and its line.
+        location: Location,
+        /// That line.
+        excerpt: Option<Excerpt>,
+        /// A pinned name that it may stand for.
+        near: Option<String>,
+    },
+    /// A SPEC names a file in a way that no build may.
+    #[error("`{component}` names a source that is no file name")]
+    FileName {
+        /// The component.
+        component: ComponentName,
+        /// The SPEC, and its line.
+        location: Location,
+        /// What is wrong with it.
+        source: wanted::FileNameError,
+    },
+    /// A file lies beside the SPEC, and other bytes are pinned under its name.
+    #[error("`{component}` has `{name}` twice: beside its SPEC ({local}) and pinned ({pinned})")]
+    Twice {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// The SPEC, and its line.
+        location: Location,
+        /// Digest of the file beside the SPEC.
+        local: Sha256,
+        /// Digest that is pinned.
+        pinned: Sha256,
+    },
+    /// Configuration and lock pin different bytes.
+    #[error("the {what} of `{name}` differs between the configuration ({configured}) and the lock ({locked})")]
+    Disagree {
+        /// `SHA-256` or `size`.
+        what: &'static str,
+        /// The file.
+        name: String,
+        /// Where the configuration says so.
+        location: Location,
+        /// What it says.
+        configured: String,
+        /// What the lock says.
+        locked: String,
+    },
+    /// A file beside a SPEC cannot be read, or is not inside the project.
+    #[error("`{component}` has a local source that cannot be used: {path}")]
+    Local {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No origin gave the pinned bytes.
+    #[error("no origin gives `{name}`, a source of `{component}`")]
+    Unavailable {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// Where it is pinned.
+        location: Option<Location>,
+        /// Who was asked, and what they answered.
+        asked: Vec<Asked>,
+    },
+    /// A file is to be locked, and nothing says where it could be had.
+    #[error("nothing says where `{name}`, a source of `{component}`, could be had")]
+    NoOrigin {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// The SPEC, and its line.
+        location: Location,
+    },
+    /// Debian's index has neither the file nor another of its series.
+    #[error("Debian's `{suite}` has no file `{name}` of `{package}`, nor one of the same series")]
+    NotInArchive {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// The source or binary package.
+        package: String,
+        /// The suite.
+        suite: String,
+        /// Where the file is asked for.
+        location: Option<Location>,
+        /// The versions that the archive has.
+        versions: Vec<String>,
+    },
+    /// The SPEC cannot be moved to the version that replaces a file that is gone.
+    #[error("`{name}`, a source of `{component}`, is gone, and its successor `{successor}` does not tell a version for the SPEC")]
+    NoVersion {
+        /// The component.
+        component: ComponentName,
+        /// The file that is gone.
+        name: String,
+        /// The file that takes its place.
+        successor: String,
+    },
+    /// A suite's signed index cannot be had.
+    #[error("the index of Debian's `{suite}` cannot be had")]
+    Archive {
+        /// The suite.
+        suite: String,
+        /// Who was asked, and what they answered.
+        asked: Vec<Asked>,
+    },
+    /// A suite's signed index is not trusted.
+    #[error("the index of Debian's `{suite}` from {place} is not trusted")]
+    Release {
+        /// The suite.
+        suite: String,
+        /// The URL.
+        place: String,
+        /// Why.
+        source: Box<release::Error>,
+    },
+    /// A suite's list of packages cannot be read.
+    #[error("`{index}` of Debian's `{suite}` cannot be read")]
+    Index {
+        /// The suite.
+        suite: String,
+        /// The index.
+        index: String,
+        /// Why.
+        source: deb822::ParseError,
+    },
+    /// A suite has no list of source packages.
+    #[error("the signed index of Debian's `{suite}` names no `{index}`")]
+    NoIndex {
+        /// The suite.
+        suite: String,
+        /// The index.
+        index: String,
+    },
+    /// A keyring cannot be used.
+    #[error("cannot use the keyring {path}")]
+    Keyring {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: KeyringProblem,
+    },
+    /// No keyring was given.
+    #[error("no keyring of Debian's archive was given")]
+    NoKeyring,
+    /// The lock.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    /// The store.
+    #[error("the store failed")]
+    Store(#[from] keel_store::Error),
+    /// The certificates.
+    #[error(transparent)]
+    Certificates(#[from] CertificateError),
+    /// The user.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// Why a keyring cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringProblem {
+    /// It cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is none.
+    #[error(transparent)]
+    OpenPgp(#[from] openpgp::Error),
+}
+
+/// One origin that was asked.
+#[derive(Debug)]
+pub struct Asked {
+    /// The origin, as the lock writes it.
+    pub origin: String,
+    /// The exact place, if it got so far.
+    pub place: Option<String>,
+    /// What it answered.
+    pub answer: Answer,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.origin)?;
+        if let Some(place) = &self.place
+            && *place != self.origin
+        {
+            write!(f, " ({place})")?;
+        }
+        write!(f, ": {}", self.answer)
+    }
+}
+
+impl Error {
+    /// Does no origin have the file any more? Then a refresh may help.
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Unavailable { asked, .. } => !asked.is_empty() && asked.iter().all(|asked| asked.answer.is_absent()),
+            _ => false,
+        }
+    }
+
+    /// As the user should see it.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let mut diagnostic = Diagnostic::new(self.to_string());
+        if let Some(location) = self.location() {
+            diagnostic = diagnostic.at(location.clone());
+        }
+        match self {
+            Self::Unavailable { asked, .. } | Self::Archive { asked, .. } => {
+                for asked in asked {
+                    diagnostic = diagnostic.cause(asked.to_string());
+                }
+            }
+            Self::NotInArchive { versions, .. } if !versions.is_empty() => {
+                diagnostic = diagnostic.cause(format!("it has: {}", versions.join(", ")));
+            }
+            Self::Unpinned { excerpt, .. } => diagnostic = diagnostic.excerpt(excerpt.clone()),
+            _ => {}
+        }
+        if let Some(source) = std::error::Error::source(self) {
+            diagnostic = diagnostic.caused_by(source);
+        }
+        for hint in self.hints() {
+            diagnostic = diagnostic.hint(hint);
+        }
+        diagnostic
+    }
+
+    fn location(&self) -> Option<&Location> {
+        match self {
+            Self::Unpinned { location, .. }
+            | Self::FileName { location, .. }
+            | Self::Twice { location, .. }
+            | Self::NoOrigin { location, .. }
+            | Self::Disagree { location, .. } => Some(location),
+            Self::Unavailable { location, .. } | Self::NotInArchive { location, .. } => location.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Unpinned { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::Unpinned { component, name, .. } => format!(
+                "put `{name}` beside the SPEC, or say where it may be had in `[[components.{component}.source-files]]` \
+                 and run `keel source lock {component}`"
+            ),
+            Self::Twice { name, .. } => format!("remove one of the two; a file beside the SPEC needs no entry for `{name}`"),
+            Self::Disagree { .. } => "run `keel source lock` if the configuration is right".to_owned(),
+            Self::Unavailable { asked, .. } if self.is_gone() => {
+                match asked.iter().any(|asked| asked.origin.starts_with("debian:")) {
+                    true => "Debian's pool drops superseded versions; `--refresh` takes the newest of the same upstream series".to_owned(),
+                    false => "pin another origin of the same bytes".to_owned(),
+                }
+            }
+            Self::Unavailable { asked, .. } | Self::Archive { asked, .. } => match asked.first().map(|asked| &asked.answer) {
+                Some(Answer::Offline) => "run it again without `--offline`".to_owned(),
+                Some(Answer::NoMirror(_)) => "say where Debian's archive is: in the machine's apt configuration or with `--mirror`".to_owned(),
+                _ => return Vec::new(),
+            },
+            Self::NoOrigin { component, .. } => {
+                format!("name an origin in `[[components.{component}.source-files]]`")
+            }
+            Self::NoKeyring => "install the package `debian-archive-keyring`".to_owned(),
+            Self::Release { source, .. } if matches!(**source, release::Error::Signature(_)) => {
+                "is `debian-archive-keyring` up to date on this machine?".to_owned()
+            }
+            _ => return Vec::new(),
+        };
+        vec![hint]
+    }
+}
+
+/// All that is wrong. Never empty.
+#[derive(Debug)]
+pub struct Errors(Vec<Error>);
+
+impl Errors {
+    /// `Ok(value)` if nothing is wrong. An interruption is told alone.
+    pub(crate) fn check<T>(value: T, mut errors: Vec<Error>) -> Result<T, Self> {
+        if errors.is_empty() {
+            return Ok(value);
+        }
+        if let Some(at) = errors.iter().position(|error| matches!(error, Error::Interrupted(_))) {
+            errors = vec![errors.swap_remove(at)];
+        }
+        Err(Self(errors))
+    }
+
+    /// The errors.
+    pub fn iter(&self) -> std::slice::Iter<'_, Error> {
+        self.0.iter()
+    }
+
+    /// As the user should see them.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        self.0.iter().map(Error::diagnostic).collect()
+    }
+
+    /// Did the user interrupt?
+    pub fn is_interrupted(&self) -> bool {
+        self.0.iter().any(|error| matches!(error, Error::Interrupted(_)))
+    }
+}
+
+impl<T: Into<Error>> From<T> for Errors {
+    fn from(error: T) -> Self {
+        Self(vec![error.into()])
+    }
+}
+
+impl fmt::Display for Errors {
+    /// One after another, with an empty line between.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let gap = if index > 0 { "\n\n" } else { "" };
+            write!(f, "{gap}{}", error.diagnostic())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Errors {}
