@@ -1,10 +1,263 @@
-//! The second stage: [`Project`](keel_config::Project) → [`Recipe`]s.
+//! The second stage: [`Project`] → [`Recipe`]s.
 //!
-//! Being written: the types are final, the function that makes them follows.
+//! Purpose: what each SPEC means, for one architecture: names, versions, what it needs and makes, which files it asks for.
+//!
+//! Input: a [`Project`], the architecture, stage0. Output: one [`Recipe`] a component, by name.
+//!
+//! 1. Read what each SPEC can see, and take its digest ([`inputs`]).
+//! 2. Those that the store remembers are done.
+//! 3. The others are put into one layer over stage0's tools, and `rpmspec` there is asked about all of them in one
+//!    start of the sandbox ([`keel_host::rpmspec`]).
+//! 4. Its answers become recipes ([`answer`]), its errors diagnostics with file, line and excerpt ([`messages`]).
+//!
+//! Invariants:
+//! - A recipe depends on nothing but what is in its key: SPEC, files beside it, macro files, architecture, macros
+//!   defined, stage0, [`PROTOCOL`].
+//! - All SPECs are tried, and all that is wrong is reported together.
+//! - An error of rpm is an error even where rpm goes on after it.
+//!
+//! Never: the network; a SPEC's commands outside the sandbox; a changed SPEC.
+//!
+//! Files owned: none. In the store: actions of the kind `recipe`.
 
+mod answer;
+mod error;
+mod inputs;
+mod messages;
 mod recipe;
+#[cfg(test)]
+mod tests;
 
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use keel_artefact::{
+    Arch, ComponentName, Event, Interrupt, RootPath, Sink,
+    event::Outcome,
+};
+use keel_config::{Component, Diagnostic, Errors, Location, Project};
+use keel_host::{
+    rpmspec::{self, Answer, Request},
+    stage0::Stage0,
+};
+use keel_store::Store;
+
+pub use error::Error;
 pub use recipe::{BuildRequire, Recipe, RecipePackage, RecipeSource, SourceKind};
+
+use answer::Evaluated;
+use inputs::{Inputs, Macros, Surroundings};
 
 /// The version of [`Recipe`]'s serialised form.
 pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(1);
+
+/// How SPECs are evaluated; raised when the same inputs may give another recipe.
+pub const PROTOCOL: &str = "recipe/1";
+
+/// Where the SPECs' folders lie in the sandbox.
+const BASE: &str = "/keel/specs";
+/// The store's name for remembered recipes.
+const KIND: &str = "recipe";
+
+/// Macros that a component gets besides those of its configuration: `upstream_version` of a refreshed source.
+pub type Overrides = BTreeMap<ComponentName, BTreeMap<String, String>>;
+
+/// Evaluates the SPECs of `components` (none named: of all) for `arch`, by name.
+///
+/// Without names, a component that is not for `arch` (`ExclusiveArch`) is left out, and noted; with names it is an error.
+#[expect(clippy::too_many_arguments, reason = "a stage's entry function names each of its inputs")]
+pub fn evaluate(
+    project: &Project,
+    components: &[ComponentName],
+    arch: Arch,
+    stage0: &Stage0,
+    store: &Store,
+    overrides: &Overrides,
+    sink: &dyn Sink,
+    interrupt: &Interrupt,
+) -> Result<Vec<Recipe>, Error> {
+    let ask = |layer: &Path, requests: &[Request]| {
+        let (source, binary) = (answer::SOURCE_FORMAT, answer::BINARY_FORMAT);
+        Ok(rpmspec::query(stage0, layer, requests, source, binary, interrupt)?)
+    };
+    let base = BASE.parse().expect("a constant root path");
+    let run = Evaluation { project, arch, stage0: stage0.digest, base, store, sink, ask: &ask };
+    run.run(components, overrides)
+}
+
+/// Asks rpmspec about SPECs in a layer.
+type Ask<'a> = dyn Fn(&Path, &[Request]) -> Result<Vec<Answer>, Error> + 'a;
+
+struct Evaluation<'a> {
+    project: &'a Project,
+    arch: Arch,
+    stage0: keel_artefact::Sha256,
+    base: RootPath,
+    store: &'a Store,
+    sink: &'a dyn Sink,
+    ask: &'a Ask<'a>,
+}
+
+impl Evaluation<'_> {
+    fn run(&self, names: &[ComponentName], overrides: &Overrides) -> Result<Vec<Recipe>, Error> {
+        let chosen = self.choose(names)?;
+        let macros = Macros::read(self.project)?;
+        let around = Surroundings { macros: &macros, arch: self.arch, stage0: self.stage0, base: &self.base };
+        let mut known: Vec<(Inputs<'_>, Option<Evaluated>)> = Vec::new();
+        for component in chosen {
+            let overrides = overrides.get(&component.name).into_iter().flatten();
+            let inputs = Inputs::read(component, overrides, &around)?;
+            let evaluated = self.store.action(KIND, &inputs.key)?;
+            known.push((inputs, evaluated));
+        }
+        let mut wrong = self.ask_about_the_rest(&mut known, &macros)?;
+
+        let mut recipes = Vec::new();
+        for (inputs, evaluated) in known {
+            let Some(evaluated) = evaluated else { continue };
+            let shown = self.project.display(&inputs.component.spec);
+            for (line, text) in &evaluated.warnings {
+                let text = format!("{}: {text}", Location::line(&shown, *line));
+                self.sink.event(Event::Warning { text: &text });
+            }
+            match self.recipe(inputs, evaluated, &macros) {
+                Ok(recipe) => recipes.push(recipe),
+                Err(Unfit::OtherArch(text)) if names.is_empty() => self.sink.event(Event::Note { text: &text }),
+                Err(Unfit::OtherArch(text)) => wrong.push(Diagnostic::new(text)),
+                Err(Unfit::Wrong(diagnostic)) => wrong.push(*diagnostic),
+            }
+        }
+        Ok(Errors::check(recipes, wrong)?)
+    }
+
+    fn choose(&self, names: &[ComponentName]) -> Result<Vec<&Component>, Errors> {
+        let components = &self.project.components;
+        if names.is_empty() {
+            return Ok(components.values().collect());
+        }
+        let (mut chosen, mut wrong) = (BTreeMap::new(), Vec::new());
+        for name in names {
+            match components.get(name) {
+                Some(component) => {
+                    chosen.insert(name, component);
+                }
+                None => wrong.push(
+                    Diagnostic::new(format!("there is no component `{name}`"))
+                        .did_you_mean(name.as_str(), components.keys().map(ComponentName::as_str)),
+                ),
+            }
+        }
+        Errors::check(chosen.into_values().collect(), wrong)
+    }
+
+    /// Fills in what the store did not remember; what is wrong with SPECs comes back.
+    fn ask_about_the_rest(
+        &self,
+        known: &mut [(Inputs<'_>, Option<Evaluated>)],
+        macros: &Macros,
+    ) -> Result<Vec<Diagnostic>, Error> {
+        let missing: Vec<&Inputs<'_>> =
+            known.iter().filter(|(_, evaluated)| evaluated.is_none()).map(|(inputs, _)| inputs).collect();
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let id = "spec:evaluate";
+        let title = match missing.as_slice() {
+            [one] => format!("evaluating the SPEC of {}", one.component.name),
+            several => format!("evaluating {} SPECs", several.len()),
+        };
+        self.sink.event(Event::Started { id, title: &title, total: None });
+        let started = Instant::now();
+        let finish = |outcome| {
+            let elapsed: Duration = started.elapsed();
+            self.sink.event(Event::Finished { id, outcome, elapsed });
+        };
+        let scratch = self.store.temp_dir("specs")?;
+        let layer = scratch.path().join("layer");
+        let answers = inputs::lay_out(&layer, &self.base, &missing, macros).and_then(|()| {
+            let requests: Vec<Request> = missing.iter().map(|inputs| inputs.request.clone()).collect();
+            (self.ask)(&layer, &requests)
+        });
+        let answers = answers.inspect_err(|_| finish(Outcome::Failed))?;
+        let mut wrong = Vec::new();
+        let missing = known.iter_mut().filter(|(_, evaluated)| evaluated.is_none());
+        for ((inputs, evaluated), answer) in missing.zip(&answers) {
+            match self.judge(inputs, answer) {
+                Ok(fresh) => {
+                    self.store.record(KIND, &inputs.key, &fresh)?;
+                    *evaluated = Some(fresh);
+                }
+                Err(diagnostic) => wrong.push(*diagnostic),
+            }
+        }
+        finish(if wrong.is_empty() { Outcome::Done } else { Outcome::Failed });
+        Ok(wrong)
+    }
+
+    fn judge(&self, inputs: &Inputs<'_>, answer: &Answer) -> Result<Evaluated, Box<Diagnostic>> {
+        let replies = [&answer.source, &answer.binaries, &answer.expanded];
+        let stderr: String = replies.map(|reply| reply.stderr.as_str()).concat();
+        let (mut errors, warnings) = messages::read(&stderr, inputs.request.spec.as_str());
+        if replies.iter().any(|reply| reply.code == 124) {
+            let text = "reading it takes too long (does it run a command that never ends?)".to_owned();
+            errors.insert(0, messages::Message { line: None, text });
+        }
+        let component = &inputs.component.name;
+        let shown = self.project.display(&inputs.component.spec);
+        let wrong = |errors: &[messages::Message]| {
+            Box::new(messages::diagnostic(component, &shown, &inputs.text, errors))
+        };
+        if !errors.is_empty() || replies.iter().any(|reply| reply.code != 0) {
+            return Err(wrong(&errors));
+        }
+        let mut evaluated = answer::read(answer, &inputs.text, self.arch)
+            .map_err(|odd| wrong(&[messages::Message { line: None, text: odd.0 }]))?;
+        evaluated.warnings =
+            warnings.into_iter().map(|message| (message.line.unwrap_or(0), message.text)).collect();
+        Ok(evaluated)
+    }
+
+    fn recipe(&self, inputs: Inputs<'_>, evaluated: Evaluated, macros: &Macros) -> Result<Recipe, Unfit> {
+        let component = inputs.component;
+        let spec_shown = self.project.display(&component.spec);
+        if let Some(only) = evaluated.not_for {
+            let text = format!("`{}` is not for {} ({}: {only})", component.name, self.arch, spec_shown.display());
+            return Err(Unfit::OtherArch(text));
+        }
+        let Some(source_date_epoch) = evaluated.source_date_epoch else {
+            let diagnostic = Diagnostic::new(format!("the SPEC of `{}` has no date", component.name))
+                .at(Location::file(spec_shown))
+                .note("`%changelog` has no entry, and its newest entry is the clock of the build")
+                .hint("%changelog\n  * Thu Jan 01 2026 Name <name@example.org> - 1.0-1\n  - What changed.");
+            return Err(Unfit::Wrong(Box::new(diagnostic)));
+        };
+        Ok(Recipe {
+            format: FORMAT,
+            component: component.name.clone(),
+            arch: self.arch,
+            name: evaluated.name,
+            evr: evaluated.evr,
+            spec_digest: inputs.spec_digest,
+            spec_file: component.spec.clone(),
+            spec_shown,
+            macros_digest: macros.digest,
+            source_date_epoch,
+            licence: evaluated.licence,
+            noarch: evaluated.noarch,
+            build_requires: evaluated.build_requires,
+            packages: evaluated.packages,
+            sources: evaluated.sources,
+            defines: inputs.request.defines,
+            undefines: inputs.request.undefines,
+        })
+    }
+}
+
+/// Why what rpm said makes no recipe.
+enum Unfit {
+    OtherArch(String),
+    Wrong(Box<Diagnostic>),
+}
