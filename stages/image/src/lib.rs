@@ -1,1 +1,47 @@
-//! Being written.
+//! Images: a repository and an image's definition in → containers and disks out, from one tree in memory.
+//!
+//! Input: a repository, an [`Image`](keel_config::Image), the tools of stage0. Output:
+//! the files of [`Built`] in `out/images/NAME/`.
+//!
+//! 1. [`resolve`]: the packages that the image names, and what they require, from that repository only.
+//! 2. [`compose`]: their headers and payloads become a [`Tree`](tree::Tree): path → type, mode, owner, time,
+//!    attributes, content.
+//! 3. [`finalise`]: users and groups ([`accounts`]), defaults of /etc, enabled units, rpm's database.
+//! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials.
+//! 5. [`write`](mod@write): the tree as tar, OCI image, EROFS; [`disk`]: root file system → unified kernel image →
+//!    EFI system partition → partition table → raw and qcow2.
+//! 6. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
+//!
+//! Invariants: every output is a function of packages, definition, key and stage0: two runs give the same bytes. No
+//! root, loop device or mount. A half-made image is never visible under its name. An image that fails an audit is
+//! not written.
+//!
+//! Never: a package from elsewhere than the repository, a scriptlet, the clock, the environment.
+//!
+//! | file | owner |
+//! |---|---|
+//! | `out/images/NAME/NAME.oci/`, `NAME.oci.tar` | [`write::oci`] |
+//! | `out/images/NAME/NAME.raw`, `NAME.qcow2`, `NAME.vmlinuz`, `NAME.initrd` | [`disk`] |
+//! | `out/images/NAME/manifest.json`, `SHA256SUMS` | [`manifest`] |
+//! | `out/images/NAME/console.log` | [`boot`] |
+
+pub mod accounts;
+pub mod audit;
+mod build;
+mod caps;
+pub mod compose;
+pub mod disk;
+mod error;
+pub mod finalise;
+pub mod manifest;
+mod presets;
+pub mod resolve;
+mod rich;
+mod tmpfiles;
+pub mod tools;
+pub mod tree;
+pub mod write;
+
+pub use build::{Candidate, Request, make};
+pub use error::Error;
+pub use manifest::Built;

@@ -1,0 +1,485 @@
+//! The stage's function: what is built, in which order, and how it becomes visible.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use keel_artefact::{Arch, Epoch, Event, Fingerprint, Interrupt, Nevra, Sha256, Sink, event::Outcome};
+use keel_config::{
+    Image,
+    image::{Container, Format},
+};
+use keel_rpm::PackageInfo;
+use keel_store::Store;
+
+use crate::{
+    Built, Error, audit, compose,
+    disk::{self, Recipe},
+    error::{At, check},
+    finalise::{self, Identity},
+    manifest::{self, MANIFEST, SUMS},
+    resolve,
+    tools::Tools,
+    tree::{Spool, Tree},
+    write::{oci, qcow2},
+};
+
+/// Raised when the same inputs give other bytes than before.
+const WRITERS: &str = "image/1";
+
+/// A package that may go into an image.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Its header.
+    pub info: PackageInfo,
+    /// The signed RPM file.
+    pub file: PathBuf,
+    /// The file's digest.
+    pub sha256: Sha256,
+}
+
+/// What to build, of what, to where.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The definition.
+    pub image: &'a Image,
+    /// The distribution's name.
+    pub distro: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// What it runs on.
+    pub arch: Arch,
+    /// The packages of the repository.
+    pub packages: &'a [Candidate],
+    /// The public key that they are signed with, armoured.
+    pub key: Option<&'a [u8]>,
+    /// Names the tools: what they make may differ with it.
+    pub tools_digest: Sha256,
+    /// The folder of all images: `out/images`.
+    pub out: &'a Path,
+}
+
+/// Builds an image with the given tools, unless it is there already.
+pub fn make(
+    request: &Request<'_>,
+    tools: &dyn Tools,
+    store: &Store,
+    sink: &dyn Sink,
+    interrupt: &Interrupt,
+) -> Result<Built, Error> {
+    let name = request.image.name.as_str();
+    let infos: Vec<PackageInfo> = request
+        .packages
+        .iter()
+        .map(|package| package.info.clone())
+        .collect();
+    let chosen =
+        resolve::resolve(&infos, &request.image.packages, &request.image.exclude).map_err(|source| {
+            Error::Resolve {
+                image: name.to_owned(),
+                source,
+            }
+        })?;
+    let chosen: Vec<&Candidate> = chosen.into_iter().map(|index| &request.packages[index]).collect();
+    let key = key(request, &chosen);
+    let dir = request.out.join(name);
+    let id = format!("image:{name}");
+    let start = Instant::now();
+    sink.event(Event::Started {
+        id: &id,
+        title: &format!("image {name}"),
+        total: None,
+    });
+    let finish = |outcome| {
+        sink.event(Event::Finished {
+            id: &id,
+            outcome,
+            elapsed: start.elapsed(),
+        })
+    };
+    if let Some(mut built) = store.action::<Built>("image", &key)? {
+        built.dir.clone_from(&dir);
+        if is_there(&built)? {
+            finish(Outcome::Cached);
+            return Ok(built);
+        }
+    }
+    let built = Work {
+        request,
+        tools,
+        store,
+        sink,
+        interrupt,
+        id: &id,
+    }
+    .run(&chosen, &dir);
+    finish(if built.is_ok() {
+        Outcome::Done
+    } else {
+        Outcome::Failed
+    });
+    let built = built?;
+    store.record("image", &key, &built)?;
+    Ok(built)
+}
+
+/// The digest of everything that the image's bytes depend on.
+fn key(request: &Request<'_>, chosen: &[&Candidate]) -> Sha256 {
+    let image = request.image;
+    let mut key = Fingerprint::new(WRITERS);
+    key.add("distro", request.distro)
+        .add("version", request.version)
+        .add("arch", request.arch.rpm());
+    key.add_digest("tools", &request.tools_digest);
+    key.add("key", request.key.unwrap_or_default());
+    // Tests, memory and descriptions change no byte.
+    let definition = serde_json::json!({
+        "name": image.name, "formats": image.formats, "container": image.container, "disk": image.disk,
+        "hostname": image.hostname, "capabilities": image.capabilities,
+    });
+    key.add("definition", definition.to_string());
+    for package in chosen {
+        key.add("package", package.info.nevra.to_string())
+            .add_digest("rpm", &package.sha256);
+    }
+    key.finish()
+}
+
+/// Are all its files where they should be, with the bytes they should have?
+fn is_there(built: &Built) -> Result<bool, Error> {
+    let written = fs_err::read(built.dir.join(MANIFEST)).ok();
+    if written.as_deref() != Some(&built.json()) {
+        return Ok(false);
+    }
+    for file in &built.files {
+        let mut path = built.dir.join(&file.name);
+        let is_layout = file.format == Format::Oci.as_str();
+        if is_layout {
+            path = path.join("blobs/sha256").join(file.sha256.to_hex());
+        }
+        if !path.is_file() {
+            return Ok(false);
+        }
+        let (digest, size) = Sha256::of_file(&path).at("read", path.display())?;
+        if digest != file.sha256 || (size != file.size && !is_layout) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+struct Work<'a> {
+    request: &'a Request<'a>,
+    tools: &'a dyn Tools,
+    store: &'a Store,
+    sink: &'a dyn Sink,
+    interrupt: &'a Interrupt,
+    id: &'a str,
+}
+
+impl Work<'_> {
+    fn run(&self, chosen: &[&Candidate], dir: &Path) -> Result<Built, Error> {
+        let name = self.request.image.name.as_str();
+        let clock = chosen
+            .iter()
+            .map(|package| package.info.build_time)
+            .max_by_key(|clock| clock.0)
+            .unwrap_or(Epoch(0));
+        let scratch = self.store.temp_dir("image")?;
+        let tree = self.tree(chosen, clock, scratch.path())?;
+        let fresh = Fresh::new(dir)?;
+        let mut built = Built {
+            format: manifest::FORMAT,
+            image: self.request.image.name.clone(),
+            version: self.request.version.to_owned(),
+            arch: self.request.arch,
+            clock,
+            tree: tree.digest(),
+            packages: chosen.iter().map(|package| listed(package)).collect(),
+            files: Vec::new(),
+            boot: None,
+            dir: dir.to_owned(),
+        };
+        let wanted = |format| self.request.image.formats.contains(&format);
+        if let Some(container) = self
+            .request
+            .image
+            .container
+            .as_ref()
+            .filter(|_| self.request.image.is_container())
+        {
+            check(self.interrupt)?;
+            self.say("container");
+            let layout = fresh.path.join(format!("{name}.oci"));
+            let digest = oci::layout(&tree, &self.settings(container, clock), &layout)?;
+            if wanted(Format::OciArchive) {
+                let archive = fresh.path.join(format!("{name}.oci.tar"));
+                oci::archive(&layout, clock, &archive)?;
+                built
+                    .files
+                    .push(listed_file(&archive, Format::OciArchive.as_str())?);
+            }
+            if wanted(Format::Oci) {
+                let (format, size) = (Format::Oci.as_str().to_owned(), blobs(&layout)?);
+                built.files.push(manifest::File {
+                    name: format!("{name}.oci"),
+                    format,
+                    sha256: digest,
+                    size,
+                });
+            } else {
+                fs_err::remove_dir_all(&layout).at("remove", layout.display())?;
+            }
+        }
+        if self.request.image.is_disk() {
+            check(self.interrupt)?;
+            self.disk(&tree, clock, scratch.path(), &fresh.path, &mut built)?;
+        }
+        built.files.sort_by(|one, two| one.name.cmp(&two.name));
+        for (file, bytes) in [(MANIFEST, built.json()), (SUMS, built.sums().into_bytes())] {
+            let path = fresh.path.join(file);
+            write_synced(&path, &bytes)?;
+        }
+        check(self.interrupt)?;
+        fresh.show(dir)?;
+        Ok(built)
+    }
+
+    fn say(&self, text: &str) {
+        self.sink.event(Event::Message { id: self.id, text });
+    }
+
+    /// Steps 2 to 4: everything before the first byte of output.
+    fn tree(&self, chosen: &[&Candidate], clock: Epoch, scratch: &Path) -> Result<Tree, Error> {
+        let image = self.request.image;
+        let failed = |tool, source| Error::Tool {
+            tool,
+            image: image.name.to_string(),
+            source,
+        };
+        self.say("packages");
+        let packages: Vec<compose::Package<'_>> = chosen
+            .iter()
+            .map(|package| compose::Package {
+                info: &package.info,
+                file: &package.file,
+            })
+            .collect();
+        let spool = Spool::new(scratch).at("make", "a spool for the image's files")?;
+        let (mut tree, accounts) = compose::compose(&packages, spool, clock, self.interrupt)?;
+        self.say("rpm's database");
+        let files: Vec<PathBuf> = chosen.iter().map(|package| package.file.clone()).collect();
+        let identity = Identity {
+            bootable: image.is_disk(),
+            systemd: image.is_disk() && image.capabilities.systemd,
+            hostname: image.hostname.clone(),
+            key: self.request.key.map(<[u8]>::to_vec),
+            rpmdb: self
+                .tools
+                .rpmdb(&files, clock)
+                .map_err(|source| failed("rpm", source))?,
+        };
+        finalise::finalise(&mut tree, &accounts, &identity, clock)?;
+        self.say("audit");
+        let foreign = self.tools.foreign().map_err(|source| failed("stage0", source))?;
+        let cmdline = image.disk.as_ref().map_or(&[][..], |disk| &disk.kernel_cmdline);
+        let findings = audit::audit(&tree, &foreign, cmdline)?;
+        if findings.is_empty() {
+            Ok(tree)
+        } else {
+            Err(Error::Audit {
+                image: image.name.to_string(),
+                findings,
+            })
+        }
+    }
+
+    fn settings(&self, container: &Container, clock: Epoch) -> oci::Settings {
+        let Request {
+            image,
+            distro,
+            version,
+            arch,
+            ..
+        } = self.request;
+        let annotation =
+            |key: &str, value: &str| (format!("org.opencontainers.image.{key}"), value.to_owned());
+        let mut labels = container.labels.clone();
+        labels.extend([
+            annotation("title", image.name.as_str()),
+            annotation("version", version),
+        ]);
+        labels.extend(container.labels.clone());
+        oci::Settings {
+            arch: *arch,
+            created: clock,
+            tag: (*version).to_owned(),
+            annotations: BTreeMap::from([
+                annotation("title", image.name.as_str()),
+                annotation("version", version),
+                annotation("vendor", distro),
+                annotation("created", &clock.rfc3339()),
+            ]),
+            entrypoint: container.entrypoint.clone(),
+            cmd: container.cmd.clone(),
+            env: container.env.clone(),
+            labels,
+            workdir: container.workdir.as_ref().map(ToString::to_string),
+            user: container.user.clone(),
+        }
+    }
+
+    fn disk(
+        &self,
+        tree: &Tree,
+        clock: Epoch,
+        scratch: &Path,
+        out: &Path,
+        built: &mut Built,
+    ) -> Result<(), Error> {
+        let (image, name) = (self.request.image, self.request.image.name.as_str());
+        let missing = || Error::NoSuchFormat {
+            image: name.to_owned(),
+            what: "disk",
+        };
+        let id = format!("{}_{}", self.request.distro, self.request.version);
+        let disk = image.disk.as_ref().ok_or_else(missing)?;
+        let recipe = Recipe {
+            image: name,
+            disk,
+            arch: self.request.arch,
+            id: &id,
+            clock,
+        };
+        self.say("root file system and disk");
+        let raw = out.join(format!("{name}.raw"));
+        let made = disk::write(tree, &recipe, self.tools, scratch, &raw)?;
+        if image.formats.contains(&Format::Qcow2) {
+            check(self.interrupt)?;
+            self.say("qcow2");
+            let path = out.join(format!("{name}.qcow2"));
+            let convert = || {
+                let mut from = fs_err::File::open(&raw)?;
+                let mut to = fs_err::File::create(&path)?;
+                qcow2::write(&mut from, made.size, &mut to)?;
+                to.sync_all()
+            };
+            convert().at("write", path.display())?;
+            built.files.push(listed_file(&path, Format::Qcow2.as_str())?);
+        }
+        if image.formats.contains(&Format::Raw) {
+            built.files.push(listed_file(&raw, Format::Raw.as_str())?);
+        } else {
+            fs_err::remove_file(&raw).at("remove", raw.display())?;
+        }
+        let mut beside = |suffix: &str, bytes: &[u8]| {
+            let path = out.join(format!("{name}.{suffix}"));
+            write_synced(&path, bytes)?;
+            let mut file = listed_file(&path, suffix)?;
+            let label = file.name.clone();
+            file.format = if suffix == "vmlinuz" { "kernel" } else { "initrd" }.to_owned();
+            built.files.push(file);
+            Ok::<_, Error>(label)
+        };
+        let kernel = beside("vmlinuz", &made.kernel)?;
+        let initrd = made
+            .initrd
+            .as_deref()
+            .map(|bytes| beside("initrd", bytes))
+            .transpose()?;
+        built.boot = Some(manifest::Boot {
+            cmdline: made.cmdline,
+            kernel,
+            initrd,
+            release: made.release,
+        });
+        Ok(())
+    }
+}
+
+fn listed(package: &Candidate) -> manifest::Package {
+    let nevra: Nevra = package.info.nevra.clone();
+    manifest::Package {
+        nevra,
+        sha256: package.sha256,
+    }
+}
+
+fn listed_file(path: &Path, format: &str) -> Result<manifest::File, Error> {
+    let (sha256, size) = Sha256::of_file(path).at("read", path.display())?;
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    Ok(manifest::File {
+        name,
+        format: format.to_owned(),
+        sha256,
+        size,
+    })
+}
+
+fn blobs(layout: &Path) -> Result<u64, Error> {
+    let mut size = 0;
+    for entry in fs_err::read_dir(layout.join("blobs/sha256")).at("read", layout.display())? {
+        size += entry
+            .and_then(|entry| entry.metadata())
+            .at("read", layout.display())?
+            .len();
+    }
+    Ok(size)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let write = || {
+        let mut file = fs_err::File::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().at("write", path.display())
+}
+
+/// A folder beside the final one, which it takes the place of when it is complete.
+struct Fresh {
+    path: PathBuf,
+}
+
+impl Fresh {
+    fn new(dir: &Path) -> Result<Self, Error> {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let path = dir.with_file_name(format!(".{name}.new"));
+        // Left by a run that was killed.
+        remove(&path)?;
+        fs_err::create_dir_all(&path).at("make", path.display())?;
+        Ok(Self { path })
+    }
+
+    fn show(self, dir: &Path) -> Result<(), Error> {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let old = dir.with_file_name(format!(".{name}.old"));
+        remove(&old)?;
+        if dir.exists() {
+            fs_err::rename(dir, &old).at("move", dir.display())?;
+        }
+        fs_err::rename(&self.path, dir).at("move", dir.display())?;
+        remove(&old)
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // After `show` there is nothing; after an error the next run removes what cannot be removed now.
+        let _ = remove(&self.path);
+    }
+}
+
+fn remove(dir: &Path) -> Result<(), Error> {
+    match fs_err::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", dir.display()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,218 @@
+//! What can go wrong, each naming its object.
+
+use std::{io, path::PathBuf};
+
+use keel_artefact::{Interrupt, RootPath, interrupt::Interrupted};
+
+use crate::{accounts, audit, resolve};
+
+/// An image could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The package set does not close.
+    #[error("cannot resolve the packages of image `{image}`")]
+    Resolve {
+        /// The image.
+        image: String,
+        /// Every reason.
+        #[source]
+        source: resolve::Error,
+    },
+    /// Two packages disagree about a path.
+    #[error("packages `{one}` and `{other}` both have `{path}`, and {difference}")]
+    Conflict {
+        /// The path.
+        path: RootPath,
+        /// A package.
+        one: String,
+        /// Another.
+        other: String,
+        /// How they differ.
+        difference: String,
+    },
+    /// A package has scriptlets, which no image runs.
+    #[error(
+        "package `{package}` has scriptlets ({scripts}): images run none, use sysusers.d, tmpfiles.d and presets"
+    )]
+    Scriptlets {
+        /// The package.
+        package: String,
+        /// Which ones.
+        scripts: String,
+    },
+    /// A file's owner has no number.
+    #[error(
+        "package `{package}`: `{path}` belongs to {kind} `{name}`, which no sysusers.d file of the image declares"
+    )]
+    UnknownOwner {
+        /// The package.
+        package: String,
+        /// The file.
+        path: RootPath,
+        /// `user` or `group`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A path that leads nowhere: links in it go round.
+    #[error("package `{package}`: `{path}` runs through symbolic links that go round")]
+    Loop {
+        /// The package.
+        package: String,
+        /// The path.
+        path: RootPath,
+    },
+    /// A declaration of users is wrong.
+    #[error(transparent)]
+    Accounts(#[from] accounts::Error),
+    /// Something that must be in the image is not.
+    #[error("image `{image}` has no {what}: {hint}")]
+    Missing {
+        /// The image.
+        image: String,
+        /// What.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A file is larger than makes sense for its use.
+    #[error("`{path}` has {size} bytes, more than the {limit} that it may have there")]
+    FileTooLarge {
+        /// The file.
+        path: RootPath,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A value cannot be written in this format.
+    #[error("`{path}` cannot be written as {format}: {why}")]
+    Unwritable {
+        /// The file.
+        path: RootPath,
+        /// The format.
+        format: &'static str,
+        /// Why not.
+        why: String,
+    },
+    /// A PE file is not what it should be.
+    #[error("`{path}` is no PE file that a unified kernel image can be made of: {why}")]
+    Pe {
+        /// The file.
+        path: RootPath,
+        /// Why not.
+        why: String,
+    },
+    /// The disk is too small.
+    #[error("image `{image}` does not fit: {part} needs {needs} of {has} MiB. {largest}")]
+    TooBig {
+        /// The image.
+        image: String,
+        /// The disk, or its ESP.
+        part: &'static str,
+        /// MiB, rounded up.
+        needs: u64,
+        /// MiB.
+        has: u64,
+        /// A sentence about what takes the most space.
+        largest: String,
+    },
+    /// The checks of the finished tree found something.
+    #[error("image `{image}` must not leave as it is:\n{}", audit::list(findings))]
+    Audit {
+        /// The image.
+        image: String,
+        /// All that was found.
+        findings: Vec<audit::Finding>,
+    },
+    /// The image has no such format.
+    #[error("image `{image}` is built as no {what}, which this needs")]
+    NoSuchFormat {
+        /// The image.
+        image: String,
+        /// A disk, say.
+        what: &'static str,
+    },
+    /// The guest did not answer.
+    #[error("image `{image}`: {what}; console log: {}", console.display())]
+    Guest {
+        /// The image.
+        image: String,
+        /// What happened, with the last lines of the console.
+        what: String,
+        /// The whole log.
+        console: PathBuf,
+    },
+    /// Reading a package.
+    #[error("cannot read package `{package}`")]
+    Package {
+        /// The package.
+        package: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A tool of stage0, or QEMU.
+    #[error("{tool} failed for image `{image}`")]
+    Tool {
+        /// Which.
+        tool: &'static str,
+        /// The image.
+        image: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] keel_store::Error),
+    /// A file of the host.
+    #[error("cannot {action} {what}")]
+    Io {
+        /// Read, write, …
+        action: &'static str,
+        /// What.
+        what: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The user stopped it.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl Error {
+    /// A failed tool.
+    pub(crate) fn tool(
+        tool: &'static str,
+        image: &str,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Tool {
+            tool,
+            image: image.to_owned(),
+            source: Box::new(source),
+        }
+    }
+}
+
+/// Fails once the user has interrupted.
+pub(crate) fn check(interrupt: &Interrupt) -> Result<(), Error> {
+    Ok(interrupt.check()?)
+}
+
+/// Says what an I/O error was about.
+pub(crate) trait At<T> {
+    fn at(self, action: &'static str, what: impl std::fmt::Display) -> Result<T, Error>;
+}
+
+impl<T> At<T> for Result<T, io::Error> {
+    fn at(self, action: &'static str, what: impl std::fmt::Display) -> Result<T, Error> {
+        self.map_err(|source| Error::Io {
+            action,
+            what: what.to_string(),
+            source,
+        })
+    }
+}

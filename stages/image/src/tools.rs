@@ -1,0 +1,38 @@
+//! The two things that real programs do better: file systems and rpm's database. A trait, so that what is made of
+//! their results can be tested without them.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use keel_artefact::Epoch;
+use uuid::Uuid;
+
+use crate::audit::Foreign;
+
+/// Why a tool failed.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How an EROFS is made, besides its content.
+#[derive(Debug, Clone, Copy)]
+pub struct Erofs<'a> {
+    /// Its identity.
+    pub uuid: Uuid,
+    /// Its label, 15 bytes at most.
+    pub label: &'a str,
+    /// The time of the file system itself; files have their own.
+    pub clock: Epoch,
+}
+
+/// What stage0 does for an image.
+pub trait Tools {
+    /// Makes the EROFS `image` of the tar archive `archive`.
+    fn mkfs_erofs(&self, archive: &Path, image: &Path, options: &Erofs<'_>) -> Result<(), Failure>;
+
+    /// Files of rpm's database, by name, for these packages installed at `clock`.
+    fn rpmdb(&self, packages: &[PathBuf], clock: Epoch) -> Result<BTreeMap<String, Vec<u8>>, Failure>;
+
+    /// What must not be in an image.
+    fn foreign(&self) -> Result<Foreign, Failure>;
+}

@@ -1,0 +1,308 @@
+//! A tree as a container: one gzip layer in the OCI image layout, as a folder or as one tar file.
+//!
+//! Formats: <https://github.com/opencontainers/image-spec> 1.0 (image-layout, manifest, config, layer). gzip, not
+//! zstd, because umoci 0.4 does not read zstd.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    path::Path,
+};
+
+use keel_artefact::{Arch, Epoch, Sha256};
+use serde::Serialize;
+use sha2::Digest as _;
+
+use crate::{Error, error::At, tree::Tree, write::tar};
+
+/// Level of the layer's compression.
+const LEVEL: u32 = 6;
+
+/// What the container is, besides its files.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What it was built for.
+    pub arch: Arch,
+    /// Its time: of the newest package.
+    pub created: Epoch,
+    /// Its tag in the layout.
+    pub tag: String,
+    /// Annotations of the manifest: title, version and the like.
+    pub annotations: BTreeMap<String, String>,
+    /// The program that always runs.
+    pub entrypoint: Vec<String>,
+    /// Its default arguments.
+    pub cmd: Vec<String>,
+    /// Environment; `PATH` is added if it is not there.
+    pub env: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Working directory.
+    pub workdir: Option<String>,
+    /// `user`, `uid`, `user:group` or `uid:gid`.
+    pub user: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    media_type: &'static str,
+    digest: String,
+    size: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<Platform>,
+}
+
+#[derive(Serialize)]
+struct Platform {
+    architecture: &'static str,
+    os: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    schema_version: u32,
+    media_type: &'static str,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    schema_version: u32,
+    media_type: &'static str,
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    created: String,
+    architecture: &'static str,
+    os: &'static str,
+    config: Run<'a>,
+    rootfs: RootFs,
+    history: Vec<History>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Run<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: &'a Option<String>,
+    env: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    entrypoint: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    cmd: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    working_dir: &'a Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct RootFs {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    diff_ids: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct History {
+    created: String,
+    created_by: &'static str,
+}
+
+/// Writes the layout into `dir`, which must not exist, and returns the digest of the manifest: the image's identity.
+pub fn layout(tree: &Tree, settings: &Settings, dir: &Path) -> Result<Sha256, Error> {
+    let blobs = dir.join("blobs/sha256");
+    fs_err::create_dir_all(&blobs).at("make", "an OCI layout")?;
+    let temporary = blobs.join("layer.tmp");
+    let file = fs_err::File::create(&temporary).at("write", "an OCI layer")?;
+    let packed = Hashed::new(io::BufWriter::with_capacity(256 * 1024, file));
+    let mut plain = Hashed::new(flate2::write::GzEncoder::new(
+        packed,
+        flate2::Compression::new(LEVEL),
+    ));
+    tar::write(tree, tar::Root::Without, &mut plain)?;
+    let (packed, diff_id, _) = plain.done();
+    let (mut buffer, digest, size) = packed.finish().at("write", "an OCI layer")?.done();
+    buffer
+        .flush()
+        .and_then(|()| buffer.get_ref().sync_all())
+        .at("write", "an OCI layer")?;
+    fs_err::rename(&temporary, blobs.join(digest.to_hex())).at("write", "an OCI layer")?;
+
+    let layer = descriptor("application/vnd.oci.image.layer.v1.tar+gzip", digest, size);
+    let config = put(
+        &blobs,
+        &config(settings, diff_id),
+        "application/vnd.oci.image.config.v1+json",
+    )?;
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: "application/vnd.oci.image.manifest.v1+json",
+        config,
+        layers: vec![layer],
+        annotations: settings.annotations.clone(),
+    };
+    let mut entry = put(&blobs, &manifest, manifest.media_type)?;
+    let identity = entry
+        .digest
+        .trim_start_matches("sha256:")
+        .parse()
+        .unwrap_or_else(|_| Sha256::of(b""));
+    entry.annotations = BTreeMap::from([("org.opencontainers.image.ref.name".into(), settings.tag.clone())]);
+    entry.platform = Some(Platform {
+        architecture: settings.arch.oci(),
+        os: "linux",
+    });
+    let index = Index {
+        schema_version: 2,
+        media_type: "application/vnd.oci.image.index.v1+json",
+        manifests: vec![entry],
+    };
+    write_file(&dir.join("index.json"), &json(&index))?;
+    write_file(&dir.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    Ok(identity)
+}
+
+/// Packs a layout into one tar file, sorted, with one time for all.
+pub fn archive(layout: &Path, created: Epoch, file: &Path) -> Result<(), Error> {
+    let what = || file.display().to_string();
+    let out = fs_err::File::create(file).at("write", what())?;
+    let mut archive = ::tar::Builder::new(io::BufWriter::with_capacity(256 * 1024, out));
+    let mut names = vec!["index.json".to_owned(), "oci-layout".to_owned()];
+    for entry in fs_err::read_dir(layout.join("blobs/sha256")).at("read", what())? {
+        let entry = entry.at("read", what())?;
+        names.push(format!("blobs/sha256/{}", entry.file_name().to_string_lossy()));
+    }
+    names.extend(["blobs/".to_owned(), "blobs/sha256/".to_owned()]);
+    names.sort();
+    for name in names {
+        let mut header = ::tar::Header::new_ustar();
+        header.set_mtime(created.0);
+        header.set_uid(0);
+        header.set_gid(0);
+        if name.ends_with('/') {
+            header.set_entry_type(::tar::EntryType::Directory);
+            header.set_mode(0o755);
+            header.set_size(0);
+            archive
+                .append_data(&mut header, &name, io::empty())
+                .at("write", what())?;
+        } else {
+            let content = fs_err::File::open(layout.join(&name)).at("read", what())?;
+            header.set_mode(0o644);
+            header.set_size(content.metadata().at("read", what())?.len());
+            archive
+                .append_data(&mut header, &name, content)
+                .at("write", what())?;
+        }
+    }
+    let mut out = archive.into_inner().at("write", what())?;
+    out.flush()
+        .and_then(|()| out.get_ref().sync_all())
+        .at("write", what())
+}
+
+fn config(settings: &Settings, diff_id: Sha256) -> Config<'_> {
+    let mut env = settings.env.clone();
+    env.entry("PATH".into()).or_insert_with(|| "/usr/bin".into());
+    Config {
+        created: settings.created.rfc3339(),
+        architecture: settings.arch.oci(),
+        os: "linux",
+        config: Run {
+            user: &settings.user,
+            env: env.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            entrypoint: &settings.entrypoint,
+            cmd: &settings.cmd,
+            working_dir: &settings.workdir,
+            labels: &settings.labels,
+        },
+        rootfs: RootFs {
+            kind: "layers",
+            diff_ids: vec![format!("sha256:{diff_id}")],
+        },
+        history: vec![History {
+            created: settings.created.rfc3339(),
+            created_by: "keel image build",
+        }],
+    }
+}
+
+fn descriptor(media_type: &'static str, digest: Sha256, size: u64) -> Descriptor {
+    let digest = format!("sha256:{digest}");
+    Descriptor {
+        media_type,
+        digest,
+        size,
+        annotations: BTreeMap::new(),
+        platform: None,
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("structs of strings and numbers are JSON")
+}
+
+fn put(blobs: &Path, value: &impl Serialize, media_type: &'static str) -> Result<Descriptor, Error> {
+    let bytes = json(value);
+    let digest = Sha256::of(&bytes);
+    write_file(&blobs.join(digest.to_hex()), &bytes)?;
+    Ok(descriptor(media_type, digest, bytes.len() as u64))
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let write = || {
+        let mut file = fs_err::File::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().at("write", path.display())
+}
+
+/// Counts and hashes what goes through.
+struct Hashed<W> {
+    inner: W,
+    hasher: sha2::Sha256,
+    size: u64,
+}
+
+impl<W> Hashed<W> {
+    fn new(inner: W) -> Self {
+        Self {
+            inner,
+            hasher: sha2::Sha256::new(),
+            size: 0,
+        }
+    }
+
+    fn done(self) -> (W, Sha256, u64) {
+        (
+            self.inner,
+            Sha256::from(<[u8; 32]>::from(self.hasher.finalize())),
+            self.size,
+        )
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..n]);
+        self.size += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
