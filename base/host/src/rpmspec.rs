@@ -67,8 +67,15 @@ pub fn query(
     let mut lowers = vec![layer.to_owned()];
     lowers.extend(stage0.tool_lowers());
     let mut sandbox = Sandbox::new(lowers);
-    let environment = [("HOME", "/tmp"), ("PATH", "/usr/bin:/usr/sbin"), ("LANG", "C.UTF-8"), ("TZ", "UTC")];
-    sandbox.env = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let environment = [
+        ("HOME", "/tmp"),
+        ("PATH", "/usr/bin:/usr/sbin"),
+        ("LANG", "C.UTF-8"),
+        ("TZ", "UTC"),
+    ];
+    sandbox.env = environment
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
     sandbox.limits.memory = Some(MOST_MEMORY);
     sandbox.limits.processes = Some(1000);
     sandbox.limits.file_size = Some(MOST_OUTPUT as u64);
@@ -76,7 +83,9 @@ pub fn query(
     sandbox.limits.wall = Some(Duration::from_secs(10 + each * requests.len() as u64));
     let script = script(requests, source_format, binary_format);
     let run = Run {
-        argv: ["sh", "-c", "cat > /tmp/script && exec sh /tmp/script"].map(str::to_owned).into(),
+        argv: ["sh", "-c", "cat > /tmp/script && exec sh /tmp/script"]
+            .map(str::to_owned)
+            .into(),
         stdin: Stdin::Bytes(script.into_bytes()),
         stdout: Output::Capture { limit: MOST_OUTPUT },
         stderr: Output::Tail { limit: 64 << 10 },
@@ -103,12 +112,19 @@ pub fn script(requests: &[Request], source_format: &str, binary_format: &str) ->
     let shards = SHARDS.min(requests.len());
     for shard in 0..shards {
         script.push_str("(\n");
-        for (index, request) in requests.iter().enumerate().filter(|(index, _)| index % shards == shard) {
+        for (index, request) in requests
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| index % shards == shard)
+        {
             let options = options(request);
             let (source_format, binary_format) = (quote(source_format), quote(binary_format));
             let _ = writeln!(script, "t=$d/{index}");
             let _ = writeln!(script, "q=1; ask $t.1 -q --srpm --qf {source_format} {options}");
-            let _ = writeln!(script, "q=2; ask $t.2 -q --builtrpms --qf {binary_format} {options}");
+            let _ = writeln!(
+                script,
+                "q=2; ask $t.2 -q --builtrpms --qf {binary_format} {options}"
+            );
             let _ = writeln!(script, "q=3; ask $t.3 -P {options}");
             let _ = writeln!(script, "tell > $t.answer");
         }
@@ -154,7 +170,11 @@ pub fn answers(output: &[u8], count: usize) -> Option<Vec<Answer>> {
     for _ in 0..count {
         let end = rest.iter().position(|byte| *byte == b'\n')?;
         let numbers = std::str::from_utf8(&rest[..end]).ok()?;
-        let numbers: Vec<usize> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
+        let numbers: Vec<usize> = numbers
+            .split(' ')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .ok()?;
         rest = &rest[end + 1..];
         let mut replies = Vec::new();
         for part in numbers.chunks_exact(3) {
@@ -164,10 +184,18 @@ pub fn answers(output: &[u8], count: usize) -> Option<Vec<Answer>> {
                 Some(String::from_utf8_lossy(text).into_owned())
             };
             let (stdout, stderr) = (text(part[1])?, text(part[2])?);
-            replies.push(Reply { code: i32::try_from(part[0]).ok()?, stdout, stderr });
+            replies.push(Reply {
+                code: i32::try_from(part[0]).ok()?,
+                stdout,
+                stderr,
+            });
         }
         let [source, binaries, expanded] = <[Reply; 3]>::try_from(replies).ok()?;
-        answers.push(Answer { source, binaries, expanded });
+        answers.push(Answer {
+            source,
+            binaries,
+            expanded,
+        });
     }
     rest.is_empty().then_some(answers)
 }
@@ -180,9 +208,29 @@ mod tests {
     fn answers_are_framed_by_their_lengths() {
         let output = b"0 3 0 1 0 2 0 0 0\na\nbe!0 0 0 0 0 0 0 0 0\n";
         let answers = super::answers(output, 2).unwrap();
-        assert_eq!(answers[0].source, Reply { code: 0, stdout: "a\nb".into(), stderr: String::new() });
-        assert_eq!(answers[0].binaries, Reply { code: 1, stdout: String::new(), stderr: "e!".into() });
-        for bad in [&output[..output.len() - 1], b"", b"0 9 0 0 0 0 0 0 0\n", b"0 0\n", b"x\n"] {
+        assert_eq!(
+            answers[0].source,
+            Reply {
+                code: 0,
+                stdout: "a\nb".into(),
+                stderr: String::new()
+            }
+        );
+        assert_eq!(
+            answers[0].binaries,
+            Reply {
+                code: 1,
+                stdout: String::new(),
+                stderr: "e!".into()
+            }
+        );
+        for bad in [
+            &output[..output.len() - 1],
+            b"",
+            b"0 9 0 0 0 0 0 0 0\n",
+            b"0 0\n",
+            b"x\n",
+        ] {
             assert_eq!(super::answers(bad, 2), None);
         }
     }

@@ -6,7 +6,7 @@ use keel_artefact::{Arch, Dependency, Epoch, Evr, Nevra, PackageArch, PackageNam
 use keel_host::rpmspec::Answer;
 use serde::{Deserialize, Serialize};
 
-use crate::{BuildRequire, RecipePackage, RecipeSource, SourceKind};
+use crate::{BuildRequire, RecipePackage, RecipeSource, SourceKind, messages::Message};
 
 /// rpm's query format for a source package: one fact a line, after a letter.
 pub(crate) const SOURCE_FORMAT: &str = "N %{NAME}\\nE %{EPOCH}\\nV %{VERSION}\\nr %{RELEASE}\\nL %{LICENSE}\\n\
@@ -30,8 +30,7 @@ pub(crate) struct Evaluated {
     pub(crate) build_requires: Vec<BuildRequire>,
     pub(crate) packages: Vec<RecipePackage>,
     pub(crate) sources: Vec<RecipeSource>,
-    /// Ready to be told, but for the SPEC's path: line and text.
-    pub(crate) warnings: Vec<(u32, String)>,
+    pub(crate) warnings: Vec<Message>,
 }
 
 /// An answer that does not say what it must, in words.
@@ -45,17 +44,22 @@ pub(crate) fn read(answer: &Answer, spec_text: &str, arch: Arch) -> Result<Evalu
     let mut packages = facts(&answer.source.stdout);
     let source = packages.pop().filter(|_| packages.is_empty());
     let source = source.ok_or_else(|| Odd("rpm does not describe exactly one source package".to_owned()))?;
+    // First what the source package says of itself: an odd version is odd in every dependency, too.
+    let (name, evr) = (name(&source)?, evr(&source)?);
     let mut binaries = Vec::new();
     for facts in facts(&answer.binaries.stdout) {
         let package = package(&facts)?;
-        if !["-debuginfo", "-debugsource"].iter().any(|suffix| package.nevra.name.as_str().ends_with(suffix)) {
+        if !["-debuginfo", "-debugsource"]
+            .iter()
+            .any(|suffix| package.nevra.name.as_str().ends_with(suffix))
+        {
             binaries.push(package);
         }
     }
     binaries.sort_by(|one, other| one.nevra.name.cmp(&other.nevra.name));
     Ok(Evaluated {
-        name: name(&source)?,
-        evr: evr(&source)?,
+        name,
+        evr,
         licence: one(&source, 'L')?.to_owned(),
         noarch: all(&source, 'A') == ["noarch"],
         not_for: not_for(&source, arch),
@@ -92,18 +96,24 @@ fn all<'a, 'f>(facts: &'f Facts<'a>, letter: char) -> &'f [&'a str] {
 fn one<'a>(facts: &Facts<'a>, letter: char) -> Result<&'a str, Odd> {
     match facts.get(&letter).map(Vec::as_slice) {
         Some([value]) => Ok(value),
-        _ => Err(Odd(format!("rpm does not say `{letter}` of a package exactly once"))),
+        _ => Err(Odd(format!(
+            "rpm does not say `{letter}` of a package exactly once"
+        ))),
     }
 }
 
 fn name(facts: &Facts<'_>) -> Result<PackageName, Odd> {
-    one(facts, 'N')?.parse().map_err(|error: keel_artefact::name::ParseError| Odd(error.to_string()))
+    one(facts, 'N')?
+        .parse()
+        .map_err(|error: keel_artefact::name::ParseError| Odd(error.to_string()))
 }
 
 fn evr(facts: &Facts<'_>) -> Result<Evr, Odd> {
     let epoch = match one(facts, 'E')? {
         "(none)" => 0,
-        epoch => epoch.parse().map_err(|_| Odd(format!("`{epoch}` is not an epoch")))?,
+        epoch => epoch
+            .parse()
+            .map_err(|_| Odd(format!("`{epoch}` is not an epoch")))?,
     };
     let part = |letter, what: &str| {
         let text = one(facts, letter)?;
@@ -113,7 +123,11 @@ fn evr(facts: &Facts<'_>) -> Result<Evr, Odd> {
         }
         Ok(text.to_owned())
     };
-    Ok(Evr { epoch, version: part('V', "version")?, release: part('r', "release")? })
+    Ok(Evr {
+        epoch,
+        version: part('V', "version")?,
+        release: part('r', "release")?,
+    })
 }
 
 fn package(facts: &Facts<'_>) -> Result<RecipePackage, Odd> {
@@ -123,13 +137,23 @@ fn package(facts: &Facts<'_>) -> Result<RecipePackage, Odd> {
     let mut provides: Vec<Provide> = Vec::new();
     for text in all(facts, 'P') {
         let provide = dependency(text)?;
-        provides.push(Provide { name: provide.name, evr: provide.version.map(|(_, evr)| evr) });
+        provides.push(Provide {
+            name: provide.name,
+            evr: provide.version.map(|(_, evr)| evr),
+        });
     }
     let requires: BTreeSet<&str> = all(facts, 'R').iter().copied().collect();
-    let mut requires = requires.into_iter().map(dependency).collect::<Result<Vec<_>, _>>()?;
+    let mut requires = requires
+        .into_iter()
+        .map(dependency)
+        .collect::<Result<Vec<_>, _>>()?;
     requires.retain(|requirement| !requirement.is_rpmlib());
     Ok(RecipePackage {
-        nevra: Nevra { name: name(facts)?, evr: evr(facts)?, arch },
+        nevra: Nevra {
+            name: name(facts)?,
+            evr: evr(facts)?,
+            arch,
+        },
         provides,
         requires,
         summary: one(facts, 's')?.to_owned(),
@@ -137,7 +161,9 @@ fn package(facts: &Facts<'_>) -> Result<RecipePackage, Odd> {
 }
 
 fn dependency(text: &str) -> Result<Dependency, Odd> {
-    let parsed = text.parse().map_err(|error: keel_artefact::dependency::ParseError| Odd(error.to_string()))?;
+    let parsed = text
+        .parse()
+        .map_err(|error: keel_artefact::dependency::ParseError| Odd(error.to_string()))?;
     if text.contains('%') {
         return Err(Odd(format!("`{text}` has a macro that nobody defines")));
     }
@@ -149,7 +175,8 @@ fn not_for(facts: &Facts<'_>, arch: Arch) -> Option<String> {
     if !only.is_empty() && !only.contains(&arch.rpm()) && !only.contains(&"noarch") {
         return Some(format!("ExclusiveArch: {}", only.join(" ")));
     }
-    not.contains(&arch.rpm()).then(|| format!("ExcludeArch: {}", not.join(" ")))
+    not.contains(&arch.rpm())
+        .then(|| format!("ExcludeArch: {}", not.join(" ")))
 }
 
 /// rpm puts an entry's date at noon, and takes midnight for SOURCE_DATE_EPOCH (`build/build.c`).
@@ -158,7 +185,11 @@ fn changelog(text: &str) -> Result<Option<Epoch>, Odd> {
         return Ok(None);
     }
     let time: u64 = text.parse().map_err(|_| Odd(format!("`{text}` is not a time")))?;
-    let rounded = if time % 86_400 == 43_200 { time - 43_200 } else { time };
+    let rounded = if time % 86_400 == 43_200 {
+        time - 43_200
+    } else {
+        time
+    };
     Ok(Some(Epoch(rounded)))
 }
 
@@ -173,7 +204,13 @@ fn build_requires(facts: &Facts<'_>, spec_text: &str) -> Result<Vec<BuildRequire
             list.push(BuildRequire { dependency, line });
         }
     }
-    let key = |require: &BuildRequire| (require.line.is_none(), require.line, require.dependency.to_string());
+    let key = |require: &BuildRequire| {
+        (
+            require.line.is_none(),
+            require.line,
+            require.dependency.to_string(),
+        )
+    };
     list.sort_by_cached_key(key);
     Ok(list)
 }
@@ -193,7 +230,10 @@ fn build_require_lines(text: &str) -> BTreeMap<&str, u32> {
         if value.starts_with('(') {
             lines.entry(value).or_insert(number);
         }
-        for word in value.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty()) {
+        for word in value
+            .split(|c: char| c.is_whitespace() || c == ',')
+            .filter(|word| !word.is_empty())
+        {
             lines.entry(word).or_insert(number);
         }
     }
@@ -212,16 +252,28 @@ fn sources(facts: &Facts<'_>, expanded: &str) -> Result<Vec<RecipeSource>, Odd> 
         sorted.sort_unstable();
         tag_names.sort_unstable();
         if sorted != tag_names {
-            return Err(Odd(format!("the files that rpm names ({}) are not those of the SPEC ({})", sorted.join(" "), tag_names.join(" "))));
+            return Err(Odd(format!(
+                "the files that rpm names ({}) are not those of the SPEC ({})",
+                sorted.join(" "),
+                tag_names.join(" ")
+            )));
         }
         for (number, value) in tags {
             let file_name = base_name(value).to_owned();
-            let plain = !matches!(file_name.as_str(), "" | "." | "..") && !file_name.contains(char::is_whitespace);
+            let plain =
+                !matches!(file_name.as_str(), "" | "." | "..") && !file_name.contains(char::is_whitespace);
             if !plain {
                 return Err(Odd(format!("`{value}` does not name a file")));
             }
-            let url = value.contains("://").then(|| value.split('#').next().unwrap_or(value).to_owned());
-            sources.push(RecipeSource { file_name, url, number, kind });
+            let url = value
+                .contains("://")
+                .then(|| value.split('#').next().unwrap_or(value).to_owned());
+            sources.push(RecipeSource {
+                file_name,
+                url,
+                number,
+                kind,
+            });
         }
     }
     sources.sort_by_key(|source| (source.kind, source.number));
@@ -257,7 +309,11 @@ fn source_tags(expanded: &str, kind: SourceKind) -> Vec<(u32, &str)> {
             line.split_once(':').and_then(|(tag, value)| {
                 let tag = tag.trim().to_ascii_lowercase();
                 let number = tag.strip_prefix(wanted)?;
-                let number = if number.is_empty() { None } else { Some(number.parse().ok()?) };
+                let number = if number.is_empty() {
+                    None
+                } else {
+                    Some(number.parse().ok()?)
+                };
                 Some((number, value.trim()))
             })
         } else {
@@ -274,9 +330,39 @@ fn source_tags(expanded: &str, kind: SourceKind) -> Vec<(u32, &str)> {
 
 /// What opens a section of a SPEC (`build/parseSpec.c`, `partList`).
 const SECTIONS: [&str; 35] = [
-    "%package", "%description", "%sourcelist", "%patchlist", "%prep", "%conf", "%generate_buildrequires", "%build",
-    "%install", "%check", "%clean", "%pre", "%post", "%preun", "%postun", "%pretrans", "%posttrans", "%preuntrans",
-    "%postuntrans", "%verifyscript", "%verify", "%triggerprein", "%triggerin", "%triggerun", "%triggerpostun", "%trigger",
-    "%filetriggerin", "%filetriggerun", "%filetriggerpostun", "%transfiletriggerin", "%transfiletriggerun",
-    "%transfiletriggerpostun", "%files", "%changelog", "%sepolicy",
+    "%package",
+    "%description",
+    "%sourcelist",
+    "%patchlist",
+    "%prep",
+    "%conf",
+    "%generate_buildrequires",
+    "%build",
+    "%install",
+    "%check",
+    "%clean",
+    "%pre",
+    "%post",
+    "%preun",
+    "%postun",
+    "%pretrans",
+    "%posttrans",
+    "%preuntrans",
+    "%postuntrans",
+    "%verifyscript",
+    "%verify",
+    "%triggerprein",
+    "%triggerin",
+    "%triggerun",
+    "%triggerpostun",
+    "%trigger",
+    "%filetriggerin",
+    "%filetriggerun",
+    "%filetriggerpostun",
+    "%transfiletriggerin",
+    "%transfiletriggerun",
+    "%transfiletriggerpostun",
+    "%files",
+    "%changelog",
+    "%sepolicy",
 ];

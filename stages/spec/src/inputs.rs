@@ -25,12 +25,19 @@ impl Macros {
         let mut print = Fingerprint::new("macros/1");
         let mut files = Vec::new();
         for path in &project.macros {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             let bytes = fs_err::read(path)?;
             print.add(&name, &bytes);
             files.push((name, bytes));
         }
-        Ok(Self { files, digest: print.finish() })
+        Ok(Self {
+            files,
+            digest: print.finish(),
+        })
     }
 }
 
@@ -62,14 +69,21 @@ impl<'a> Inputs<'a> {
         around: &Surroundings<'_>,
     ) -> Result<Self, Error> {
         let folder = component.spec.parent().unwrap_or(Path::new("/"));
-        let spec_name = component.spec.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let spec_name = component
+            .spec
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let mut files = Vec::new();
         for entry in fs_err::read_dir(folder)? {
             let entry = entry?;
             let metadata = fs_err::metadata(entry.path());
             let name = entry.file_name().to_string_lossy().into_owned();
             // What a link points to may be gone; then rpm does not see it either.
-            if metadata.is_ok_and(|metadata| metadata.is_file() && (metadata.len() <= MOST_BYTES || name == spec_name)) {
+            if metadata.is_ok_and(|metadata| {
+                metadata.is_file() && (metadata.len() <= MOST_BYTES || name == spec_name)
+            }) {
                 files.push((name, entry.path()));
             }
         }
@@ -78,13 +92,34 @@ impl<'a> Inputs<'a> {
         let build = &component.build;
         let mut defines = build.defines.clone();
         // What rpmbuild's own `--with` and `--without` define (rpmpopt).
-        defines.extend(build.with.iter().map(|name| (format!("_with_{name}"), format!("--with-{name}"))));
-        defines.extend(build.without.iter().map(|name| (format!("_without_{name}"), format!("--without-{name}"))));
-        defines.extend(overrides.into_iter().map(|(name, value)| (name.clone(), value.clone())));
+        defines.extend(
+            build
+                .with
+                .iter()
+                .map(|name| (format!("_with_{name}"), format!("--with-{name}"))),
+        );
+        defines.extend(
+            build
+                .without
+                .iter()
+                .map(|name| (format!("_without_{name}"), format!("--without-{name}"))),
+        );
+        defines.extend(
+            overrides
+                .into_iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
 
-        let spec = format!("{}/{}/{spec_name}", around.base.as_str().trim_end_matches('/'), component.name);
+        let spec = format!(
+            "{}/{}/{spec_name}",
+            around.base.as_str().trim_end_matches('/'),
+            component.name
+        );
         let request = Request {
-            spec: spec.parse().map_err(|_| Error::Name { component: component.name.clone(), file: spec_name.clone() })?,
+            spec: spec.parse().map_err(|_| Error::Name {
+                component: component.name.clone(),
+                file: spec_name.clone(),
+            })?,
             arch: around.arch,
             defines,
             undefines: build.undefines.clone(),
@@ -111,12 +146,24 @@ impl<'a> Inputs<'a> {
                 spec_digest = digest;
             }
         }
-        Ok(Self { component, text, spec_digest, key: print.finish(), request, files })
+        Ok(Self {
+            component,
+            text,
+            spec_digest,
+            key: print.finish(),
+            request,
+            files,
+        })
     }
 }
 
 /// Writes what `inputs` and `macros` can be seen through below `layer`, which stands for the root.
-pub(crate) fn lay_out(layer: &Path, base: &RootPath, inputs: &[&Inputs<'_>], macros: &Macros) -> Result<(), Error> {
+pub(crate) fn lay_out(
+    layer: &Path,
+    base: &RootPath,
+    inputs: &[&Inputs<'_>],
+    macros: &Macros,
+) -> Result<(), Error> {
     let rpm = layer.join("usr/lib/rpm");
     // rpm reads `macros.d` before its platform file and `vendor/macros` after it; a distribution's macros win over both.
     make_folder(layer, &rpm.join("macros.d"))?;
@@ -156,5 +203,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 fn set_mode(path: &Path, mode: u32) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt as _;
-    Ok(fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
+    Ok(fs_err::set_permissions(
+        path,
+        std::fs::Permissions::from_mode(mode),
+    )?)
 }

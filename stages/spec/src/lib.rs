@@ -34,10 +34,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keel_artefact::{
-    Arch, ComponentName, Event, Interrupt, RootPath, Sink,
-    event::Outcome,
-};
+use keel_artefact::{Arch, ComponentName, Event, Interrupt, RootPath, Sink, event::Outcome};
 use keel_config::{Component, Diagnostic, Errors, Location, Project};
 use keel_host::{
     rpmspec::{self, Answer, Request},
@@ -68,7 +65,10 @@ pub type Overrides = BTreeMap<ComponentName, BTreeMap<String, String>>;
 /// Evaluates the SPECs of `components` (none named: of all) for `arch`, by name.
 ///
 /// Without names, a component that is not for `arch` (`ExclusiveArch`) is left out, and noted; with names it is an error.
-#[expect(clippy::too_many_arguments, reason = "a stage's entry function names each of its inputs")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a stage's entry function names each of its inputs"
+)]
 pub fn evaluate(
     project: &Project,
     components: &[ComponentName],
@@ -81,10 +81,20 @@ pub fn evaluate(
 ) -> Result<Vec<Recipe>, Error> {
     let ask = |layer: &Path, requests: &[Request]| {
         let (source, binary) = (answer::SOURCE_FORMAT, answer::BINARY_FORMAT);
-        Ok(rpmspec::query(stage0, layer, requests, source, binary, interrupt)?)
+        Ok(rpmspec::query(
+            stage0, layer, requests, source, binary, interrupt,
+        )?)
     };
     let base = BASE.parse().expect("a constant root path");
-    let run = Evaluation { project, arch, stage0: stage0.digest, base, store, sink, ask: &ask };
+    let run = Evaluation {
+        project,
+        arch,
+        stage0: stage0.digest,
+        base,
+        store,
+        sink,
+        ask: &ask,
+    };
     run.run(components, overrides)
 }
 
@@ -105,7 +115,12 @@ impl Evaluation<'_> {
     fn run(&self, names: &[ComponentName], overrides: &Overrides) -> Result<Vec<Recipe>, Error> {
         let chosen = self.choose(names)?;
         let macros = Macros::read(self.project)?;
-        let around = Surroundings { macros: &macros, arch: self.arch, stage0: self.stage0, base: &self.base };
+        let around = Surroundings {
+            macros: &macros,
+            arch: self.arch,
+            stage0: self.stage0,
+            base: &self.base,
+        };
         let mut known: Vec<(Inputs<'_>, Option<Evaluated>)> = Vec::new();
         for component in chosen {
             let overrides = overrides.get(&component.name).into_iter().flatten();
@@ -119,13 +134,15 @@ impl Evaluation<'_> {
         for (inputs, evaluated) in known {
             let Some(evaluated) = evaluated else { continue };
             let shown = self.project.display(&inputs.component.spec);
-            for (line, text) in &evaluated.warnings {
-                let text = format!("{}: {text}", Location::line(&shown, *line));
+            for message in &evaluated.warnings {
+                let text = messages::warning(&shown, message);
                 self.sink.event(Event::Warning { text: &text });
             }
             match self.recipe(inputs, evaluated, &macros) {
                 Ok(recipe) => recipes.push(recipe),
-                Err(Unfit::OtherArch(text)) if names.is_empty() => self.sink.event(Event::Note { text: &text }),
+                Err(Unfit::OtherArch(text)) if names.is_empty() => {
+                    self.sink.event(Event::Note { text: &text })
+                }
                 Err(Unfit::OtherArch(text)) => wrong.push(Diagnostic::new(text)),
                 Err(Unfit::Wrong(diagnostic)) => wrong.push(*diagnostic),
             }
@@ -159,8 +176,11 @@ impl Evaluation<'_> {
         known: &mut [(Inputs<'_>, Option<Evaluated>)],
         macros: &Macros,
     ) -> Result<Vec<Diagnostic>, Error> {
-        let missing: Vec<&Inputs<'_>> =
-            known.iter().filter(|(_, evaluated)| evaluated.is_none()).map(|(inputs, _)| inputs).collect();
+        let missing: Vec<&Inputs<'_>> = known
+            .iter()
+            .filter(|(_, evaluated)| evaluated.is_none())
+            .map(|(inputs, _)| inputs)
+            .collect();
         if missing.is_empty() {
             return Ok(Vec::new());
         }
@@ -169,7 +189,11 @@ impl Evaluation<'_> {
             [one] => format!("evaluating the SPEC of {}", one.component.name),
             several => format!("evaluating {} SPECs", several.len()),
         };
-        self.sink.event(Event::Started { id, title: &title, total: None });
+        self.sink.event(Event::Started {
+            id,
+            title: &title,
+            total: None,
+        });
         let started = Instant::now();
         let finish = |outcome| {
             let elapsed: Duration = started.elapsed();
@@ -193,7 +217,11 @@ impl Evaluation<'_> {
                 Err(diagnostic) => wrong.push(*diagnostic),
             }
         }
-        finish(if wrong.is_empty() { Outcome::Done } else { Outcome::Failed });
+        finish(if wrong.is_empty() {
+            Outcome::Done
+        } else {
+            Outcome::Failed
+        });
         Ok(wrong)
     }
 
@@ -213,10 +241,13 @@ impl Evaluation<'_> {
         if !errors.is_empty() || replies.iter().any(|reply| reply.code != 0) {
             return Err(wrong(&errors));
         }
-        let mut evaluated = answer::read(answer, &inputs.text, self.arch)
-            .map_err(|odd| wrong(&[messages::Message { line: None, text: odd.0 }]))?;
-        evaluated.warnings =
-            warnings.into_iter().map(|message| (message.line.unwrap_or(0), message.text)).collect();
+        let mut evaluated = answer::read(answer, &inputs.text, self.arch).map_err(|odd| {
+            wrong(&[messages::Message {
+                line: None,
+                text: odd.0,
+            }])
+        })?;
+        evaluated.warnings = warnings;
         Ok(evaluated)
     }
 
@@ -224,7 +255,12 @@ impl Evaluation<'_> {
         let component = inputs.component;
         let spec_shown = self.project.display(&component.spec);
         if let Some(only) = evaluated.not_for {
-            let text = format!("`{}` is not for {} ({}: {only})", component.name, self.arch, spec_shown.display());
+            let text = format!(
+                "`{}` is not for {} ({}: {only})",
+                component.name,
+                self.arch,
+                spec_shown.display()
+            );
             return Err(Unfit::OtherArch(text));
         }
         let Some(source_date_epoch) = evaluated.source_date_epoch else {

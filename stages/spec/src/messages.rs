@@ -7,9 +7,10 @@ use std::path::Path;
 
 use keel_artefact::ComponentName;
 use keel_config::{Diagnostic, Excerpt, Location};
+use serde::{Deserialize, Serialize};
 
 /// One message of rpm.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Message {
     /// Line in the SPEC.
     pub(crate) line: Option<u32>,
@@ -39,7 +40,10 @@ pub(crate) fn read(stderr: &str, spec: &str) -> (Vec<Message>, Vec<Message>) {
 }
 
 fn place(text: &str, spec: &str) -> Message {
-    let rest = text.strip_prefix(spec).and_then(|rest| rest.strip_prefix(':')).unwrap_or(text);
+    let rest = text
+        .strip_prefix(spec)
+        .and_then(|rest| rest.strip_prefix(':'))
+        .unwrap_or(text);
     let rest = rest.trim_start();
     let numbered = rest.strip_prefix("line ").unwrap_or(rest);
     let placed = numbered
@@ -47,15 +51,30 @@ fn place(text: &str, spec: &str) -> Message {
         .and_then(|(number, text)| Some((number.parse().ok()?, text.trim())))
         .filter(|_| numbered.len() < text.len());
     match placed {
-        Some((line, text)) => Message { line: Some(line), text: text.to_owned() },
-        None => Message { line: None, text: rest.to_owned() },
+        Some((line, text)) => Message {
+            line: Some(line),
+            text: text.to_owned(),
+        },
+        None => Message {
+            line: None,
+            text: rest.to_owned(),
+        },
     }
 }
 
 /// The diagnostic about a SPEC of which rpm said `errors`.
-pub(crate) fn diagnostic(component: &ComponentName, shown: &Path, text: &str, errors: &[Message]) -> Diagnostic {
+pub(crate) fn diagnostic(
+    component: &ComponentName,
+    shown: &Path,
+    text: &str,
+    errors: &[Message],
+) -> Diagnostic {
     let new = Diagnostic::new(format!("cannot evaluate the SPEC of `{component}`"));
-    let Some(main) = errors.iter().find(|error| error.line.is_some()).or(errors.first()) else {
+    let Some(main) = errors
+        .iter()
+        .find(|error| error.line.is_some())
+        .or(errors.first())
+    else {
         return new.at(Location::file(shown)).note("rpm gives no reason");
     };
     let line = main.line.unwrap_or(0);
@@ -65,7 +84,11 @@ pub(crate) fn diagnostic(component: &ComponentName, shown: &Path, text: &str, er
 
 /// A warning in one line.
 pub(crate) fn warning(shown: &Path, message: &Message) -> String {
-    format!("{}: {}", Location::line(shown, message.line.unwrap_or(0)), message.text)
+    format!(
+        "{}: {}",
+        Location::line(shown, message.line.unwrap_or(0)),
+        message.text
+    )
 }
 
 #[cfg(test)]
@@ -110,9 +133,13 @@ mod tests {
 
     #[test]
     fn warnings_are_told_once_and_apart() {
-        let stderr = "warning: line 10: second Description\nwarning: line 10: second Description\nerror: line 1: x\n";
+        let stderr =
+            "warning: line 10: second Description\nwarning: line 10: second Description\nerror: line 1: x\n";
         let (errors, warnings) = read(stderr, "s");
         assert_eq!((errors.len(), warnings.len()), (1, 1));
-        assert_eq!(warning(Path::new("a.spec"), &warnings[0]), "a.spec:10: second Description");
+        assert_eq!(
+            warning(Path::new("a.spec"), &warnings[0]),
+            "a.spec:10: second Description"
+        );
     }
 }
