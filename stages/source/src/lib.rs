@@ -29,15 +29,19 @@
 //! | `tmp/partial/DIGEST` in the store's folder | [`fetch()`] |
 
 mod answer;
+mod archive;
 pub mod debian;
 mod download;
 mod error;
 mod fetch;
 mod http;
 pub mod lock;
+mod locking;
 mod options;
 pub mod origin;
+mod refresh;
 mod set;
+mod verify;
 mod wanted;
 
 pub use answer::Answer;
@@ -46,9 +50,12 @@ pub use error::{Asked, Error, Errors, KeyringProblem};
 pub use fetch::fetch;
 pub use http::{CertificateError, UrlError};
 pub use lock::Lock;
+pub use locking::{Change, LockChange, lock};
 pub use options::{Limits, Options, Registries, Trust};
 pub use origin::Origin;
+pub use refresh::{LOCK_NAME, Refreshed, Replacement, refresh};
 pub use set::{Kind, PinnedFile, SourceSet};
+pub use verify::{State, Verified, verify};
 pub use wanted::FileNameError;
 
 /// The version of [`SourceSet`]'s serialised form.

@@ -9,7 +9,7 @@ use keel_artefact::{ComponentName, Sha256};
 use keel_config::{Component, Excerpt, Location, Project, SourceFile, diagnostic};
 use keel_spec::{Recipe, RecipeSource, SourceKind};
 
-use crate::{Error, Lock, Origin, lock::Entry};
+use crate::{Error, Lock, Origin, debian::index::FileName, lock::Entry};
 
 /// Where one wanted file is.
 #[derive(Debug, Clone)]
@@ -198,14 +198,28 @@ fn refreshed(
         let digest = file.and_then(|file| file.digest).or(locked.map(|entry| entry.digest));
         (digest == Some(replaced.digest)).then_some(())
     };
-    let moves_spec = |entry: &Entry| entry.replaces.as_ref().is_some_and(|old| old.defines.contains_key("upstream_version"));
+    let is_debians_own = |entry: &Entry| entry.replaces.as_ref().is_some_and(|old| is_debians_own(&old.name));
     match pinned {
-        None => own(&mut entries().filter(|(own_name, entry)| *own_name == name && still_pinned(entry).is_some())),
+        None => own(&mut entries().filter(|(own_name, entry)| {
+            let is_named = *own_name == name || (is_debians_own(entry) && is_same_form(own_name, name));
+            is_named && still_pinned(entry).is_some()
+        })),
         Some(pinned) => own(&mut entries().filter(|(_, entry)| {
             let replaces = entry.replaces.as_ref();
-            replaces.is_some_and(|old| old.name == name && old.digest == pinned.digest) && !moves_spec(entry)
+            replaces.is_some_and(|old| old.name == name && old.digest == pinned.digest) && is_debians_own(entry)
         })),
     }
+}
+
+/// Is it a file whose name has Debian's revision, so that no version of a SPEC moves it?
+fn is_debians_own(name: &str) -> bool {
+    let ends = [".deb", ".dsc", ".diff.gz"];
+    name.contains(".debian.tar.") || ends.iter().any(|end| name.ends_with(end))
+}
+
+fn is_same_form(one: &str, other: &str) -> bool {
+    let package = one.split('_').next().unwrap_or_default();
+    FileName::parse(one, package).is_some_and(|one| one.is_same_form(other))
 }
 
 pub(crate) fn configured<'a>(project: &'a Project, component: &ComponentName) -> &'a [SourceFile] {

@@ -1,0 +1,482 @@
+//! `keel source lock`: pins what is not pinned yet.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use keel_artefact::{ComponentName, Interrupt, Sha256, Sink};
+use keel_config::{Location, Project, SourceFile};
+use keel_spec::{Recipe, RecipeSource};
+use keel_store::Store;
+
+use crate::{
+    Asked, Error, Errors, Lock, Options, Origin, Trust,
+    archive::{Archive, Listing},
+    debian::index::{self, Package},
+    download,
+    fetch::{Progress, fetch_pins},
+    http::{Client, with_client},
+    lock::Entry,
+    origin::{Ask, Debian},
+    wanted::{self, Pin},
+};
+
+/// What [`lock()`] changed in `keel.lock`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LockChange {
+    /// By component and name.
+    pub changes: Vec<Change>,
+}
+
+/// One file that the lock has gained, lost, or pins anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The component.
+    pub component: ComponentName,
+    /// The file.
+    pub name: String,
+    /// Its digest before.
+    pub before: Option<Sha256>,
+    /// Its digest and size now.
+    pub after: Option<(Sha256, u64)>,
+    /// Why the new digest is trusted, or why the file is gone, for people.
+    pub how: String,
+}
+
+impl fmt::Display for LockChange {
+    /// One line a change; `+` new, `~` changed, `-` gone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.changes.is_empty() {
+            return f.write_str("no change\n");
+        }
+        for change in &self.changes {
+            let Change {
+                component, name, how, ..
+            } = change;
+            match (change.before, change.after) {
+                (None, Some((digest, size))) => {
+                    writeln!(f, "+ {component}: {name} ({size} bytes, {}): {how}", digest.short())?;
+                }
+                (Some(before), Some((digest, size))) => {
+                    let (before, after) = (before.short(), digest.short());
+                    writeln!(f, "~ {component}: {name} ({size} bytes, {before} → {after}): {how}")?;
+                }
+                (_, None) => writeln!(f, "- {component}: {name}: {how}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file to pin.
+struct Todo<'a> {
+    component: ComponentName,
+    name: String,
+    location: Location,
+    configured: Option<&'a SourceFile>,
+    origins: Vec<keel_config::Origin>,
+    arch: keel_artefact::Arch,
+}
+
+/// What a file is to be pinned as.
+struct Found {
+    name: String,
+    digest: Sha256,
+    origins: Vec<Origin>,
+    how: String,
+}
+
+/// Pins the source files of the recipes' components that the configuration or `keel.lock` do not pin yet, or pin
+/// differently, and writes `keel.lock`. Files of these components that nothing names any more leave it.
+///
+/// Everything that is pinned is fetched, too: a file that its origins name but do not serve is an error. If anything
+/// is wrong, the lock stays as it was.
+pub fn lock(
+    project: &Project,
+    recipes: &[Recipe],
+    store: &Store,
+    options: &Options,
+    trust: &Trust,
+    sink: &dyn Sink,
+    interrupt: &Interrupt,
+) -> Result<LockChange, Errors> {
+    let before = Lock::read(&project.lock_file)?;
+    let mut lock = before.clone();
+    let (todo, kept, errors) = plan(project, recipes, &before);
+    Errors::check((), errors)?;
+    let considered: BTreeSet<_> = recipes.iter().map(|recipe| &recipe.component).collect();
+    lock.files.retain(|key, _| !considered.contains(&key.0) || kept.contains(key));
+    let found = with_client(options, interrupt, |client| {
+        find_all(client, project, store, options, trust, sink, &todo)
+    })
+    .map_err(Error::from)??;
+    let pins: Vec<Pin> = (todo.iter().zip(&found)).map(|(todo, found)| pin(todo, found)).collect();
+    let failures = fetch_pins(&project.root, &pins, store, options, sink, interrupt)?;
+    Errors::check((), failures.into_iter().map(|(_, error)| error).collect())?;
+    let mut reasons = BTreeMap::new();
+    for (todo, found) in todo.iter().zip(found) {
+        let key = (todo.component.clone(), found.name);
+        let object = store.object(&found.digest).map_err(Error::from)?;
+        let size = fs_err::metadata(object).map_err(keel_store::Error::from).map_err(Error::from)?.len();
+        let series = before.files.get(&key).and_then(|entry| entry.series.clone());
+        let entry = Entry {
+            size,
+            digest: found.digest,
+            origins: found.origins,
+            locked: true,
+            series,
+            replaces: None,
+        };
+        reasons.insert(key.clone(), found.how);
+        lock.files.insert(key, entry);
+    }
+    lock.write(&project.lock_file)?;
+    Ok(difference(&before, &lock, &reasons))
+}
+
+type Key = (ComponentName, String);
+
+/// What to pin, and what stays as it is.
+fn plan<'a>(project: &'a Project, recipes: &[Recipe], lock: &Lock) -> (Vec<Todo<'a>>, BTreeSet<Key>, Vec<Error>) {
+    let (mut todo, mut kept, mut seen, mut errors) = (Vec::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
+    for recipe in recipes {
+        for source in &recipe.sources {
+            let key = (recipe.component.clone(), source.file_name.clone());
+            if !seen.insert(key.clone()) {
+                continue;
+            }
+            match plan_one(project, recipe, source, lock) {
+                Ok(Plan::Nothing) => {}
+                Ok(Plan::Keep) => drop(kept.insert(key)),
+                Ok(Plan::Pin(one)) => todo.push(*one),
+                Err(error) => errors.push(error),
+            }
+        }
+    }
+    (todo, kept, errors)
+}
+
+enum Plan<'a> {
+    Nothing,
+    Keep,
+    Pin(Box<Todo<'a>>),
+}
+
+fn plan_one<'a>(
+    project: &'a Project,
+    recipe: &Recipe,
+    source: &RecipeSource,
+    lock: &Lock,
+) -> Result<Plan<'a>, Error> {
+    let (component, name) = (&recipe.component, &source.file_name);
+    wanted::check_file_name(name).map_err(|error| Error::FileName {
+        component: component.clone(),
+        location: wanted::place(recipe, source).0,
+        source: error,
+    })?;
+    let configured = wanted::configured(project, component).iter().find(|file| file.filename == *name);
+    if configured.is_none() && wanted::local(project, recipe, name)?.is_some() {
+        return Ok(Plan::Nothing);
+    }
+    let locked = lock.files.get(&(component.clone(), name.clone()));
+    let agrees = |entry: &Entry, file: &SourceFile| {
+        file.digest.is_none_or(|digest| digest == entry.digest) && file.size.is_none_or(|size| size == entry.size)
+    };
+    if let Some(entry) = locked
+        && configured.is_none_or(|file| agrees(entry, file))
+    {
+        return Ok(Plan::Keep);
+    }
+    let location = configured.map_or_else(|| wanted::place(recipe, source).0, |file| file.defined_at.clone());
+    let origins = match configured {
+        Some(file) => file.origins.clone(),
+        None => vec![infer(project, source).ok_or_else(|| Error::NoOrigin {
+            component: component.clone(),
+            name: name.clone(),
+            location: location.clone(),
+        })?],
+    };
+    Ok(Plan::Pin(Box::new(Todo {
+        component: component.clone(),
+        name: name.clone(),
+        location,
+        configured,
+        origins,
+        arch: recipe.arch,
+    })))
+}
+
+/// Where a file that only the SPEC names may be had: at its URL, or, by the form of its name, in Debian's pool.
+fn infer(project: &Project, source: &RecipeSource) -> Option<keel_config::Origin> {
+    if let Some(url) = &source.url {
+        return Some(keel_config::Origin::Https { url: url.clone() });
+    }
+    let (package, _) = source.file_name.split_once('_')?;
+    index::FileName::parse(&source.file_name, package)?;
+    let suite = project.stage0.suite.clone();
+    (!suite.is_empty()).then(|| keel_config::Origin::Debian {
+        source: package.to_owned(),
+        suite,
+        path: None,
+        binary: source.file_name.ends_with(".deb"),
+    })
+}
+
+fn find_all(
+    client: &Client<'_>,
+    project: &Project,
+    store: &Store,
+    options: &Options,
+    trust: &Trust,
+    sink: &dyn Sink,
+    todo: &[Todo<'_>],
+) -> Result<Vec<Found>, Errors> {
+    let archive = Archive::open(client, store, options, trust, sink)?;
+    let listings = read_listings(&archive, todo)?;
+    let (mut all, mut errors) = (Vec::new(), Vec::new());
+    for todo in todo {
+        let ask = Ask {
+            client,
+            options,
+            root: &project.root,
+            file_name: &todo.name,
+        };
+        match find(&ask, store, &archive, &listings, sink, todo) {
+            Ok(found) => all.push(found),
+            Err(error) => errors.push(error),
+        }
+    }
+    Errors::check(all, errors)
+}
+
+/// Packages of all suites that are asked, by suite and listing: each index is read once.
+type Listings = BTreeMap<(String, Listing), Vec<Package>>;
+
+fn listing(binary: bool, todo: &Todo<'_>) -> Listing {
+    match binary {
+        true => Listing::Packages(todo.arch.debian()),
+        false => Listing::Sources,
+    }
+}
+
+/// Does the file need Debian's index: for its digest, or for its path?
+fn needs_index(todo: &Todo<'_>, path: Option<&String>) -> bool {
+    path.is_none() || todo.configured.is_none_or(|file| file.digest.is_none())
+}
+
+fn read_listings(archive: &Archive<'_>, todo: &[Todo<'_>]) -> Result<Listings, Errors> {
+    let mut names: BTreeMap<(String, Listing), BTreeSet<&str>> = BTreeMap::new();
+    for todo in todo {
+        for origin in &todo.origins {
+            if let keel_config::Origin::Debian { source, suite, path, binary } = origin
+                && needs_index(todo, path.as_ref())
+            {
+                let package = if *binary { binary_package(&todo.name) } else { source };
+                names.entry((suite.clone(), listing(*binary, todo))).or_default().insert(package);
+            }
+        }
+    }
+    let (mut listings, mut errors) = (Listings::new(), Vec::new());
+    for ((suite, listing), names) in names {
+        match archive.packages(&suite, &listing, &|name| names.contains(name)) {
+            Ok(packages) => drop(listings.insert((suite, listing), packages)),
+            Err(error) => errors.push(error),
+        }
+    }
+    Errors::check(listings, errors)
+}
+
+/// `NAME` of `NAME_VERSION_ARCH.deb`.
+pub(crate) fn binary_package(file_name: &str) -> &str {
+    file_name.split('_').next().unwrap_or_default()
+}
+
+/// What to pin a file as: by the configuration's digest, or by the first origin that knows one.
+fn find(
+    ask: &Ask<'_>,
+    store: &Store,
+    archive: &Archive<'_>,
+    listings: &Listings,
+    sink: &dyn Sink,
+    todo: &Todo<'_>,
+) -> Result<Found, Error> {
+    let known = todo.configured.and_then(|file| file.digest);
+    let mut found = known.map(|digest| Found {
+        name: todo.name.clone(),
+        digest,
+        origins: Vec::new(),
+        how: "as configured".to_owned(),
+    });
+    let (mut asked, mut not_in_archive) = (Vec::new(), None);
+    let mut origins = Vec::new();
+    for origin in &todo.origins {
+        let result = match origin {
+            keel_config::Origin::Debian { path, .. } if needs_index(todo, path.as_ref()) => {
+                find_in_archive(archive, listings, todo, origin)
+            }
+            _ => find_elsewhere(ask, store, sink, origin, found.is_some()),
+        };
+        match result {
+            Ok((origin, one)) => {
+                let is_other = match (&found, &one) {
+                    (Some(known), Some(one)) => known.digest != one.digest,
+                    _ => false,
+                };
+                if !is_other {
+                    origins.push(origin);
+                    found = found.or(one);
+                }
+            }
+            Err(Problem::Asked(one)) => asked.push(*one),
+            Err(Problem::Error(error @ Error::NotInArchive { .. })) => not_in_archive = Some(error),
+            Err(Problem::Error(error)) => return Err(error),
+        }
+    }
+    match (found, not_in_archive) {
+        (Some(mut found), _) if !origins.is_empty() => {
+            found.origins = origins;
+            Ok(found)
+        }
+        (_, Some(error)) if asked.is_empty() => Err(error),
+        _ => Err(Error::Unavailable {
+            component: todo.component.clone(),
+            name: todo.name.clone(),
+            location: Some(todo.location.clone()),
+            asked,
+        }),
+    }
+}
+
+enum Problem {
+    Asked(Box<Asked>),
+    Error(Error),
+}
+
+impl<T: Into<Error>> From<T> for Problem {
+    fn from(error: T) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+fn find_in_archive(
+    archive: &Archive<'_>,
+    listings: &Listings,
+    todo: &Todo<'_>,
+    origin: &keel_config::Origin,
+) -> Result<(Origin, Option<Found>), Problem> {
+    let keel_config::Origin::Debian { source, suite, binary, .. } = origin else {
+        unreachable!("only called for Debian's origins");
+    };
+    let name = if *binary { binary_package(&todo.name) } else { source };
+    let packages = listings.get(&(suite.clone(), listing(*binary, todo))).map_or(&[][..], Vec::as_slice);
+    let packages: Vec<Package> = packages.iter().filter(|package| package.name == name).cloned().collect();
+    let Some((package, file)) = index::newest(&packages, &todo.name, None) else {
+        return Err(Problem::Error(Error::NotInArchive {
+            component: todo.component.clone(),
+            name: todo.name.clone(),
+            package: name.to_owned(),
+            suite: suite.clone(),
+            location: Some(todo.location.clone()),
+            versions: packages.iter().map(|package| package.version.clone()).collect(),
+        }));
+    };
+    let date = archive.date(&package.suite);
+    let mut how = format!("the signed index of {} of {date}", package.suite);
+    if file.name() != todo.name {
+        how = format!(
+            "{how}; `{}` is not in it any more, this is the newest of its series: set the SPEC's version to {}",
+            todo.name,
+            package.upstream()
+        );
+    }
+    let origin = Origin::Debian(Debian {
+        suite: package.suite.clone(),
+        path: file.path.clone(),
+    });
+    let found = Found {
+        name: file.name().to_owned(),
+        digest: file.digest,
+        origins: Vec::new(),
+        how,
+    };
+    Ok((origin, Some(found)))
+}
+
+/// By a registry's checksum, or else by what the origin gives now; only the origin if the digest `is_known`.
+fn find_elsewhere(
+    ask: &Ask<'_>,
+    store: &Store,
+    sink: &dyn Sink,
+    origin: &keel_config::Origin,
+    is_known: bool,
+) -> Result<(Origin, Option<Found>), Problem> {
+    let origin = Origin::from_config(origin, ask.root).expect("an origin without a path is looked up in the index");
+    if is_known {
+        return Ok((origin, None));
+    }
+    let told = |place: Option<String>, answer| {
+        let origin = origin.to_string();
+        Problem::Asked(Box::new(Asked { origin, place, answer }))
+    };
+    let found = |digest, how: &str| Found {
+        name: ask.file_name.to_owned(),
+        digest,
+        origins: Vec::new(),
+        how: how.to_owned(),
+    };
+    match origin.source().indexed(ask) {
+        Ok(Some(digest)) => return Ok((origin, Some(found(digest, "the registry's checksum")))),
+        Ok(None) => {}
+        Err(failure) => return Err(told(None, failure.into_answer()?)),
+    }
+    let places = match origin.source().places(ask) {
+        Ok(places) => places,
+        Err(failure) => return Err(told(None, failure.into_answer()?)),
+    };
+    let id = format!("fetch:{}", ask.file_name);
+    let progress = Progress::new(sink, &id);
+    let mut last = None;
+    for place in &places {
+        match download::fetch_unpinned(ask.client, store, place, &|done| progress.tell(done)) {
+            Ok((digest, _)) => {
+                let how = "trusted on first use: nothing but this one download vouches for it";
+                return Ok((origin, Some(found(digest, how))));
+            }
+            Err(error) => last = Some((place.to_string(), error.into_answer()?)),
+        }
+    }
+    let (place, answer) = last.map_or((None, crate::Answer::NoMirror(String::new())), |(place, answer)| (Some(place), answer));
+    Err(told(place, answer))
+}
+
+fn pin(todo: &Todo<'_>, found: &Found) -> Pin {
+    Pin {
+        component: todo.component.clone(),
+        name: found.name.clone(),
+        digest: found.digest,
+        size: todo.configured.filter(|file| file.digest.is_some()).and_then(|file| file.size),
+        origins: found.origins.clone(),
+        locked: true,
+        series: None,
+        location: Some(todo.location.clone()),
+    }
+}
+
+fn difference(before: &Lock, after: &Lock, reasons: &BTreeMap<Key, String>) -> LockChange {
+    let keys: BTreeSet<_> = before.files.keys().chain(after.files.keys()).collect();
+    let change = |key: &&Key| {
+        let (old, new) = (before.files.get(*key), after.files.get(*key));
+        let how = reasons.get(*key).cloned();
+        (old != new).then(|| Change {
+            component: key.0.clone(),
+            name: key.1.clone(),
+            before: old.map(|entry| entry.digest),
+            after: new.map(|entry| (entry.digest, entry.size)),
+            how: how.unwrap_or_else(|| "nothing names it any more".to_owned()),
+        })
+    };
+    LockChange {
+        changes: keys.iter().filter_map(change).collect(),
+    }
+}
