@@ -26,7 +26,9 @@
 //! | `out/images/NAME/console.log` | [`boot`] |
 
 pub mod accounts;
+pub mod agent;
 pub mod audit;
+pub mod boot;
 mod build;
 mod caps;
 pub mod compose;
