@@ -1,0 +1,42 @@
+//! `keel check`: the whole tree, without building or fetching.
+
+use std::collections::BTreeMap;
+
+use keel_plan::Targets;
+use serde::Serialize;
+
+use crate::{context::Context, failure::Failure, pipeline, report};
+
+#[derive(Serialize)]
+struct Checked {
+    components: usize,
+    packages: usize,
+    images: usize,
+    cpu_seconds: f64,
+}
+
+/// Configuration, SPECs, pins, and that a plan exists.
+pub fn run(context: &Context<'_>) -> Result<(), Failure> {
+    let project = context.project()?;
+    let stage0 = context.stage0(&project)?;
+    let recipes = pipeline::recipes(context, &project, &stage0)?;
+    let pinned = keel_source::pinned(&project, &recipes)?;
+    let plan = keel_plan::plan(&project, &recipes, &pinned, &Targets::All)?;
+    let mut images = BTreeMap::new();
+    for image in project.images.values() {
+        let targets = Targets::Packages(image.packages.clone());
+        images.insert(&image.name, keel_plan::select(&project, &recipes, &targets)?.len());
+    }
+    let checked = Checked {
+        components: project.components.len(),
+        packages: recipes.iter().map(|recipe| recipe.packages.len()).sum(),
+        images: images.len(),
+        cpu_seconds: plan.jobs.iter().map(|job| job.cpu_seconds).sum(),
+    };
+    report::print(context, &checked, |checked| {
+        format!(
+            "{} is right: {} components, {} packages, {} images; a full build takes about {:.0} processor seconds",
+            project.name, checked.components, checked.packages, checked.images, checked.cpu_seconds
+        )
+    })
+}

@@ -1,0 +1,215 @@
+//! `keel image`: from source to images, and booting them.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use keel_artefact::{ComponentName, Event, ImageName};
+use keel_build::Results;
+use keel_config::{Image, Project};
+use keel_image::{
+    Built,
+    boot::{Limits, Mode, TestReport},
+};
+use serde::Serialize;
+
+use crate::{
+    args::{self, Firmware},
+    context::Context,
+    failure::{Class, Failure},
+    pipeline::{self, Planned},
+    report, terminal,
+};
+
+/// Does what was asked for.
+pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
+    match command {
+        args::Image::List => list(context),
+        args::Image::Build { images, how, signing } => build(context, images, &how, &signing),
+        args::Image::Boot { image, boot: options } => boot(context, &image, &options),
+        args::Image::Test { images, boot: options } => test(context, &images, &options),
+    }
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    name: &'a ImageName,
+    formats: Vec<&'static str>,
+    description: &'a str,
+    built: bool,
+}
+
+fn list(context: &Context<'_>) -> Result<(), Failure> {
+    let project = context.project()?;
+    let row = |image: &'_ Image| -> Row<'_> {
+        let (name, _) = project.images.get_key_value(&image.name).expect("it is from there");
+        Row {
+            name,
+            formats: image.formats.iter().map(|format| format.as_str()).collect(),
+            description: &project.images[name].description,
+            built: keel_image::existing(&project, image).is_ok(),
+        }
+    };
+    let rows: Vec<Row<'_>> = project.images.values().map(row).collect();
+    report::print(context, &rows, |rows| {
+        let cells = |row: &Row<'_>| {
+            let built = if row.built { "built" } else { "-" };
+            vec![row.name.to_string(), built.to_owned(), row.formats.join(" "), row.description.to_owned()]
+        };
+        report::table(&["image", "", "formats", "description"], &rows.iter().map(cells).collect::<Vec<_>>())
+    })
+}
+
+/// Builds what the images need, and each image as soon as its packages are there.
+fn build(
+    context: &Context<'_>,
+    mut names: Vec<ImageName>,
+    how: &args::How,
+    signing: &args::Signing,
+) -> Result<(), Failure> {
+    if names.is_empty() {
+        names = context.project()?.images.keys().cloned().collect();
+    }
+    let targets = args::Targets { components: Vec::new(), images: names };
+    let planned = pipeline::plan(context, &targets, how.refresh)?;
+    let key = context.key(signing)?;
+    context.sink().event(Event::Stage { title: "Building packages" });
+    let mut done: Vec<Option<Result<Built, Failure>>> = planned.images.iter().map(|_| None).collect();
+    let mut on_progress = |results: &Results| {
+        // The last image is composed when everything is there, from the whole repository.
+        for (index, group) in planned.groups.iter().enumerate() {
+            let is_complete = group.iter().all(|component| results.contains_key(component));
+            let is_worth_it = results.len() < planned.plan.jobs.len();
+            if done[index].is_none() && is_complete && is_worth_it {
+                done[index] = Some(compose(context, &planned, results, &key, index));
+            }
+        }
+    };
+    let results = pipeline::build(context, &planned, how, &mut on_progress);
+    let results = match results {
+        Ok(results) => results,
+        // An image that could not be composed is told before a package that failed later.
+        Err(failure) => return Err(done.into_iter().flatten().find_map(Result::err).unwrap_or(failure)),
+    };
+    super::build::export(context, &planned, &results)?;
+    let mut built = Vec::new();
+    for (index, early) in done.into_iter().enumerate() {
+        built.push(match early {
+            Some(early) => early?,
+            None => compose(context, &planned, &results, &key, index)?,
+        });
+    }
+    super::repo::create(context, &planned, &results, &key)?;
+    report::print(context, &built, |built| built.iter().map(describe).collect::<Vec<_>>().join("\n"))
+}
+
+/// Publishes what is built so far, and makes one image from it.
+fn compose(
+    context: &Context<'_>,
+    planned: &Planned,
+    results: &Results,
+    key: &keel_rpm::sign::Key,
+    index: usize,
+) -> Result<Built, Failure> {
+    let group: &BTreeSet<ComponentName> = &planned.groups[index];
+    let of_group: Results = results
+        .iter()
+        .filter(|(component, _)| group.contains(*component))
+        .map(|(component, finished)| (component.clone(), finished.clone()))
+        .collect();
+    let repository = super::repo::create(context, planned, &of_group, key)?;
+    let image = &planned.images[index];
+    let out = planned.project.output_dir.join("images");
+    Ok(keel_image::build(
+        image,
+        &repository,
+        &planned.project,
+        context.arch(),
+        &planned.stage0,
+        context.store()?,
+        &out,
+        context.sink(),
+        &context.interrupt,
+    )?)
+}
+
+fn describe(built: &Built) -> String {
+    let mut lines = vec![format!("{}  {} packages, tree {}", built.image, built.packages.len(), built.tree.short())];
+    for file in &built.files {
+        lines.push(format!("  {:>10}  {}", report::bytes(file.size), built.dir.join(&file.name).display()));
+    }
+    lines.join("\n")
+}
+
+/// An image that was built before, for booting.
+fn find(project: &Project, name: &ImageName) -> Result<(Image, Built), Failure> {
+    let image = pipeline::images(project, std::slice::from_ref(name))?.remove(0);
+    pipeline::check_bootable(&image)?;
+    let built = keel_image::existing(project, &image).map_err(|error| {
+        Failure::because(Class::Input, format!("image `{name}` is not built"), &error)
+            .hint(format!("keel image build {name}"))
+    })?;
+    Ok((image, built))
+}
+
+fn boot(context: &Context<'_>, name: &ImageName, options: &args::Boot) -> Result<(), Failure> {
+    let project = context.project()?;
+    let (mut image, built) = find(&project, name)?;
+    image.memory_mib = options.memory.unwrap_or(image.memory_mib);
+    let mode = match options.firmware {
+        Firmware::Direct => Mode::Direct,
+        Firmware::Uefi => Mode::Uefi,
+        Firmware::Both => return Err(Failure::input("`both` is for `keel image test`; boot one way at a time")),
+    };
+    context.terminal.line("the console follows; Ctrl-A X ends the machine");
+    Ok(keel_image::boot(&image, &built, mode, context.store()?, context.sink(), &context.interrupt)?)
+}
+
+fn test(context: &Context<'_>, names: &[ImageName], options: &args::Boot) -> Result<(), Failure> {
+    let project = context.project()?;
+    let bootable = || project.images.values().filter(|image| image.is_disk()).map(|image| image.name.clone());
+    let names: Vec<ImageName> = if names.is_empty() { bootable().collect() } else { names.to_vec() };
+    if names.is_empty() {
+        return Err(Failure::input("this project has no image that boots"));
+    }
+    let modes: &[Mode] = match options.firmware {
+        Firmware::Direct => &[Mode::Direct],
+        Firmware::Uefi => &[Mode::Uefi],
+        Firmware::Both => &[Mode::Direct, Mode::Uefi],
+    };
+    let limits = Limits { ready: Duration::from_secs(options.timeout), ..Limits::default() };
+    let mut reports = Vec::new();
+    for name in &names {
+        let (mut image, built) = find(&project, name)?;
+        image.memory_mib = options.memory.unwrap_or(image.memory_mib);
+        for mode in modes {
+            let store = context.store()?;
+            let sink = context.sink();
+            reports.push(keel_image::test(&image, &built, *mode, limits, store, sink, &context.interrupt)?);
+        }
+    }
+    report::print(context, &reports, |reports| reports.iter().map(tell).collect::<Vec<_>>().join("\n\n"))?;
+    let failed: usize =
+        reports.iter().flat_map(|report| &report.checks).filter(|check| !check.passed()).count();
+    if failed == 0 { Ok(()) } else { Err(Failure::new(Class::Failed, format!("{failed} checks failed"))) }
+}
+
+fn tell(found: &TestReport) -> String {
+    let mut lines = vec![format!(
+        "{} ({}): ready {} after the kernel's start ({} with firmware and QEMU), {} of {} memory in use, disk {}",
+        found.image,
+        found.mode,
+        terminal::readable(found.ready),
+        terminal::readable(found.wall),
+        report::bytes(found.memory_used),
+        report::bytes(found.memory_total),
+        report::bytes(found.disk_size),
+    )];
+    for check in &found.checks {
+        let verdict = if check.passed() { "ok    " } else { "FAILED" };
+        lines.push(format!("  {verdict} {} ({})", check.name, terminal::readable(check.elapsed)));
+        if !check.passed() {
+            lines.extend(check.output.lines().map(|line| format!("         {line}")));
+        }
+    }
+    lines.push(format!("  console: {}", found.console.display()));
+    lines.join("\n")
+}

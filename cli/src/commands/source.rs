@@ -1,0 +1,135 @@
+//! `keel source`: fetching and pinning source files.
+
+use std::path::PathBuf;
+
+use keel_artefact::{ComponentName, Event};
+use keel_source::{Mirrors, Trust};
+use keel_spec::Recipe;
+use serde::Serialize;
+
+use crate::{
+    args,
+    context::Context,
+    failure::{Class, Failure},
+    pipeline, report,
+};
+
+#[derive(Serialize)]
+struct Row {
+    component: ComponentName,
+    name: String,
+    size: u64,
+    sha256: keel_artefact::Sha256,
+    locked: bool,
+    origin: Option<String>,
+}
+
+/// Does what was asked for.
+pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> {
+    let project = context.project()?;
+    let names = match &command {
+        args::Source::Fetch(fetch) => &fetch.components,
+        args::Source::Lock { components } => components,
+    };
+    for name in names {
+        super::check_component(&project, name)?;
+    }
+    let stage0 = context.stage0(&project)?;
+    let mut recipes = pipeline::recipes(context, &project, &stage0)?;
+    recipes.retain(|recipe| names.is_empty() || names.contains(&recipe.component));
+    let options = pipeline::source_options(context, &project)?;
+    let (store, sink) = (context.store()?, context.sink());
+    match &command {
+        args::Source::Lock { .. } => {
+            let trust = trust(context)?;
+            let changes =
+                keel_source::lock(&project, &recipes, store, &options, &trust, sink, &context.interrupt)?;
+            report::line(&changes.to_string())
+        }
+        args::Source::Fetch(fetch) => {
+            let sets = pipeline::fetch(context, &project, &stage0, recipes, options, fetch.refresh)?.1;
+            let rows: Vec<Row> = sets.into_iter().flat_map(rows).collect();
+            report::print(context, &rows, |rows| {
+                let cells = |row: &Row| {
+                    let locked = if row.locked { "" } else { "unlocked" };
+                    let size = report::bytes(row.size);
+                    vec![row.component.to_string(), row.name.clone(), size, row.sha256.short(), locked.to_owned()]
+                };
+                let rows: Vec<_> = rows.iter().map(cells).collect();
+                report::table(&["component", "file", "size", "sha256", ""], &rows)
+            })
+        }
+    }
+}
+
+fn rows(set: keel_source::SourceSet) -> Vec<Row> {
+    let component = set.component;
+    let row = |file: keel_source::PinnedFile| Row {
+        component: component.clone(),
+        name: file.name,
+        size: file.size,
+        sha256: file.digest,
+        locked: file.locked,
+        origin: file.origin,
+    };
+    set.files.into_iter().map(row).collect()
+}
+
+/// Replaces pinned files that vanished, and says which. Gives the recipes to read again, with what macros.
+pub fn refresh(
+    context: &Context<'_>,
+    project: &keel_config::Project,
+    recipes: &[Recipe],
+    options: &mut keel_source::Options,
+) -> Result<pipeline::Overrides, Failure> {
+    let trust = trust(context)?;
+    let (store, sink) = (context.store()?, context.sink());
+    let refreshed = keel_source::refresh(project, recipes, store, options, &trust, sink, &context.interrupt)?;
+    for line in refreshed.to_string().lines() {
+        let text = format!("source replaced, what is built from it is unlocked: {line}");
+        sink.event(Event::Warning { text: &text });
+    }
+    options.refreshed = Some(refreshed.lock_file);
+    Ok(refreshed.overrides)
+}
+
+/// The mirrors that this machine's apt configuration names.
+pub fn apt_mirrors() -> Result<Mirrors, Failure> {
+    let mut files = Vec::new();
+    let mut read = |path: PathBuf| -> Result<(), Failure> {
+        match fs_err::read_to_string(&path) {
+            Ok(text) => files.push((path, text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    };
+    read(PathBuf::from("/etc/apt/sources.list"))?;
+    let mut parts: Vec<PathBuf> = match fs_err::read_dir("/etc/apt/sources.list.d") {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?,
+        Err(_) => Vec::new(),
+    };
+    parts.retain(|path| path.extension().is_some_and(|end| end == "list" || end == "sources"));
+    parts.sort();
+    parts.into_iter().try_for_each(read)?;
+    Ok(Mirrors::from_apt(files.iter().map(|(path, text)| (path.as_path(), text.as_str()))))
+}
+
+/// Whose signatures on Debian's indexes are good: the archive's keys, as this machine has them.
+fn trust(context: &Context<'_>) -> Result<Trust, Failure> {
+    let folder = "/usr/share/keyrings";
+    let missing = || {
+        Failure::new(Class::Environment, format!("no keys of Debian's archive in {folder}"))
+            .hint("apt-get install debian-archive-keyring")
+    };
+    let mut keyrings = Vec::new();
+    for entry in fs_err::read_dir(folder).map_err(|_| missing())? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("debian-archive-") && name.ends_with(".gpg") && !name.contains("removed") {
+            keyrings.push(path);
+        }
+    }
+    keyrings.sort();
+    if keyrings.is_empty() { Err(missing()) } else { Ok(Trust { keyrings, now: context.now() }) }
+}

@@ -1,0 +1,58 @@
+//! `keel store` and `keel clean`.
+
+use std::time::{Duration, SystemTime};
+
+use keel_store::{gc::Amount, temp};
+
+use crate::{
+    args,
+    context::Context,
+    failure::Failure,
+    report,
+};
+
+/// Does what was asked for.
+pub fn run(context: &Context<'_>, command: args::Store) -> Result<(), Failure> {
+    let store = context.store()?;
+    match command {
+        args::Store::Stat => {
+            let stat = store.stat()?;
+            report::print(context, &stat, |stat| {
+                rows(&[
+                    ("objects", stat.objects),
+                    ("actions", stat.actions),
+                    ("trees", stat.trees),
+                    ("temporary", stat.temporary),
+                ])
+            })
+        }
+        args::Store::Gc { days, dry_run } => {
+            let unused_for = Duration::from_secs(days.saturating_mul(86_400));
+            let collected = store.collect(SystemTime::now(), unused_for, dry_run)?;
+            report::print(context, &collected, |collected| {
+                let heading = if dry_run { "would be removed" } else { "removed" };
+                let kinds =
+                    [("objects", collected.objects), ("actions", collected.actions), ("trees", collected.trees)];
+                format!("{heading}\n{}", rows(&kinds))
+            })
+        }
+    }
+}
+
+fn rows(kinds: &[(&str, Amount)]) -> String {
+    let row = |(kind, amount): &(&str, Amount)| {
+        vec![(*kind).to_owned(), amount.count.to_string(), report::bytes(amount.bytes)]
+    };
+    report::table(&["kind", "count", "size"], &kinds.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Removes the output folder of the project.
+pub fn clean(context: &Context<'_>) -> Result<(), Failure> {
+    let project = context.project()?;
+    let out = &project.output_dir;
+    if *out == project.root || project.root.starts_with(out) {
+        return Err(Failure::input(format!("output-dir is {}, which holds the project itself", out.display())));
+    }
+    temp::remove_all(out)?;
+    report::line(&format!("removed {}", out.display()))
+}

@@ -1,0 +1,166 @@
+//! Every error of every stage, as text and exit code.
+
+use std::process::ExitCode;
+
+use keel_config::Diagnostic;
+
+/// Who must act, which is what the exit code tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A build or a check failed.
+    Failed,
+    /// The input is wrong: tree, arguments.
+    Input,
+    /// The machine lacks something.
+    Environment,
+    /// Keel itself is wrong.
+    Bug,
+    /// The user stopped it.
+    Interrupted,
+}
+
+impl Class {
+    /// As documented in `--help`; 130 is the shell's convention for Ctrl-C.
+    pub fn exit_code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Failed => 1,
+            Self::Input => 2,
+            Self::Environment => 3,
+            Self::Bug => 70,
+            Self::Interrupted => 130,
+        })
+    }
+}
+
+/// Why a command ends without its result.
+#[derive(Debug)]
+pub struct Failure {
+    /// Who must act.
+    pub class: Class,
+    /// What is wrong: one or more.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Failure {
+    /// One thing is wrong.
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self { class, diagnostics: vec![Diagnostic::new(message)] }
+    }
+
+    /// One thing is wrong with the input.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::new(Class::Input, message)
+    }
+
+    /// `what` went wrong because of `error` and its sources.
+    pub fn because(class: Class, what: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
+        let class = if is_interrupt(error) { Class::Interrupted } else { class };
+        Self { class, diagnostics: vec![Diagnostic::new(what).caused_by(error)] }
+    }
+
+    /// Adds a hint to the last diagnostic.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Some(last) = self.diagnostics.pop() {
+            self.diagnostics.push(last.hint(hint));
+        }
+        self
+    }
+
+    /// All of it, for standard error. `paint` colours the words before the colons.
+    pub fn render(&self, paint: bool) -> String {
+        let texts: Vec<String> = self.diagnostics.iter().map(|diagnostic| colour(diagnostic, paint)).collect();
+        texts.join("\n\n")
+    }
+}
+
+fn colour(diagnostic: &Diagnostic, paint: bool) -> String {
+    let text = diagnostic.to_string();
+    if !paint {
+        return text;
+    }
+    let words = [("error:", "\x1b[31;1m"), ("hint:", "\x1b[36;1m"), ("  caused by:", "\x1b[33m")];
+    let paint_line = |line: &str| match words.iter().find(|(word, _)| line.starts_with(word)) {
+        Some((word, colour)) => format!("{colour}{word}\x1b[0m{}", &line[word.len()..]),
+        None => line.to_owned(),
+    };
+    text.lines().map(paint_line).collect::<Vec<_>>().join("\n")
+}
+
+/// Is the user behind it?
+fn is_interrupt(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<keel_artefact::Interrupted>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+impl From<keel_config::Errors> for Failure {
+    fn from(errors: keel_config::Errors) -> Self {
+        Self { class: Class::Input, diagnostics: errors.into_vec() }
+    }
+}
+
+impl From<keel_build::Errors> for Failure {
+    fn from(errors: keel_build::Errors) -> Self {
+        use keel_build::Error;
+        let mut class = Class::Failed;
+        let mut diagnostics = Vec::new();
+        for (component, error) in &errors.failed {
+            let diagnostic = match error {
+                Error::Interrupted(_) => {
+                    class = Class::Interrupted;
+                    Diagnostic::new(error.to_string())
+                }
+                Error::Host(_) | Error::Sandbox(_) | Error::Store(_) | Error::Io(_) => {
+                    class = Class::Environment;
+                    Diagnostic::new(format!("cannot build `{component}`")).caused_by(error)
+                }
+                error => Diagnostic::new(format!("cannot build `{component}`")).caused_by(error),
+            };
+            diagnostics.push(diagnostic);
+        }
+        if class == Class::Failed && !errors.skipped.is_empty() {
+            let names: Vec<_> = errors.skipped.iter().map(|name| format!("`{name}`")).collect();
+            let hint = format!("not built because of this: {}", names.join(", "));
+            if let Some(last) = diagnostics.pop() {
+                diagnostics.push(last.hint(hint));
+            }
+        }
+        Self { class, diagnostics }
+    }
+}
+
+/// Errors that are one thing, with a class of their own.
+macro_rules! from_error {
+    ($($error:ty => $class:ident, $what:literal;)*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::because(Class::$class, $what, &error)
+            }
+        }
+    )*};
+}
+
+from_error! {
+    keel_store::Error => Environment, "the store failed";
+    keel_host::Error => Environment, "cannot use a program of this machine or of stage0";
+    keel_rpm::Error => Failed, "a package cannot be used";
+    std::io::Error => Environment, "a file operation failed";
+    keel_artefact::Interrupted => Failed, "stopped";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_only_painted_when_asked_for() {
+        let failure = Failure::input("no such image `cor`").hint("did you mean `core`?");
+        assert_eq!(failure.render(false), "error: no such image `cor`\nhint: did you mean `core`?");
+        assert!(failure.render(true).contains("\x1b[31;1merror:\x1b[0m no such"));
+    }
+}

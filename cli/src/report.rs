@@ -1,0 +1,74 @@
+//! Results on standard output: a table for people, JSON for programs.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use crate::{context::Context, failure::Failure};
+
+/// Prints `value` as JSON if that is wanted, else what `text` makes of it.
+pub fn print<T: Serialize>(context: &Context<'_>, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+    let shown = if context.wants_json() {
+        let json = serde_json::to_string_pretty(value);
+        json.map_err(|error| Failure::because(crate::failure::Class::Bug, "cannot write the result as JSON", &error))?
+    } else {
+        text(value)
+    };
+    line(&shown)
+}
+
+/// Prints text. Whoever closes the pipe has seen enough: that is no failure.
+pub fn line(text: &str) -> Result<(), Failure> {
+    let text = text.trim_end_matches('\n');
+    if text.is_empty() {
+        return Ok(());
+    }
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// Columns, aligned, without a frame; the last one as wide as it is.
+pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = heading.iter().map(|cell| cell.len()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let write = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut line = String::new();
+        for (cell, width) in cells.zip(&widths) {
+            line.push_str(&format!("{cell:width$}  "));
+        }
+        line.trim_end().to_owned()
+    };
+    let mut lines = vec![write(&mut heading.iter().copied())];
+    lines.extend(rows.iter().map(|row| write(&mut row.iter().map(String::as_str))));
+    lines.join("\n")
+}
+
+/// `1.5 MiB`
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_aligned() {
+        let rows = [vec!["zlib".to_owned(), "1.3".to_owned()], vec!["coreutils".to_owned(), "9.7".to_owned()]];
+        assert_eq!(table(&["name", "version"], &rows), "name       version\nzlib       1.3\ncoreutils  9.7");
+        assert_eq!((bytes(17), bytes(1536)), ("17 B".to_owned(), "1.5 KiB".to_owned()));
+    }
+}
