@@ -238,13 +238,24 @@ pub struct Errors(Vec<Diagnostic>);
 
 impl Errors {
     /// `Ok(value)` if nothing is wrong. Equal diagnostics are told once.
-    pub fn check<T>(value: T, mut diagnostics: Vec<Diagnostic>) -> Result<T, Self> {
+    pub fn check<T>(value: T, diagnostics: Vec<Diagnostic>) -> Result<T, Self> {
         if diagnostics.is_empty() {
-            return Ok(value);
+            Ok(value)
+        } else {
+            Err(Self::sorted(diagnostics))
         }
+    }
+
+    /// These errors and more.
+    pub fn and(mut self, more: Vec<Diagnostic>) -> Self {
+        self.0.extend(more);
+        Self::sorted(self.0)
+    }
+
+    fn sorted(mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by(|a, b| a.location.cmp(&b.location));
         diagnostics.dedup();
-        Err(Self(diagnostics))
+        Self(diagnostics)
     }
 
     /// The diagnostics.

@@ -1,8 +1,280 @@
-//! The fourth stage. Being written: the types are final, the function that makes them follows.
+//! The fourth stage: [`Recipe`]s and [`SourceSet`]s → [`Plan`].
+//!
+//! Purpose: which builds, in which order, each with what it needs; and a clear answer when that cannot be.
+//!
+//! Input: the project, all its recipes, the source sets of those that are built, the targets. Output: a [`Plan`].
+//!
+//! 1. Index what all packages provide, and what stage0 lends ([`providers`]).
+//! 2. Resolve each `BuildRequires`: what stage0 lends is borrowed, all else comes from Keel's packages. What a package in
+//!    a build root is known to require, and stage0 does not lend, is needed, too ([`needs`]).
+//! 3. Choose the components that the targets need ([`select()`]).
+//! 4. Refuse cycles, order the jobs, find the critical path ([`graph`]).
+//!
+//! What makes a job's fingerprint (the build stage computes it, because it needs the packages of earlier jobs):
+//!
+//! | input | changes the fingerprint |
+//! |---|---|
+//! | SPEC: its bytes ([`Recipe::spec_digest`]) | yes |
+//! | macros defined or undefined for it: `with`, `without`, `defines`, `upstream_version` of a refreshed source | yes |
+//! | sources and patches: name and digest of each ([`SourceSet`]) | yes |
+//! | macro files of the distribution ([`Recipe::macros_digest`]) | yes |
+//! | stage0: its Debian packages by digest, and how it is laid out | yes |
+//! | packages in the build root: digests of the *unsigned* packages | yes |
+//! | architecture | yes |
+//! | `bootstrap-libc`; whether `%check` runs | yes |
+//! | version of the build's protocol | yes |
+//! | what `base-requires` and `lends` say | only through what is in the build root |
+//! | signing key | no: packages are signed after they are built |
+//! | `cpu-seconds`, `expensive` | no: only the scheduler looks at them |
+//! | descriptions, images, package groups, names of TOML files | no |
+//! | number of cores, output and cache folder, host name, user, clock | no: they never reach a package |
+//! | whether a source is the pinned one | no: its digest does; the provenance says "unlocked" |
+//!
+//! Invariants:
+//! - The same input gives the same plan, whatever the order of the recipes.
+//! - A requirement that nobody meets is an error with file and line, and with the reason why it is asked for.
+//! - A job comes after everything that may be in its build root.
+//!
+//! Never: files, processes, the network; what rpmbuild will find in a package's files (that is the build's to add).
+//!
+//! Files owned: none.
 
+mod graph;
 mod job;
+mod needs;
+mod providers;
+mod select;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keel_artefact::{Arch, ComponentName};
+use keel_config::{Diagnostic, Errors, Location, Project};
+use keel_source::SourceSet;
+use keel_spec::Recipe;
 
 pub use job::{Job, Plan, Targets};
 
+use needs::Needs;
+use providers::Providers;
+use select::Chosen;
+
 /// The version of [`Plan`]'s serialised form.
 pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(1);
+
+/// Guesses of a build's cost in CPU seconds, where nobody measured it.
+const CPU_SECONDS: f64 = 20.0;
+const CPU_SECONDS_EXPENSIVE: f64 = 600.0;
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something is wrong with the input.
+    #[error(transparent)]
+    Input(#[from] Errors),
+    /// Whoever called did not fetch what [`select()`] named.
+    #[error("the sources of `{0}` were not fetched before planning")]
+    NoSources(ComponentName),
+    /// Recipes of several architectures, or none at all.
+    #[error("a plan is for one architecture: there are recipes for {0}")]
+    Architectures(String),
+}
+
+/// The components that are built for `targets`, by name: those whose sources [`plan`] wants.
+///
+/// `recipes` are those of all components, as for [`plan`]; everything that is wrong is reported as there.
+pub fn select(project: &Project, recipes: &[Recipe], targets: &Targets) -> Result<Vec<ComponentName>, Error> {
+    let recipes = by_name(recipes);
+    let draft = Draft::new(project, &recipes, targets)?;
+    Ok(draft
+        .chosen
+        .keys()
+        .map(|index| recipes[*index].component.clone())
+        .collect())
+}
+
+/// Plans the builds for `targets`. `recipes` are those of all components; `sources` those of the ones that are built.
+pub fn plan(
+    project: &Project,
+    recipes: &[Recipe],
+    sources: &[SourceSet],
+    targets: &Targets,
+) -> Result<Plan, Error> {
+    let recipes = by_name(recipes);
+    let arch = arch(&recipes)?;
+    let draft = Draft::new(project, &recipes, targets)?;
+    let sources: BTreeMap<&ComponentName, &SourceSet> =
+        sources.iter().map(|set| (&set.component, set)).collect();
+
+    let indices: Vec<usize> = draft.chosen.keys().copied().collect();
+    let edges = draft.edges(&indices);
+    let order = graph::order(&edges);
+    let costs: Vec<f64> = indices
+        .iter()
+        .map(|index| cost(project, &recipes[*index]))
+        .collect();
+    let critical = graph::critical_paths(&edges, &order, &costs);
+    let after = graph::all_needs(&edges, &order);
+    let names = |nodes: &BTreeSet<usize>| {
+        nodes
+            .iter()
+            .map(|node| recipes[indices[*node]].component.clone())
+            .collect()
+    };
+
+    let mut jobs = Vec::new();
+    for &node in &order {
+        let (recipe, needs) = (&recipes[indices[node]], &draft.needs[indices[node]]);
+        let component = &recipe.component;
+        let build = project
+            .components
+            .get(component)
+            .map(|component| component.build.clone())
+            .unwrap_or_default();
+        let files = sources
+            .get(component)
+            .ok_or_else(|| Error::NoSources(component.clone()))?;
+        jobs.push(Job {
+            component: component.clone(),
+            arch,
+            recipe: recipe.clone(),
+            sources: (*files).clone(),
+            needs: names(&edges[node]),
+            after: names(&after[node]),
+            direct: needs.direct.clone(),
+            lent: needs.lent.iter().cloned().collect(),
+            bootstrap_libc: build.bootstrap_libc,
+            skip_check: build.check.skip,
+            cpu_seconds: costs[node],
+            critical_path: critical[node],
+        });
+    }
+    let providers = (recipes.iter())
+        .flat_map(|recipe| {
+            recipe
+                .packages
+                .iter()
+                .map(|package| (package.nevra.name.clone(), recipe.component.clone()))
+        })
+        .collect();
+    Ok(Plan {
+        format: FORMAT,
+        arch,
+        jobs,
+        providers,
+    })
+}
+
+fn by_name(recipes: &[Recipe]) -> Vec<Recipe> {
+    let mut recipes = recipes.to_vec();
+    recipes.sort_by(|one, other| one.component.cmp(&other.component));
+    recipes
+}
+
+fn arch(recipes: &[Recipe]) -> Result<Arch, Error> {
+    let archs: BTreeSet<Arch> = recipes.iter().map(|recipe| recipe.arch).collect();
+    match archs.iter().collect::<Vec<_>>().as_slice() {
+        [arch] => Ok(**arch),
+        [] => Err(Error::Architectures(
+            "none (has the project no components?)".to_owned(),
+        )),
+        several => {
+            let names: Vec<&str> = several.iter().map(|arch| arch.rpm()).collect();
+            Err(Error::Architectures(names.join(", ")))
+        }
+    }
+}
+
+fn cost(project: &Project, recipe: &Recipe) -> f64 {
+    let build = project
+        .components
+        .get(&recipe.component)
+        .map(|component| &component.build);
+    let guess = if build.is_some_and(|build| build.expensive) {
+        CPU_SECONDS_EXPENSIVE
+    } else {
+        CPU_SECONDS
+    };
+    build.and_then(|build| build.cpu_seconds).unwrap_or(guess)
+}
+
+/// What is chosen, and all needs; free of cycles.
+struct Draft {
+    needs: Vec<Needs>,
+    chosen: Chosen,
+}
+
+impl Draft {
+    fn new(project: &Project, recipes: &[Recipe], targets: &Targets) -> Result<Self, Errors> {
+        let providers = Providers::new(recipes, &project.stage0.lends);
+        let mut wrong = providers::made_twice(recipes);
+        let needs = needs::all(project, recipes, &providers);
+        let chosen = match select::select(project, recipes, &providers, &needs, targets) {
+            Ok(chosen) => chosen,
+            Err(errors) => return Err(errors.and(wrong)),
+        };
+        for index in chosen.keys() {
+            let why = select::why(*index, recipes, &chosen);
+            let told = needs[*index].wrong.iter().cloned();
+            wrong.extend(told.map(|diagnostic| match &why {
+                Some(why) => diagnostic.hint(why),
+                None => diagnostic,
+            }));
+        }
+        let draft = Self { needs, chosen };
+        let indices: Vec<usize> = draft.chosen.keys().copied().collect();
+        for cycle in graph::cycles(&draft.edges(&indices)) {
+            let cycle: Vec<usize> = cycle.into_iter().map(|node| indices[node]).collect();
+            wrong.push(draft.cycle(&cycle, recipes));
+        }
+        Errors::check(draft, wrong)
+    }
+
+    /// The needs among `indices`, which are ascending, by position there.
+    fn edges(&self, indices: &[usize]) -> Vec<BTreeSet<usize>> {
+        let position: BTreeMap<usize, usize> = indices
+            .iter()
+            .enumerate()
+            .map(|(at, index)| (*index, at))
+            .collect();
+        (indices.iter())
+            .map(|index| {
+                self.needs[*index]
+                    .jobs
+                    .keys()
+                    .filter_map(|need| position.get(need).copied())
+                    .collect()
+            })
+            .collect()
+    }
+
+    fn cycle(&self, cycle: &[usize], recipes: &[Recipe]) -> Diagnostic {
+        let names: Vec<&str> = cycle
+            .iter()
+            .map(|index| recipes[*index].component.as_str())
+            .collect();
+        let message = match names.as_slice() {
+            [one] => format!("cannot plan `{one}`: it needs itself to be built"),
+            several => format!("cannot plan a cycle: {} → {}", several.join(" → "), several[0]),
+        };
+        let mut new = Diagnostic::new(message);
+        for (at, index) in cycle.iter().enumerate() {
+            let next = cycle[(at + 1) % cycle.len()];
+            let Some((line, says)) = self.needs[*index].because.get(&next) else {
+                continue;
+            };
+            let place = Location::line(&recipes[*index].spec_shown, line.unwrap_or(0));
+            new = if at == 0 {
+                new.at(place).note(says)
+            } else {
+                new.cause(format!("{place}: {says}"))
+            };
+        }
+        let new = match select::why(cycle[0], recipes, &self.chosen) {
+            Some(why) => new.hint(why),
+            None => new,
+        };
+        new.hint("drop one of these requirements, or let stage0 lend it (`keel.stage0.lends`)")
+    }
+}
