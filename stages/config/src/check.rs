@@ -10,6 +10,31 @@ use crate::{
     table::Problems,
 };
 
+/// What every Debian root has without being asked for (Debian Policy 3.8, as of trixie).
+const ESSENTIAL: [&str; 21] = [
+    "base-files",
+    "base-passwd",
+    "bash",
+    "bsdutils",
+    "coreutils",
+    "dash",
+    "debianutils",
+    "diffutils",
+    "dpkg",
+    "findutils",
+    "grep",
+    "gzip",
+    "hostname",
+    "init-system-helpers",
+    "libc-bin",
+    "ncurses-base",
+    "ncurses-bin",
+    "perl-base",
+    "sed",
+    "tar",
+    "util-linux",
+];
+
 /// The finished project; what is wrong goes to `problems`.
 pub(crate) fn whole(root: &Path, main: &Path, draft: Draft, problems: &Problems) -> Option<Project> {
     let shown = diagnostic::shown(root, main);
@@ -17,7 +42,7 @@ pub(crate) fn whole(root: &Path, main: &Path, draft: Draft, problems: &Problems)
     let keel = draft.keel;
     for (_, lender, unlisted) in keel.lenders {
         let packages = &keel.stage0.packages;
-        if !packages.contains(&lender) {
+        if !packages.contains(&lender) && !ESSENTIAL.contains(&lender.as_str()) {
             problems.push(unlisted.did_you_mean(&lender, packages.iter().map(String::as_str)));
         }
     }

@@ -115,7 +115,7 @@ fn a_whole_project() {
                       hostname = \"keel\"\n[container]\ncmd = [\"/usr/bin/bash\"]\nworkdir = \"/root\"\n\
                       [disk]\nformats = [\"qcow2\", \"raw\"]\nsize = \"512M\"\nkernel = \"kernel-micro\"\n\
                       cmdline = [\"quiet\"]\nboot = \"uki\"\n[[tests]]\nname = \"t\"\nrun = \"true\"\n";
-    let keel = "[keel]\nmacros = [\"../a.spec\"]\nbase-requires = [\"m\"]\nstage0.lends = { \"/usr/bin/sh\" = \"bash\", gcc = [\"gcc\"] }\n";
+    let keel = "[keel]\nstage0.lends.tar = [\"tar\"]\nmacros = [\"../a.spec\"]\nbase-requires = [\"m\"]\nstage0.lends.\"/usr/bin/sh\" = \"bash\"\n";
     let (dir, loaded) = project(&[
         ("more/zlib.toml", &component),
         ("more/images.toml", images),
