@@ -70,6 +70,22 @@ pub fn read(path: &Path) -> Result<PackageInfo, Error> {
     Ok(open(path)?.0)
 }
 
+/// [`read`], with the header as the `rpm` crate has it: for metadata generators that take it. Its frame was checked.
+pub fn read_with_metadata(path: &Path) -> Result<(PackageInfo, rpm::PackageMetadata), Error> {
+    let unreadable = |source| Error::Read {
+        package: path.to_owned(),
+        source,
+    };
+    let file = fs_err::File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    Frame::read(&mut BufReader::new(file), size)
+        .and_then(|frame| Ok((PackageInfo::of(&frame, size)?, frame.metadata)))
+        .map_err(|fault| Error::Unsound {
+            package: path.to_owned(),
+            fault,
+        })
+}
+
 /// Reads the header, and leaves the file at its payload.
 pub(crate) fn open(path: &Path) -> Result<(PackageInfo, BufReader<fs_err::File>), Error> {
     let unreadable = |source| Error::Read {

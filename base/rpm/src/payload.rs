@@ -281,11 +281,13 @@ impl<R> Checked<R> {
 }
 
 /// The decompressor of a payload. Memory is bounded: zstd refuses windows over 128 MiB, xz gets 512 MiB.
-fn decoder<'a>(compressor: &str, reader: impl BufRead + 'a) -> Result<Box<dyn Read + 'a>, Fault> {
+fn decoder<'a>(compressor: &str, mut reader: impl BufRead + 'a) -> Result<Box<dyn Read + 'a>, Fault> {
     const XZ_MEMORY: u64 = 512 << 20;
     let xz = |error: liblzma::stream::Error| Fault::Archive(error.to_string());
     Ok(match compressor {
         "zstd" => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
+        // The tag is missing for gzip and for nothing at all; zlib's reader, which rpm uses, looks at the magic too.
+        "gzip" if reader.fill_buf()?.starts_with(b"07070") => Box::new(reader),
         "gzip" => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
         "bzip2" => Box::new(bzip2::bufread::MultiBzDecoder::new(reader)),
         "xz" => {

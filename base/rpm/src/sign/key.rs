@@ -7,7 +7,7 @@ use pgp::{
     composed::{
         ArmorOptions, Deserializable, DetachedSignature, KeyType, SecretKeyParamsBuilder, SignedSecretKey,
     },
-    crypto::hash::HashAlgorithm,
+    crypto::{hash::HashAlgorithm, public_key::PublicKeyAlgorithm},
     packet::{PacketTrait as _, SignatureConfig, SignatureType, Subpacket, SubpacketData},
     types::{KeyDetails as _, KeyVersion, Password, SigningKey},
 };
@@ -20,6 +20,12 @@ pub struct Key {
     secret: SignedSecretKey,
     /// Which subkey signs; none: the primary key.
     subkey: Option<usize>,
+}
+
+/// A signature as rpm keeps it.
+pub(crate) struct Packet {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) is_rsa: bool,
 }
 
 impl Key {
@@ -161,11 +167,17 @@ impl Key {
     }
 
     /// A signature packet over `bytes`, as rpm keeps it.
-    pub(crate) fn sign_packet(&self, bytes: &[u8], time: Epoch) -> Result<Vec<u8>, Error> {
+    pub(crate) fn sign_packet(&self, bytes: &[u8], time: Epoch) -> Result<Packet, Error> {
+        let signature = self.sign(bytes, time)?;
         let mut packet = Vec::new();
-        (self.sign(bytes, time)?.to_writer_with_header(&mut packet))
+        signature
+            .to_writer_with_header(&mut packet)
             .map_err(|source| Error::Make { what: "sign", source })?;
-        Ok(packet)
+        let algorithm = signature.config().map(|config| config.pub_alg);
+        Ok(Packet {
+            bytes: packet,
+            is_rsa: algorithm == Some(PublicKeyAlgorithm::RSA),
+        })
     }
 
     fn sign(&self, bytes: &[u8], time: Epoch) -> Result<pgp::packet::Signature, Error> {

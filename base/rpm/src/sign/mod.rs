@@ -20,7 +20,8 @@ pub use key::Key;
 pub use package::{Signed, clear_package, sign_package, verify_package};
 
 /// The fingerprint of a primary key, written as upper-case hexadecimal digits.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct KeyFingerprint(String);
 
 impl KeyFingerprint {

@@ -6,10 +6,10 @@ use std::{
 };
 
 use keel_artefact::{Epoch, Sha256};
-use pgp::packet::{Packet, PacketParser, Signature};
-use rpm::{PackageMetadata, SignatureHeaderBuilder};
+use pgp::packet::{self, PacketParser, Signature};
+use rpm::{Header, HeaderEntry, IndexData, IndexSignatureTag, PackageMetadata};
 
-use super::{Certificates, Error, Key, KeyFingerprint};
+use super::{Certificates, Error, Key, KeyFingerprint, key::Packet};
 use crate::{Error as PackageError, Fault, PackageInfo, blob::Frame};
 
 /// A package whose signature and digests are good.
@@ -37,7 +37,7 @@ pub fn clear_package(input: &Path, output: &Path) -> Result<(), PackageError> {
 fn rewrite(
     input: &Path,
     output: &Path,
-    sign: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, Error>,
+    sign: impl FnOnce(&[u8]) -> Result<Option<Packet>, Error>,
 ) -> Result<(), PackageError> {
     let unreadable = |source| PackageError::Read {
         package: input.to_owned(),
@@ -73,17 +73,56 @@ fn rewrite(
     Ok(())
 }
 
-/// The frame with a new signature header, padded with reserved space as rpm pads it.
-fn with_signature(frame: &Frame, signature: Option<Vec<u8>>) -> Result<PackageMetadata, Fault> {
-    let mut builder = SignatureHeaderBuilder::from_existing(&frame.metadata.signature)?
-        .clear_signatures()
-        .calculate_digests(frame.header_bytes());
-    if let Some(signature) = signature {
-        builder = builder.add_openpgp_signature(signature);
+/// The frame with other signatures; everything else in the signature header stays, as with rpmsign.
+fn with_signature(frame: &Frame, signature: Option<Packet>) -> Result<PackageMetadata, Fault> {
+    use IndexSignatureTag as T;
+    // The region is made anew; PGP and GPG are signatures over header and payload, of rpm 3.
+    let dropped = [
+        T::HEADER_SIGNATURES,
+        T::RPMSIGTAG_RSA,
+        T::RPMSIGTAG_DSA,
+        T::RPMSIGTAG_PGP,
+        T::RPMSIGTAG_GPG,
+        T::RPMSIGTAG_OPENPGP,
+    ]
+    .map(u32::from);
+    let mut entries: Vec<HeaderEntry> = (frame.metadata.signature.get_all_entries()?.into_iter())
+        .filter(|(tag, _)| !dropped.contains(tag))
+        .map(|(tag, data)| HeaderEntry::new(tag, data))
+        .collect();
+    if let Some(packet) = signature {
+        // rpm 4 looks in RSA and DSA (for everything that is not RSA), later ones in OPENPGP.
+        let tag = if packet.is_rsa {
+            T::RPMSIGTAG_RSA
+        } else {
+            T::RPMSIGTAG_DSA
+        };
+        let text = IndexData::StringArray(vec![base64(&packet.bytes)]);
+        entries.push(HeaderEntry::new(T::RPMSIGTAG_OPENPGP.into(), text));
+        entries.push(HeaderEntry::new(tag.into(), IndexData::Bin(packet.bytes)));
     }
     let mut metadata = frame.metadata.clone();
-    metadata.signature = builder.build()?;
+    metadata.signature = Header::from_entries(entries, T::HEADER_SIGNATURES);
     Ok(metadata)
+}
+
+/// Base64 with padding (RFC 4648 §4).
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let group = chunk
+            .iter()
+            .fold(0_u32, |group, byte| group << 8 | u32::from(*byte))
+            << (8 * (3 - chunk.len()));
+        for digit in 0..4 {
+            match digit <= chunk.len() {
+                true => text.push(char::from(DIGITS[(group >> (18 - 6 * digit)) as usize & 63])),
+                false => text.push('='),
+            }
+        }
+    }
+    text
 }
 
 /// Verifies the package at `path`: its header's signature by one of `certificates`, and by it the payload.
@@ -168,7 +207,7 @@ fn parse(packet: &[u8], what: &str) -> Result<Signature, Error> {
         source,
     };
     match PacketParser::new(packet).next() {
-        Some(Ok(Packet::Signature(signature))) => Ok(signature),
+        Some(Ok(packet::Packet::Signature(signature))) => Ok(signature),
         Some(Err(source)) => Err(unreadable(source)),
         _ => Err(Error::Unsigned(what.to_owned())),
     }
@@ -181,4 +220,22 @@ fn check_header_digest(frame: &Frame) -> Result<(), Fault> {
     let good = digests.iter().any(|status| status.is_verified())
         && !digests.iter().any(|status| status.is_mismatch());
     if good { Ok(()) } else { Err(Fault::HeaderDigest) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_as_in_rfc_4648() {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
 }
