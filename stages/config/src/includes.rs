@@ -1,7 +1,8 @@
 //! Reads the project file and what it includes, as deep as includes go.
 //!
 //! Patterns: `*`, `?` within a name, `**` for any number of folders; a name that starts with a dot is only matched
-//! by a pattern that does so too (editors leave such files). Matches are read in the order of their paths. A pattern
+//! by a pattern that does so too (editors leave such files), and one that ends in `.image.toml` (an image definition, which
+//! `[images.NAME]` names) likewise. Matches are read in the order of their paths. A pattern
 //! without a match is fine, a plain path without a file is not. A file is read once, however often it is included.
 
 use std::{
@@ -240,7 +241,10 @@ fn descend(folder: &Path, parts: &[String], found: &mut BTreeSet<PathBuf>) -> st
 
 /// Does a pattern of `*` and `?` match a name? Linear but for the last star, so no pattern takes long.
 fn matches(pattern: &str, name: &str) -> bool {
-    if name.starts_with('.') && !pattern.starts_with('.') {
+    let definition = ".image.toml";
+    if name.starts_with('.') && !pattern.starts_with('.')
+        || name.ends_with(definition) && !pattern.ends_with(definition)
+    {
         return false;
     }
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
@@ -279,6 +283,8 @@ mod tests {
             ("*.toml", "a.tom", false),
             ("*.toml", ".a.toml", false),
             (".*.toml", ".a.toml", true),
+            ("*.toml", "a.image.toml", false),
+            ("*.image.toml", "a.image.toml", true),
             ("a?c*", "abcdef", true),
             ("*a*b*", "xxaxxbxx", true),
             ("*a*b*", "xxbxxaxx", false),
