@@ -26,9 +26,12 @@
 //! Never: gains a privilege the caller does not have; limits memory of the whole sandbox (cgroups are the caller's
 //! business), only of each process.
 //!
+//! [`child`] ties other child processes (QEMU) to the life of the caller.
+//!
 //! Re-execution needs no help of the program that links this crate: a constructor ([`init`]) runs before `main`, in
 //! tests too. [`init_main`] does the same where constructors do not run.
 
+pub mod child;
 mod error;
 pub mod identity;
 mod init;
@@ -135,6 +138,8 @@ pub struct Limits {
     pub processes: Option<u64>,
     /// Bytes of the largest file (`RLIMIT_FSIZE`).
     pub file_size: Option<u64>,
+    /// Added to the niceness of the caller; 0 leaves it, more gives way to others. Less than 0 counts as 0.
+    pub nice: i32,
     /// On how many CPUs it runs; `nproc` inside says the same. More than there are: all.
     pub cpus: Option<usize>,
 }

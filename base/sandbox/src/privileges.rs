@@ -44,6 +44,9 @@ pub(crate) fn set_limits(limits: &Limits, first_cpu: usize) -> Result<(), Failur
         let chosen = choose(&allowed, wanted.max(1), first_cpu);
         rustix::thread::sched_setaffinity(None, &chosen).step(|| format!("take {wanted} CPUs"))?;
     }
+    if limits.nice > 0 {
+        rustix::process::nice(limits.nice).step(|| format!("be nicer by {}", limits.nice))?;
+    }
     // When memory runs out, builds die before the caller does. Some containers forbid it, which is no harm.
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     Ok(())

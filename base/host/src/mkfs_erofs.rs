@@ -1,0 +1,117 @@
+//! `mkfs.erofs`: a tar archive becomes a read-only file system (erofs-utils, mkfs.erofs(1)).
+
+use std::path::{Path, PathBuf};
+
+use keel_artefact::{Epoch, Interrupt};
+use keel_sandbox::Bind;
+
+use crate::{Error, Program, stage0::Stage0};
+
+/// How blocks are compressed; the kernel that mounts it must know the method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// LZ4 by its slow compressor: small, and the fastest to read (`CONFIG_EROFS_FS_ZIP`).
+    #[default]
+    Lz4hc,
+    /// Zstandard: a fifth smaller, slower to read (`CONFIG_EROFS_FS_ZIP_ZSTD`, Linux 6.10).
+    Zstd,
+}
+
+/// One file system.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// A tar archive (ustar, GNU or pax). Owners, modes, times and attributes are taken from it.
+    pub archive: &'a Path,
+    /// The image to write. Its folder must exist; a file of that name is replaced.
+    pub image: &'a Path,
+    /// Its identity, as in `1b4e28ba-2fa1-11d2-883f-0016d3cca427`.
+    pub uuid: &'a str,
+    /// Its label, 15 bytes at most.
+    pub label: &'a str,
+    /// Its own time; files keep theirs.
+    pub clock: Epoch,
+    /// How it is compressed.
+    pub compression: Compression,
+}
+
+/// Makes the image. The same request over the same bytes gives the same image.
+pub fn make(stage0: &Stage0, request: &Request<'_>, interrupt: &Interrupt) -> Result<(), Error> {
+    let program = Program::MkfsErofs;
+    let refuse = |why: String| Error::Request { program: program.name(), why };
+    if request.label.len() > 15 || request.label.contains('\0') {
+        return Err(refuse(format!("the label `{}` is longer than 15 bytes", request.label)));
+    }
+    let (Some(folder), Some(name)) = (request.image.parent(), request.image.file_name()) else {
+        return Err(refuse(format!("{} is no file", request.image.display())));
+    };
+    // The sandbox writes into a folder of its own beside the image, so that nothing else is in its reach.
+    let scratch = Scratch::new(folder, name)?;
+    let mut sandbox = stage0.sandbox();
+    sandbox.binds = vec![
+        Bind { host: request.archive.to_owned(), guest: "/tmp/archive".parse().expect("a root path"), writable: false },
+        Bind { host: scratch.0.clone(), guest: "/tmp/out".parse().expect("a root path"), writable: true },
+    ];
+    program.run_in(&sandbox, &arguments(request), interrupt)?;
+    let made = scratch.0.join("image");
+    keel_sandbox::take_back(&made)?;
+    fs_err::rename(made, request.image)?;
+    Ok(())
+}
+
+fn arguments(request: &Request<'_>) -> Vec<String> {
+    let mut arguments = vec![
+        "--quiet".to_owned(),
+        "--tar=f".to_owned(),
+        format!("-T{}", request.clock.0),
+        "--mkfs-time".to_owned(),
+        format!("-U{}", request.uuid),
+        "-b4096".to_owned(),
+        // Compressed by one thread: the order of blocks is then that of the archive.
+        "--workers=1".to_owned(),
+    ];
+    if !request.label.is_empty() {
+        arguments.push(format!("-L{}", request.label));
+    }
+    match request.compression {
+        Compression::None => {}
+        Compression::Lz4hc => arguments.extend(["-zlz4hc,level=12", "-C65536", "-Efragments,ztailpacking"].map(str::to_owned)),
+        Compression::Zstd => arguments.extend(["-zzstd,level=19", "-C131072", "-Efragments,ztailpacking"].map(str::to_owned)),
+    }
+    arguments.extend(["/tmp/out/image", "/tmp/archive"].map(str::to_owned));
+    arguments
+}
+
+/// Checks an image, every block of it, with `fsck.erofs`.
+pub fn check(stage0: &Stage0, image: &Path, interrupt: &Interrupt) -> Result<(), Error> {
+    let mut sandbox = stage0.sandbox();
+    let guest = "/tmp/image".parse().expect("a root path");
+    sandbox.binds = vec![Bind { host: image.to_owned(), guest, writable: false }];
+    let arguments = ["--extract", "/tmp/image"].map(str::to_owned);
+    Program::FsckErofs.run_in(&sandbox, &arguments, interrupt).map(drop)
+}
+
+/// A folder that goes with all that is in it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(folder: &Path, name: &std::ffi::OsStr) -> Result<Self, Error> {
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(".mkfs");
+        let path = folder.join(hidden);
+        // Left by a killed run.
+        keel_store::temp::remove_all(&path)?;
+        fs_err::create_dir(&path)?;
+        keel_sandbox::hand_over(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays is removed by the next run with this image.
+        let _ = keel_store::temp::remove_all(&self.0);
+    }
+}

@@ -1,0 +1,100 @@
+//! The one list of programs that Keel runs.
+
+use std::path::{Path, PathBuf};
+
+use keel_artefact::{Arch, Interrupt};
+use keel_sandbox::{Exit, Run, Sandbox};
+
+use crate::Error;
+
+/// Where programs of a Debian system are. The caller's `PATH` is not asked.
+const FOLDERS: [&str; 6] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin", "/usr/lib/qemu"];
+
+/// A program that Keel did not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Program {
+    /// Makes the Debian root. Of the machine.
+    Mmdebstrap,
+    /// Lets an ordinary user's mmdebstrap use subordinate ids. Of the machine.
+    Newuidmap,
+    /// Gives mmdebstrap namespaces of its own. Of the machine.
+    Unshare,
+    /// A virtual machine. Of the machine.
+    Qemu(Arch),
+    /// `ldconfig`, in the root it is for.
+    Ldconfig,
+    /// `mkfs.erofs`, in stage0.
+    MkfsErofs,
+    /// `fsck.erofs`, in stage0.
+    FsckErofs,
+    /// `rpm`, in stage0.
+    Rpm,
+    /// `rpmbuild`, in a build root.
+    Rpmbuild,
+    /// `rpmspec`, in stage0.
+    Rpmspec,
+}
+
+impl Program {
+    /// The name of its executable.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mmdebstrap => "mmdebstrap",
+            Self::Newuidmap => "newuidmap",
+            Self::Unshare => "unshare",
+            Self::Qemu(Arch::X86_64) => "qemu-system-x86_64",
+            Self::Qemu(Arch::Aarch64) => "qemu-system-aarch64",
+            Self::Ldconfig => "ldconfig",
+            Self::MkfsErofs => "mkfs.erofs",
+            Self::FsckErofs => "fsck.erofs",
+            Self::Rpm => "rpm",
+            Self::Rpmbuild => "rpmbuild",
+            Self::Rpmspec => "rpmspec",
+        }
+    }
+
+    /// The Debian package that has it.
+    pub fn debian_package(self) -> &'static str {
+        match self {
+            Self::Mmdebstrap => "mmdebstrap",
+            Self::Newuidmap => "uidmap",
+            Self::Unshare => "util-linux",
+            Self::Qemu(Arch::X86_64) => "qemu-system-x86",
+            Self::Qemu(Arch::Aarch64) => "qemu-system-arm",
+            Self::Ldconfig => "libc-bin",
+            Self::MkfsErofs | Self::FsckErofs => "erofs-utils",
+            Self::Rpm | Self::Rpmbuild | Self::Rpmspec => "rpm",
+        }
+    }
+
+    /// Where it is on this machine.
+    pub fn find(self) -> Result<PathBuf, Error> {
+        let candidates = FOLDERS.iter().map(|folder| Path::new(folder).join(self.name()));
+        candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| Error::NotFound {
+            program: self.name().to_owned(),
+            package: self.debian_package(),
+        })
+    }
+
+    /// Runs it in a sandbox, with its output captured; any code but 0 is an error that shows what it said.
+    pub(crate) fn run_in(
+        self,
+        sandbox: &Sandbox,
+        arguments: &[String],
+        interrupt: &Interrupt,
+    ) -> Result<Exit, Error> {
+        let mut argv = vec![self.name().to_owned()];
+        argv.extend_from_slice(arguments);
+        match keel_sandbox::run(sandbox, Run::captured(argv.clone()), interrupt) {
+            Ok(exit) if exit.success() => Ok(exit),
+            Ok(exit) => {
+                let said = if exit.stderr.is_empty() { &exit.stdout } else { &exit.stderr };
+                Err(Error::failed_with(self, &argv, exit.status, said))
+            }
+            Err(keel_sandbox::Error::Exec { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Err(Error::NotInStage0 { program: self.name(), package: self.debian_package() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! QEMU: a virtual machine that lives no longer than Keel (qemu(1)).
+//!
+//! A [`Machine`] says what it has; [`Machine::start`] finds QEMU and firmware on this machine, and runs it without
+//! network, display or configuration of the user's. By default the processor is emulated (TCG): slow, and the same
+//! everywhere.
+
+use std::{
+    io::Read as _,
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use keel_artefact::{Arch, Interrupt};
+use keel_sandbox::Status;
+
+use crate::{Error, Program};
+
+/// A virtual machine.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Its architecture.
+    pub arch: Arch,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Processors.
+    pub cpus: u32,
+    /// How it starts.
+    pub boot: Boot,
+    /// Its disks, in the order of `/dev/vda`, `/dev/vdb`.
+    pub drives: Vec<Drive>,
+    /// What the first serial port says goes to this file.
+    pub console: PathBuf,
+    /// A virtio port for tests: its name inside (`/dev/virtio-ports/NAME`) and the socket that QEMU listens on here.
+    pub port: Option<(String, PathBuf)>,
+    /// systemd credentials (`io.systemd.credential:NAME` through fw_cfg), by name.
+    pub credentials: Vec<(String, Vec<u8>)>,
+    /// May it use KVM where there is one? Where not, or if false, everything is emulated.
+    pub kvm: bool,
+    /// For what it writes meanwhile: UEFI variables, credentials, the monitor. The caller removes it.
+    pub scratch: PathBuf,
+}
+
+/// How a machine starts.
+#[derive(Clone, Debug)]
+pub enum Boot {
+    /// QEMU loads the kernel.
+    Kernel {
+        /// The kernel.
+        kernel: PathBuf,
+        /// Its first root, if it needs one.
+        initrd: Option<PathBuf>,
+        /// Its command line.
+        command_line: String,
+    },
+    /// UEFI firmware starts what is on the first disk. Its variables are fresh each time.
+    Uefi,
+}
+
+/// A disk.
+#[derive(Clone, Debug)]
+pub struct Drive {
+    /// The file on this machine.
+    pub file: PathBuf,
+    /// How it is written.
+    pub format: DriveFormat,
+    /// Never written; else changes go to the file.
+    pub read_only: bool,
+    /// Changes are forgotten at the end. Then the file is not written either, though the machine may.
+    pub snapshot: bool,
+}
+
+/// How a disk's file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriveFormat {
+    /// As it is.
+    Raw,
+    /// QEMU's own.
+    Qcow2,
+}
+
+/// UEFI firmware: code, and the variables of a machine that never ran.
+const FIRMWARE: [(Arch, &str, &str, &str); 4] = [
+    (Arch::X86_64, "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd", "ovmf"),
+    (Arch::X86_64, "/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd", "ovmf"),
+    (Arch::Aarch64, "/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd", "qemu-efi-aarch64"),
+    (Arch::Aarch64, "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd", "qemu-efi-aarch64"),
+];
+
+/// The firmware's code and fresh variables on this machine.
+pub fn firmware(arch: Arch) -> Result<(&'static Path, &'static Path), Error> {
+    let ours = FIRMWARE.iter().filter(|(of, ..)| *of == arch);
+    let mut missing = Error::NotFound { program: "UEFI firmware".to_owned(), package: "ovmf" };
+    for (_, code, variables, package) in ours {
+        if Path::new(code).is_file() && Path::new(variables).is_file() {
+            return Ok((Path::new(code), Path::new(variables)));
+        }
+        missing = Error::NotFound { program: (*code).to_owned(), package };
+    }
+    Err(missing)
+}
+
+impl Machine {
+    /// Starts it. It runs until it powers off, is killed, or Keel dies (then the kernel kills it: the calling thread
+    /// must live as long as the machine is wanted).
+    pub fn start(&self) -> Result<Running, Error> {
+        let program = Program::Qemu(self.arch);
+        let argv = self.argv()?;
+        let path = program.find()?;
+        let start = |source| Error::Start { program: program.name(), source };
+        let said = self.scratch.join("qemu.log");
+        let log = fs_err::File::create(&said)?.into_parts().0;
+        let mut command = Command::new(path);
+        command
+            .args(&argv)
+            .env_clear()
+            .envs([("PATH", "/usr/bin:/bin"), ("LC_ALL", "C.UTF-8"), ("HOME", "/nonexistent")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(log.try_clone()?))
+            .stderr(Stdio::from(log))
+            .process_group(0);
+        let child = keel_sandbox::child::dies_with_caller(&mut command).spawn().map_err(start)?;
+        let mut line = vec![program.name().to_owned()];
+        line.extend(argv);
+        Ok(Running { child, program, argv: line, said })
+    }
+
+    /// QEMU's arguments. Writes credentials and UEFI variables to `scratch`.
+    fn argv(&self) -> Result<Vec<String>, Error> {
+        let mut argv: Vec<String> = Vec::new();
+        let mut add = |option: &str, value: String| argv.extend([format!("-{option}"), value]);
+        let kvm = self.kvm && Path::new("/dev/kvm").exists();
+        let accelerator = if kvm { "kvm:tcg" } else { "tcg" };
+        match self.arch {
+            Arch::X86_64 => add("machine", format!("q35,accel={accelerator},smm=off,vmport=off,i8042=off")),
+            Arch::Aarch64 => add("machine", format!("virt,accel={accelerator}")),
+        }
+        add("cpu", "max".to_owned());
+        add("m", format!("{}M", self.memory_mib));
+        add("smp", self.cpus.to_string());
+        add("nic", "none".to_owned());
+        add("display", "none".to_owned());
+        add("monitor", "none".to_owned());
+        add("serial", format!("file:{}", self.path(&self.console)?));
+        add("device", "virtio-rng-pci".to_owned());
+        match &self.boot {
+            Boot::Kernel { kernel, initrd, command_line } => {
+                add("kernel", text(kernel)?);
+                if let Some(initrd) = initrd {
+                    add("initrd", text(initrd)?);
+                }
+                add("append", command_line.clone());
+            }
+            Boot::Uefi => {
+                let (code, fresh) = firmware(self.arch)?;
+                let variables = self.scratch.join("uefi-variables.fd");
+                fs_err::copy(fresh, &variables)?;
+                fs_err::set_permissions(&variables, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+                let code = code.display();
+                add("drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
+                add("drive", format!("if=pflash,unit=1,format=raw,file={}", self.path(&variables)?));
+            }
+        }
+        for (number, drive) in self.drives.iter().enumerate() {
+            let format = match drive.format {
+                DriveFormat::Raw => "raw",
+                DriveFormat::Qcow2 => "qcow2",
+            };
+            let flag = |name: &str, on: bool| format!("{name}={}", if on { "on" } else { "off" });
+            let (only, file) = (flag("readonly", drive.read_only), self.path(&drive.file)?);
+            let forget = flag("snapshot", drive.snapshot);
+            add("drive", format!("if=none,id=disk{number},format={format},{only},{forget},cache=unsafe,file={file}"));
+            add("device", format!("virtio-blk-pci,drive=disk{number},bootindex={number}"));
+        }
+        if let Some((name, socket)) = &self.port {
+            add("device", "virtio-serial-pci".to_owned());
+            add("chardev", format!("socket,id=port,server=on,wait=off,path={}", self.path(socket)?));
+            add("device", format!("virtserialport,chardev=port,name={}", doubled(name)));
+        }
+        for (number, (name, value)) in self.credentials.iter().enumerate() {
+            let file = self.scratch.join(format!("credential-{number}"));
+            fs_err::write(&file, value)?;
+            let (name, file) = (doubled(name), self.path(&file)?);
+            add("fw_cfg", format!("name=opt/io.systemd.credentials/{name},file={file}"));
+        }
+        argv.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(str::to_owned));
+        Ok(argv)
+    }
+
+    /// A path as the value of an option, where `,` is written twice.
+    fn path(&self, path: &Path) -> Result<String, Error> {
+        Ok(doubled(&text(path)?))
+    }
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    path.to_str().map(str::to_owned).ok_or_else(|| Error::Request {
+        program: Program::Qemu(Arch::X86_64).name(),
+        why: format!("the path {} is not UTF-8", path.display()),
+    })
+}
+
+fn doubled(text: &str) -> String {
+    text.replace(',', ",,")
+}
+
+/// A machine that runs; killed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    program: Program,
+    argv: Vec<String>,
+    said: PathBuf,
+}
+
+impl Running {
+    /// How it ended, if it has. QEMU's own failures are errors.
+    pub fn ended(&mut self) -> Result<Option<Status>, Error> {
+        let start = |source| Error::Start { program: self.program.name(), source };
+        let Some(status) = self.child.try_wait().map_err(start)? else { return Ok(None) };
+        let status = status.code().map_or_else(|| Status::Signal(status.signal().unwrap_or(0)), Status::Code);
+        if status == Status::Code(0) {
+            return Ok(Some(status));
+        }
+        let mut said = Vec::new();
+        fs_err::File::open(&self.said)?.take(1 << 20).read_to_end(&mut said)?;
+        Err(Error::failed_with(self.program, &self.argv, status, &said))
+    }
+
+    /// Waits until it powers off, at most so long; then it is killed.
+    pub fn wait(&mut self, at_most: Duration, interrupt: &Interrupt) -> Result<Status, Error> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            if interrupt.is_set() || started.elapsed() >= at_most {
+                self.kill();
+                interrupt.check()?;
+                return Ok(Status::TimedOut);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Cuts its power.
+    pub fn kill(&mut self) {
+        // It may have ended meanwhile.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

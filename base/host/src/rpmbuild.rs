@@ -1,0 +1,142 @@
+//! `rpmbuild`: builds one SPEC in a build root (rpm.org, rpmbuild(1)).
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::Path,
+};
+
+use keel_artefact::{Arch, Epoch, Interrupt};
+use keel_sandbox::{Exit, Output, Run, Sandbox, Stdin};
+
+use crate::Error;
+
+/// One build. `/build` holds `SPECS`, `SOURCES` and the rest of `%_topdir`.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The SPEC, inside.
+    pub spec: String,
+    /// The architecture to build for.
+    pub arch: Arch,
+    /// Macros to define.
+    pub defines: &'a BTreeMap<String, String>,
+    /// Macros to undefine.
+    pub undefines: &'a [String],
+    /// Leave `%check` out.
+    pub skip_check: bool,
+    /// Processes at once.
+    pub cores: usize,
+    /// The clock of the sources.
+    pub source_date_epoch: Epoch,
+    /// Build under another clock, host name, user, locale, time zone and umask: nothing of that may reach a package.
+    pub other_surroundings: bool,
+}
+
+/// Runs the build, with all it says in the file `log`. `on_phase` hears `%prep`, `%build` and so on as they begin.
+pub fn run(
+    sandbox: &Sandbox,
+    request: &Request<'_>,
+    log: &Path,
+    on_phase: &mut dyn FnMut(&str),
+    interrupt: &Interrupt,
+) -> Result<Exit, Error> {
+    let mut sandbox = sandbox.clone();
+    sandbox.env = environment(request);
+    if request.other_surroundings {
+        sandbox.hostname = "elsewhere.example".to_owned();
+        sandbox.limits.cpus = Some(1);
+    }
+    let mut file = std::io::BufWriter::new(fs_err::File::create(log)?);
+    let mut written = Ok(());
+    let mut on_line = |line: &[u8]| {
+        if let Some(phase) = phase(line) {
+            on_phase(phase);
+        }
+        if written.is_ok() {
+            written = file.write_all(line).and_then(|()| file.write_all(b"\n"));
+        }
+    };
+    let run = Run {
+        argv: argv(request),
+        stdin: Stdin::Null,
+        stdout: Output::Lines(&mut on_line),
+        stderr: Output::WithStdout,
+    };
+    let exit = keel_sandbox::run(&sandbox, run, interrupt)?;
+    written?;
+    file.flush()?;
+    Ok(exit)
+}
+
+/// The phase that a line of rpmbuild's output announces: `Executing(%build): …`.
+pub fn phase(line: &[u8]) -> Option<&str> {
+    let rest = line.strip_prefix(b"Executing(")?;
+    let end = rest.iter().position(|byte| *byte == b')')?;
+    std::str::from_utf8(&rest[..end]).ok()
+}
+
+fn argv(request: &Request<'_>) -> Vec<String> {
+    let mut argv: Vec<String> = Vec::new();
+    if request.other_surroundings {
+        // Another umask and, by libfaketime, a clock 400 days ahead.
+        let script = "umask 002; exec faketime -f +400d \"$@\"";
+        argv.extend(["/bin/sh", "-c", script, "sh"].map(str::to_owned));
+    }
+    argv.extend(["rpmbuild", "-ba", "--nodeps", "--noclean"].map(str::to_owned));
+    argv.push(format!("--target={}-linux", request.arch));
+    let mut define = |name: &str, value: &str| argv.extend(["--define".to_owned(), format!("{name} {value}")]);
+    define("_topdir", "/build");
+    define("_smp_build_ncpus", &request.cores.to_string());
+    define("_smp_ncpus_max", "0");
+    for (name, value) in request.defines {
+        define(name, value);
+    }
+    for name in request.undefines {
+        argv.extend(["--undefine".to_owned(), name.clone()]);
+    }
+    if request.skip_check {
+        argv.push("--nocheck".to_owned());
+    }
+    argv.push(request.spec.clone());
+    argv
+}
+
+fn environment(request: &Request<'_>) -> BTreeMap<String, String> {
+    let cores = request.cores.to_string();
+    let (user, locale, zone) = if request.other_surroundings {
+        ("somebody", "fr_CH.UTF-8", "Pacific/Chatham")
+    } else {
+        ("builder", "C.UTF-8", "UTC")
+    };
+    let epoch = request.source_date_epoch.0.to_string();
+    let pairs = [
+        ("HOME", "/build"),
+        ("PATH", "/usr/bin:/usr/sbin"),
+        ("LANG", locale),
+        ("LC_ALL", locale),
+        ("TZ", zone),
+        ("USER", user),
+        ("LOGNAME", user),
+        ("SOURCE_DATE_EPOCH", &epoch),
+        ("RPM_BUILD_NCPUS", &cores),
+        ("TERM", "dumb"),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_are_recognised() {
+        for (line, expected) in [
+            ("Executing(%prep): /bin/sh -e /var/tmp/rpm-tmp.x", Some("%prep")),
+            ("Executing(%install): /bin/sh", Some("%install")),
+            ("+ make", None),
+            ("Executing(", None),
+        ] {
+            assert_eq!(phase(line.as_bytes()), expected, "{line}");
+        }
+    }
+}

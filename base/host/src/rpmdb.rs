@@ -1,0 +1,133 @@
+//! rpm's database of a set of packages, made by the real `rpm` without installing anything (rpm(8), `--justdb`), and
+//! questions to one.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use keel_artefact::{Epoch, Interrupt};
+use keel_sandbox::{Bind, Sandbox, User};
+use keel_store::Store;
+
+use crate::{Error, Program, stage0::Stage0};
+
+/// The folder of the database in a root.
+pub const FOLDER: &str = "/usr/lib/sysimage/rpm";
+
+/// The database's one file.
+const FILE: &str = "rpmdb.sqlite";
+
+/// The files of the database (by name; to lie in [`FOLDER`]) for these package files, installed at `clock`.
+///
+/// The same packages give the same bytes: they are entered in the order of their file names, rpm takes install times
+/// from `SOURCE_DATE_EPOCH`, and the file is left in SQLite's rollback mode, so that a read-only root can be asked.
+pub fn make(
+    stage0: &Stage0,
+    store: &Store,
+    packages: &[PathBuf],
+    clock: Epoch,
+    interrupt: &Interrupt,
+) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let scratch = store.temp_dir("rpmdb")?;
+    let (inputs, root) = (scratch.path().join("packages"), scratch.path().join("root"));
+    for folder in [&inputs, &root.join(&FOLDER[1..])] {
+        fs_err::create_dir_all(folder)?;
+    }
+    let mut packages: Vec<&PathBuf> = packages.iter().collect();
+    packages.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
+    for (number, package) in packages.iter().enumerate() {
+        let input = inputs.join(format!("{number:05}.rpm"));
+        if fs_err::hard_link(package, &input).is_err() {
+            fs_err::copy(package, &input)?;
+        }
+    }
+    keel_sandbox::hand_over(&root)?;
+    let mut sandbox = sandbox_over(stage0, &root, true);
+    sandbox.binds.push(bind(&inputs, "/tmp/packages", false));
+    sandbox.env.insert("SOURCE_DATE_EPOCH".to_owned(), clock.0.to_string());
+    if packages.is_empty() {
+        Program::Rpm.run_in(&sandbox, &arguments(&["--initdb"]), interrupt)?;
+    } else {
+        let mut install = arguments(&[
+            "--justdb",
+            "--nodeps",
+            "--noscripts",
+            "--notriggers",
+            "--noorder",
+            "--noplugins",
+            "--nosignature",
+            "--ignoreos",
+            "--ignorearch",
+            "--ignoresize",
+            "--nocontexts",
+            "--nocaps",
+            // Else rpm would add the users that packages declare to the scratch root.
+            "--define=__systemd_sysusers /bin/true",
+            "-i",
+        ]);
+        install.extend((0..packages.len()).map(|number| format!("/tmp/packages/{number:05}.rpm")));
+        Program::Rpm.run_in(&sandbox, &install, interrupt)?;
+    }
+    keel_sandbox::take_back(&root)?;
+    read(&root.join(&FOLDER[1..]))
+}
+
+fn read(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let unexpected = |why: String| Error::Unexpected { program: Program::Rpm.name(), why };
+    let log = folder.join(format!("{FILE}-wal"));
+    if log.exists() && fs_err::metadata(&log)?.len() > 0 {
+        return Err(unexpected("the database has a write-ahead log that is not empty".to_owned()));
+    }
+    let mut bytes = fs_err::read(folder.join(FILE))?;
+    if !bytes.starts_with(b"SQLite format 3\0") || bytes.len() < 100 {
+        return Err(unexpected(format!("{FILE} is no SQLite database")));
+    }
+    // The write and read versions of the format: 2 is write-ahead logging, 1 is not
+    // (https://www.sqlite.org/fileformat.html, "File format version numbers"). The log is empty: nothing is lost. rpm
+    // itself goes back to 2 when it first writes.
+    bytes[18] = 1;
+    bytes[19] = 1;
+    Ok(BTreeMap::from([(FILE.to_owned(), bytes)]))
+}
+
+/// `NAME-[EPOCH:]VERSION-RELEASE.ARCH` of each package in the database of the root in `root`, sorted.
+pub fn query_all(stage0: &Stage0, root: &Path, interrupt: &Interrupt) -> Result<Vec<String>, Error> {
+    let sandbox = sandbox_over(stage0, root, false);
+    let exit = Program::Rpm.run_in(&sandbox, &arguments(&["-qa", "--qf", "%{NEVRA}\\n"]), interrupt)?;
+    let mut names: Vec<String> = String::from_utf8_lossy(&exit.stdout).lines().map(str::to_owned).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// What `rpm -Va` finds to differ between the database of the root and its files; empty if all agree. Owners are not
+/// compared: files that an ordinary user unpacked are all that user's. Nor are times and capabilities.
+pub fn verify_all(stage0: &Stage0, root: &Path, interrupt: &Interrupt) -> Result<Vec<String>, Error> {
+    let sandbox = sandbox_over(stage0, root, false);
+    let verify = ["-Va", "--nodeps", "--noscripts", "--nouser", "--nogroup", "--nomtime", "--nocaps", "--nordev"];
+    let argv = arguments(&verify);
+    let said = match Program::Rpm.run_in(&sandbox, &argv, interrupt) {
+        Ok(exit) => exit.stdout,
+        // rpm's code says only that something differs; what differs is in its output.
+        Err(Error::Failed { last, .. }) => return Ok(last),
+        Err(error) => return Err(error),
+    };
+    Ok(String::from_utf8_lossy(&said).lines().map(str::to_owned).collect())
+}
+
+/// rpm's arguments for the root at `/tmp/root`, after which those of the action follow.
+fn arguments(action: &[&str]) -> Vec<String> {
+    let root = ["--root=/tmp/root", "--dbpath", FOLDER, "--define=_db_backend sqlite"];
+    root.iter().chain(action).map(|word| (*word).to_owned()).collect()
+}
+
+fn sandbox_over(stage0: &Stage0, root: &Path, writable: bool) -> Sandbox {
+    let mut sandbox = stage0.sandbox();
+    sandbox.user = User::Root;
+    sandbox.binds.push(bind(root, "/tmp/root", writable));
+    sandbox
+}
+
+fn bind(host: &Path, guest: &str, writable: bool) -> Bind {
+    Bind { host: host.to_owned(), guest: guest.parse().expect("a constant root path"), writable }
+}
