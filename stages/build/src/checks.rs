@@ -47,7 +47,12 @@ pub fn examine(file: &Path) -> Result<Examined, Error> {
         }
         Ok(())
     })?;
-    Ok(Examined { file: file.to_owned(), info, elves, digests })
+    Ok(Examined {
+        file: file.to_owned(),
+        info,
+        elves,
+        digests,
+    })
 }
 
 impl Examined {
@@ -66,7 +71,12 @@ impl Examined {
 
 /// The packages are those that the SPEC declares, and have no scriptlets.
 pub fn declared(job: &Job, packages: &[Examined]) -> Result<(), Error> {
-    let declared: BTreeSet<_> = job.recipe.packages.iter().map(|package| package.nevra.to_string()).collect();
+    let declared: BTreeSet<_> = job
+        .recipe
+        .packages
+        .iter()
+        .map(|package| package.nevra.to_string())
+        .collect();
     let mut made = BTreeSet::new();
     for package in packages.iter().filter(|package| package.kind() == Kind::Binary) {
         let nevra = &package.info.nevra;
@@ -75,11 +85,19 @@ pub fn declared(job: &Job, packages: &[Examined]) -> Result<(), Error> {
             return Err(Error::Undeclared(nevra.clone()));
         }
         if !package.info.scripts.is_empty() {
-            return Err(Error::Scriptlets { package: nevra.clone(), scripts: package.info.scripts.clone() });
+            return Err(Error::Scriptlets {
+                package: nevra.clone(),
+                scripts: package.info.scripts.clone(),
+            });
         }
     }
     // A subpackage without %files is not made; rpmbuild then says nothing. Whoever requires it would find out late.
-    match job.recipe.packages.iter().find(|package| !made.contains(&package.nevra.to_string())) {
+    match job
+        .recipe
+        .packages
+        .iter()
+        .find(|package| !made.contains(&package.nevra.to_string()))
+    {
         Some(package) if package.nevra.name != job.recipe.name => Err(Error::NotMade(package.nevra.clone())),
         _ => Ok(()),
     }
@@ -88,11 +106,22 @@ pub fn declared(job: &Job, packages: &[Examined]) -> Result<(), Error> {
 /// No ELF file, object or archive is one of stage0's, by content or by build-id.
 pub fn nothing_borrowed(packages: &[Examined], manifest: &Manifest) -> Result<(), Error> {
     for package in packages {
-        let by_digest = package.digests.iter().find(|(_, digest)| manifest.has_digest(digest));
-        let has_id = |facts: &elf::ElfFacts| facts.build_id.as_deref().is_some_and(|id| manifest.has_build_id(id));
+        let by_digest = package
+            .digests
+            .iter()
+            .find(|(_, digest)| manifest.has_digest(digest));
+        let has_id = |facts: &elf::ElfFacts| {
+            facts
+                .build_id
+                .as_deref()
+                .is_some_and(|id| manifest.has_build_id(id))
+        };
         let by_id = package.elves.iter().find(|(_, facts)| has_id(facts));
         if let Some(file) = by_digest.map(|(file, _)| file).or(by_id.map(|(file, _)| file)) {
-            return Err(Error::Borrowed { package: package.info.nevra.clone(), path: file.path.to_string() });
+            return Err(Error::Borrowed {
+                package: package.info.nevra.clone(),
+                path: file.path.to_string(),
+            });
         }
     }
     Ok(())
@@ -105,11 +134,18 @@ pub fn libraries(packages: &[Examined], root: &[std::sync::Arc<Built>]) -> Resul
         known.insert(file.path.file_name());
         known.extend(facts.soname.as_deref());
     }
-    let provides = root.iter().flat_map(|built| &built.outputs).flat_map(|output| &output.provides);
+    let provides = root
+        .iter()
+        .flat_map(|built| &built.outputs)
+        .flat_map(|output| &output.provides);
     known.extend(provides.filter_map(|provide| provide.name.split_once('(').map(|(soname, _)| soname)));
     for package in packages {
         for (file, facts) in &package.elves {
-            if let Some(library) = facts.needed.iter().find(|library| !known.contains(library.as_str())) {
+            if let Some(library) = facts
+                .needed
+                .iter()
+                .find(|library| !known.contains(library.as_str()))
+            {
                 return Err(Error::NoLibrary {
                     package: package.info.nevra.clone(),
                     path: file.path.to_string(),
@@ -125,24 +161,39 @@ pub fn libraries(packages: &[Examined], root: &[std::sync::Arc<Built>]) -> Resul
 ///
 /// Where Debian's libc is in the root (`bootstrap-libc`), programs that only help the build may be linked with it; what is
 /// shipped may not.
-pub fn links(folder: &Path, trees: &[PathBuf], packages: &[Examined], bootstrap: bool) -> Result<Links, Error> {
+pub fn links(
+    folder: &Path,
+    trees: &[PathBuf],
+    packages: &[Examined],
+    bootstrap: bool,
+) -> Result<Links, Error> {
     let trees: Vec<&Path> = trees.iter().map(PathBuf::as_path).collect();
-    let shipped: BTreeSet<&str> =
-        packages.iter().flat_map(|package| &package.elves).map(|(file, _)| file.path.file_name()).collect();
+    let shipped: BTreeSet<&str> = packages
+        .iter()
+        .flat_map(|package| &package.elves)
+        .map(|(file, _)| file.path.file_name())
+        .collect();
     let mut links = Links::default();
     let mut leaks: BTreeSet<Leak> = BTreeSet::new();
     for entry in fs_err::read_dir(folder)? {
         let bytes = fs_err::read(entry?.path())?;
-        let Some(link) = trace::parse(&String::from_utf8_lossy(&bytes)) else { continue };
+        let Some(link) = trace::parse(&String::from_utf8_lossy(&bytes)) else {
+            continue;
+        };
         links.count += 1;
         leaks.extend(trace::leaks(&link, &trees));
     }
     if bootstrap {
         let file_name = |leak: &Leak| leak.output.rsplit('/').next().unwrap_or_default().to_owned();
-        let (bad, fine): (BTreeSet<_>, _) =
-            leaks.into_iter().partition(|leak| shipped.contains(file_name(leak).as_str()));
-        links.borrowed = fine;
+        let (bad, fine): (BTreeSet<_>, BTreeSet<_>) = leaks
+            .into_iter()
+            .partition(|leak| shipped.contains(file_name(leak).as_str()));
+        links.borrowed = fine.into_iter().collect();
         leaks = bad;
     }
-    if leaks.is_empty() { Ok(links) } else { Err(Error::Leaked(leaks.into_iter().collect())) }
+    if leaks.is_empty() {
+        Ok(links)
+    } else {
+        Err(Error::Leaked(leaks.into_iter().collect()))
+    }
 }

@@ -30,7 +30,8 @@ pub fn close(
 ) -> Result<Vec<BuiltPackage>, Unmet> {
     let providers = Providers::new(candidates);
     let mut chosen: BTreeMap<&PackageName, Candidate<'_>> = BTreeMap::new();
-    let mut asked_by: Vec<(&Dependency, Option<&PackageName>)> = asked.iter().map(|need| (need, None)).collect();
+    let mut asked_by: Vec<(&Dependency, Option<&PackageName>)> =
+        asked.iter().map(|need| (need, None)).collect();
     let mut seen = BTreeSet::new();
     while let Some((need, by)) = asked_by.pop() {
         if need.is_rpmlib() || !seen.insert(need.to_string()) {
@@ -40,7 +41,10 @@ pub fn close(
             if is_lent(&need.name) {
                 continue;
             }
-            return Err(Unmet { requirement: need.clone(), by: by.cloned() });
+            return Err(Unmet {
+                requirement: need.clone(),
+                by: by.cloned(),
+            });
         };
         // A package that is lent as a capability (a shell) is not pulled in by another package's wish for it.
         if by.is_some() && is_lent(&need.name) && !chosen.contains_key(&candidate.package.nevra.name) {
@@ -51,7 +55,10 @@ pub fn close(
             asked_by.extend(candidate.requires.iter().map(|need| (need, Some(name))));
         }
     }
-    Ok(chosen.into_values().map(|candidate| candidate.package.clone()).collect())
+    Ok(chosen
+        .into_values()
+        .map(|candidate| candidate.package.clone())
+        .collect())
 }
 
 #[derive(Clone, Copy)]
@@ -68,14 +75,23 @@ struct Providers<'a> {
 
 impl<'a> Providers<'a> {
     fn new(candidates: &'a [Arc<Built>]) -> Self {
-        let mut new = Self { by_name: BTreeMap::new(), by_file: BTreeMap::new() };
+        let mut new = Self {
+            by_name: BTreeMap::new(),
+            by_file: BTreeMap::new(),
+        };
         for output in candidates.iter().flat_map(|built| &built.outputs) {
-            let candidate = Candidate { package: &output.package, requires: &output.requires };
+            let candidate = Candidate {
+                package: &output.package,
+                requires: &output.requires,
+            };
             if output.package.kind != crate::Kind::Binary {
                 continue;
             }
             for provide in &output.provides {
-                new.by_name.entry(&provide.name).or_default().push((provide, candidate));
+                new.by_name
+                    .entry(&provide.name)
+                    .or_default()
+                    .push((provide, candidate));
             }
             for file in &output.files {
                 new.by_file.entry(file.as_str()).or_default().push(candidate);
@@ -87,8 +103,15 @@ impl<'a> Providers<'a> {
     /// The provider with the shortest name, then the first by name: `zlib` before `zlib-ng-compat`.
     fn best(&self, need: &Dependency) -> Option<Candidate<'a>> {
         let named = self.by_name.get(need.name.as_str()).into_iter().flatten();
-        let named = named.filter(|(provide, _)| need.is_satisfied_by(provide)).map(|(_, candidate)| *candidate);
-        let filed = self.by_file.get(need.name.as_str()).into_iter().flatten().copied();
+        let named = named
+            .filter(|(provide, _)| need.is_satisfied_by(provide))
+            .map(|(_, candidate)| *candidate);
+        let filed = self
+            .by_file
+            .get(need.name.as_str())
+            .into_iter()
+            .flatten()
+            .copied();
         named.chain(filed).min_by_key(|candidate| {
             let name = candidate.package.nevra.name.as_str();
             (name != need.name, name.len(), name)

@@ -114,7 +114,11 @@ pub struct Errors {
 
 impl std::fmt::Display for Errors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<_> = self.failed.iter().map(|(component, _)| format!("`{component}`")).collect();
+        let names: Vec<_> = self
+            .failed
+            .iter()
+            .map(|(component, _)| format!("`{component}`"))
+            .collect();
         write!(f, "cannot build {}", names.join(", "))
     }
 }
@@ -124,7 +128,10 @@ impl std::error::Error for Errors {}
 fn unmet(unmet: &Unmet) -> String {
     match &unmet.by {
         Some(package) => {
-            format!("nothing provides {}, which {package} in the build root requires", unmet.requirement)
+            format!(
+                "nothing provides {}, which {package} in the build root requires",
+                unmet.requirement
+            )
         }
         None => format!("nothing provides {}, which the SPEC requires", unmet.requirement),
     }
@@ -151,5 +158,9 @@ fn leaked(leaks: &[Leak]) -> String {
 }
 
 fn libgcc(library: &str) -> &'static str {
-    if library == "libgcc_s.so.1" { " (gcc's own library is borrowed and cannot be shipped)" } else { "" }
+    if library == "libgcc_s.so.1" {
+        " (gcc's own library is borrowed and cannot be shipped)"
+    } else {
+        ""
+    }
 }

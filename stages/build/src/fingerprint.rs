@@ -33,7 +33,12 @@ pub fn of(job: &Job, stage0: &Sha256, root: &[BuiltPackage]) -> Sha256 {
     for (name, value) in &job.recipe.defines {
         print.add("define", name).add("value", value);
     }
-    let mut files: Vec<_> = job.sources.files.iter().map(|file| (&file.name, &file.digest)).collect();
+    let mut files: Vec<_> = job
+        .sources
+        .files
+        .iter()
+        .map(|file| (&file.name, &file.digest))
+        .collect();
     files.sort();
     for (name, digest) in files {
         print.add("source", name).add_digest("bytes", digest);
@@ -45,7 +50,9 @@ pub fn of(job: &Job, stage0: &Sha256, root: &[BuiltPackage]) -> Sha256 {
     print.add("skip-check", [u8::from(job.skip_check)]);
     print.add("bootstrap-libc", [u8::from(job.bootstrap_libc)]);
     for package in root {
-        print.add("package", package.nevra.to_string()).add_digest("rpm", &package.rpm);
+        print
+            .add("package", package.nevra.to_string())
+            .add_digest("rpm", &package.rpm);
     }
     print.finish()
 }

@@ -63,14 +63,20 @@ impl Workshop<'_> {
         let packages = closure::close(&job.direct, before, self.is_lent).map_err(Error::Unmet)?;
         let key = fingerprint::of(job, &self.stage0.digest, &packages);
         if let Some(built) = self.recorded(&key)? {
-            return Ok(Finished { built: Arc::new(built), was_cached: true });
+            return Ok(Finished {
+                built: Arc::new(built),
+                was_cached: true,
+            });
         }
         let root = Root::compose(self, job, packages)?;
         let bench = self.store.temp_dir(&format!("build-{}", job.component))?;
         let made = self.make(job, before, &root, &bench, nice, &Surroundings::default())?;
         let built = self.keep(job, key, root.packages, made)?;
         self.store.record("build", &key, &built)?;
-        Ok(Finished { built: Arc::new(built), was_cached: false })
+        Ok(Finished {
+            built: Arc::new(built),
+            was_cached: false,
+        })
     }
 
     /// Builds `job` again, in other surroundings, and compares each package with what `built` has.
@@ -82,15 +88,25 @@ impl Workshop<'_> {
             let nevra = &package.info.nevra;
             let (second, _) = Sha256::of_file(&package.file)?;
             let first = built.outputs.iter().find(|output| output.package.nevra == *nevra);
-            let Some(first) = first else { return Err(Error::Undeclared(nevra.clone())) };
+            let Some(first) = first else {
+                return Err(Error::Undeclared(nevra.clone()));
+            };
             if first.package.rpm != second {
                 fs_err::create_dir_all(kept.join("first"))?;
                 fs_err::create_dir_all(kept.join("second"))?;
                 let name = nevra.file_name();
-                fs_err::copy(self.store.object(&first.package.rpm)?, kept.join("first").join(&name))?;
+                fs_err::copy(
+                    self.store.object(&first.package.rpm)?,
+                    kept.join("first").join(&name),
+                )?;
                 fs_err::copy(&package.file, kept.join("second").join(&name))?;
                 let (package, first) = (nevra.clone(), first.package.rpm);
-                return Err(Error::Differs { package, first, second, kept: kept.to_owned() });
+                return Err(Error::Differs {
+                    package,
+                    first,
+                    second,
+                    kept: kept.to_owned(),
+                });
             }
         }
         Ok(())
@@ -101,7 +117,10 @@ impl Workshop<'_> {
         let built: Option<Built> = self.store.action("build", key)?;
         let is_whole = |built: &Built| {
             built.format == built::FORMAT
-                && built.outputs.iter().all(|output| self.store.contains(&output.package.rpm))
+                && built
+                    .outputs
+                    .iter()
+                    .all(|output| self.store.contains(&output.package.rpm))
         };
         Ok(built.filter(is_whole))
     }
@@ -119,9 +138,15 @@ impl Workshop<'_> {
         let id = format!("build:{}", job.component);
         let mut sandbox = root.sandbox();
         sandbox.binds.push(bind(&folders.build, "/build", true));
-        sandbox.binds.push(bind(&folders.sources, "/build/SOURCES", false));
+        sandbox
+            .binds
+            .push(bind(&folders.sources, "/build/SOURCES", false));
         sandbox.binds.push(bind(&folders.specs, "/build/SPECS", false));
-        sandbox.limits = Limits { nice, wall: Some(Duration::from_secs(6 * 3600)), ..Limits::default() };
+        sandbox.limits = Limits {
+            nice,
+            wall: Some(Duration::from_secs(6 * 3600)),
+            ..Limits::default()
+        };
         let request = rpmbuild::Request {
             spec: format!("/build/SPECS/{}.spec", job.recipe.name),
             arch: job.arch,
@@ -142,15 +167,24 @@ impl Workshop<'_> {
         let exit = rpmbuild::run(&sandbox, &request, &log, &mut on_phase, self.interrupt)?;
         self.interrupt.check()?;
         if !exit.success() {
-            return Err(self.failure(job, phase, exit.describe(), &log)?);
+            return Err(self.failure(job, phase, exit.status.to_string(), &log)?);
         }
         let packages = folders.packages()?;
-        let packages = packages.iter().map(|file| checks::examine(file)).collect::<Result<Vec<_>, _>>()?;
+        let packages = packages
+            .iter()
+            .map(|file| checks::examine(file))
+            .collect::<Result<Vec<_>, _>>()?;
         checks::declared(job, &packages)?;
         checks::nothing_borrowed(&packages, &self.stage0.manifest)?;
         checks::libraries(&packages, before)?;
         let links = checks::links(&folders.trace, &root.trees, &packages, job.bootstrap_libc)?;
-        Ok(Made { packages, links, log, wall: started.elapsed(), cpu: exit.usage.user + exit.usage.system })
+        Ok(Made {
+            packages,
+            links,
+            log,
+            wall: started.elapsed(),
+            cpu: exit.usage.user + exit.usage.system,
+        })
     }
 
     fn keep(&self, job: &Job, key: Sha256, root: Vec<BuiltPackage>, made: Made) -> Result<Built, Error> {
@@ -194,7 +228,13 @@ impl Workshop<'_> {
         let text = fs_err::read(log)?;
         let lines = crate::log::lines_that_matter(&String::from_utf8_lossy(&text));
         let component = job.component.clone();
-        Ok(Error::Failed(Box::new(Failure { component, phase, how, lines, log: kept })))
+        Ok(Error::Failed(Box::new(Failure {
+            component,
+            phase,
+            how,
+            lines,
+            log: kept,
+        })))
     }
 }
 
@@ -230,7 +270,9 @@ impl Folders {
         fs_err::create_dir_all(&new.specs)?;
         let spec = fs_err::read(&job.recipe.spec_file)?;
         if Sha256::of(&spec) != job.recipe.spec_digest {
-            return Err(Error::SpecChanged { path: job.recipe.spec_file.clone() });
+            return Err(Error::SpecChanged {
+                path: job.recipe.spec_file.clone(),
+            });
         }
         fs_err::write(new.specs.join(format!("{}.spec", job.recipe.name)), spec)?;
         for file in &job.sources.files {
@@ -253,7 +295,9 @@ impl Folders {
                 let entry = entry?;
                 if entry.file_type()?.is_dir() {
                     folders.push(entry.path());
-                } else if entry.file_type()?.is_file() && entry.path().extension().is_some_and(|end| end == "rpm") {
+                } else if entry.file_type()?.is_file()
+                    && entry.path().extension().is_some_and(|end| end == "rpm")
+                {
                     found.push(entry.path());
                 }
             }
@@ -264,10 +308,17 @@ impl Folders {
 }
 
 fn bind(host: &Path, guest: &str, writable: bool) -> Bind {
-    Bind { host: host.to_owned(), guest: root::path(guest), writable }
+    Bind {
+        host: host.to_owned(),
+        guest: root::path(guest),
+        writable,
+    }
 }
 
 /// All packages of these results.
 pub fn all_packages<'a>(results: impl Iterator<Item = &'a Built>) -> Vec<packages::BuiltPackage> {
-    results.flat_map(|built| &built.outputs).map(|output| output.package.clone()).collect()
+    results
+        .flat_map(|built| &built.outputs)
+        .map(|output| output.package.clone())
+        .collect()
 }

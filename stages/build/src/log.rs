@@ -7,13 +7,31 @@ pub fn lines_that_matter(log: &str) -> Vec<String> {
     let lines: Vec<&str> = log.lines().collect();
     let is_error = |line: &&str| {
         let lower = line.to_ascii_lowercase();
-        let tells = [": error:", "fatal error:", "error: ", "undefined reference", "*** ", "no such file or directory",
-            "command not found", "traceback (most recent", "configure: error", "meson.build:", "assertion failed"];
+        let tells = [
+            ": error:",
+            "fatal error:",
+            "error: ",
+            "undefined reference",
+            "*** ",
+            "no such file or directory",
+            "command not found",
+            "traceback (most recent",
+            "configure: error",
+            "meson.build:",
+            "assertion failed",
+        ];
         tells.iter().any(|tell| lower.contains(tell)) && !line.starts_with('+')
     };
     // rpmbuild repeats the error at the end, under its own heading.
-    let own = lines.iter().position(|line| line.starts_with("RPM build errors:")).unwrap_or(lines.len());
-    let mut chosen: Vec<&str> = lines[..own].iter().copied().filter(is_error_of(&is_error)).collect();
+    let own = lines
+        .iter()
+        .position(|line| line.starts_with("RPM build errors:"))
+        .unwrap_or(lines.len());
+    let mut chosen: Vec<&str> = lines[..own]
+        .iter()
+        .copied()
+        .filter(is_error_of(&is_error))
+        .collect();
     chosen.dedup();
     if chosen.is_empty() {
         let from = own.saturating_sub(MOST);
@@ -47,8 +65,18 @@ mod tests {
         let log = "+ make\ncc -c a.c\na.c:3:5: error: expected ';'\nmake: *** [a.o] Error 1\nerror: Bad exit status\n\n\
                    RPM build errors:\n    Bad exit status";
         let found = lines_that_matter(log);
-        assert_eq!(found, ["a.c:3:5: error: expected ';'", "make: *** [a.o] Error 1", "error: Bad exit status"]);
-        assert_eq!(lines_that_matter("one\ntwo\nRPM build errors:\n x"), ["one", "two"]);
+        assert_eq!(
+            found,
+            [
+                "a.c:3:5: error: expected ';'",
+                "make: *** [a.o] Error 1",
+                "error: Bad exit status"
+            ]
+        );
+        assert_eq!(
+            lines_that_matter("one\ntwo\nRPM build errors:\n x"),
+            ["one", "two"]
+        );
         assert!(lines_that_matter("").is_empty());
     }
 }

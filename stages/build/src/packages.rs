@@ -59,6 +59,11 @@ impl Packages {
         });
         unlocked.sort();
         unlocked.dedup();
-        Self { format: FORMAT, arch, packages, unlocked }
+        Self {
+            format: FORMAT,
+            arch,
+            packages,
+            unlocked,
+        }
     }
 }

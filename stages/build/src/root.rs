@@ -37,7 +37,11 @@ impl Root {
         let mut lowers = vec![macro_layer(shop, &job.recipe.macros_digest)?];
         lowers.push(loader_cache(shop, job.bootstrap_libc, &packages, &below)?);
         lowers.extend(below);
-        Ok(Self { packages, trees, lowers })
+        Ok(Self {
+            packages,
+            trees,
+            lowers,
+        })
     }
 
     /// A sandbox over it, with `/build` as its only place to write besides temporary folders.
@@ -59,13 +63,19 @@ fn unpacked(shop: &Workshop<'_>, rpm: &Sha256) -> Result<PathBuf, Error> {
 
 /// `/usr/lib/rpm/macros.d/macros.NN-name` for each macro file of the distribution.
 fn macro_layer(shop: &Workshop<'_>, digest: &Sha256) -> Result<PathBuf, Error> {
-    let key = Fingerprint::new("macro-layer/1").add_digest("macros", digest).finish();
+    let key = Fingerprint::new("macro-layer/1")
+        .add_digest("macros", digest)
+        .finish();
     shop.store.tree(&key, |folder| -> Result<(), Error> {
         let target = folder.join("usr/lib/rpm/macros.d");
         fs_err::create_dir_all(&target)?;
         fs_err::create_dir_all(folder.join("build"))?;
         for (number, file) in shop.macros.iter().enumerate() {
-            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = file
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             fs_err::copy(file, target.join(format!("macros.{number:02}-{name}")))?;
         }
         Ok(())
@@ -80,7 +90,8 @@ fn loader_cache(
     below: &[PathBuf],
 ) -> Result<PathBuf, Error> {
     let mut key = Fingerprint::new("loader-cache/1");
-    key.add_digest("stage0", &shop.stage0.digest).add("bootstrap", [u8::from(bootstrap)]);
+    key.add_digest("stage0", &shop.stage0.digest)
+        .add("bootstrap", [u8::from(bootstrap)]);
     for package in packages {
         key.add_digest("rpm", &package.rpm);
     }

@@ -38,11 +38,19 @@ pub fn run(
     options: &Options,
     on_progress: &mut dyn FnMut(&Results),
 ) -> Result<Results, Errors> {
-    let places: BTreeMap<&ComponentName, usize> =
-        plan.jobs.iter().enumerate().map(|(index, job)| (&job.component, index)).collect();
+    let places: BTreeMap<&ComponentName, usize> = plan
+        .jobs
+        .iter()
+        .enumerate()
+        .map(|(index, job)| (&job.component, index))
+        .collect();
     let ranks = ranks(plan, &options.groups);
     let task = |(index, job): (usize, &Job)| Task {
-        needs: job.needs.iter().filter_map(|need| places.get(need).copied()).collect(),
+        needs: job
+            .needs
+            .iter()
+            .filter_map(|need| places.get(need).copied())
+            .collect(),
         rank: ranks[index],
         weight: job.critical_path,
     };
@@ -54,14 +62,24 @@ pub fn run(
         let job = &plan.jobs[index];
         let before: Vec<Arc<Built>> = {
             let results = lock();
-            job.after.iter().filter_map(|name| results.get(name)).map(|done| Arc::clone(&done.built)).collect()
+            job.after
+                .iter()
+                .filter_map(|name| results.get(name))
+                .map(|done| Arc::clone(&done.built))
+                .collect()
         };
-        let finished = tell(shop, job, || shop.finish(job, &before, if ranks[index] == 0 { 0 } else { 10 }))?;
+        let finished = tell(shop, job, || {
+            shop.finish(job, &before, if ranks[index] == 0 { 0 } else { 10 })
+        })?;
         clock.finished(shop, job, &finished);
         lock().insert(job.component.clone(), finished);
         Ok(())
     };
-    let on_failure = if options.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
+    let on_failure = if options.keep_going {
+        OnFailure::KeepGoing
+    } else {
+        OnFailure::Stop
+    };
     let fates = scheduler::run(
         &tasks,
         options.jobs,
@@ -73,7 +91,10 @@ pub fn run(
         },
         || shop.interrupt.is_set(),
     );
-    let mut errors = Errors { failed: Vec::new(), skipped: Vec::new() };
+    let mut errors = Errors {
+        failed: Vec::new(),
+        skipped: Vec::new(),
+    };
     for (fate, job) in fates.into_iter().zip(&plan.jobs) {
         match fate {
             Fate::Done(()) => {}
@@ -82,9 +103,16 @@ pub fn run(
         }
     }
     if shop.interrupt.is_set() && errors.failed.is_empty() && !errors.skipped.is_empty() {
-        errors.failed.push((errors.skipped[0].clone(), keel_artefact::interrupt::Interrupted.into()));
+        errors.failed.push((
+            errors.skipped[0].clone(),
+            keel_artefact::interrupt::Interrupted.into(),
+        ));
     }
-    if errors.failed.is_empty() { Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner)) } else { Err(errors) }
+    if errors.failed.is_empty() {
+        Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner))
+    } else {
+        Err(errors)
+    }
 }
 
 impl Packages {
@@ -92,11 +120,21 @@ impl Packages {
     pub fn of(plan: &Plan, results: &Results) -> Self {
         let packages = job::all_packages(results.values().map(|done| &*done.built));
         let is_unlocked = |job: &&Job| job.sources.files.iter().any(|file| !file.locked);
-        let direct: BTreeSet<_> = plan.jobs.iter().filter(is_unlocked).map(|job| &job.component).collect();
+        let direct: BTreeSet<_> = plan
+            .jobs
+            .iter()
+            .filter(is_unlocked)
+            .map(|job| &job.component)
+            .collect();
         let is_tainted = |job: &&Job| {
             direct.contains(&job.component) || job.after.iter().any(|before| direct.contains(before))
         };
-        let unlocked = plan.jobs.iter().filter(is_tainted).map(|job| job.component.clone()).collect();
+        let unlocked = plan
+            .jobs
+            .iter()
+            .filter(is_tainted)
+            .map(|job| job.component.clone())
+            .collect();
         Self::new(plan.arch, packages, unlocked)
     }
 }
@@ -106,11 +144,18 @@ fn ranks(plan: &Plan, groups: &[BTreeSet<ComponentName>]) -> Vec<usize> {
     let rank = |job: &Job| {
         let needed_by = |group: &BTreeSet<ComponentName>| {
             group.contains(&job.component)
-                || group.iter().any(|name| plan.job(name).is_some_and(|other| other.after.contains(&job.component)))
+                || group.iter().any(|name| {
+                    plan.job(name)
+                        .is_some_and(|other| other.after.contains(&job.component))
+                })
         };
         groups.iter().position(needed_by).unwrap_or(groups.len())
     };
-    if groups.is_empty() { vec![0; plan.jobs.len()] } else { plan.jobs.iter().map(rank).collect() }
+    if groups.is_empty() {
+        vec![0; plan.jobs.len()]
+    } else {
+        plan.jobs.iter().map(rank).collect()
+    }
 }
 
 /// Tells the sink how a job goes.
@@ -122,14 +167,22 @@ fn tell(
     let id = format!("build:{}", job.component);
     let title = format!("{} {}", job.component, job.recipe.evr);
     let started = Instant::now();
-    shop.sink.event(Event::Started { id: &id, title: &title, total: None });
+    shop.sink.event(Event::Started {
+        id: &id,
+        title: &title,
+        total: None,
+    });
     let result = work();
     let outcome = match &result {
         Ok(finished) if finished.was_cached => Outcome::Cached,
         Ok(_) => Outcome::Done,
         Err(_) => Outcome::Failed,
     };
-    shop.sink.event(Event::Finished { id: &id, outcome, elapsed: started.elapsed() });
+    shop.sink.event(Event::Finished {
+        id: &id,
+        outcome,
+        elapsed: started.elapsed(),
+    });
     result
 }
 
@@ -148,8 +201,19 @@ struct Reckoning {
 
 impl Clock {
     fn new(plan: &Plan, jobs: usize) -> Self {
-        let left = plan.jobs.iter().map(|job| (job.component.clone(), job.cpu_seconds)).collect();
-        Self { jobs: jobs.max(1) as f64, state: Mutex::new(Reckoning { left, hinted: 0.0, measured: 0.0 }) }
+        let left = plan
+            .jobs
+            .iter()
+            .map(|job| (job.component.clone(), job.cpu_seconds))
+            .collect();
+        Self {
+            jobs: jobs.max(1) as f64,
+            state: Mutex::new(Reckoning {
+                left,
+                hinted: 0.0,
+                measured: 0.0,
+            }),
+        }
     }
 
     fn finished(&self, shop: &Workshop<'_>, job: &Job, finished: &Finished) {
@@ -159,7 +223,11 @@ impl Clock {
             state.hinted += job.cpu_seconds;
             state.measured += finished.built.cpu.as_secs_f64();
         }
-        let pace = if state.hinted > 10.0 { (state.measured / state.hinted).clamp(0.1, 10.0) } else { 1.0 };
+        let pace = if state.hinted > 10.0 {
+            (state.measured / state.hinted).clamp(0.1, 10.0)
+        } else {
+            1.0
+        };
         let work: f64 = state.left.values().sum();
         let left = Duration::from_secs_f64(work * pace / self.jobs);
         drop(state);

@@ -67,7 +67,7 @@ where
     Settled: FnMut(&BTreeSet<usize>),
     Stop: Fn() -> bool + Sync,
 {
-    let state = Mutex::new(State {
+    let state: Mutex<State<T, E>> = Mutex::new(State {
         fates: BTreeMap::new(),
         waiting: (0..tasks.len()).collect(),
         running: 0,
@@ -125,7 +125,8 @@ where
                 continue;
             }
             seen = state.fates.len();
-            let is_done = |(index, fate): (&usize, &Fate<T, E>)| matches!(fate, Fate::Done(_)).then_some(*index);
+            let is_done =
+                |(index, fate): (&usize, &Fate<T, E>)| matches!(fate, Fate::Done(_)).then_some(*index);
             let done = state.fates.iter().filter_map(is_done).collect();
             drop(state);
             settled(&done);
@@ -141,10 +142,16 @@ where
 /// The task to start now.
 fn next_ready<T, E>(tasks: &[Task], state: &State<T, E>) -> Option<usize> {
     let is_done = |index: &usize| matches!(state.fates.get(index), Some(Fate::Done(_)));
-    let ready = state.waiting.iter().copied().filter(|index| tasks[*index].needs.iter().all(is_done));
+    let ready = state
+        .waiting
+        .iter()
+        .copied()
+        .filter(|index| tasks[*index].needs.iter().all(is_done));
     ready.min_by(|one, other| {
         let (one, other) = (&tasks[*one], &tasks[*other]);
-        one.rank.cmp(&other.rank).then_with(|| other.weight.total_cmp(&one.weight))
+        one.rank
+            .cmp(&other.rank)
+            .then_with(|| other.weight.total_cmp(&one.weight))
     })
 }
 
@@ -157,7 +164,8 @@ fn skip_hopeless<T, E>(tasks: &[Task], state: &mut State<T, E>) {
         return;
     }
     loop {
-        let is_lost = |index: &&usize| matches!(state.fates.get(index), Some(Fate::Failed(_) | Fate::Skipped(_)));
+        let is_lost =
+            |index: &&usize| matches!(state.fates.get(index), Some(Fate::Failed(_) | Fate::Skipped(_)));
         let lost = state.waiting.iter().find_map(|index| {
             let cause = tasks[*index].needs.iter().find(is_lost)?;
             Some((*index, *cause))
@@ -175,7 +183,11 @@ mod tests {
     use super::*;
 
     fn task(needs: &[usize], rank: usize, weight: f64) -> Task {
-        Task { needs: needs.to_vec(), rank, weight }
+        Task {
+            needs: needs.to_vec(),
+            rank,
+            weight,
+        }
     }
 
     fn order(tasks: &[Task]) -> Vec<usize> {
@@ -207,17 +219,33 @@ mod tests {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             std::thread::sleep(std::time::Duration::from_millis(30));
             now.fetch_sub(1, Ordering::SeqCst);
-            Ok(if index == 2 { results(0).unwrap() + results(1).unwrap() } else { index + 10 })
+            Ok(if index == 2 {
+                results(0).unwrap() + results(1).unwrap()
+            } else {
+                index + 10
+            })
         };
         let mut seen = 0;
-        let fates = super::run(&tasks, 2, OnFailure::Stop, run, |done| seen = done.len(), || false);
+        let fates = super::run(
+            &tasks,
+            2,
+            OnFailure::Stop,
+            run,
+            |done| seen = done.len(),
+            || false,
+        );
         assert!(matches!(fates[2], Fate::Done(21)), "{fates:?}");
         assert_eq!((most.into_inner(), seen), (2, 3));
     }
 
     #[test]
     fn a_failure_skips_what_needs_it_and_keep_going_builds_the_rest() {
-        let tasks = [task(&[], 0, 9.0), task(&[0], 0, 1.0), task(&[1], 0, 1.0), task(&[], 0, 1.0)];
+        let tasks = [
+            task(&[], 0, 9.0),
+            task(&[0], 0, 1.0),
+            task(&[1], 0, 1.0),
+            task(&[], 0, 1.0),
+        ];
         let run = |index, _: &dyn Fn(usize) -> Option<()>| if index == 0 { Err("broken") } else { Ok(()) };
         let fates = super::run(&tasks, 1, OnFailure::KeepGoing, run, |_| {}, || false);
         assert!(matches!(fates[0], Fate::Failed("broken")));

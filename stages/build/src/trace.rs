@@ -7,6 +7,8 @@
 
 use std::{collections::BTreeSet, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 /// One run of the linker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -17,7 +19,7 @@ pub struct Link {
 }
 
 /// A link that read a file which is neither the build's nor Keel's.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Leak {
     /// What was linked.
     pub output: String,
@@ -29,7 +31,11 @@ pub struct Leak {
 /// rules for each input that follow it (`input:`) are passed over.
 pub fn parse(text: &str) -> Option<Link> {
     let joined = text.replace("\\\n", " ");
-    let (output, inputs) = joined.lines().next()?.split_once(": ").or_else(|| joined.lines().next()?.split_once(':'))?;
+    let (output, inputs) = joined
+        .lines()
+        .next()?
+        .split_once(": ")
+        .or_else(|| joined.lines().next()?.split_once(':'))?;
     let mut words = Vec::new();
     let mut word = String::new();
     let mut characters = inputs.chars().peekable();
@@ -37,19 +43,25 @@ pub fn parse(text: &str) -> Option<Link> {
         match character {
             '\\' if matches!(characters.peek(), Some(' ' | '#' | '\\')) => word.extend(characters.next()),
             '$' if characters.peek() == Some(&'$') => word.extend(characters.next()),
-            c if c.is_whitespace() => words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty())),
+            c if c.is_whitespace() => {
+                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()))
+            }
             c => word.push(c),
         }
     }
     words.extend(Some(word).filter(|word| !word.is_empty()));
-    Some(Link { output: output.trim().to_owned(), inputs: words })
+    Some(Link {
+        output: output.trim().to_owned(),
+        inputs: words,
+    })
 }
 
 /// What a link may take from the borrowed root: gcc's own start files and support library.
 fn is_gcc_own(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let in_gcc = path.starts_with("/usr/lib/gcc/");
-    let start_file = ["crtbegin", "crtend"].iter().any(|start| name.starts_with(start)) && name.ends_with(".o");
+    let start_file =
+        ["crtbegin", "crtend"].iter().any(|start| name.starts_with(start)) && name.ends_with(".o");
     let support = matches!(name, "libgcc.a" | "libgcc_eh.a" | "libgcc_s.so" | "libgcov.a");
     (in_gcc && (start_file || support)) || (name == "libgcc_s.so.1" && path.starts_with("/usr/lib"))
 }
@@ -57,11 +69,21 @@ fn is_gcc_own(path: &str) -> bool {
 /// The borrowed files that `link` read. `trees` are the unpacked Keel packages of the build root.
 pub fn leaks(link: &Link, trees: &[&Path]) -> BTreeSet<Leak> {
     let borrowed = |input: &&String| {
-        let Some(path) = normalise(input) else { return false };
-        let own = ["/build/", "/tmp/", "/var/tmp/", "/dev/", "/proc/"].iter().any(|start| path.starts_with(start));
-        !own && !is_gcc_own(&path) && !trees.iter().any(|tree| tree.join(&path[1..]).symlink_metadata().is_ok())
+        let Some(path) = normalise(input) else {
+            return false;
+        };
+        let own = ["/build/", "/tmp/", "/var/tmp/", "/dev/", "/proc/"]
+            .iter()
+            .any(|start| path.starts_with(start));
+        !own && !is_gcc_own(&path)
+            && !trees
+                .iter()
+                .any(|tree| tree.join(&path[1..]).symlink_metadata().is_ok())
     };
-    let leak = |input: &String| Leak { output: link.output.clone(), input: input.clone() };
+    let leak = |input: &String| Leak {
+        output: link.output.clone(),
+        input: input.clone(),
+    };
     link.inputs.iter().filter(borrowed).map(leak).collect()
 }
 
@@ -93,7 +115,8 @@ mod tests {
 
     #[test]
     fn dependency_files_are_read_with_their_escapes() {
-        let text = "a.out: /usr/lib64/crt1.o \\\n  main\\ 1.o \\\n  pri$$e.o\n\n/usr/lib64/crt1.o:\n\nmain\\ 1.o:\n";
+        let text =
+            "a.out: /usr/lib64/crt1.o \\\n  main\\ 1.o \\\n  pri$$e.o\n\n/usr/lib64/crt1.o:\n\nmain\\ 1.o:\n";
         let link = parse(text).unwrap();
         assert_eq!(link.output, "a.out");
         assert_eq!(link.inputs, ["/usr/lib64/crt1.o", "main 1.o", "pri$e.o"]);
@@ -116,12 +139,18 @@ mod tests {
             ("/usr/lib/gcc/x86_64-linux-gnu/14/libgcc_s.so", false),
             ("/lib/x86_64-linux-gnu/libgcc_s.so.1", false),
             ("/usr/lib/x86_64-linux-gnu/libc.so.6", true),
-            ("/usr/lib/gcc/x86_64-linux-gnu/14/../../../x86_64-linux-gnu/crti.o", true),
+            (
+                "/usr/lib/gcc/x86_64-linux-gnu/14/../../../x86_64-linux-gnu/crti.o",
+                true,
+            ),
             ("/usr/lib/gcc/x86_64-linux-gnu/14/libstdc++.a", true),
             ("/usr/lib64/libz.so.1", true),
         ];
         for (input, is_leak) in inputs {
-            let link = Link { output: "a.out".into(), inputs: vec![input.into()] };
+            let link = Link {
+                output: "a.out".into(),
+                inputs: vec![input.into()],
+            };
             assert_eq!(!leaks(&link, &[keel.path()]).is_empty(), is_leak, "{input}");
         }
     }

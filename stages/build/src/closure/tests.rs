@@ -3,7 +3,10 @@ use std::time::Duration;
 use keel_artefact::{Epoch, Nevra, PackageArch, Provide, Sha256};
 
 use super::*;
-use crate::{Kind, built::{self, Links, Output}};
+use crate::{
+    Kind,
+    built::{self, Links, Output},
+};
 
 /// A component of one package, which provides itself and more.
 fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Arc<Built> {
@@ -13,8 +16,14 @@ fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Ar
         evr: "1.0-1".parse().unwrap(),
         arch: PackageArch::Noarch,
     };
-    let provide = |name: &&str| Provide { name: (*name).to_owned(), evr: None };
-    let mut all = vec![Provide { name: name.to_owned(), evr: Some(nevra.evr.clone()) }];
+    let provide = |name: &&str| Provide {
+        name: (*name).to_owned(),
+        evr: None,
+    };
+    let mut all = vec![Provide {
+        name: name.to_owned(),
+        evr: Some(nevra.evr.clone()),
+    }];
     all.extend(provides.iter().map(provide));
     let package = BuiltPackage {
         nevra,
@@ -46,19 +55,34 @@ fn names(asked: &[&str], candidates: &[Arc<Built>]) -> Result<Vec<String>, Unmet
     let asked: Vec<Dependency> = asked.iter().map(|text| text.parse().unwrap()).collect();
     let lent = |name: &str| matches!(name, "gcc" | "/usr/bin/sh");
     let packages = close(&asked, candidates, &lent)?;
-    Ok(packages.iter().map(|package| package.nevra.name.to_string()).collect())
+    Ok(packages
+        .iter()
+        .map(|package| package.nevra.name.to_string())
+        .collect())
 }
 
 #[test]
 fn requirements_are_followed_through_sonames_files_and_versions() {
     let candidates = [
-        built("zlib", &["libz.so.1()(64bit)"], &["libc.so.6()(64bit)", "rpmlib(X) <= 1"], &[]),
+        built(
+            "zlib",
+            &["libz.so.1()(64bit)"],
+            &["libc.so.6()(64bit)", "rpmlib(X) <= 1"],
+            &[],
+        ),
         built("zlib-devel", &[], &["zlib = 1.0-1", "/usr/bin/sh"], &[]),
         built("glibc", &["libc.so.6()(64bit)"], &[], &[]),
         built("bash", &[], &["libc.so.6()(64bit)"], &["/usr/bin/sh"]),
     ];
-    assert_eq!(names(&["zlib-devel", "gcc"], &candidates).unwrap(), ["glibc", "zlib", "zlib-devel"]);
-    assert_eq!(names(&["/usr/bin/sh"], &candidates).unwrap(), ["bash", "glibc"], "asked for by the SPEC itself");
+    assert_eq!(
+        names(&["zlib-devel", "gcc"], &candidates).unwrap(),
+        ["glibc", "zlib", "zlib-devel"]
+    );
+    assert_eq!(
+        names(&["/usr/bin/sh"], &candidates).unwrap(),
+        ["bash", "glibc"],
+        "asked for by the SPEC itself"
+    );
 }
 
 #[test]
@@ -72,7 +96,10 @@ fn what_nothing_provides_is_named_with_who_asks() {
 
 #[test]
 fn the_shortest_name_wins_whatever_the_order() {
-    let two = [built("zlib-ng", &["libz.so.1()(64bit)"], &[], &[]), built("zlib", &["libz.so.1()(64bit)"], &[], &[])];
+    let two = [
+        built("zlib-ng", &["libz.so.1()(64bit)"], &[], &[]),
+        built("zlib", &["libz.so.1()(64bit)"], &[], &[]),
+    ];
     assert_eq!(names(&["libz.so.1()(64bit)"], &two).unwrap(), ["zlib"]);
     let turned = [Arc::clone(&two[1]), Arc::clone(&two[0])];
     assert_eq!(names(&["libz.so.1()(64bit)"], &turned).unwrap(), ["zlib"]);
