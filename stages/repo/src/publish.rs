@@ -1,0 +1,191 @@
+//! Putting a section on disk such that a client that looks at any moment sees a whole repository: packages first, then
+//! the metadata in one exchange, then what nothing names any more goes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{Permissions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use keel_artefact::{Epoch, Sha256};
+use keel_store::Store;
+use rustix::fs::{CWD, RenameFlags, Timespec, Timestamps};
+
+use crate::Error;
+
+/// Ends the name of everything unfinished.
+const PART: &str = ".part";
+
+/// One run at a time writes a repository; the lock goes with the process.
+pub(crate) struct Lock {
+    _file: std::fs::File,
+}
+
+impl Lock {
+    /// Makes the folder if need be, and locks it.
+    pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
+        make_dir(dir)?;
+        let file = fs_err::File::open(dir).map_err(Error::write)?.into_parts().0;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::Busy(dir.to_owned())),
+            Err(TryLockError::Error(source)) => Err(Error::write(source)),
+        }
+    }
+}
+
+/// A package to be put at a place.
+pub(crate) struct Placed {
+    /// Relative to the section.
+    pub(crate) location: String,
+    pub(crate) digest: Sha256,
+    pub(crate) built: Epoch,
+}
+
+/// Copies a package from the store to its place, unless it is there already. Every byte is checked on its way.
+pub(crate) fn put(store: &Store, section: &Path, package: &Placed) -> Result<(), Error> {
+    let target = section.join(&package.location);
+    if let Some(folder) = target.parent() {
+        make_dir(folder)?;
+    }
+    let is_file = target.symlink_metadata().is_ok_and(|meta| meta.is_file());
+    if !is_file || Sha256::of_file(&target).map_err(Error::read)?.0 != package.digest {
+        let part = PathBuf::from(format!("{}{PART}", target.display()));
+        remove(&part)?;
+        fs_err::copy(store.object(&package.digest)?, &part).map_err(Error::write)?;
+        if Sha256::of_file(&part).map_err(Error::read)?.0 != package.digest {
+            remove(&part)?;
+            store.verify(&package.digest)?;
+            return Err(Error::Damaged {
+                file: part,
+                why: "it changed while it was copied".to_owned(),
+            });
+        }
+        if target.is_dir() {
+            remove(&target)?;
+        }
+        fs_err::set_permissions(&part, Permissions::from_mode(0o644)).map_err(Error::write)?;
+        fs_err::rename(&part, &target).map_err(Error::write)?;
+    }
+    let time = Timespec {
+        tv_sec: package.built.0 as i64,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    rustix::fs::utimensat(CWD, &target, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|errno| Error::write(io::Error::from(errno)))
+}
+
+/// Writes the files of `repodata` beside the old ones, and exchanges the two.
+pub(crate) fn swap(section: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+    let (current, new) = (section.join("repodata"), section.join(format!("repodata{PART}")));
+    if holds(&current, files) {
+        return remove(&new);
+    }
+    remove(&new)?;
+    make_dir(&new)?;
+    for (name, bytes) in files {
+        let path = new.join(name);
+        let mut file = fs_err::File::create(&path).map_err(Error::write)?;
+        file.write_all(bytes).map_err(Error::write)?;
+        fs_err::set_permissions(&path, Permissions::from_mode(0o644)).map_err(Error::write)?;
+    }
+    // Packages and metadata are on the disk before anything names them.
+    let folder = fs_err::File::open(&new).map_err(Error::write)?.into_parts().0;
+    rustix::fs::syncfs(&folder).map_err(|errno| Error::write(errno.into()))?;
+    let exchanged = current.exists()
+        && match rustix::fs::renameat_with(CWD, &new, CWD, &current, RenameFlags::EXCHANGE) {
+            Ok(()) => true,
+            // A file system that cannot: there is a moment without metadata, in which clients retry.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                remove(&current)?;
+                false
+            }
+            Err(errno) => return Err(Error::write(errno.into())),
+        };
+    if !exchanged {
+        fs_err::rename(&new, &current).map_err(Error::write)?;
+    }
+    let parent = fs_err::File::open(section).map_err(Error::write)?;
+    parent.sync_all().map_err(Error::write)?;
+    remove(&new)
+}
+
+/// Are exactly these files in the folder?
+fn holds(dir: &Path, files: &BTreeMap<String, Vec<u8>>) -> bool {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return false;
+    };
+    let names: BTreeSet<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    names.len() == files.len()
+        && (files.iter())
+            .all(|(name, bytes)| std::fs::read(dir.join(name)).is_ok_and(|found| found == *bytes))
+}
+
+/// Removes what is under `Packages` and not among `locations`.
+pub(crate) fn clear_stale(section: &Path, locations: &BTreeSet<&str>) -> Result<(), Error> {
+    let packages = section.join("Packages");
+    if !packages.exists() {
+        return make_dir(&packages);
+    }
+    for folder in list(&packages)? {
+        let name = folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let is_dir = folder.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+        let wanted = is_dir
+            && locations
+                .iter()
+                .any(|location| location.starts_with(&format!("Packages/{name}/")));
+        if !wanted {
+            remove(&folder)?;
+            continue;
+        }
+        for file in list(&folder)? {
+            let file_name = file
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if !locations.contains(format!("Packages/{name}/{file_name}").as_str()) {
+                remove(&file)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut paths = Vec::new();
+    for entry in fs_err::read_dir(dir).map_err(Error::read)? {
+        paths.push(entry.map_err(Error::read)?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+pub(crate) fn make_dir(dir: &Path) -> Result<(), Error> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs_err::create_dir_all(dir).map_err(Error::write)?;
+    fs_err::set_permissions(dir, Permissions::from_mode(0o755)).map_err(Error::write)
+}
+
+/// Removes a file or folder that may not be there.
+fn remove(path: &Path) -> Result<(), Error> {
+    let result = match path.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => fs_err::remove_dir_all(path),
+        Ok(_) => fs_err::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    };
+    result.map_err(Error::write)
+}
