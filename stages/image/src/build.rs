@@ -261,6 +261,14 @@ impl Work<'_> {
             source,
         };
         self.say("packages");
+        for package in chosen {
+            let (digest, _) = Sha256::of_file(&package.file).at("read", package.file.display())?;
+            if digest != package.sha256 {
+                return Err(Error::Changed {
+                    package: package.info.nevra.to_string(),
+                });
+            }
+        }
         let packages: Vec<compose::Package<'_>> = chosen
             .iter()
             .map(|package| compose::Package {

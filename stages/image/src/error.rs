@@ -177,6 +177,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A file was written by another Keel.
+    #[error(transparent)]
+    Format(#[from] keel_artefact::format::Mismatch),
+    /// A package changed after the repository was made.
+    #[error("package `{package}`: the file is not the one that the repository lists")]
+    Changed {
+        /// The package.
+        package: String,
+    },
     /// The user stopped it.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),

@@ -1,6 +1,6 @@
 //! Images: a repository and an image's definition in → containers and disks out, from one tree in memory.
 //!
-//! Input: a repository, an [`Image`](keel_config::Image), the tools of stage0. Output:
+//! Input: a [`Repository`](keel_repo::Repository), an [`Image`](keel_config::Image), the tools of stage0. Output:
 //! the files of [`Built`] in `out/images/NAME/`.
 //!
 //! 1. [`resolve`]: the packages that the image names, and what they require, from that repository only.
@@ -39,11 +39,15 @@ pub mod manifest;
 mod presets;
 pub mod resolve;
 mod rich;
+mod session;
+mod stage;
 mod tmpfiles;
 pub mod tools;
 pub mod tree;
 pub mod write;
 
+pub use boot::{boot, test};
 pub use build::{Candidate, Request, make};
 pub use error::Error;
 pub use manifest::Built;
+pub use stage::{build, existing};

@@ -1,0 +1,119 @@
+//! The stage as the flow calls it: a repository and stage0 in, an image out.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use keel_artefact::{Arch, Epoch, Interrupt, Sink};
+use keel_config::{Image, Project};
+use keel_host::{mkfs_erofs, rpmdb, stage0::Stage0};
+use keel_repo::Repository;
+use keel_store::Store;
+
+use crate::{
+    Built, Candidate, Error, Request,
+    audit::Foreign,
+    error::At,
+    manifest::{self, MANIFEST},
+    tools::{Erofs, Failure, Tools},
+};
+
+/// Builds `image` of the packages of `repository` into `out/NAME`, unless it is there already.
+#[allow(clippy::too_many_arguments)] // the stage's inputs, each of another kind
+pub fn build(
+    image: &Image,
+    repository: &Repository,
+    project: &Project,
+    arch: Arch,
+    stage0: &Stage0,
+    store: &Store,
+    out: &Path,
+    sink: &dyn Sink,
+    interrupt: &Interrupt,
+) -> Result<Built, Error> {
+    let mut packages = Vec::new();
+    for entry in repository.installable() {
+        let info = keel_rpm::read(&entry.file).map_err(|source| Error::Package {
+            package: entry.nevra.to_string(),
+            source: source.into(),
+        })?;
+        packages.push(Candidate {
+            info,
+            file: entry.file.clone(),
+            sha256: entry.digest,
+        });
+    }
+    let key = match repository.certificate() {
+        Some(path) => Some(fs_err::read(&path).at("read", path.display())?),
+        None => None,
+    };
+    let request = Request {
+        image,
+        distro: &project.distro.name,
+        version: &project.distro.version,
+        arch,
+        packages: &packages,
+        key: key.as_deref(),
+        tools_digest: stage0.digest,
+        out,
+    };
+    let tools = Borrowed {
+        stage0,
+        store,
+        interrupt,
+    };
+    crate::make(&request, &tools, store, sink, interrupt)
+}
+
+/// The image as it was built last.
+pub fn existing(project: &Project, image: &Image) -> Result<Built, Error> {
+    let dir = project.output_dir.join("images").join(image.name.as_str());
+    let path = dir.join(MANIFEST);
+    let bytes = fs_err::read(&path).at("read", path.display())?;
+    let unread = |error: serde_json::Error| Err(std::io::Error::from(error)).at("read", path.display());
+    let mut built: Built = serde_json::from_slice(&bytes).or_else(unread)?;
+    built.format.check(path.display().to_string(), manifest::FORMAT)?;
+    built.dir = dir;
+    Ok(built)
+}
+
+/// The tools that stage0 lends.
+struct Borrowed<'a> {
+    stage0: &'a Stage0,
+    store: &'a Store,
+    interrupt: &'a Interrupt,
+}
+
+impl Tools for Borrowed<'_> {
+    fn mkfs_erofs(&self, archive: &Path, image: &Path, options: &Erofs<'_>) -> Result<(), Failure> {
+        let uuid = options.uuid.to_string();
+        let request = mkfs_erofs::Request {
+            archive,
+            image,
+            uuid: &uuid,
+            label: options.label,
+            clock: options.clock,
+            compression: mkfs_erofs::Compression::Lz4hc,
+        };
+        Ok(mkfs_erofs::make(self.stage0, &request, self.interrupt)?)
+    }
+
+    fn rpmdb(&self, packages: &[PathBuf], clock: Epoch) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+        Ok(rpmdb::make(
+            self.stage0,
+            self.store,
+            packages,
+            clock,
+            self.interrupt,
+        )?)
+    }
+
+    fn foreign(&self) -> Result<Foreign, Failure> {
+        let manifest = &self.stage0.manifest;
+        Ok(Foreign {
+            digests: manifest.digests().clone(),
+            build_ids: manifest.build_ids().clone(),
+        })
+    }
+}
