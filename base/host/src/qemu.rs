@@ -34,7 +34,8 @@ pub struct Machine {
     pub console: PathBuf,
     /// A virtio port for tests: its name inside (`/dev/virtio-ports/NAME`) and the socket that QEMU listens on here.
     pub port: Option<(String, PathBuf)>,
-    /// systemd credentials (`io.systemd.credential:NAME` through fw_cfg), by name.
+    /// systemd credentials by name, without NUL bytes: SMBIOS strings `io.systemd.credential:NAME=VALUE`
+    /// (systemd.system-credentials(7)). Not fw_cfg, whose names end at 55 bytes.
     pub credentials: Vec<(String, Vec<u8>)>,
     /// May it use KVM where there is one? Where not, or if false, everything is emulated.
     pub kvm: bool,
@@ -180,9 +181,8 @@ impl Machine {
         }
         for (number, (name, value)) in self.credentials.iter().enumerate() {
             let file = self.scratch.join(format!("credential-{number}"));
-            fs_err::write(&file, value)?;
-            let (name, file) = (doubled(name), self.path(&file)?);
-            add("fw_cfg", format!("name=opt/io.systemd.credentials/{name},file={file}"));
+            fs_err::write(&file, [format!("io.systemd.credential:{name}=").as_bytes(), value].concat())?;
+            add("smbios", format!("type=11,path={}", self.path(&file)?));
         }
         argv.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(str::to_owned));
         Ok(argv)
