@@ -64,7 +64,9 @@ impl<'a> Archive<'a> {
                 source,
             };
             let bytes = fs_err::read(path).map_err(|error| failed(KeyringProblem::Io(error)))?;
-            keyring.add(&bytes).map_err(|error| failed(KeyringProblem::OpenPgp(error)))?;
+            keyring
+                .add(&bytes)
+                .map_err(|error| failed(KeyringProblem::OpenPgp(error)))?;
         }
         Ok(Self {
             client,
@@ -85,7 +87,10 @@ impl<'a> Archive<'a> {
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<Package>, Error> {
         let mut packages = Vec::new();
-        let base = ["-updates", "-security"].iter().find_map(|pocket| suite.strip_suffix(pocket)).unwrap_or(suite);
+        let base = ["-updates", "-security"]
+            .iter()
+            .find_map(|pocket| suite.strip_suffix(pocket))
+            .unwrap_or(suite);
         for pocket in ["", "-updates", "-security"] {
             let name = format!("{base}{pocket}");
             if let Some(release) = self.release(&name, name == suite)? {
@@ -133,13 +138,18 @@ impl<'a> Archive<'a> {
                 for place in &places {
                     let bytes = match place {
                         Place::Url(url) => self.client.document(url, release::MAX_SIZE),
-                        Place::File(path) => fs_err::read(path).map_err(|error| crate::Answer::NoFile(error).into()),
+                        Place::File(path) => {
+                            fs_err::read(path).map_err(|error| crate::Answer::NoFile(error).into())
+                        }
                     };
                     match bytes {
                         Err(failure) => told(Some(place), failure.into_answer()?),
                         Ok(bytes) => match Release::parse(suite, &bytes, &self.keyring, self.trust.now) {
                             Ok(release) => {
-                                let text = format!("Debian {suite}: index of {}, signed by {}", release.date, release.signer);
+                                let text = format!(
+                                    "Debian {suite}: index of {}, signed by {}",
+                                    release.date, release.signer
+                                );
                                 self.sink.event(Event::Note { text: &text });
                                 return Ok(Some(release));
                             }
@@ -158,9 +168,9 @@ impl<'a> Archive<'a> {
                 source: Box::new(source),
             });
         }
-        let is_nowhere = asked.iter().all(|asked| {
-            asked.answer.is_absent() || matches!(asked.answer, crate::Answer::NoMirror(_))
-        });
+        let is_nowhere = asked
+            .iter()
+            .all(|asked| asked.answer.is_absent() || matches!(asked.answer, crate::Answer::NoMirror(_)));
         if !required && is_nowhere {
             return Ok(None);
         }
@@ -170,7 +180,12 @@ impl<'a> Archive<'a> {
         })
     }
 
-    fn read(&self, release: &Release, listing: &Listing, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Package>, Error> {
+    fn read(
+        &self,
+        release: &Release,
+        listing: &Listing,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<Package>, Error> {
         let (suite, index) = (&release.suite, listing.index());
         let Some((digest, size)) = release.file(&index) else {
             let (suite, index) = (suite.clone(), index);
@@ -188,7 +203,11 @@ impl<'a> Archive<'a> {
                     Err(failure) => {
                         let (origin, answer) = (format!("debian:{suite}:{path}"), failure.into_answer()?);
                         let place = None;
-                        return Err(failed(vec![Asked { origin, place, answer }]));
+                        return Err(failed(vec![Asked {
+                            origin,
+                            place,
+                            answer,
+                        }]));
                     }
                 };
                 for place in places {

@@ -87,7 +87,12 @@ impl From<io::Error> for Error {
 }
 
 /// Brings the wanted file from `place` into the store. Says its size.
-pub(crate) fn fetch(client: &Client<'_>, store: &Store, place: &Place, wanted: &Wanted<'_>) -> Result<u64, Error> {
+pub(crate) fn fetch(
+    client: &Client<'_>,
+    store: &Store,
+    place: &Place,
+    wanted: &Wanted<'_>,
+) -> Result<u64, Error> {
     match place {
         Place::File(path) => copy(client, store, path, wanted),
         Place::Url(url) => {
@@ -97,7 +102,11 @@ pub(crate) fn fetch(client: &Client<'_>, store: &Store, place: &Place, wanted: &
             let _lock = lock(client, &partial)?;
             // Another run may have had it meanwhile.
             if let Ok(object) = store.object(&wanted.digest) {
-                return Ok(fs_err::metadata(object)?.len());
+                let found = fs_err::metadata(object)?.len();
+                return match wanted.size {
+                    Some(wanted) if wanted != found => Err(Answer::WrongSize { found, wanted }.into()),
+                    _ => Ok(found),
+                };
             }
             transfer(client, store, url, wanted, &partial)
         }
@@ -164,7 +173,8 @@ fn transfer(
     let mut may_restart = true;
     loop {
         let before = length(partial)?;
-        let result = attempt(client, url, wanted, partial, deadline).and_then(|()| adopt(store, partial, wanted));
+        let result =
+            attempt(client, url, wanted, partial, deadline).and_then(|()| adopt(store, partial, wanted));
         let answer = match result {
             Ok(size) => return Ok(size),
             Err(Error::Answer(answer)) => answer,
@@ -212,10 +222,16 @@ fn attempt(
     let response = client.get(url, have, deadline)?;
     let status = response.status().as_u16();
     let nonsense = |what: &str| Error::Answer(Answer::Nonsense(what.to_owned()));
-    let mut file = fs_err::OpenOptions::new().create(true).append(true).open(partial)?;
+    let mut file = fs_err::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(partial)?;
     match (status, have) {
         (206, 1..) => {
-            let range = response.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
+            let range = response
+                .headers()
+                .get(header::CONTENT_RANGE)
+                .and_then(|value| value.to_str().ok());
             if !range.is_some_and(|range| range.starts_with(&format!("bytes {have}-"))) {
                 return Err(nonsense("another range than the one asked for"));
             }
@@ -229,10 +245,17 @@ fn attempt(
         _ => return Err(Answer::Status { status }.into()),
     }
     // The length of an encoded body is the length of what is on the wire: that is what is taken.
-    let length = response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let offered = length.and_then(|text| text.parse::<u64>().ok()).and_then(|length| length.checked_add(have));
+    let length = response
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let offered = length
+        .and_then(|text| text.parse::<u64>().ok())
+        .and_then(|length| length.checked_add(have));
     match (offered, wanted.size) {
-        (Some(found), Some(wanted)) if found != wanted => return Err(Answer::WrongSize { found, wanted }.into()),
+        (Some(found), Some(wanted)) if found != wanted => {
+            return Err(Answer::WrongSize { found, wanted }.into());
+        }
         (Some(found), None) if found > limit => return Err(Answer::TooBig { limit }.into()),
         _ => {}
     }
@@ -316,7 +339,8 @@ fn lock(client: &Client<'_>, partial: &Path) -> Result<Lock, Error> {
             Ok(()) => {
                 // Its last owner may have removed it between the opening and the locking.
                 let is_same = fs_err::metadata(&path).is_ok_and(|on_disk| {
-                    file.metadata().is_ok_and(|held| held.ino() == on_disk.ino() && held.dev() == on_disk.dev())
+                    file.metadata()
+                        .is_ok_and(|held| held.ino() == on_disk.ino() && held.dev() == on_disk.dev())
                 });
                 if is_same {
                     return Ok(Lock { path, _file: file });

@@ -54,7 +54,9 @@ pub enum Error {
         pinned: Sha256,
     },
     /// Configuration and lock pin different bytes.
-    #[error("the {what} of `{name}` differs between the configuration ({configured}) and the lock ({locked})")]
+    #[error(
+        "the {what} of `{name}` differs between the configuration ({configured}) and the lock ({locked})"
+    )]
     Disagree {
         /// `SHA-256` or `size`.
         what: &'static str,
@@ -116,7 +118,9 @@ pub enum Error {
         versions: Vec<String>,
     },
     /// The SPEC cannot be moved to the version that replaces a file that is gone.
-    #[error("`{name}`, a source of `{component}`, is gone, and its successor `{successor}` does not tell a version for the SPEC")]
+    #[error(
+        "`{name}`, a source of `{component}`, is gone, and its successor `{successor}` does not tell a version for the SPEC"
+    )]
     NoVersion {
         /// The component.
         component: ComponentName,
@@ -221,10 +225,25 @@ impl fmt::Display for Asked {
 }
 
 impl Error {
+    /// Is it the tree that must be changed? (Otherwise an origin, the machine or the store is at fault.)
+    pub fn is_input(&self) -> bool {
+        matches!(
+            self,
+            Self::Unpinned { .. }
+                | Self::FileName { .. }
+                | Self::Twice { .. }
+                | Self::Disagree { .. }
+                | Self::NoOrigin { .. }
+                | Self::Lock(_)
+        )
+    }
+
     /// Does no origin have the file any more? Then a refresh may help.
     pub fn is_gone(&self) -> bool {
         match self {
-            Self::Unavailable { asked, .. } => !asked.is_empty() && asked.iter().all(|asked| asked.answer.is_absent()),
+            Self::Unavailable { asked, .. } => {
+                !asked.is_empty() && asked.iter().all(|asked| asked.answer.is_absent())
+            }
             _ => false,
         }
     }
@@ -275,7 +294,9 @@ impl Error {
                 "put `{name}` beside the SPEC, or say where it may be had in `[[components.{component}.source-files]]` \
                  and run `keel source lock {component}`"
             ),
-            Self::Twice { name, .. } => format!("remove one of the two; a file beside the SPEC needs no entry for `{name}`"),
+            Self::Twice { name, .. } => {
+                format!("remove one of the two; a file beside the SPEC needs no entry for `{name}`")
+            }
             Self::Disagree { .. } => "run `keel source lock` if the configuration is right".to_owned(),
             Self::Unavailable { asked, .. } if self.is_gone() => {
                 match asked.iter().any(|asked| asked.origin.starts_with("debian:")) {
@@ -283,11 +304,16 @@ impl Error {
                     false => "pin another origin of the same bytes".to_owned(),
                 }
             }
-            Self::Unavailable { asked, .. } | Self::Archive { asked, .. } => match asked.first().map(|asked| &asked.answer) {
-                Some(Answer::Offline) => "run it again without `--offline`".to_owned(),
-                Some(Answer::NoMirror(_)) => "say where Debian's archive is: in the machine's apt configuration or with `--mirror`".to_owned(),
-                _ => return Vec::new(),
-            },
+            Self::Unavailable { asked, .. } | Self::Archive { asked, .. } => {
+                match asked.first().map(|asked| &asked.answer) {
+                    Some(Answer::Offline) => "run it again without `--offline`".to_owned(),
+                    Some(Answer::NoMirror(_)) => {
+                        "say where Debian's archive is: in the machine's apt configuration or with `--mirror`"
+                            .to_owned()
+                    }
+                    _ => return Vec::new(),
+                }
+            }
             Self::NoOrigin { component, .. } => {
                 format!("name an origin in `[[components.{component}.source-files]]`")
             }
@@ -311,7 +337,10 @@ impl Errors {
         if errors.is_empty() {
             return Ok(value);
         }
-        if let Some(at) = errors.iter().position(|error| matches!(error, Error::Interrupted(_))) {
+        if let Some(at) = errors
+            .iter()
+            .position(|error| matches!(error, Error::Interrupted(_)))
+        {
             errors = vec![errors.swap_remove(at)];
         }
         Err(Self(errors))

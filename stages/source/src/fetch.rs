@@ -10,10 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keel_artefact::{
-    ComponentName, Event, Interrupt, Sha256, Sink,
-    event::Outcome,
-};
+use keel_artefact::{ComponentName, Event, Interrupt, Sha256, Sink, event::Outcome};
 use keel_config::Project;
 use keel_spec::Recipe;
 use keel_store::Store;
@@ -32,6 +29,23 @@ const TICK: Duration = Duration::from_millis(100);
 /// The kind of action under which the store remembers who gave a file.
 const PROVENANCE: &str = "source-origin";
 
+/// Checks that every file of the recipes lies beside its SPEC or is pinned, without fetching anything.
+pub fn check(project: &Project, recipes: &[Recipe], options: &Options) -> Result<(), Errors> {
+    let locks = Locks {
+        project: Lock::read(&project.lock_file)?,
+        refreshed: options
+            .refreshed
+            .as_deref()
+            .map(Lock::read)
+            .transpose()?
+            .unwrap_or_default(),
+    };
+    let wrong = recipes
+        .iter()
+        .flat_map(|recipe| wanted::of_recipe(project, recipe, &locks).1);
+    Errors::check((), wrong.collect())
+}
+
 /// Brings all files of the recipes into the store, and says which they are. Sorted as the recipes are.
 ///
 /// What lies beside a SPEC is taken from there; all else must be pinned, and is fetched from the first of its origins
@@ -46,7 +60,12 @@ pub fn fetch(
 ) -> Result<Vec<SourceSet>, Errors> {
     let locks = Locks {
         project: Lock::read(&project.lock_file)?,
-        refreshed: options.refreshed.as_deref().map(Lock::read).transpose()?.unwrap_or_default(),
+        refreshed: options
+            .refreshed
+            .as_deref()
+            .map(Lock::read)
+            .transpose()?
+            .unwrap_or_default(),
     };
     let (mut all, mut errors) = (Vec::new(), Vec::new());
     for recipe in recipes {
@@ -55,10 +74,13 @@ pub fn fetch(
         errors.extend(wrong);
     }
     Errors::check((), errors)?;
-    let pins = all.iter().flat_map(|(_, wanted)| wanted).filter_map(|wanted| match wanted {
-        Wanted::Pinned(pin) => Some(pin),
-        Wanted::Local { .. } => None,
-    });
+    let pins = all
+        .iter()
+        .flat_map(|(_, wanted)| wanted)
+        .filter_map(|wanted| match wanted {
+            Wanted::Pinned(pin) => Some(pin),
+            Wanted::Local { .. } => None,
+        });
     let pins: Vec<Pin> = pins.cloned().collect();
     let failures = fetch_pins(&project.root, &pins, store, options, sink, interrupt)?;
     Errors::check((), failures.into_iter().map(|(_, error)| error).collect())?;
@@ -75,7 +97,9 @@ fn set(recipe: &Recipe, wanted: &[Wanted], store: &Store) -> Result<SourceSet, E
             size: object_size(store, &pin.digest)?,
             kind: Kind::Fetched,
             locked: pin.locked,
-            origin: store.action::<Provenance>(PROVENANCE, &pin.digest)?.map(|provenance| provenance.origin),
+            origin: store
+                .action::<Provenance>(PROVENANCE, &pin.digest)?
+                .map(|provenance| provenance.origin),
         }),
     };
     Ok(SourceSet {
@@ -86,7 +110,12 @@ fn set(recipe: &Recipe, wanted: &[Wanted], store: &Store) -> Result<SourceSet, E
     })
 }
 
-fn local_file(component: &ComponentName, name: &str, path: &Path, store: &Store) -> Result<PinnedFile, Error> {
+fn local_file(
+    component: &ComponentName,
+    name: &str,
+    path: &Path,
+    store: &Store,
+) -> Result<PinnedFile, Error> {
     let failed = |source| Error::Local {
         component: component.clone(),
         path: path.to_owned(),
@@ -155,7 +184,11 @@ pub(crate) fn fetch_pins(
 }
 
 /// Does `work` for all items on at most `jobs` threads; results in the order of the items.
-pub(crate) fn in_parallel<T: Sync, R: Send>(jobs: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(crate) fn in_parallel<T: Sync, R: Send>(
+    jobs: usize,
+    items: &[T],
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -165,7 +198,10 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(jobs: usize, items: &[T], work: impl
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(at) else { return };
                     let result = work(item);
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+                    results
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((at, result));
                 }
             });
         }
@@ -210,7 +246,11 @@ fn fetch_pin(
     let result = from_origins(client, root, pin, store, options, sink, &id);
     sink.event(Event::Finished {
         id: &id,
-        outcome: if result.is_ok() { Outcome::Done } else { Outcome::Failed },
+        outcome: if result.is_ok() {
+            Outcome::Done
+        } else {
+            Outcome::Failed
+        },
         elapsed: started.elapsed(),
     });
     result
@@ -293,7 +333,11 @@ impl<'a> Progress<'a> {
 
     pub(crate) fn tell(&self, done: u64) {
         let now = Instant::now();
-        if self.last.get().is_none_or(|last| now.duration_since(last) >= TICK) {
+        if self
+            .last
+            .get()
+            .is_none_or(|last| now.duration_since(last) >= TICK)
+        {
             self.last.set(Some(now));
             self.sink.event(Event::Progress { id: self.id, done });
         }

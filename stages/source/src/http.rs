@@ -67,7 +67,8 @@ impl Url {
         };
         let scheme = self.0.scheme_str().unwrap_or_default();
         let authority = self.0.authority().map_or("", |authority| authority.as_str());
-        let before = |path: &str, end: char| path.rfind(end).map_or(String::new(), |at| path[..at].to_owned());
+        let before =
+            |path: &str, end: char| path.rfind(end).map_or(String::new(), |at| path[..at].to_owned());
         let location = location.split('#').next().unwrap_or_default();
         let has_scheme = (location.split_once(':')).is_some_and(|(start, _)| !start.contains(['/', '?']));
         let text = if has_scheme {
@@ -176,11 +177,17 @@ fn agent(options: &Options) -> Result<Agent, CertificateError> {
             })
             .collect();
         if certificates.is_empty() {
-            return Err(error(io::Error::new(io::ErrorKind::InvalidData, "no certificate in it")));
+            return Err(error(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "no certificate in it",
+            )));
         }
         tls = tls.root_certs(RootCerts::new_with_certs(&certificates));
     }
-    let proxy = options.proxy.as_deref().and_then(|proxy| ureq::Proxy::new(proxy).ok());
+    let proxy = options
+        .proxy
+        .as_deref()
+        .and_then(|proxy| ureq::Proxy::new(proxy).ok());
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -257,7 +264,8 @@ impl Client<'_> {
                 301 | 302 | 303 | 307 | 308 => {
                     let location = response.headers().get(header::LOCATION);
                     let location = location.and_then(|value| value.to_str().ok());
-                    let location = location.ok_or_else(|| Answer::Nonsense("a redirect to nowhere".to_owned()))?;
+                    let location =
+                        location.ok_or_else(|| Answer::Nonsense("a redirect to nowhere".to_owned()))?;
                     url = url.redirect(location)?;
                 }
                 status => return Err(Answer::Status { status }.into()),
@@ -301,7 +309,8 @@ impl Client<'_> {
 
     /// Waits before try number `tries + 1`, unless the user interrupts.
     pub(crate) fn pause(&self, tries: u32) -> Result<(), Interrupted> {
-        let until = Instant::now() + self.limits.pause * 2_u32.saturating_pow(tries.saturating_sub(1)).min(16);
+        let until =
+            Instant::now() + self.limits.pause * 2_u32.saturating_pow(tries.saturating_sub(1)).min(16);
         loop {
             self.interrupt.check()?;
             let left = until.saturating_duration_since(Instant::now());
@@ -319,7 +328,9 @@ impl Client<'_> {
             _ if self.interrupt.is_set() => Interrupted.into(),
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => truncated.into(),
             _ => match error.downcast::<ureq::Error>() {
-                Ok(ureq::Error::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => truncated.into(),
+                Ok(ureq::Error::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    truncated.into()
+                }
                 Ok(error) => self.failure(error),
                 Err(error) => Answer::Unreachable(error.to_string()).into(),
             },
@@ -371,12 +382,24 @@ mod tests {
     #[test]
     fn redirects_stay_in_their_scheme() {
         for (from, location, to) in [
-            ("https://a.example/x/y", "https://b.example/z", Some("https://b.example/z")),
-            ("https://a.example/x/y", "/z?q=1#part", Some("https://a.example/z?q=1")),
+            (
+                "https://a.example/x/y",
+                "https://b.example/z",
+                Some("https://b.example/z"),
+            ),
+            (
+                "https://a.example/x/y",
+                "/z?q=1#part",
+                Some("https://a.example/z?q=1"),
+            ),
             ("https://a.example/x/y?q", "z", Some("https://a.example/x/z")),
             ("https://a.example/x/y?q", "?r", Some("https://a.example/x/y?r")),
             ("https://a.example/", "//b.example/z", Some("https://b.example/z")),
-            ("http://a.example/", "http://b.example/z", Some("http://b.example/z")),
+            (
+                "http://a.example/",
+                "http://b.example/z",
+                Some("http://b.example/z"),
+            ),
             ("https://a.example/", "http://b.example/z", None),
             ("http://a.example/", "https://b.example/z", None),
             ("http://a.example/", "file:///etc/passwd", None),

@@ -143,7 +143,10 @@ impl Lock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(io(error)),
             Ok(metadata) if metadata.len() > MAX_SIZE => {
-                return Err(io(io::Error::new(io::ErrorKind::InvalidData, "it is too big for a lock")));
+                return Err(io(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it is too big for a lock",
+                )));
             }
             Ok(_) => {}
         }
@@ -156,7 +159,8 @@ impl Lock {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        text.version.check(format!("the lock {}", path.display()), FORMAT)?;
+        text.version
+            .check(format!("the lock {}", path.display()), FORMAT)?;
         let mut lock = Self::default();
         for file in text.file {
             let (component, name) = (file.component.clone(), file.name.clone());
@@ -167,7 +171,10 @@ impl Lock {
                 what,
                 why: why.to_string(),
             };
-            let key = (component.parse().map_err(|error| bad("component", &error))?, name.clone());
+            let key = (
+                component.parse().map_err(|error| bad("component", &error))?,
+                name.clone(),
+            );
             wanted::check_file_name(&name).map_err(|error| bad("name", &error))?;
             let entry = file.entry(&bad)?;
             if lock.files.insert(key, entry).is_some() {
@@ -224,7 +231,10 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 impl FileText {
     fn entry(self, bad: &dyn Fn(&'static str, &dyn std::fmt::Display) -> Error) -> Result<Entry, Error> {
         let digest = |what, text: &str| text.parse::<Sha256>().map_err(|error| bad(what, &error));
-        let origins = self.origins.iter().map(|text| text.parse().map_err(|error| bad("origins", &error)));
+        let origins = self
+            .origins
+            .iter()
+            .map(|text| text.parse().map_err(|error| bad("origins", &error)));
         let replaces = match (&self.replaces, self.replaces_name) {
             (None, _) => None,
             (Some(text), name) => Some(Replaced {
@@ -251,7 +261,11 @@ impl Entry {
         writeln!(out, "name = {}", quote(name))?;
         writeln!(out, "size = {}", self.size)?;
         writeln!(out, "sha256 = \"{}\"", self.digest)?;
-        let origins: Vec<_> = self.origins.iter().map(|origin| quote(&origin.to_string())).collect();
+        let origins: Vec<_> = self
+            .origins
+            .iter()
+            .map(|origin| quote(&origin.to_string()))
+            .collect();
         match &origins[..] {
             [] => writeln!(out, "origins = []")?,
             [origin] => writeln!(out, "origins = [{origin}]")?,
@@ -265,7 +279,8 @@ impl Entry {
             writeln!(out, "replaces = \"{}\"", replaced.digest)?;
             writeln!(out, "replaces-name = {}", quote(&replaced.name))?;
             if !replaced.defines.is_empty() {
-                let define = |(name, value): (&String, &String)| format!("{} = {}", quote(name), quote(value));
+                let define =
+                    |(name, value): (&String, &String)| format!("{} = {}", quote(name), quote(value));
                 let defines: Vec<_> = replaced.defines.iter().map(define).collect();
                 writeln!(out, "defines = {{ {} }}", defines.join(", "))?;
             }
@@ -303,17 +318,33 @@ mod tests {
     fn what_is_wrong_is_named() {
         let file = |rest: &str| format!("version = 1\n[[file]]\ncomponent = \"zlib\"\n{rest}");
         let digest = "0".repeat(64);
-        let good = format!("name = \"z.tar\"\nsize = 1\nsha256 = \"{digest}\"\norigins = []\nlocked = true\n");
+        let good =
+            format!("name = \"z.tar\"\nsize = 1\nsha256 = \"{digest}\"\norigins = []\nlocked = true\n");
         assert_eq!(parse(&file(&good)).unwrap().files.len(), 1);
         assert_eq!(parse("version = 1\n").unwrap(), Lock::default());
         for (text, message) in [
-            ("version = 2\n".to_owned(), "the lock keel.lock has format version 2, this keel reads version 1"),
-            (file(&good.replace("z.tar", "../z.tar")), "name of `zlib` \"../z.tar\""),
-            (file(&good.replace("zlib", "z/lib").replace("[]", "[\"git:x\"]")), "`git:x` is no origin"),
+            (
+                "version = 2\n".to_owned(),
+                "the lock keel.lock has format version 2, this keel reads version 1",
+            ),
+            (
+                file(&good.replace("z.tar", "../z.tar")),
+                "name of `zlib` \"../z.tar\"",
+            ),
+            (
+                file(&good.replace("zlib", "z/lib").replace("[]", "[\"git:x\"]")),
+                "`git:x` is no origin",
+            ),
             (file(&good.replace(&digest, "00")), "`00` is not a SHA-256 digest"),
-            (file(&(good.clone() + "[[file]]\ncomponent = \"zlib\"\n" + &good)), "it is listed twice"),
+            (
+                file(&(good.clone() + "[[file]]\ncomponent = \"zlib\"\n" + &good)),
+                "it is listed twice",
+            ),
             (file("name = 1"), "the lock keel.lock is damaged"),
-            ("version = 1\nfoo = 1\n".to_owned(), "the lock keel.lock is damaged"),
+            (
+                "version = 1\nfoo = 1\n".to_owned(),
+                "the lock keel.lock is damaged",
+            ),
         ] {
             let error = parse(&text).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");

@@ -56,11 +56,18 @@ impl fmt::Display for LockChange {
             } = change;
             match (change.before, change.after) {
                 (None, Some((digest, size))) => {
-                    writeln!(f, "+ {component}: {name} ({size} bytes, {}): {how}", digest.short())?;
+                    writeln!(
+                        f,
+                        "+ {component}: {name} ({size} bytes, {}): {how}",
+                        digest.short()
+                    )?;
                 }
                 (Some(before), Some((digest, size))) => {
                     let (before, after) = (before.short(), digest.short());
-                    writeln!(f, "~ {component}: {name} ({size} bytes, {before} → {after}): {how}")?;
+                    writeln!(
+                        f,
+                        "~ {component}: {name} ({size} bytes, {before} → {after}): {how}"
+                    )?;
                 }
                 (_, None) => writeln!(f, "- {component}: {name}: {how}")?,
             }
@@ -106,19 +113,25 @@ pub fn lock(
     let (todo, kept, errors) = plan(project, recipes, &before);
     Errors::check((), errors)?;
     let considered: BTreeSet<_> = recipes.iter().map(|recipe| &recipe.component).collect();
-    lock.files.retain(|key, _| !considered.contains(&key.0) || kept.contains(key));
+    lock.files
+        .retain(|key, _| !considered.contains(&key.0) || kept.contains(key));
     let found = with_client(options, interrupt, |client| {
         find_all(client, project, store, options, trust, sink, &todo)
     })
     .map_err(Error::from)??;
-    let pins: Vec<Pin> = (todo.iter().zip(&found)).map(|(todo, found)| pin(todo, found)).collect();
+    let pins: Vec<Pin> = (todo.iter().zip(&found))
+        .map(|(todo, found)| pin(todo, found))
+        .collect();
     let failures = fetch_pins(&project.root, &pins, store, options, sink, interrupt)?;
     Errors::check((), failures.into_iter().map(|(_, error)| error).collect())?;
     let mut reasons = BTreeMap::new();
     for (todo, found) in todo.iter().zip(found) {
         let key = (todo.component.clone(), found.name);
         let object = store.object(&found.digest).map_err(Error::from)?;
-        let size = fs_err::metadata(object).map_err(keel_store::Error::from).map_err(Error::from)?.len();
+        let size = fs_err::metadata(object)
+            .map_err(keel_store::Error::from)
+            .map_err(Error::from)?
+            .len();
         let series = before.files.get(&key).and_then(|entry| entry.series.clone());
         let entry = Entry {
             size,
@@ -138,8 +151,13 @@ pub fn lock(
 type Key = (ComponentName, String);
 
 /// What to pin, and what stays as it is.
-fn plan<'a>(project: &'a Project, recipes: &[Recipe], lock: &Lock) -> (Vec<Todo<'a>>, BTreeSet<Key>, Vec<Error>) {
-    let (mut todo, mut kept, mut seen, mut errors) = (Vec::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
+fn plan<'a>(
+    project: &'a Project,
+    recipes: &[Recipe],
+    lock: &Lock,
+) -> (Vec<Todo<'a>>, BTreeSet<Key>, Vec<Error>) {
+    let (mut todo, mut kept, mut seen, mut errors) =
+        (Vec::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
     for recipe in recipes {
         for source in &recipe.sources {
             let key = (recipe.component.clone(), source.file_name.clone());
@@ -175,13 +193,16 @@ fn plan_one<'a>(
         location: wanted::place(recipe, source).0,
         source: error,
     })?;
-    let configured = wanted::configured(project, component).iter().find(|file| file.filename == *name);
+    let configured = wanted::configured(project, component)
+        .iter()
+        .find(|file| file.filename == *name);
     if configured.is_none() && wanted::local(project, recipe, name)?.is_some() {
         return Ok(Plan::Nothing);
     }
     let locked = lock.files.get(&(component.clone(), name.clone()));
     let agrees = |entry: &Entry, file: &SourceFile| {
-        file.digest.is_none_or(|digest| digest == entry.digest) && file.size.is_none_or(|size| size == entry.size)
+        file.digest.is_none_or(|digest| digest == entry.digest)
+            && file.size.is_none_or(|size| size == entry.size)
     };
     if let Some(entry) = locked
         && configured.is_none_or(|file| agrees(entry, file))
@@ -269,11 +290,23 @@ fn read_listings(archive: &Archive<'_>, todo: &[Todo<'_>]) -> Result<Listings, E
     let mut names: BTreeMap<(String, Listing), BTreeSet<&str>> = BTreeMap::new();
     for todo in todo {
         for origin in &todo.origins {
-            if let keel_config::Origin::Debian { source, suite, path, binary } = origin
+            if let keel_config::Origin::Debian {
+                source,
+                suite,
+                path,
+                binary,
+            } = origin
                 && needs_index(todo, path.as_ref())
             {
-                let package = if *binary { binary_package(&todo.name) } else { source };
-                names.entry((suite.clone(), listing(*binary, todo))).or_default().insert(package);
+                let package = if *binary {
+                    binary_package(&todo.name)
+                } else {
+                    source
+                };
+                names
+                    .entry((suite.clone(), listing(*binary, todo)))
+                    .or_default()
+                    .insert(package);
             }
         }
     }
@@ -365,12 +398,28 @@ fn find_in_archive(
     todo: &Todo<'_>,
     origin: &keel_config::Origin,
 ) -> Result<(Origin, Option<Found>), Problem> {
-    let keel_config::Origin::Debian { source, suite, binary, .. } = origin else {
+    let keel_config::Origin::Debian {
+        source,
+        suite,
+        binary,
+        ..
+    } = origin
+    else {
         unreachable!("only called for Debian's origins");
     };
-    let name = if *binary { binary_package(&todo.name) } else { source };
-    let packages = listings.get(&(suite.clone(), listing(*binary, todo))).map_or(&[][..], Vec::as_slice);
-    let packages: Vec<Package> = packages.iter().filter(|package| package.name == name).cloned().collect();
+    let name = if *binary {
+        binary_package(&todo.name)
+    } else {
+        source
+    };
+    let packages = listings
+        .get(&(suite.clone(), listing(*binary, todo)))
+        .map_or(&[][..], Vec::as_slice);
+    let packages: Vec<Package> = packages
+        .iter()
+        .filter(|package| package.name == name)
+        .cloned()
+        .collect();
     let Some((package, file)) = index::newest(&packages, &todo.name, None) else {
         return Err(Problem::Error(Error::NotInArchive {
             component: todo.component.clone(),
@@ -411,13 +460,18 @@ fn find_elsewhere(
     origin: &keel_config::Origin,
     is_known: bool,
 ) -> Result<(Origin, Option<Found>), Problem> {
-    let origin = Origin::from_config(origin, ask.root).expect("an origin without a path is looked up in the index");
+    let origin =
+        Origin::from_config(origin, ask.root).expect("an origin without a path is looked up in the index");
     if is_known {
         return Ok((origin, None));
     }
     let told = |place: Option<String>, answer| {
         let origin = origin.to_string();
-        Problem::Asked(Box::new(Asked { origin, place, answer }))
+        Problem::Asked(Box::new(Asked {
+            origin,
+            place,
+            answer,
+        }))
     };
     let found = |digest, how: &str| Found {
         name: ask.file_name.to_owned(),
@@ -446,7 +500,10 @@ fn find_elsewhere(
             Err(error) => last = Some((place.to_string(), error.into_answer()?)),
         }
     }
-    let (place, answer) = last.map_or((None, crate::Answer::NoMirror(String::new())), |(place, answer)| (Some(place), answer));
+    let (place, answer) = last.map_or(
+        (None, crate::Answer::NoMirror(String::new())),
+        |(place, answer)| (Some(place), answer),
+    );
     Err(told(place, answer))
 }
 
@@ -455,7 +512,10 @@ fn pin(todo: &Todo<'_>, found: &Found) -> Pin {
         component: todo.component.clone(),
         name: found.name.clone(),
         digest: found.digest,
-        size: todo.configured.filter(|file| file.digest.is_some()).and_then(|file| file.size),
+        size: todo
+            .configured
+            .filter(|file| file.digest.is_some())
+            .and_then(|file| file.size),
         origins: found.origins.clone(),
         locked: true,
         series: None,

@@ -162,7 +162,12 @@ pub(crate) fn pool_places(options: &Options, suite: &str, path: &str) -> Result<
         Some(folder) => Ok(Place::File(Path::new(folder.trim_start_matches("//")).join(path))),
         None => Url::parse(&format!("{base}/{path}"), true).map(Place::Url),
     };
-    let places = options.mirrors.of(suite).iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    let places = options
+        .mirrors
+        .of(suite)
+        .iter()
+        .map(place)
+        .collect::<Result<Vec<_>, _>>()?;
     if places.is_empty() {
         return Err(Answer::NoMirror(suite.to_owned()).into());
     }
@@ -195,12 +200,23 @@ struct CrateConfig {
 }
 
 impl Crate {
-    fn ask_index<T>(&self, ask: &Ask<'_>, path: &str, read: impl FnOnce(&[u8]) -> Option<T>) -> Result<T, Failure> {
-        let base = ask.options.registries.crates.as_deref().ok_or(Answer::NoRegistry("crates"))?;
+    fn ask_index<T>(
+        &self,
+        ask: &Ask<'_>,
+        path: &str,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let base = ask
+            .options
+            .registries
+            .crates
+            .as_deref()
+            .ok_or(Answer::NoRegistry("crates"))?;
         let base = base.strip_prefix("sparse+").unwrap_or(base).trim_end_matches('/');
         let url = Url::parse(&format!("{base}/{path}"), false)?;
         let bytes = ask.client.document(&url, MAX_DOCUMENT)?;
-        Ok(read(&bytes).ok_or_else(|| Answer::Nonsense(format!("{url} is not what cargo's index has there")))?)
+        Ok(read(&bytes)
+            .ok_or_else(|| Answer::Nonsense(format!("{url} is not what cargo's index has there")))?)
     }
 
     /// Where the index keeps the crate: cargo's layout by the length of the name.
@@ -215,21 +231,34 @@ impl Crate {
 
     fn check(&self) -> Result<(), Answer> {
         let fits = |text: &str, more: &str| {
-            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+            !text.is_empty()
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
         };
         let good = fits(&self.name, "-_") && fits(&self.version, ".+-");
-        good.then_some(()).ok_or_else(|| Answer::Nonsense(format!("`{}` is no crate and version", self.version)))
+        good.then_some(())
+            .ok_or_else(|| Answer::Nonsense(format!("`{}` is no crate and version", self.version)))
     }
 }
 
 impl Source for Crate {
     fn places(&self, ask: &Ask<'_>) -> Result<Vec<Place>, Failure> {
         self.check()?;
-        let config: CrateConfig = self.ask_index(ask, "config.json", |bytes| serde_json::from_slice(bytes).ok())?;
+        let config: CrateConfig =
+            self.ask_index(ask, "config.json", |bytes| serde_json::from_slice(bytes).ok())?;
         let url = if config.dl.contains("{crate}") {
-            config.dl.replace("{crate}", &self.name).replace("{version}", &self.version)
+            config
+                .dl
+                .replace("{crate}", &self.name)
+                .replace("{version}", &self.version)
         } else {
-            format!("{}/{}/{}/download", config.dl.trim_end_matches('/'), self.name, self.version)
+            format!(
+                "{}/{}/{}/download",
+                config.dl.trim_end_matches('/'),
+                self.name,
+                self.version
+            )
         };
         Ok(vec![Place::Url(Url::parse(&url, false)?)])
     }
@@ -267,8 +296,16 @@ struct PypiDigests {
 impl Sdist {
     /// The source distribution of the wanted name, or the only one there is.
     fn ask_index(&self, ask: &Ask<'_>) -> Result<PypiFile, Failure> {
-        let base = ask.options.registries.pypi.as_deref().ok_or(Answer::NoRegistry("pypi"))?;
-        let fits = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "._+!-".contains(c));
+        let base = ask
+            .options
+            .registries
+            .pypi
+            .as_deref()
+            .ok_or(Answer::NoRegistry("pypi"))?;
+        let fits = |text: &str| {
+            text.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._+!-".contains(c))
+        };
         if !fits(&self.name) || !fits(&self.version) {
             return Err(Answer::Nonsense(format!("`{}` is no project and version", self.version)).into());
         }
@@ -276,8 +313,11 @@ impl Sdist {
         let url = Url::parse(&format!("{base}/pypi/{}/{}/json", self.name, self.version), false)?;
         let bytes = ask.client.document(&url, MAX_DOCUMENT)?;
         let nonsense = |what: &str| Answer::Nonsense(format!("{url} {what}"));
-        let document: PypiDocument = serde_json::from_slice(&bytes).map_err(|_| nonsense("is not PyPI's JSON"))?;
-        let mut sdists: Vec<_> = (document.urls.into_iter()).filter(|file| file.packagetype == "sdist").collect();
+        let document: PypiDocument =
+            serde_json::from_slice(&bytes).map_err(|_| nonsense("is not PyPI's JSON"))?;
+        let mut sdists: Vec<_> = (document.urls.into_iter())
+            .filter(|file| file.packagetype == "sdist")
+            .collect();
         let at = sdists.iter().position(|file| file.filename == ask.file_name);
         match at {
             Some(at) => Ok(sdists.swap_remove(at)),
@@ -294,7 +334,9 @@ impl Source for Sdist {
 
     fn indexed(&self, ask: &Ask<'_>) -> Result<Option<Sha256>, Failure> {
         let digest = self.ask_index(ask)?.digests.sha256.parse();
-        Ok(Some(digest.map_err(|_| Answer::Nonsense("its index has no SHA-256".to_owned()))?))
+        Ok(Some(digest.map_err(|_| {
+            Answer::Nonsense("its index has no SHA-256".to_owned())
+        })?))
     }
 }
 
@@ -336,7 +378,10 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let error = || ParseError(text.to_owned());
         let (kind, rest) = text.split_once(':').ok_or_else(error)?;
-        let pair = || rest.split_once(':').filter(|(one, other)| !one.is_empty() && !other.is_empty());
+        let pair = || {
+            rest.split_once(':')
+                .filter(|(one, other)| !one.is_empty() && !other.is_empty())
+        };
         match kind {
             "debian" => {
                 let (suite, path) = pair().ok_or_else(error)?;
@@ -380,9 +425,21 @@ mod tests {
             assert_eq!(good.parse::<Origin>().unwrap().to_string(), good);
         }
         for bad in [
-            "", "debian", "debian:trixie", "debian:trixie:", "debian::pool/x", "debian:trixie:pool/../x",
-            "debian:trixie:/etc/passwd", "debian:trixie:pool//x", "debian:trixie:pool/a b", "http://example.org/x",
-            "https://u:p@example.org/x", "file:", "crates:libc", "pypi::1", "git:x:y",
+            "",
+            "debian",
+            "debian:trixie",
+            "debian:trixie:",
+            "debian::pool/x",
+            "debian:trixie:pool/../x",
+            "debian:trixie:/etc/passwd",
+            "debian:trixie:pool//x",
+            "debian:trixie:pool/a b",
+            "http://example.org/x",
+            "https://u:p@example.org/x",
+            "file:",
+            "crates:libc",
+            "pypi::1",
+            "git:x:y",
         ] {
             assert!(bad.parse::<Origin>().is_err(), "{bad:?}");
         }
@@ -390,7 +447,12 @@ mod tests {
 
     #[test]
     fn crates_lie_where_cargo_looks() {
-        for (name, path) in [("a", "1/a"), ("ab", "2/ab"), ("abc", "3/a/abc"), ("Serde", "se/rd/serde")] {
+        for (name, path) in [
+            ("a", "1/a"),
+            ("ab", "2/ab"),
+            ("abc", "3/a/abc"),
+            ("Serde", "se/rd/serde"),
+        ] {
             let version = "1.0.0".to_owned();
             let name = name.to_owned();
             assert_eq!(Crate { name, version }.index_path(), path);

@@ -62,9 +62,18 @@ impl fmt::Display for Refreshed {
     /// One line a replacement.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for change in &self.changes {
-            let Replacement { component, old, new, how } = change;
+            let Replacement {
+                component,
+                old,
+                new,
+                how,
+            } = change;
             let (before, after) = (old.1.short(), new.1.short());
-            writeln!(f, "~ {component}: {} ({before}) → {} ({after}): {how}", old.0, new.0)?;
+            writeln!(
+                f,
+                "~ {component}: {} ({before}) → {} ({after}): {how}",
+                old.0, new.0
+            )?;
         }
         Ok(())
     }
@@ -92,7 +101,10 @@ pub fn refresh(
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Refreshed, Errors> {
-    let lock_file = options.refreshed.clone().unwrap_or_else(|| project.output_dir.join(LOCK_NAME));
+    let lock_file = options
+        .refreshed
+        .clone()
+        .unwrap_or_else(|| project.output_dir.join(LOCK_NAME));
     let project_lock = Lock::read(&project.lock_file)?;
     let earlier = Lock::read(&lock_file)?;
     let locks = Locks {
@@ -116,10 +128,14 @@ pub fn refresh(
         let mut entries = lock.files.iter().filter(|(key, _)| key.0 == pin.component);
         entries.any(|(_, entry)| entry.replaces.as_ref().is_some_and(|old| old.name == pin.name))
     };
-    let asked: Vec<Pin> = pins.iter().filter(|pin| !is_replaced(&lock, pin)).cloned().collect();
+    let asked: Vec<Pin> = pins
+        .iter()
+        .filter(|pin| !is_replaced(&lock, pin))
+        .cloned()
+        .collect();
     let failures = fetch_pins(&project.root, &asked, store, options, sink, interrupt)?;
-    let (gone, failed): (Vec<_>, Vec<_>) = (failures.into_iter())
-        .partition(|(at, error)| error.is_gone() && debian(&asked[*at]).is_some());
+    let (gone, failed): (Vec<_>, Vec<_>) =
+        (failures.into_iter()).partition(|(at, error)| error.is_gone() && debian(&asked[*at]).is_some());
     Errors::check((), failed.into_iter().map(|(_, error)| error).collect())?;
     if !gone.is_empty() {
         let gone: Vec<(&Pin, Error)> = gone.into_iter().map(|(at, error)| (&asked[at], error)).collect();
@@ -172,12 +188,18 @@ fn debian(pin: &Pin) -> Option<Group> {
     let (package, listing) = match name.strip_suffix(".deb") {
         // An `_all.deb` stands in the index of every architecture.
         Some(stem) => {
-            let arch = if stem.ends_with("_arm64") { "arm64" } else { "amd64" };
+            let arch = if stem.ends_with("_arm64") {
+                "arm64"
+            } else {
+                "amd64"
+            };
             (binary_package(name), Listing::Packages(arch))
         }
         None => (folder, Listing::Sources),
     };
-    let suite = ["-updates", "-security"].iter().find_map(|pocket| origin.suite.strip_suffix(pocket));
+    let suite = ["-updates", "-security"]
+        .iter()
+        .find_map(|pocket| origin.suite.strip_suffix(pocket));
     Some(Group {
         component: pin.component.clone(),
         package: package.to_owned(),
@@ -192,7 +214,10 @@ type Packages = BTreeMap<(String, Listing), Vec<Package>>;
 fn read_packages(archive: &Archive<'_>, gone: &[(&Pin, Error)]) -> Result<Packages, Error> {
     let mut names: BTreeMap<(String, Listing), BTreeSet<String>> = BTreeMap::new();
     for group in gone.iter().filter_map(|(pin, _)| debian(pin)) {
-        names.entry((group.suite, group.listing)).or_default().insert(group.package);
+        names
+            .entry((group.suite, group.listing))
+            .or_default()
+            .insert(group.package);
     }
     let read = |((suite, listing), names): ((String, Listing), BTreeSet<String>)| {
         let packages = archive.packages(&suite, &listing, &|name| names.contains(name))?;
@@ -213,7 +238,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn replace_all(&self, gone: Vec<(&Pin, Error)>, packages: &Packages, lock: &mut Lock) -> Result<(), Errors> {
+    fn replace_all(
+        &self,
+        gone: Vec<(&Pin, Error)>,
+        packages: &Packages,
+        lock: &mut Lock,
+    ) -> Result<(), Errors> {
         let mut groups: BTreeMap<Group, Vec<(&Pin, Error)>> = BTreeMap::new();
         for (pin, error) in gone {
             if let Some(group) = debian(pin) {
@@ -243,7 +273,9 @@ impl Run<'_> {
         };
         let mut candidates: Vec<&Package> = (packages.iter())
             .filter(|package| package.name == group.package && !package.extra_source_only)
-            .filter(|package| index::newest_in_series(&[(*package).clone()], &first.name, first.series.as_deref()).is_some())
+            .filter(|package| {
+                index::newest_in_series(&[(*package).clone()], &first.name, first.series.as_deref()).is_some()
+            })
             .collect();
         candidates.sort_by(|one, other| other.compare(one));
         candidates.dedup_by(|one, other| one.version == other.version);
@@ -266,7 +298,14 @@ impl Run<'_> {
                 continue;
             }
             let pins: Vec<Pin> = moved.iter().map(|(pin, _)| pin.clone()).collect();
-            let wrong = fetch_pins(&self.project.root, &pins, self.store, self.options, self.sink, self.interrupt);
+            let wrong = fetch_pins(
+                &self.project.root,
+                &pins,
+                self.store,
+                self.options,
+                self.sink,
+                self.interrupt,
+            );
             let wrong = wrong.map_err(|error| vec![error])?;
             if wrong.is_empty() {
                 return self.entries(&moved).map_err(|error| vec![error]);
@@ -279,9 +318,16 @@ impl Run<'_> {
     }
 
     /// The files of the group's component and package in another version, where they are others: pin and old pin.
-    fn move_to(&self, group: &Group, package: &Package) -> Result<Vec<(Pin, (Pin, BTreeMap<String, String>))>, Error> {
+    fn move_to(
+        &self,
+        group: &Group,
+        package: &Package,
+    ) -> Result<Vec<(Pin, (Pin, BTreeMap<String, String>))>, Error> {
         let mut moved = Vec::new();
-        let own = self.pins.iter().filter(|pin| debian(pin).is_some_and(|of| of == *group));
+        let own = self
+            .pins
+            .iter()
+            .filter(|pin| debian(pin).is_some_and(|of| of == *group));
         for old in own {
             let Some(name) = FileName::parse(&old.name, &group.package) else {
                 continue;
@@ -327,7 +373,10 @@ impl Run<'_> {
         if from == to {
             return Ok(defines);
         }
-        let recipe = self.recipes.iter().find(|recipe| recipe.component == old.component);
+        let recipe = self
+            .recipes
+            .iter()
+            .find(|recipe| recipe.component == old.component);
         let current = recipe.map_or(from, |recipe| recipe.evr.version.as_str());
         let moved = spec_version(from, to, current).ok_or_else(|| Error::NoVersion {
             component: old.component.clone(),
@@ -370,7 +419,9 @@ fn spec_version(from: &str, to: &str, current: &str) -> Option<String> {
     let exact = to.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
     // A repack's number may change: `+dfsg` → `+dfsg2`.
     let repack = |version: &'_ str| -> Option<String> {
-        let end = ["+dfsg", "+ds", "~dfsg", "~ds"].iter().find_map(|mark| version.find(mark))?;
+        let end = ["+dfsg", "+ds", "~dfsg", "~ds"]
+            .iter()
+            .find_map(|mark| version.find(mark))?;
         version.get(before.len()..end).map(str::to_owned)
     };
     let moved = match exact {
@@ -390,7 +441,11 @@ fn report(lock: &Lock, lock_file: PathBuf) -> Refreshed {
         let Some(old) = &entry.replaces else {
             continue;
         };
-        refreshed.overrides.entry(component.clone()).or_default().extend(old.defines.clone());
+        refreshed
+            .overrides
+            .entry(component.clone())
+            .or_default()
+            .extend(old.defines.clone());
         let origins: Vec<_> = entry.origins.iter().map(ToString::to_string).collect();
         refreshed.changes.push(Replacement {
             component: component.clone(),
@@ -410,14 +465,23 @@ mod tests {
     fn the_version_of_a_spec_moves_with_debians() {
         for (from, to, current, moved) in [
             ("6.12.107", "6.12.120", "6.12.107", Some("6.12.120")),
-            ("1.3.dfsg+really1.3.1", "1.3.dfsg+really1.3.2", "1.3.1", Some("1.3.2")),
+            (
+                "1.3.dfsg+really1.3.1",
+                "1.3.dfsg+really1.3.2",
+                "1.3.1",
+                Some("1.3.2"),
+            ),
             ("4.20.1+dfsg", "4.20.2+dfsg", "4.20.1", Some("4.20.2")),
             ("4.20.1+dfsg", "4.20.2+dfsg2", "4.20.1", Some("4.20.2")),
             ("4.20.1+dfsg", "4.20.2", "4.20.1", None),
             ("20250419", "20260101", "2025", None),
             ("1.0", "1.1", "7", None),
         ] {
-            assert_eq!(spec_version(from, to, current).as_deref(), moved, "{from} → {to} at {current}");
+            assert_eq!(
+                spec_version(from, to, current).as_deref(),
+                moved,
+                "{from} → {to} at {current}"
+            );
         }
     }
 }

@@ -50,7 +50,9 @@ impl SourceSet {
     pub fn fingerprint(&self) -> Sha256 {
         let mut fingerprint = Fingerprint::new("sources/1");
         for file in &self.files {
-            fingerprint.add("name", &file.name).add_digest("digest", &file.digest);
+            fingerprint
+                .add("name", &file.name)
+                .add_digest("digest", &file.digest);
         }
         fingerprint.finish()
     }

@@ -70,7 +70,12 @@ pub(crate) fn of_recipe(project: &Project, recipe: &Recipe, locks: &Locks) -> (V
     (wanted, errors)
 }
 
-fn of_source(project: &Project, recipe: &Recipe, locks: &Locks, source: &RecipeSource) -> Result<Wanted, Error> {
+fn of_source(
+    project: &Project,
+    recipe: &Recipe,
+    locks: &Locks,
+    source: &RecipeSource,
+) -> Result<Wanted, Error> {
     let (component, name) = (&recipe.component, &source.file_name);
     if let Err(error) = check_file_name(name) {
         return Err(Error::FileName {
@@ -116,7 +121,12 @@ fn unpinned(project: &Project, recipe: &Recipe, locks: &Locks, source: &RecipeSo
         file.digest.is_some() || file.filename != source.file_name
     });
     let names = configured.map(|file| file.filename.as_str());
-    let locked = locks.project.files.keys().filter(|(of, _)| of == component).map(|(_, name)| name.as_str());
+    let locked = locks
+        .project
+        .files
+        .keys()
+        .filter(|(of, _)| of == component)
+        .map(|(_, name)| name.as_str());
     let near = diagnostic::nearest(&source.file_name, names.chain(locked)).map(str::to_owned);
     Error::Unpinned {
         component: component.clone(),
@@ -162,7 +172,9 @@ pub(crate) fn pin(
     locks: &Locks,
 ) -> Result<Option<Pin>, Error> {
     let locked = locks.project.files.get(&(component.clone(), name.to_owned()));
-    let file = configured(project, component).iter().find(|file| file.filename == name);
+    let file = configured(project, component)
+        .iter()
+        .find(|file| file.filename == name);
     let pinned = match (file, locked) {
         (None, None) => None,
         (None, Some(entry)) => Some(from_entry(component, name, entry)),
@@ -187,18 +199,34 @@ fn refreshed(
         Some(pin)
     };
     let entries = || {
-        let of_component = locks.refreshed.files.iter().filter(|((of, _), _)| of == component);
+        let of_component = locks
+            .refreshed
+            .files
+            .iter()
+            .filter(|((of, _), _)| of == component);
         of_component.map(|((_, name), entry)| (name, entry))
     };
     // An entry counts only as long as the project still pins the file that it replaces.
     let still_pinned = |entry: &Entry| {
         let replaced = entry.replaces.as_ref()?;
-        let locked = locks.project.files.get(&(component.clone(), replaced.name.clone()));
-        let file = configured(project, component).iter().find(|file| file.filename == replaced.name);
-        let digest = file.and_then(|file| file.digest).or(locked.map(|entry| entry.digest));
+        let locked = locks
+            .project
+            .files
+            .get(&(component.clone(), replaced.name.clone()));
+        let file = configured(project, component)
+            .iter()
+            .find(|file| file.filename == replaced.name);
+        let digest = file
+            .and_then(|file| file.digest)
+            .or(locked.map(|entry| entry.digest));
         (digest == Some(replaced.digest)).then_some(())
     };
-    let is_debians_own = |entry: &Entry| entry.replaces.as_ref().is_some_and(|old| is_debians_own(&old.name));
+    let is_debians_own = |entry: &Entry| {
+        entry
+            .replaces
+            .as_ref()
+            .is_some_and(|old| is_debians_own(&old.name))
+    };
     match pinned {
         None => own(&mut entries().filter(|(own_name, entry)| {
             let is_named = *own_name == name || (is_debians_own(entry) && is_same_form(own_name, name));
@@ -206,7 +234,8 @@ fn refreshed(
         })),
         Some(pinned) => own(&mut entries().filter(|(_, entry)| {
             let replaces = entry.replaces.as_ref();
-            replaces.is_some_and(|old| old.name == name && old.digest == pinned.digest) && is_debians_own(entry)
+            replaces.is_some_and(|old| old.name == name && old.digest == pinned.digest)
+                && is_debians_own(entry)
         })),
     }
 }
@@ -323,7 +352,14 @@ mod tests {
 
     #[test]
     fn names_are_plain() {
-        for good in ["a", "zlib_1.3.dfsg+really1.3.1.orig.tar.gz", "-x", "a b", "é", "..a"] {
+        for good in [
+            "a",
+            "zlib_1.3.dfsg+really1.3.1.orig.tar.gz",
+            "-x",
+            "a b",
+            "é",
+            "..a",
+        ] {
             assert!(check_file_name(good).is_ok(), "{good}");
         }
         let long = "a".repeat(256);

@@ -69,7 +69,10 @@ impl Mirrors {
 
     /// Mirrors of one suite only: they alone are asked for it.
     pub fn with_suite(mut self, suite: &str, bases: impl IntoIterator<Item = String>) -> Self {
-        let bases = bases.into_iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
+        let bases = bases
+            .into_iter()
+            .map(|base| base.trim_end_matches('/').to_owned())
+            .collect();
         self.suites.insert(suite.to_owned(), bases);
         self
     }
@@ -123,9 +126,16 @@ impl Entry {
         components: impl Iterator<Item = &'a str>,
         signed_by: Vec<PathBuf>,
     ) -> Self {
-        let known = |uri: &&str| ["http://", "https://", "file:/"].iter().any(|scheme| uri.starts_with(scheme));
+        let known = |uri: &&str| {
+            ["http://", "https://", "file:/"]
+                .iter()
+                .any(|scheme| uri.starts_with(scheme))
+        };
         Self {
-            uris: uris.filter(known).map(|uri| uri.trim_end_matches('/').to_owned()).collect(),
+            uris: uris
+                .filter(known)
+                .map(|uri| uri.trim_end_matches('/').to_owned())
+                .collect(),
             suites: suites.map(str::to_owned).collect(),
             components: components.map(str::to_owned).collect(),
             signed_by,
@@ -135,12 +145,34 @@ impl Entry {
 
 fn is_debian_suite(suite: &str) -> bool {
     const NAMES: [&str; 15] = [
-        "bullseye", "bookworm", "trixie", "forky", "duke", "sid", "buster", "stable", "oldstable",
-        "oldoldstable", "testing", "unstable", "experimental", "rc-buggy", "stretch",
+        "bullseye",
+        "bookworm",
+        "trixie",
+        "forky",
+        "duke",
+        "sid",
+        "buster",
+        "stable",
+        "oldstable",
+        "oldoldstable",
+        "testing",
+        "unstable",
+        "experimental",
+        "rc-buggy",
+        "stretch",
     ];
-    const POCKETS: [&str; 6] =
-        ["-updates", "-security", "-backports", "-backports-sloppy", "-proposed-updates", "/updates"];
-    let name = POCKETS.iter().find_map(|pocket| suite.strip_suffix(pocket)).unwrap_or(suite);
+    const POCKETS: [&str; 6] = [
+        "-updates",
+        "-security",
+        "-backports",
+        "-backports-sloppy",
+        "-proposed-updates",
+        "/updates",
+    ];
+    let name = POCKETS
+        .iter()
+        .find_map(|pocket| suite.strip_suffix(pocket))
+        .unwrap_or(suite);
     NAMES.contains(&name)
 }
 
@@ -160,24 +192,43 @@ fn parse_line(line: &str) -> Option<Entry> {
         Some(inside) => inside.split_once(']')?,
         None => ("", rest),
     };
-    let signed_by = options.split_whitespace().filter_map(|option| option.split_once('='));
-    let signed_by = signed_by.filter(|(name, _)| name.trim_end_matches(['+', '-']).eq_ignore_ascii_case("signed-by"));
-    let signed_by = signed_by.flat_map(|(_, value)| value.split(',')).map(PathBuf::from).collect();
+    let signed_by = options
+        .split_whitespace()
+        .filter_map(|option| option.split_once('='));
+    let signed_by = signed_by.filter(|(name, _)| {
+        name.trim_end_matches(['+', '-'])
+            .eq_ignore_ascii_case("signed-by")
+    });
+    let signed_by = signed_by
+        .flat_map(|(_, value)| value.split(','))
+        .map(PathBuf::from)
+        .collect();
     let mut words = rest.split_whitespace();
     let (uri, suite) = (words.next()?, words.next()?);
-    Some(Entry::new([uri].into_iter(), [suite].into_iter(), words, signed_by))
+    Some(Entry::new(
+        [uri].into_iter(),
+        [suite].into_iter(),
+        words,
+        signed_by,
+    ))
 }
 
 /// Entries of the deb822 form. Paragraphs after one that cannot be read are passed over.
 pub fn parse_sources(text: &str) -> Vec<Entry> {
     let paragraphs = Paragraphs::new(text.as_bytes()).map_while(Result::ok);
-    paragraphs.filter_map(|paragraph| parse_paragraph(&paragraph)).collect()
+    paragraphs
+        .filter_map(|paragraph| parse_paragraph(&paragraph))
+        .collect()
 }
 
 fn parse_paragraph(paragraph: &Paragraph) -> Option<Entry> {
     let off = ["no", "false", "without", "off", "disable"];
-    let enabled = paragraph.get("Enabled").is_none_or(|value| !off.contains(&value.to_ascii_lowercase().as_str()));
-    let is_deb = paragraph.words("Types").any(|kind| matches!(kind, "deb" | "deb-src"));
+    let enabled = paragraph
+        .get("Enabled")
+        .is_none_or(|value| !off.contains(&value.to_ascii_lowercase().as_str()));
+    let is_deb = paragraph
+        .words("Types")
+        .any(|kind| matches!(kind, "deb" | "deb-src"));
     let key_inside = |value: &str| value.contains("-----BEGIN");
     let signed_by = match paragraph.get("Signed-By") {
         Some(value) if !key_inside(value) => value.split_whitespace().map(PathBuf::from).collect(),
@@ -216,8 +267,14 @@ mod tests {
         for (suite, bases) in [
             ("bookworm", &["http://one.example/debian"][..]),
             ("trixie", &["https://two.example/debian"]),
-            ("sid", &["http://one.example/debian", "https://two.example/debian"]),
-            ("trixie-updates", &["http://one.example/debian", "https://two.example/debian"]),
+            (
+                "sid",
+                &["http://one.example/debian", "https://two.example/debian"],
+            ),
+            (
+                "trixie-updates",
+                &["http://one.example/debian", "https://two.example/debian"],
+            ),
             ("trixie-security", &["http://one.example/debian-security"]),
         ] {
             assert_eq!(mirrors.of(suite), bases, "{suite}");
@@ -226,10 +283,17 @@ mod tests {
 
     #[test]
     fn options_come_first() {
-        let apt = "deb http://one.example/debian trixie main\ndeb http://one.example/sec trixie-security main\n";
+        let apt =
+            "deb http://one.example/debian trixie main\ndeb http://one.example/sec trixie-security main\n";
         let mirrors = mirrors(&[("sources.list", apt)]).with_base(Some("http://mine.example/d/"), None);
-        assert_eq!(mirrors.of("trixie"), ["http://mine.example/d", "http://one.example/debian"]);
-        assert_eq!(mirrors.of("sid"), ["http://mine.example/d", "http://one.example/debian"]);
+        assert_eq!(
+            mirrors.of("trixie"),
+            ["http://mine.example/d", "http://one.example/debian"]
+        );
+        assert_eq!(
+            mirrors.of("sid"),
+            ["http://mine.example/d", "http://one.example/debian"]
+        );
         assert_eq!(mirrors.of("trixie-security"), ["http://one.example/sec"]);
         let mirrors = mirrors.with_suite("sid", ["http://sid.example/".to_owned()]);
         assert_eq!(mirrors.of("sid"), ["http://sid.example"]);
@@ -239,7 +303,10 @@ mod tests {
     #[test]
     fn an_entry_keeps_its_keyrings() {
         let entries = parse_list("deb [signed-by=/a.gpg,/b.gpg] http://x.example sid main");
-        assert_eq!(entries[0].signed_by, [PathBuf::from("/a.gpg"), PathBuf::from("/b.gpg")]);
+        assert_eq!(
+            entries[0].signed_by,
+            [PathBuf::from("/a.gpg"), PathBuf::from("/b.gpg")]
+        );
         let inline = "Types: deb\nURIs: http://x.example\nSuites: sid\nComponents: main\nSigned-By:\n -----BEGIN PGP\n .\n";
         assert!(parse_sources(inline)[0].signed_by.is_empty());
     }

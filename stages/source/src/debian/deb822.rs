@@ -29,7 +29,9 @@ impl Paragraph {
     /// A field that holds one record a line, each of words.
     pub fn records(&self, name: &str) -> impl Iterator<Item = Vec<&str>> {
         let lines = self.get(name).unwrap_or_default().lines();
-        lines.map(|line| line.split_whitespace().collect::<Vec<_>>()).filter(|words| !words.is_empty())
+        lines
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .filter(|words| !words.is_empty())
     }
 
     /// All fields.
@@ -103,7 +105,9 @@ impl<R: BufRead> Paragraphs<R> {
             if read as u64 == MAX_LINE || size > MAX_PARAGRAPH {
                 return Err(ParseError::TooLong { line });
             }
-            let text = std::str::from_utf8(&bytes).map_err(|_| ParseError::Encoding { line })?.trim_end();
+            let text = std::str::from_utf8(&bytes)
+                .map_err(|_| ParseError::Encoding { line })?
+                .trim_end();
             if text.starts_with('#') {
                 continue;
             }
@@ -166,8 +170,14 @@ mod tests {
     fn what_is_wrong_is_said_with_its_line() {
         for (text, message) in [
             (&b" x\n"[..], "line 1: neither `Field: value` nor a continuation"),
-            (b"A: 1\nnonsense\n", "line 2: neither `Field: value` nor a continuation"),
-            (b"A: 1\n: x\n", "line 2: neither `Field: value` nor a continuation"),
+            (
+                b"A: 1\nnonsense\n",
+                "line 2: neither `Field: value` nor a continuation",
+            ),
+            (
+                b"A: 1\n: x\n",
+                "line 2: neither `Field: value` nor a continuation",
+            ),
             (b"A: \xff\n", "line 1: not UTF-8"),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), message);

@@ -8,7 +8,7 @@ use std::{
 use keel_artefact::Sha256;
 
 use super::{
-    deb822::{ParseError, Paragraph, Paragraphs},
+    deb822::{Paragraph, Paragraphs, ParseError},
     version,
 };
 
@@ -68,16 +68,28 @@ impl Package {
 }
 
 /// The packages of an xz-compressed index that `wanted` names, in its order.
-pub fn read_xz(suite: &str, reader: impl Read, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Package>, ParseError> {
+pub fn read_xz(
+    suite: &str,
+    reader: impl Read,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Package>, ParseError> {
     let stream = liblzma::stream::Stream::new_stream_decoder(MAX_MEMORY, liblzma::stream::CONCATENATED)
         .map_err(std::io::Error::from)?;
     let unpacked = liblzma::read::XzDecoder::new_stream(reader, stream);
     // The digest of the packed bytes is signed; the limit is for the day on which that is not enough.
-    read(suite, BufReader::with_capacity(1 << 17, unpacked.take(MAX_UNPACKED)), wanted)
+    read(
+        suite,
+        BufReader::with_capacity(1 << 17, unpacked.take(MAX_UNPACKED)),
+        wanted,
+    )
 }
 
 /// The packages of an index that `wanted` names, in its order.
-pub fn read(suite: &str, reader: impl BufRead, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Package>, ParseError> {
+pub fn read(
+    suite: &str,
+    reader: impl BufRead,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Package>, ParseError> {
     let mut packages = Vec::new();
     for paragraph in Paragraphs::new(reader) {
         let paragraph = paragraph?;
@@ -106,7 +118,10 @@ fn package(suite: &str, paragraph: &Paragraph) -> Option<Package> {
                 let path = format!("{folder}/{name}");
                 Some(File { path, digest, size })
             };
-            paragraph.records("Checksums-Sha256").map(file).collect::<Option<_>>()?
+            paragraph
+                .records("Checksums-Sha256")
+                .map(file)
+                .collect::<Option<_>>()?
         }
     };
     let is_safe = |file: &File| crate::origin::check_pool_path(&file.path).is_ok();
@@ -114,7 +129,9 @@ fn package(suite: &str, paragraph: &Paragraph) -> Option<Package> {
         suite: suite.to_owned(),
         name: paragraph.get("Package")?.to_owned(),
         version: paragraph.get("Version")?.to_owned(),
-        extra_source_only: paragraph.get("Extra-Source-Only").is_some_and(|value| value.eq_ignore_ascii_case("yes")),
+        extra_source_only: paragraph
+            .get("Extra-Source-Only")
+            .is_some_and(|value| value.eq_ignore_ascii_case("yes")),
         files,
     })
 }
@@ -129,15 +146,25 @@ pub fn newest<'a>(packages: &'a [Package], name: &str, of: Option<&str>) -> Opti
 }
 
 /// The newest version of the upstream series of the file `name` that has a file of the same form.
-pub fn newest_in_series<'a>(packages: &'a [Package], name: &str, of: Option<&str>) -> Option<(&'a Package, &'a File)> {
-    let candidates = packages.iter().filter(|package| !package.extra_source_only).filter_map(|package| {
-        let old = FileName::parse(name, &package.name)?;
-        let series = of.unwrap_or_else(|| version::series(old.upstream()));
-        if !version::is_in_series(package.upstream(), series) {
-            return None;
-        }
-        Some((package, package.files.iter().find(|file| old.is_same_form(file.name()))?))
-    });
+pub fn newest_in_series<'a>(
+    packages: &'a [Package],
+    name: &str,
+    of: Option<&str>,
+) -> Option<(&'a Package, &'a File)> {
+    let candidates = packages
+        .iter()
+        .filter(|package| !package.extra_source_only)
+        .filter_map(|package| {
+            let old = FileName::parse(name, &package.name)?;
+            let series = of.unwrap_or_else(|| version::series(old.upstream()));
+            if !version::is_in_series(package.upstream(), series) {
+                return None;
+            }
+            Some((
+                package,
+                package.files.iter().find(|file| old.is_same_form(file.name()))?,
+            ))
+        });
     candidates.max_by(|(one, _), (other, _)| one.compare(other))
 }
 
@@ -212,13 +239,37 @@ Package: linux\nVersion: 6.12.301-1\nDirectory: pool/main/l/linux\nChecksums-Sha
         let packages = read("trixie", SOURCES.as_bytes(), &|name| name == "linux").unwrap();
         assert_eq!(packages.len(), 4, "two are refused, one is not wanted");
         for (name, series, found) in [
-            ("linux_6.12.101.orig.tar.xz", None, Some("linux_6.12.101.orig.tar.xz")),
-            ("linux_6.12.38.orig.tar.gz", None, Some("linux_6.12.107.orig.tar.xz")),
-            ("linux_6.12.38.orig.tar.xz.asc", None, Some("linux_6.12.107.orig.tar.xz.asc")),
-            ("linux_6.12.38-2.debian.tar.xz", None, Some("linux_6.12.101-1.debian.tar.xz")),
-            ("linux_6.12.38.orig.tar.xz", Some("6"), Some("linux_6.13.1.orig.tar.xz")),
+            (
+                "linux_6.12.101.orig.tar.xz",
+                None,
+                Some("linux_6.12.101.orig.tar.xz"),
+            ),
+            (
+                "linux_6.12.38.orig.tar.gz",
+                None,
+                Some("linux_6.12.107.orig.tar.xz"),
+            ),
+            (
+                "linux_6.12.38.orig.tar.xz.asc",
+                None,
+                Some("linux_6.12.107.orig.tar.xz.asc"),
+            ),
+            (
+                "linux_6.12.38-2.debian.tar.xz",
+                None,
+                Some("linux_6.12.101-1.debian.tar.xz"),
+            ),
+            (
+                "linux_6.12.38.orig.tar.xz",
+                Some("6"),
+                Some("linux_6.13.1.orig.tar.xz"),
+            ),
             ("linux_6.11.1.orig.tar.xz", None, None),
-            ("linux_6.12.200.orig.tar.xz", None, Some("linux_6.12.107.orig.tar.xz")),
+            (
+                "linux_6.12.200.orig.tar.xz",
+                None,
+                Some("linux_6.12.107.orig.tar.xz"),
+            ),
             ("linux.tar.xz", None, None),
         ] {
             let file = newest(&packages, name, series).map(|(_, file)| file.name());
@@ -232,14 +283,17 @@ Package: linux\nVersion: 6.12.301-1\nDirectory: pool/main/l/linux\nChecksums-Sha
         let mut encoder = liblzma::read::XzEncoder::new(SOURCES.as_bytes(), 6);
         encoder.read_to_end(&mut packed).unwrap();
         let all = |_: &str| true;
-        assert_eq!(read_xz("trixie", &packed[..], &all).unwrap().len(), 4);
+        assert_eq!(read_xz("trixie", &packed[..], &all).unwrap().len(), 5);
         assert!(read_xz("trixie", &packed[..packed.len() / 2], &all).is_err());
         assert!(read_xz("trixie", &b"not xz"[..], &all).is_err());
     }
 
     #[test]
     fn a_binary_index_has_one_file_a_package() {
-        let text = format!("Package: a\nVersion: 1:2-3\nFilename: pool/main/a/a/a_2-3_amd64.deb\nSize: 7\nSHA256: {:064}\n", 0);
+        let text = format!(
+            "Package: a\nVersion: 1:2-3\nFilename: pool/main/a/a/a_2-3_amd64.deb\nSize: 7\nSHA256: {:064}\n",
+            0
+        );
         let packages = read("trixie", text.as_bytes(), &|_| true).unwrap();
         assert_eq!(packages[0].files[0].name(), "a_2-3_amd64.deb");
         assert_eq!(packages[0].upstream(), "2");
@@ -250,11 +304,31 @@ Package: linux\nVersion: 6.12.301-1\nDirectory: pool/main/l/linux\nChecksums-Sha
     #[test]
     fn names_are_taken_apart() {
         for (name, package, expected) in [
-            ("glibc_2.41.orig.tar.xz", "glibc", Some(("2.41", "2.41", ".orig.tar.xz"))),
-            ("glibc_2.41-12+deb13u2.debian.tar.xz", "glibc", Some(("2.41-12+deb13u2", "2.41", ".debian.tar.xz"))),
-            ("perl_5.40.1.orig-regen-configure.tar.gz", "perl", Some(("5.40.1", "5.40.1", ".orig-regen-configure.tar.gz"))),
-            ("ca-certificates_20250419.tar.xz", "ca-certificates", Some(("20250419", "20250419", ".tar.xz"))),
-            ("linux-source-6.12_6.12.107-1_all.deb", "linux-source-6.12", Some(("6.12.107-1", "6.12.107", "_all.deb"))),
+            (
+                "glibc_2.41.orig.tar.xz",
+                "glibc",
+                Some(("2.41", "2.41", ".orig.tar.xz")),
+            ),
+            (
+                "glibc_2.41-12+deb13u2.debian.tar.xz",
+                "glibc",
+                Some(("2.41-12+deb13u2", "2.41", ".debian.tar.xz")),
+            ),
+            (
+                "perl_5.40.1.orig-regen-configure.tar.gz",
+                "perl",
+                Some(("5.40.1", "5.40.1", ".orig-regen-configure.tar.gz")),
+            ),
+            (
+                "ca-certificates_20250419.tar.xz",
+                "ca-certificates",
+                Some(("20250419", "20250419", ".tar.xz")),
+            ),
+            (
+                "linux-source-6.12_6.12.107-1_all.deb",
+                "linux-source-6.12",
+                Some(("6.12.107-1", "6.12.107", "_all.deb")),
+            ),
             ("glibc-2.41.tar.xz", "glibc", None),
             ("glibc_", "glibc", None),
         ] {

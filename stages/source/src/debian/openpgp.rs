@@ -86,7 +86,10 @@ impl Keyring {
         let mut reason = None;
         for key in &self.0 {
             let by_primary = signature.verify(&key.primary_key, text).is_ok();
-            let subkey = key.public_subkeys.iter().find(|subkey| signature.verify(&subkey.key, text).is_ok());
+            let subkey = key
+                .public_subkeys
+                .iter()
+                .find(|subkey| signature.verify(&subkey.key, text).is_ok());
             if !by_primary && subkey.is_none() {
                 continue;
             }
@@ -101,9 +104,15 @@ impl Keyring {
             }
         }
         Err(reason.unwrap_or_else(|| {
-            let fingerprints = signature.issuer_fingerprint().into_iter().map(ToString::to_string);
+            let fingerprints = signature
+                .issuer_fingerprint()
+                .into_iter()
+                .map(ToString::to_string);
             let ids = signature.issuer_key_id().into_iter().map(ToString::to_string);
-            let issuer = fingerprints.chain(ids).next().unwrap_or_else(|| "nobody named".to_owned());
+            let issuer = fingerprints
+                .chain(ids)
+                .next()
+                .unwrap_or_else(|| "nobody named".to_owned());
             format!("a signature by {issuer}: not in the keyring, or over another text")
         }))
     }
@@ -120,14 +129,19 @@ fn check_primary(key: &SignedPublicKey, now: Epoch, signs_itself: bool) -> Resul
     }
     let by_user = key.details.users.iter().flat_map(|user| {
         let certifies = |signature: &&Signature| {
-            signature.is_certification() && signature.verify_certification(primary, Tag::UserId, &user.id).is_ok()
+            signature.is_certification()
+                && signature
+                    .verify_certification(primary, Tag::UserId, &user.id)
+                    .is_ok()
         };
         user.signatures.iter().filter(certifies)
     });
     let direct = key.details.direct_signatures.iter().filter(|signature| {
         signature.typ() == Some(SignatureType::Key) && signature.verify_key(primary).is_ok()
     });
-    let newest = by_user.chain(direct).max_by_key(|signature| signature.created().map(Timestamp::as_secs));
+    let newest = by_user
+        .chain(direct)
+        .max_by_key(|signature| signature.created().map(Timestamp::as_secs));
     let newest = newest.ok_or("has no signature of its own")?;
     check_life(primary.created_at(), newest, now)?;
     // A key without flags may sign (RFC 9580 §5.2.3.29 leaves it open; old keys have none).
@@ -141,19 +155,31 @@ fn check_primary(key: &SignedPublicKey, now: Epoch, signs_itself: bool) -> Resul
 
 /// Is the subkey bound to its primary key, for signing, at `now`?
 fn check_subkey(key: &SignedPublicKey, subkey: &SignedPublicSubKey, now: Epoch) -> Result<(), &'static str> {
-    let bound = |signature: &&Signature| signature.verify_subkey_binding(&key.primary_key, &subkey.key).is_ok();
+    let bound = |signature: &&Signature| {
+        signature
+            .verify_subkey_binding(&key.primary_key, &subkey.key)
+            .is_ok()
+    };
     let signatures: Vec<_> = subkey.signatures.iter().filter(bound).collect();
-    if signatures.iter().any(|signature| signature.typ() == Some(SignatureType::SubkeyRevocation)) {
+    if signatures
+        .iter()
+        .any(|signature| signature.typ() == Some(SignatureType::SubkeyRevocation))
+    {
         return Err("has revoked its subkey");
     }
-    let bindings = signatures.into_iter().filter(|signature| signature.typ() == Some(SignatureType::SubkeyBinding));
+    let bindings = signatures
+        .into_iter()
+        .filter(|signature| signature.typ() == Some(SignatureType::SubkeyBinding));
     let newest = bindings.max_by_key(|signature| signature.created().map(Timestamp::as_secs));
     let newest = newest.ok_or("is not bound to its subkey")?;
     if !newest.key_flags().sign() {
         return Err("has a subkey that may not sign");
     }
     let back = newest.embedded_signature();
-    if !back.is_some_and(|back| back.verify_primary_key_binding(&subkey.key, &key.primary_key).is_ok()) {
+    if !back.is_some_and(|back| {
+        back.verify_primary_key_binding(&subkey.key, &key.primary_key)
+            .is_ok()
+    }) {
         return Err("is not acknowledged by its subkey");
     }
     check_life(subkey.key.created_at(), newest, now)
@@ -166,7 +192,9 @@ fn check_life(created: Timestamp, binding: &Signature, now: Epoch) -> Result<(),
         return Err("has expired");
     }
     if let Some(life) = binding.signature_expiration_time()
-        && binding.created().is_none_or(|made| is_over(made, life.as_secs(), now))
+        && binding
+            .created()
+            .is_none_or(|made| is_over(made, life.as_secs(), now))
     {
         return Err("has an expired signature of its own");
     }

@@ -63,7 +63,10 @@ impl Release {
     /// Reads and checks the bytes of `InRelease`.
     pub fn parse(suite: &str, bytes: &[u8], keyring: &Keyring, now: Epoch) -> Result<Self, Error> {
         let (text, signer) = keyring.verify_clearsigned(bytes, now)?;
-        let paragraph = Paragraphs::new(text.as_bytes()).next().transpose()?.unwrap_or_default();
+        let paragraph = Paragraphs::new(text.as_bytes())
+            .next()
+            .transpose()?
+            .unwrap_or_default();
         let field = |name| paragraph.get(name).unwrap_or_default();
         if field("Codename") != suite && field("Suite") != suite {
             return Err(Error::Suite {
@@ -113,7 +116,10 @@ impl Release {
         let plain = format!("dists/{}/{name}", self.suite);
         match name.rsplit_once('/') {
             Some((folder, _)) if self.by_hash => {
-                vec![format!("dists/{}/{folder}/by-hash/SHA256/{digest}", self.suite), plain]
+                vec![
+                    format!("dists/{}/{folder}/by-hash/SHA256/{digest}", self.suite),
+                    plain,
+                ]
             }
             _ => vec![plain],
         }
@@ -122,8 +128,9 @@ impl Release {
 
 /// `Sat, 12 Sep 2026 07:55:41 UTC` → seconds since 1970.
 fn parse_date(text: &str) -> Option<Epoch> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let words: Vec<_> = text.split_whitespace().collect();
     let [_, day, month, year, time, "UTC" | "GMT" | "+0000"] = words[..] else {
         return None;
@@ -132,11 +139,16 @@ fn parse_date(text: &str) -> Option<Epoch> {
     let (day, year): (u64, u64) = (day.parse().ok()?, year.parse().ok()?);
     let mut clock = time.split(':').map(str::parse::<u64>);
     let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
-    if !(1970..10_000).contains(&year) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    if !(1970..10_000).contains(&year) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60
+    {
         return None;
     }
     // Days of the proleptic Gregorian calendar, counted in years that start in March.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
     Some(Epoch(days * 86_400 + hour * 3600 + minute * 60 + second))
 }

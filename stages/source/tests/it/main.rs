@@ -1,0 +1,10 @@
+//! Tests of the source stage against servers of their own, with every failure that a network has.
+
+mod archive;
+mod fetching;
+mod fixture;
+mod locking;
+mod refreshing;
+mod registries;
+mod server;
+mod signatures;

@@ -1,0 +1,248 @@
+//! Origins with TLS: URLs, crates, Python distributions.
+
+use std::{
+    io::Write as _,
+    sync::{Arc, Mutex},
+};
+
+use keel_artefact::{Sha256, event::Silent};
+use keel_source::{Errors, LockChange, Trust};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+
+use crate::{archive::NOW, fixture::Fixture, server::Server};
+
+/// A certificate of 127.0.0.1 that vouches for itself, and the server's side of it.
+fn certificate() -> (String, Arc<rustls::ServerConfig>) {
+    let (certificate, key) = (
+        include_str!("data/localhost.pem"),
+        include_str!("data/localhost.key.pem"),
+    );
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+        )
+        .unwrap();
+    (certificate.to_owned(), Arc::new(config))
+}
+
+fn trusting(mut fixture: Fixture, pem: &str) -> Fixture {
+    let path = fixture.dir.path().join("ca.pem");
+    fs_err::File::create(&path)
+        .unwrap()
+        .write_all(pem.as_bytes())
+        .unwrap();
+    fixture.options.certificates = Some(path);
+    fixture
+}
+
+fn pinned(name: &str, bytes: &[u8], origin: &str) -> String {
+    let hash = Sha256::of(bytes);
+    unpinned(name, origin).replace(
+        "origin =",
+        &format!("hash = \"{hash}\"\nhash-type = \"SHA256\"\norigin ="),
+    )
+}
+
+fn unpinned(name: &str, origin: &str) -> String {
+    format!("[[components.hello.source-files]]\nfilename = \"{name}\"\norigin = {{ {origin} }}\n")
+}
+
+fn lock(fixture: &Fixture, name: &str) -> Result<LockChange, Errors> {
+    let recipes = [fixture.recipe("1.0", &[name])];
+    let trust = Trust {
+        keyrings: Vec::new(),
+        now: NOW,
+    };
+    let (project, options) = (fixture.project(), &fixture.options);
+    keel_source::lock(
+        &project,
+        &recipes,
+        &fixture.store,
+        options,
+        &trust,
+        &Silent,
+        &fixture.interrupt,
+    )
+}
+
+#[test]
+fn urls_with_https() {
+    let (pem, config) = certificate();
+    let plain = Server::new(|_, answer| answer.ok(b"body"));
+    let down = plain.url("/file");
+    let server = Server::tls(config, move |request, answer| match request.path.as_str() {
+        "/down" => answer.status(302, &format!("Location: {down}\r\n")),
+        "/moved" => answer.status(302, "Location: /file\r\n"),
+        _ => answer.ok(b"body"),
+    });
+    let fetch = |url: &str, trust: bool| {
+        let fixture = Fixture::new(&pinned(
+            "f.tar",
+            b"body",
+            &format!("type = \"https\", url = \"{url}\""),
+        ));
+        let fixture = if trust { trusting(fixture, &pem) } else { fixture };
+        fixture.fetch(&["f.tar"])
+    };
+    for path in ["/file", "/moved"] {
+        let sets = fetch(&server.url(path), true).unwrap();
+        assert_eq!(sets[0].files[0].origin, Some(server.url(path)));
+    }
+    let text = fetch(&server.url("/file"), false).unwrap_err().to_string();
+    assert!(
+        text.contains("it cannot be reached: ") && text.contains("ertificate"),
+        "{text}"
+    );
+    let text = fetch(&server.url("/down"), true).unwrap_err().to_string();
+    assert!(
+        text.contains("it redirects to `http://") && text.contains("another scheme"),
+        "{text}"
+    );
+    assert!(plain.requests().is_empty());
+    let text = fetch(&plain.url("/file"), true).unwrap_err().to_string();
+    assert!(text.contains("is not https"), "{text}");
+    assert!(plain.requests().is_empty());
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_told() {
+    let fixture = Fixture::new(&pinned(
+        "f.tar",
+        b"body",
+        "type = \"https\", url = \"https://127.0.0.1:1/\"",
+    ));
+    let text = trusting(fixture, "no certificate")
+        .fetch(&["f.tar"])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("cannot read certificates from") && text.contains("no certificate in it"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_url_is_trusted_on_first_use_and_never_again() {
+    let (pem, config) = certificate();
+    let body = Arc::new(Mutex::new(b"first".to_vec()));
+    let served = Arc::clone(&body);
+    let server = Server::tls(config, move |_, answer| answer.ok(&served.lock().unwrap()));
+    let origin = format!("type = \"https\", url = \"{}\"", server.url("/f.tar"));
+    let fixture = trusting(Fixture::new(&unpinned("f.tar", &origin)), &pem);
+    let change = lock(&fixture, "f.tar").unwrap().to_string();
+    assert!(
+        change.starts_with("+ hello: f.tar (5 bytes") && change.contains("trusted on first use"),
+        "{change}"
+    );
+    *body.lock().unwrap() = b"other".to_vec();
+    assert_eq!(lock(&fixture, "f.tar").unwrap().to_string(), "no change\n");
+    let store = keel_store::Store::open(&fixture.dir.path().join("empty")).unwrap();
+    let fixture = Fixture { store, ..fixture };
+    let text = fixture.fetch(&["f.tar"]).unwrap_err().to_string();
+    assert!(text.contains("it gave other bytes"), "{text}");
+}
+
+#[test]
+fn crates_come_with_the_checksum_of_their_index() {
+    let (pem, config) = certificate();
+    let digest = Sha256::of(b"crate");
+    let base = Arc::new(Mutex::new(String::new()));
+    let known = Arc::clone(&base);
+    let server = Server::tls(config, move |request, answer| match request.path.as_str() {
+        "/index/config.json" => {
+            answer.ok(format!("{{\"dl\": \"{}/dl\", \"api\": null}}", known.lock().unwrap()).as_bytes())
+        }
+        "/index/he/ll/hello" => answer.ok(format!(
+            "{{\"name\":\"hello\",\"vers\":\"0.9.0\",\"cksum\":\"{}\"}}\nnonsense\n\
+                 {{\"name\":\"hello\",\"vers\":\"1.0.0\",\"cksum\":\"{digest}\",\"deps\":[]}}\n",
+            Sha256::of(b"")
+        )
+        .as_bytes()),
+        "/dl/hello/1.0.0/download" => answer.ok(b"crate"),
+        _ => answer.status(404, ""),
+    });
+    *base.lock().unwrap() = server.url("");
+    let name = "hello-1.0.0.crate";
+    let make = |version: &str| {
+        let origin = format!("type = \"crates\", name = \"hello\", version = \"{version}\"");
+        trusting(Fixture::new(&unpinned(name, &origin)), &pem)
+    };
+    let text = lock(&make("1.0.0"), name).unwrap_err().to_string();
+    assert!(
+        text.contains("no address is known for the registry `crates`"),
+        "{text}"
+    );
+    let with_index = |mut fixture: Fixture| {
+        fixture.options.registries.crates = Some(format!("sparse+{}", server.url("/index/")));
+        fixture
+    };
+    let fixture = with_index(make("1.0.0"));
+    let change = lock(&fixture, name).unwrap().to_string();
+    assert!(change.contains("the registry's checksum"), "{change}");
+    let sets = fixture.fetch(&[name]).unwrap();
+    assert_eq!(
+        (sets[0].files[0].digest, sets[0].files[0].origin.as_deref()),
+        (digest, Some("crates:hello:1.0.0"))
+    );
+    let text = lock(&with_index(make("2.0.0")), name).unwrap_err().to_string();
+    assert!(text.contains("is not what cargo's index has there"), "{text}");
+    // The index vouches for other bytes than the ones that are served.
+    let text = lock(&with_index(make("0.9.0")), name).unwrap_err().to_string();
+    assert!(text.contains("no origin gives"), "{text}");
+}
+
+#[test]
+fn python_distributions_come_with_the_checksum_of_their_index() {
+    let (pem, config) = certificate();
+    let digest = Sha256::of(b"sdist");
+    let base = Arc::new(Mutex::new(String::new()));
+    let known = Arc::clone(&base);
+    let server = Server::tls(config, move |request, answer| match request.path.as_str() {
+        "/pypi/hello/1.0/json" => {
+            let url = known.lock().unwrap();
+            let file = |kind: &str, name: &str| {
+                format!(
+                    "{{\"packagetype\":\"{kind}\",\"filename\":\"{name}\",\"url\":\"{url}/files/{name}\",\"size\":5,\
+                     \"digests\":{{\"md5\":\"x\",\"sha256\":\"{digest}\"}}}}"
+                )
+            };
+            let files = [
+                file("bdist_wheel", "hello-1.0-py3.whl"),
+                file("sdist", "hello-1.0.tar.gz"),
+            ]
+            .join(",");
+            answer.ok(format!("{{\"info\":{{}},\"urls\":[{files}]}}").as_bytes())
+        }
+        "/pypi/hello/2.0/json" => answer.ok(b"{\"urls\":[]}"),
+        "/pypi/hello/3.0/json" => answer.ok(b"<html>"),
+        "/files/hello-1.0.tar.gz" => answer.ok(b"sdist"),
+        _ => answer.status(404, ""),
+    });
+    *base.lock().unwrap() = server.url("");
+    let make = |version: &str| {
+        let origin = format!("type = \"pypi\", name = \"hello\", version = \"{version}\"");
+        let mut fixture = trusting(Fixture::new(&unpinned("hello-1.0.tar.gz", &origin)), &pem);
+        fixture.options.registries.pypi = Some(server.url(""));
+        fixture
+    };
+    let fixture = make("1.0");
+    lock(&fixture, "hello-1.0.tar.gz").unwrap();
+    let sets = fixture.fetch(&["hello-1.0.tar.gz"]).unwrap();
+    assert_eq!(
+        (sets[0].files[0].digest, sets[0].files[0].origin.as_deref()),
+        (digest, Some("pypi:hello:1.0"))
+    );
+    for (version, message) in [
+        ("2.0", "names no such source distribution"),
+        ("3.0", "is not PyPI's JSON"),
+        ("4.0", "it is not there (404)"),
+    ] {
+        let text = lock(&make(version), "hello-1.0.tar.gz").unwrap_err().to_string();
+        assert!(text.contains(message), "{version}: {text}");
+    }
+}
