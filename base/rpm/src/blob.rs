@@ -120,7 +120,7 @@ fn check(index: &[u8], store: &[u8]) -> Result<(), String> {
         let length = match width {
             0 => strings(data, count).ok_or_else(|| bad("a string does not end"))?,
             width => {
-                if offset as usize % width != 0 {
+                if !(offset as usize).is_multiple_of(width) {
                     return Err(bad("it is not aligned"));
                 }
                 let length = width as u64 * u64::from(count);

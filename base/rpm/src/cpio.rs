@@ -57,7 +57,7 @@ impl<R: Read> Archive<R> {
             *field = self.number()?;
         }
         let (size, length) = (fields[6], fields[11] as usize);
-        if length < 2 || length > MAX_NAME + 2 {
+        if !(2..=MAX_NAME + 2).contains(&length) {
             return Err(Fault::Archive(format!("a file name of {length} bytes")));
         }
         let mut name = vec![0; length];

@@ -66,7 +66,7 @@ pub enum Fault {
     },
     /// The RPM library refuses it.
     #[error("the header cannot be read")]
-    Library(#[from] rpm::Error),
+    Library(#[source] Box<rpm::Error>),
     /// A tag is missing or has the wrong type or number of items.
     #[error("tag {tag}: {why}")]
     Tag {
@@ -147,4 +147,10 @@ pub enum Fault {
     /// The header differs from the digest in the signature header.
     #[error("its header differs from the digest in its signature header")]
     HeaderDigest,
+}
+
+impl From<rpm::Error> for Fault {
+    fn from(error: rpm::Error) -> Self {
+        Self::Library(Box::new(error))
+    }
 }

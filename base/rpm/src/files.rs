@@ -315,7 +315,7 @@ pub(crate) fn optional<T>(value: Result<T, rpm::Error>) -> Result<Option<T>, Fau
     match value {
         Ok(value) => Ok(Some(value)),
         Err(rpm::Error::TagNotFound(_)) => Ok(None),
-        Err(error) => Err(Fault::Library(error)),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -197,11 +197,11 @@ impl<'a, E> State<'a, E> {
             }
             .into());
         }
-        if let Some(carrier) = &file.same_as {
-            if !self.by_path.get(carrier).is_some_and(|at| self.told.contains(at)) {
-                self.waiting.entry(carrier).or_default().push(index);
-                return Ok(());
-            }
+        if let Some(carrier) = &file.same_as
+            && !self.by_path.get(carrier).is_some_and(|at| self.told.contains(at))
+        {
+            self.waiting.entry(carrier).or_default().push(index);
+            return Ok(());
         }
         let mut content = Checked {
             inner: archive.content(stated),

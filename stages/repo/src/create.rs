@@ -218,8 +218,8 @@ fn prepare(input: &Input, store: &Store, key: Option<&Key>, out: &Path) -> Resul
     let (info, header) = keel_rpm::read_with_metadata(&store.object(&digest)?)?;
     if info.nevra != input.nevra {
         return Err(Error::OtherPackage {
-            stated: input.nevra.clone(),
-            found: info.nevra,
+            stated: Box::new(input.nevra.clone()),
+            found: Box::new(info.nevra),
         });
     }
     let package = metadata::describe(&info, &header, &digest).map_err(|source| Error::Describe {

@@ -42,9 +42,9 @@ pub enum Error {
     #[error("the package of `{stated}` in the store is `{found}`")]
     OtherPackage {
         /// As the build named it.
-        stated: Nevra,
+        stated: Box<Nevra>,
         /// As its header says.
-        found: Nevra,
+        found: Box<Nevra>,
     },
     /// Two packages have the same identity, or the same file name.
     #[error("two packages are called `{file}` ({one} and {other}): names must not lie")]

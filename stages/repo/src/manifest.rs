@@ -149,10 +149,10 @@ impl Draft {
 impl PartialRecord {
     fn take(&mut self, field: &str, event: Walked<'_>) -> Result<(), String> {
         match (field, event) {
-            ("checksum" | "open-checksum", Walked::Start(tag)) => {
-                if tag.attribute("type")?.as_deref() != Some("sha256") {
-                    return Err(format!("the {field} of `{}` is not a SHA-256", self.kind));
-                }
+            ("checksum" | "open-checksum", Walked::Start(tag))
+                if tag.attribute("type")?.as_deref() != Some("sha256") =>
+            {
+                return Err(format!("the {field} of `{}` is not a SHA-256", self.kind));
             }
             ("checksum", Walked::Text(text)) => self.digest = Some(digest(text)?),
             ("open-checksum", Walked::Text(text)) => self.open_digest = Some(digest(text)?),
@@ -227,12 +227,12 @@ impl Tag<'_> {
     }
 }
 
+/// Takes what [`walk`] comes across, under the path of element names that it lies at.
+pub(crate) type Each<'a> = &'a mut dyn FnMut(&[String], Walked<'_>) -> Result<(), String>;
+
 /// Walks through an XML document: `each` gets the path of element names and what is there. Ends at the end of the
 /// text, whatever the text is; nesting is bounded.
-pub(crate) fn walk(
-    xml: &str,
-    each: &mut dyn FnMut(&[String], Walked<'_>) -> Result<(), String>,
-) -> Result<(), String> {
+pub(crate) fn walk(xml: &str, each: Each<'_>) -> Result<(), String> {
     const DEEPEST: usize = 16;
     let mut reader = Reader::from_str(xml);
     reader.config_mut().expand_empty_elements = true;

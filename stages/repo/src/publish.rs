@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{Permissions, TryLockError},
+    fs::Permissions,
     io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use std::{
 
 use keel_artefact::{Epoch, Sha256};
 use keel_store::Store;
-use rustix::fs::{CWD, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, Timespec, Timestamps};
 
 use crate::Error;
 
@@ -28,10 +28,10 @@ impl Lock {
     pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
         make_dir(dir)?;
         let file = fs_err::File::open(dir).map_err(Error::write)?.into_parts().0;
-        match file.try_lock() {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(Error::Busy(dir.to_owned())),
-            Err(TryLockError::Error(source)) => Err(Error::write(source)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy(dir.to_owned())),
+            Err(errno) => Err(Error::write(errno.into())),
         }
     }
 }

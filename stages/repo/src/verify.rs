@@ -113,10 +113,10 @@ fn verify_section(
     report.packages += entries.len();
     let found = Mutex::new(Vec::new());
     let described = parallel::map(&entries, interrupt, |entry| {
-        if let Err(error) = open::check(entry, certificates) {
-            if let Ok(mut found) = found.lock() {
-                found.push(difference(&entry.file, &error));
-            }
+        if let Err(error) = open::check(entry, certificates)
+            && let Ok(mut found) = found.lock()
+        {
+            found.push(difference(&entry.file, &error));
         }
         Ok(describe(entry))
     })?;

@@ -49,7 +49,7 @@ impl Certificates {
     pub fn add(&mut self, text: &str, what: &str) -> Result<(), Error> {
         let unreadable = |source| Error::Key {
             what: what.to_owned(),
-            source,
+            source: Box::new(source),
         };
         let (certificates, _) = SignedPublicKey::from_string_many(text).map_err(unreadable)?;
         let before = self.certificates.len();
@@ -79,7 +79,7 @@ impl Certificates {
     ) -> Result<KeyFingerprint, Error> {
         let unreadable = |source| Error::Unreadable {
             what: what.to_owned(),
-            source,
+            source: Box::new(source),
         };
         let (signatures, _) = DetachedSignature::from_string_many(signature).map_err(unreadable)?;
         let mut refused = Error::Unsigned(what.to_owned());
@@ -203,7 +203,7 @@ impl Certificates {
         signature.verify(key, bytes).map_err(|source| Error::Bad {
             what: what.to_owned(),
             key: name.clone(),
-            source,
+            source: Box::new(source),
         })?;
         Ok(name)
     }

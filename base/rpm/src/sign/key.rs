@@ -35,7 +35,7 @@ impl Key {
     pub fn generate(user_id: &str, created: Epoch) -> Result<Self, Error> {
         let make = |source| Error::Make {
             what: "make a key",
-            source,
+            source: Box::new(source),
         };
         let mut parameters = SecretKeyParamsBuilder::default();
         parameters
@@ -71,7 +71,7 @@ impl Key {
     pub fn parse(text: &str, what: &str, now: Epoch) -> Result<Self, Error> {
         let unreadable = |source| Error::Key {
             what: what.to_owned(),
-            source,
+            source: Box::new(source),
         };
         let (secret, _) = SignedSecretKey::from_string(text).map_err(unreadable)?;
         secret.verify_bindings().map_err(unreadable)?;
@@ -107,7 +107,7 @@ impl Key {
             .to_armored_string(ArmorOptions::default())
             .map_err(|source| Error::Make {
                 what: "write the key as text",
-                source,
+                source: Box::new(source),
             })?;
         let write = || {
             use fs_err::os::unix::fs::OpenOptionsExt as _;
@@ -133,7 +133,7 @@ impl Key {
             .to_armored_string(ArmorOptions::default())
             .map_err(|source| Error::Make {
                 what: "write the certificate as text",
-                source,
+                source: Box::new(source),
             })
     }
 
@@ -162,7 +162,7 @@ impl Key {
             .to_armored_string(ArmorOptions::default())
             .map_err(|source| Error::Make {
                 what: "write the signature as text",
-                source,
+                source: Box::new(source),
             })
     }
 
@@ -172,7 +172,10 @@ impl Key {
         let mut packet = Vec::new();
         signature
             .to_writer_with_header(&mut packet)
-            .map_err(|source| Error::Make { what: "sign", source })?;
+            .map_err(|source| Error::Make {
+                what: "sign",
+                source: Box::new(source),
+            })?;
         let algorithm = signature.config().map(|config| config.pub_alg);
         Ok(Packet {
             bytes: packet,
@@ -186,7 +189,10 @@ impl Key {
             Some(index) => sign_with(&self.secret.secret_subkeys[index].key, bytes, time),
             None => sign_with(&self.secret.primary_key, bytes, time),
         }
-        .map_err(|source| Error::Make { what: "sign", source })
+        .map_err(|source| Error::Make {
+            what: "sign",
+            source: Box::new(source),
+        })
     }
 }
 

@@ -66,7 +66,7 @@ pub enum Error {
         /// Where it came from.
         what: String,
         /// Why.
-        source: pgp::errors::Error,
+        source: Box<pgp::errors::Error>,
     },
     /// A text holds no key at all.
     #[error("{0} holds no OpenPGP key")]
@@ -88,7 +88,7 @@ pub enum Error {
         /// `make a key`, `sign`.
         what: &'static str,
         /// Why.
-        source: pgp::errors::Error,
+        source: Box<pgp::errors::Error>,
     },
     /// Nothing is signed at all.
     #[error("{0} is not signed")]
@@ -99,7 +99,7 @@ pub enum Error {
         /// What it should sign.
         what: String,
         /// Why.
-        source: pgp::errors::Error,
+        source: Box<pgp::errors::Error>,
     },
     /// A signature is by a key that is not among those trusted.
     #[error("{what} is signed by {issuer}, which is not a trusted key")]
@@ -127,7 +127,7 @@ pub enum Error {
         /// The key.
         key: KeyFingerprint,
         /// Why.
-        source: pgp::errors::Error,
+        source: Box<pgp::errors::Error>,
     },
 }
 

@@ -204,7 +204,7 @@ fn verify_header(
 fn parse(packet: &[u8], what: &str) -> Result<Signature, Error> {
     let unreadable = |source| Error::Unreadable {
         what: what.to_owned(),
-        source,
+        source: Box::new(source),
     };
     match PacketParser::new(packet).next() {
         Some(Ok(packet::Packet::Signature(signature))) => Ok(signature),

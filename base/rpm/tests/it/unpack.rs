@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Read,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
     process::Command,

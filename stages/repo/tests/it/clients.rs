@@ -47,7 +47,11 @@ fn dnf(world: &World, address: SocketAddr, key: &str, name: &str, package: &str)
         .arg(format!("--setopt=cachedir={}", path("cache").display()))
         .arg(format!("--setopt=logdir={}", path("log").display()))
         .arg(format!("--setopt=persistdir={}", path("persist").display()))
-        .args(["--setopt=retries=1", "--setopt=skip_if_unavailable=0", "--setopt=install_weak_deps=0"])
+        .args([
+            "--setopt=retries=1",
+            "--setopt=skip_if_unavailable=0",
+            "--setopt=install_weak_deps=0",
+        ])
         .args(["install", package])
         .env("HOME", path("home"))
         .env_remove("http_proxy")
@@ -57,7 +61,11 @@ fn dnf(world: &World, address: SocketAddr, key: &str, name: &str, package: &str)
 }
 
 fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn served<R>(world: &World, work: impl FnOnce(SocketAddr) -> R) -> R {
@@ -72,7 +80,14 @@ fn dnf_installs_what_is_signed_and_nothing_else() {
     let world = World::new();
     world.create();
     let certificate = world.key.certificate().unwrap();
-    let installed = |name: &str| world.dir.path().join(name).join("root/usr/share/kr-app/9").exists();
+    let installed = |name: &str| {
+        world
+            .dir
+            .path()
+            .join(name)
+            .join("root/usr/share/kr-app/9")
+            .exists()
+    };
     served(&world, |address| {
         let output = dnf(&world, address, &certificate, "good", "kr+app");
         assert!(output.status.success(), "{}", text(&output));
@@ -80,24 +95,45 @@ fn dnf_installs_what_is_signed_and_nothing_else() {
 
         let foreign = Key::generate("foreign", NOW).unwrap().certificate().unwrap();
         let output = dnf(&world, address, &foreign, "foreign", "kr+app");
-        assert!(!output.status.success() && !installed("foreign"), "{}", text(&output));
+        assert!(
+            !output.status.success() && !installed("foreign"),
+            "{}",
+            text(&output)
+        );
     });
-    let os = world.out().join("os");
-    let refused = |name: &str, damage: &dyn Fn(&Path)| {
+    let refused = |name: &str, why: &str, damage: &dyn Fn(&Path)| {
         let world_again = World::new();
         world_again.create();
         damage(&world_again.out().join("os"));
         served(&world_again, |address| {
             let output = dnf(&world_again, address, &certificate, name, "kr+app");
-            let installed = world_again.dir.path().join(name).join("root/usr/share/kr-app/9").exists();
-            assert!(!output.status.success() && !installed, "{name}: {}", text(&output));
+            let installed = world_again
+                .dir
+                .path()
+                .join(name)
+                .join("root/usr/share/kr-app/9")
+                .exists();
+            let text = text(&output);
+            assert!(
+                !output.status.success() && !installed && text.contains(why),
+                "{name}: {text}"
+            );
         });
     };
-    assert!(os.is_dir());
-    refused("package", &|os| flip(&os.join("Packages/k/kr-base-1.0-1.noarch.rpm")));
-    refused("primary", &|os| flip(&ending(&os.join("repodata"), "primary.xml.zst")));
-    refused("repomd", &|os| flip(&os.join("repodata/repomd.xml")));
-    refused("signature", &|os| std::fs::remove_file(os.join("repodata/repomd.xml.asc")).unwrap());
+    refused("package", "checksum doesn't match", &|os| {
+        flip(&os.join("Packages/k/kr-base-1.0-1.noarch.rpm"))
+    });
+    refused("primary", "checksum doesn't match", &|os| {
+        flip(&ending(&os.join("repodata"), "primary.xml.zst"))
+    });
+    refused(
+        "repomd",
+        "repomd.xml GPG signature verification error: Bad GPG signature",
+        &|os| flip(&os.join("repodata/repomd.xml")),
+    );
+    refused("signature", "repomd.xml.asc", &|os| {
+        std::fs::remove_file(os.join("repodata/repomd.xml.asc")).unwrap()
+    });
 }
 
 #[test]
@@ -106,12 +142,30 @@ fn dnf_refuses_unsigned_packages_under_signed_metadata() {
         return;
     }
     let world = World::new();
-    keel_repo::create(&world.packages, &world.store, None, &world.out(), &Silent, &Interrupt::default()).unwrap();
+    keel_repo::create(
+        &world.packages,
+        &world.store,
+        None,
+        &world.out(),
+        &Silent,
+        &Interrupt::default(),
+    )
+    .unwrap();
     let repodata = world.out().join("os/repodata");
     let xml = std::fs::read(repodata.join("repomd.xml")).unwrap();
-    std::fs::write(repodata.join("repomd.xml.asc"), world.key.sign_detached(&xml, NOW).unwrap()).unwrap();
+    std::fs::write(
+        repodata.join("repomd.xml.asc"),
+        world.key.sign_detached(&xml, NOW).unwrap(),
+    )
+    .unwrap();
     served(&world, |address| {
-        let output = dnf(&world, address, &world.key.certificate().unwrap(), "unsigned", "kr-base");
+        let output = dnf(
+            &world,
+            address,
+            &world.key.certificate().unwrap(),
+            "unsigned",
+            "kr-base",
+        );
         let text = text(&output);
         assert!(!output.status.success() && text.contains("not signed"), "{text}");
     });

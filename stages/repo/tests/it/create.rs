@@ -12,8 +12,15 @@ use crate::fixture::{EPOCH, NOW, World, ending, files, flip, run, tool};
 fn the_layout_is_as_documented() {
     let world = World::new();
     let repository = world.create();
-    let names: Vec<String> = files(&world.out()).into_keys().map(|path| path.to_str().unwrap().to_owned()).collect();
-    let packages: Vec<&str> = names.iter().map(String::as_str).filter(|name| name.ends_with(".rpm")).collect();
+    let names: Vec<String> = files(&world.out())
+        .into_keys()
+        .map(|path| path.to_str().unwrap().to_owned())
+        .collect();
+    let packages: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| name.ends_with(".rpm"))
+        .collect();
     assert_eq!(
         packages,
         [
@@ -28,7 +35,14 @@ fn the_layout_is_as_documented() {
     );
     for section in ["os", "debug", "source"] {
         let repodata = world.out().join(section).join("repodata");
-        for end in ["/repomd.xml", "/repomd.xml.asc", "/repomd.xml.key", "-primary.xml.zst", "-filelists.xml.zst", "-other.xml.zst"] {
+        for end in [
+            "/repomd.xml",
+            "/repomd.xml.asc",
+            "/repomd.xml.key",
+            "-primary.xml.zst",
+            "-filelists.xml.zst",
+            "-other.xml.zst",
+        ] {
             ending(&repodata, end);
         }
     }
@@ -38,9 +52,15 @@ fn the_layout_is_as_documented() {
     assert_eq!(repository.signed_by, Some(world.key.fingerprint()));
     let xml = std::fs::read_to_string(world.out().join("os/repodata/repomd.xml")).unwrap();
     assert!(xml.contains(&format!("<revision>{EPOCH}</revision>")), "{xml}");
-    assert_eq!(open(&world.out(), Some(&world.certificates()), &Interrupt::default()).unwrap(), repository);
+    assert_eq!(
+        open(&world.out(), Some(&world.certificates()), &Interrupt::default()).unwrap(),
+        repository
+    );
     let json = serde_json::to_string(&repository).unwrap();
-    assert_eq!(serde_json::from_str::<keel_repo::Repository>(&json).unwrap(), repository);
+    assert_eq!(
+        serde_json::from_str::<keel_repo::Repository>(&json).unwrap(),
+        repository
+    );
 }
 
 #[test]
@@ -53,7 +73,10 @@ fn two_runs_give_the_same_bytes() {
     let repomd = one.out().join("os/repodata/repomd.xml");
     let before = std::os::unix::fs::MetadataExt::ino(&repomd.metadata().unwrap());
     one.create();
-    assert_eq!(std::os::unix::fs::MetadataExt::ino(&repomd.metadata().unwrap()), before);
+    assert_eq!(
+        std::os::unix::fs::MetadataExt::ino(&repomd.metadata().unwrap()),
+        before
+    );
     assert!(files(&one.out()) == files(&other.out()));
 }
 
@@ -61,7 +84,11 @@ fn two_runs_give_the_same_bytes() {
 fn an_unchanged_package_is_signed_once() {
     let world = World::new();
     world.create();
-    let objects = || run(Command::new("find").arg(world.store.dir().join("objects")).args(["-type", "f", "-printf", "%i\n"]));
+    let objects = || {
+        run(Command::new("find")
+            .arg(world.store.dir().join("objects"))
+            .args(["-type", "f", "-printf", "%i\n"]))
+    };
     let before = objects();
     world.create();
     assert_eq!(objects(), before);
@@ -75,7 +102,11 @@ fn what_went_goes_and_what_broke_is_mended() {
     let target = world.out().join("os/Packages/k/kr-base-1.0-1.noarch.rpm");
     flip(&target);
     // What a killed run leaves.
-    std::fs::write(world.out().join("os/Packages/k/kr-base-1.0-1.noarch.rpm.part"), "half").unwrap();
+    std::fs::write(
+        world.out().join("os/Packages/k/kr-base-1.0-1.noarch.rpm.part"),
+        "half",
+    )
+    .unwrap();
     std::fs::create_dir(world.out().join("os/repodata.part")).unwrap();
     std::fs::write(world.out().join("os/repodata.part/repomd.xml"), "half").unwrap();
     std::fs::create_dir_all(world.out().join("os/Packages/z")).unwrap();
@@ -84,10 +115,19 @@ fn what_went_goes_and_what_broke_is_mended() {
     assert!(files(&world.out()) == first);
     assert!(!world.out().join("os/Packages/z").exists() && !world.out().join("os/repodata.part").exists());
 
-    world.packages.packages.retain(|package| package.nevra.name.as_str() != "Upper");
+    world
+        .packages
+        .packages
+        .retain(|package| package.nevra.name.as_str() != "Upper");
     world.create();
     assert!(!world.out().join("os/Packages/u").exists());
-    let report = verify(&world.out(), Some(&world.certificates()), &Silent, &Interrupt::default()).unwrap();
+    let report = verify(
+        &world.out(),
+        Some(&world.certificates()),
+        &Silent,
+        &Interrupt::default(),
+    )
+    .unwrap();
     assert!(report.is_good(), "{report:?}");
 }
 
@@ -97,19 +137,36 @@ fn without_a_key_nothing_is_signed_and_sign_signs_it() {
     let reference = World::new();
     reference.create();
     let interrupt = Interrupt::default();
-    let bare = create(&world.packages, &world.store, None, &world.out(), &Silent, &interrupt).unwrap();
+    let bare = create(
+        &world.packages,
+        &world.store,
+        None,
+        &world.out(),
+        &Silent,
+        &interrupt,
+    )
+    .unwrap();
     assert_eq!(bare.signed_by, None);
     assert_eq!(bare.certificate(), None);
     open(&world.out(), None, &interrupt).unwrap();
     let refused = open(&world.out(), Some(&world.certificates()), &interrupt);
-    assert!(matches!(refused, Err(Error::Sign(keel_rpm::sign::Error::Unsigned(_)))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::Sign(keel_rpm::sign::Error::Unsigned(_)))),
+        "{refused:?}"
+    );
 
     let other = Key::generate("other", NOW).unwrap();
     sign(&world.out(), &world.store, &other, &Silent, &interrupt).unwrap();
     assert!(open(&world.out(), Some(&world.certificates()), &interrupt).is_err());
     let signed = sign(&world.out(), &world.store, &world.key, &Silent, &interrupt).unwrap();
-    assert!(files(&world.out()) == files(&reference.out()), "the same as signed at once");
-    assert_eq!(open(&world.out(), Some(&world.certificates()), &interrupt).unwrap(), signed);
+    assert!(
+        files(&world.out()) == files(&reference.out()),
+        "the same as signed at once"
+    );
+    assert_eq!(
+        open(&world.out(), Some(&world.certificates()), &interrupt).unwrap(),
+        signed
+    );
 }
 
 #[test]
@@ -119,7 +176,16 @@ fn names_must_not_lie() {
     twin.rpm = world.packages.packages[1].rpm;
     world.packages.packages.push(twin);
     let interrupt = Interrupt::default();
-    let make = |world: &World| create(&world.packages, &world.store, None, &world.out(), &Silent, &interrupt);
+    let make = |world: &World| {
+        create(
+            &world.packages,
+            &world.store,
+            None,
+            &world.out(),
+            &Silent,
+            &interrupt,
+        )
+    };
     assert!(matches!(make(&world), Err(Error::SameName { .. })));
     world.packages.packages.remove(0);
     let result = make(&world);
@@ -135,7 +201,14 @@ fn a_damaged_store_is_not_published() {
     let mut bytes = std::fs::read(&object).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&object, bytes).unwrap();
-    let result = create(&world.packages, &world.store, None, &world.out(), &Silent, &Interrupt::default());
+    let result = create(
+        &world.packages,
+        &world.store,
+        None,
+        &world.out(),
+        &Silent,
+        &Interrupt::default(),
+    );
     assert!(matches!(result, Err(Error::Store(_))), "{result:?}");
 }
 
@@ -145,14 +218,27 @@ fn every_package_satisfies_rpm() {
     let repository = world.create();
     let db = world.dir.path().join("db");
     let certificate = repository.certificate().unwrap();
-    run(Command::new(tool("rpmkeys", "rpm")).arg("--dbpath").arg(&db).arg("--import").arg(certificate));
+    run(Command::new(tool("rpmkeys", "rpm"))
+        .arg("--dbpath")
+        .arg(&db)
+        .arg("--import")
+        .arg(certificate));
     for entry in &repository.packages {
         let mut command = Command::new("rpmkeys");
-        command.arg("--dbpath").arg(&db).args(["--checksig", "--define", "_pkgverify_level all"]).arg(&entry.file);
+        command
+            .arg("--dbpath")
+            .arg(&db)
+            .args(["--checksig", "--define", "_pkgverify_level all"])
+            .arg(&entry.file);
         let text = run(&mut command);
         assert!(text.contains("signatures OK"), "{text}");
     }
-    assert!(repository.packages.iter().any(|entry| entry.section == Section::Source));
+    assert!(
+        repository
+            .packages
+            .iter()
+            .any(|entry| entry.section == Section::Source)
+    );
 }
 
 #[test]
@@ -160,6 +246,13 @@ fn an_interrupt_stops_it() {
     let world = World::new();
     let interrupt = Interrupt::default();
     interrupt.set();
-    let result = create(&world.packages, &world.store, None, &world.out(), &Silent, &interrupt);
+    let result = create(
+        &world.packages,
+        &world.store,
+        None,
+        &world.out(),
+        &Silent,
+        &interrupt,
+    );
     assert!(matches!(result, Err(Error::Interrupted(_))));
 }

@@ -145,8 +145,14 @@ impl World {
         let packages = Packages::new(Arch::X86_64, built, Vec::new());
         // The same key in every test of a process, so that runs can be compared.
         static KEY: OnceLock<Key> = OnceLock::new();
-        let key = KEY.get_or_init(|| Key::generate("Keel tests <test@localhost>", Epoch(1_700_000_000)).unwrap());
-        Self { dir, store, packages, key: key.clone() }
+        let key =
+            KEY.get_or_init(|| Key::generate("Keel tests <test@localhost>", Epoch(1_700_000_000)).unwrap());
+        Self {
+            dir,
+            store,
+            packages,
+            key: key.clone(),
+        }
     }
 
     pub(crate) fn out(&self) -> PathBuf {
@@ -158,7 +164,15 @@ impl World {
     }
 
     pub(crate) fn create(&self) -> Repository {
-        create(&self.packages, &self.store, Some(&self.key), &self.out(), &Silent, &Interrupt::default()).unwrap()
+        create(
+            &self.packages,
+            &self.store,
+            Some(&self.key),
+            &self.out(),
+            &Silent,
+            &Interrupt::default(),
+        )
+        .unwrap()
     }
 }
 
@@ -189,7 +203,10 @@ pub(crate) fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                all.insert(path.strip_prefix(dir).unwrap().to_owned(), std::fs::read(&path).unwrap());
+                all.insert(
+                    path.strip_prefix(dir).unwrap().to_owned(),
+                    std::fs::read(&path).unwrap(),
+                );
             }
         }
     }
@@ -199,7 +216,9 @@ pub(crate) fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// The one file in `dir` whose name ends so.
 pub(crate) fn ending(dir: &Path, end: &str) -> PathBuf {
     let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let found: Vec<_> = paths.filter(|path| path.to_str().unwrap().ends_with(end)).collect();
+    let found: Vec<_> = paths
+        .filter(|path| path.to_str().unwrap().ends_with(end))
+        .collect();
     assert_eq!(found.len(), 1, "{end} in {dir:?}: {found:?}");
     found[0].clone()
 }

@@ -1,6 +1,6 @@
 //! Metadata against createrepo_c, element by element.
 
-use std::{collections::BTreeMap, path::Path, process::Command, time::Instant};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use quick_xml::{Reader, XmlVersion, events::Event};
 
@@ -30,7 +30,11 @@ fn elements(xml: &str) -> Elements {
                 let element = tag.name().as_ref().to_owned();
                 if element == "package" {
                     current = Vec::new();
-                    name = attributes.iter().find(|text| text.starts_with("pkgid=")).cloned().unwrap_or_default();
+                    name = attributes
+                        .iter()
+                        .find(|text| text.starts_with("pkgid="))
+                        .cloned()
+                        .unwrap_or_default();
                 }
                 current.push(format!("<{element} {}>", attributes.join(" ")));
             }
@@ -65,11 +69,19 @@ fn metadata_is_what_createrepo_c_makes() {
     let world = World::new();
     world.create();
     for section in ["os", "debug", "source"] {
-        let (ours, theirs) = (world.out().join(section), world.dir.path().join("theirs").join(section));
+        let (ours, theirs) = (
+            world.out().join(section),
+            world.dir.path().join("theirs").join(section),
+        );
         run(Command::new("mkdir").arg("-p").arg(&theirs));
-        run(Command::new("cp").arg("-a").arg(ours.join("Packages")).arg(&theirs));
+        run(Command::new("cp")
+            .arg("-a")
+            .arg(ours.join("Packages"))
+            .arg(&theirs));
         let createrepo = tool("createrepo_c", "createrepo-c");
-        run(Command::new(createrepo).args(["--no-database", "--quiet"]).arg(&theirs));
+        run(Command::new(createrepo)
+            .args(["--no-database", "--quiet"])
+            .arg(&theirs));
         for kind in ["primary", "filelists", "other"] {
             let gz = ending(&theirs.join("repodata"), &format!("{kind}.xml.gz"));
             let reference = elements(&run(Command::new("zcat").arg(gz)));
@@ -85,18 +97,4 @@ fn metadata_is_what_createrepo_c_makes() {
             }
         }
     }
-}
-
-#[test]
-fn throughput_beside_createrepo_c_is_told() {
-    let world = World::new();
-    world.create();
-    let started = Instant::now();
-    world.create();
-    let again = started.elapsed();
-    let theirs = world.dir.path().join("theirs");
-    run(Command::new("cp").arg("-a").arg(world.out().join("os")).arg(&theirs));
-    let started = Instant::now();
-    run(Command::new(tool("createrepo_c", "createrepo-c")).args(["--no-database", "--quiet"]).arg(&theirs));
-    println!("7 packages again: {again:?}; createrepo_c on 3: {:?}", started.elapsed());
 }

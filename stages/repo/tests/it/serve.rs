@@ -17,9 +17,15 @@ pub(crate) fn serving<R>(dir: &Path, work: impl FnOnce(SocketAddr) -> R) -> R {
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
         let server = scope.spawn(|| {
-            keel_repo::serve(dir, "127.0.0.1:0".parse().unwrap(), &interrupt, &Silent, &mut |address| {
-                sender.send(address).unwrap();
-            })
+            keel_repo::serve(
+                dir,
+                "127.0.0.1:0".parse().unwrap(),
+                &interrupt,
+                &Silent,
+                &mut |address| {
+                    sender.send(address).unwrap();
+                },
+            )
         });
         let address = receiver.recv_timeout(Duration::from_secs(10)).unwrap();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(address)));
@@ -41,7 +47,10 @@ fn ask(address: SocketAddr, request: &str) -> String {
 }
 
 fn get(address: SocketAddr, path: &str) -> String {
-    ask(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+    ask(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+    )
 }
 
 fn folder() -> tempfile::TempDir {
@@ -54,7 +63,10 @@ fn folder() -> tempfile::TempDir {
     std::fs::write(dir.join(".hidden"), "secret").unwrap();
     std::os::unix::fs::symlink(outer.path().join("secret"), dir.join("link")).unwrap();
     std::os::unix::fs::symlink(outer.path(), dir.join("linkdir")).unwrap();
-    std::process::Command::new("mkfifo").arg(dir.join("pipe")).status().unwrap();
+    std::process::Command::new("mkfifo")
+        .arg(dir.join("pipe"))
+        .status()
+        .unwrap();
     outer
 }
 
@@ -63,22 +75,43 @@ fn files_and_ranges_come() {
     let outer = folder();
     serving(&outer.path().join("served"), |address| {
         let answer = get(address, "/sub/file.xml");
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n0123456789"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n0123456789"),
+            "{answer}"
+        );
         assert!(answer.contains("Content-Length: 10\r\n") && answer.contains("Content-Type: text/xml\r\n"));
         assert!(get(address, "/sub/a+b%20c.rpm").ends_with("plus"));
-        let tag = answer.split("ETag: ").nth(1).unwrap().split("\r\n").next().unwrap();
+        let tag = answer
+            .split("ETag: ")
+            .nth(1)
+            .unwrap()
+            .split("\r\n")
+            .next()
+            .unwrap();
         let with = |header: &str| {
-            ask(address, &format!("GET /sub/file.xml HTTP/1.1\r\n{header}\r\nConnection: close\r\n\r\n"))
+            ask(
+                address,
+                &format!("GET /sub/file.xml HTTP/1.1\r\n{header}\r\nConnection: close\r\n\r\n"),
+            )
         };
         let answer = with("Range: bytes=2-4");
-        assert!(answer.starts_with("HTTP/1.1 206") && answer.ends_with("\r\n\r\n234"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 206") && answer.ends_with("\r\n\r\n234"),
+            "{answer}"
+        );
         assert!(answer.contains("Content-Range: bytes 2-4/10\r\n"));
         assert!(with("Range: bytes=20-").starts_with("HTTP/1.1 416"));
         assert!(with("Range: bytes=2-4\r\nIf-Range: \"other\"").ends_with("0123456789"));
         assert!(with(&format!("Range: bytes=2-4\r\nIf-Range: {tag}")).ends_with("\r\n\r\n234"));
         assert!(with(&format!("If-None-Match: {tag}")).starts_with("HTTP/1.1 304"));
-        let answer = ask(address, "HEAD /sub/file.xml HTTP/1.1\r\nConnection: close\r\n\r\n");
-        assert!(answer.contains("Content-Length: 10\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+        let answer = ask(
+            address,
+            "HEAD /sub/file.xml HTTP/1.1\r\nConnection: close\r\n\r\n",
+        );
+        assert!(
+            answer.contains("Content-Length: 10\r\n") && answer.ends_with("\r\n\r\n"),
+            "{answer}"
+        );
         // Two requests in one piece, on one connection.
         let one = "GET /sub/file.xml HTTP/1.1\r\n\r\n";
         assert_eq!(ask(address, &one.repeat(2)).matches("0123456789").count(), 2);
@@ -90,9 +123,26 @@ fn nothing_else_comes() {
     let outer = folder();
     serving(&outer.path().join("served"), |address| {
         for path in [
-            "/", "/sub", "/sub/", "//sub/file.xml", "/missing", "/../secret", "/sub/../../secret", "/%2e%2e/secret",
-            "/sub/%2e%2e/%2e%2e/secret", "/..%2fsecret", "/%2fetc%2fpasswd", "//etc/passwd", "/.hidden", "/link",
-            "/linkdir/secret", "/pipe", "/sub/file.xml/", "/sub/file.xml%00", "/sub\\file.xml", "/./sub/file.xml",
+            "/",
+            "/sub",
+            "/sub/",
+            "//sub/file.xml",
+            "/missing",
+            "/../secret",
+            "/sub/../../secret",
+            "/%2e%2e/secret",
+            "/sub/%2e%2e/%2e%2e/secret",
+            "/..%2fsecret",
+            "/%2fetc%2fpasswd",
+            "//etc/passwd",
+            "/.hidden",
+            "/link",
+            "/linkdir/secret",
+            "/pipe",
+            "/sub/file.xml/",
+            "/sub/file.xml%00",
+            "/sub\\file.xml",
+            "/./sub/file.xml",
         ] {
             let answer = get(address, path);
             assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
@@ -108,7 +158,10 @@ fn nothing_else_comes() {
             (&format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(100_000)), "431"),
         ] {
             let answer = ask(address, request);
-            assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{request:.40}: {answer}");
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {code}")),
+                "{request:.40}: {answer}"
+            );
         }
         assert_eq!(ask(address, "GET / HT"), "", "half a request has no answer");
     });
@@ -149,6 +202,9 @@ fn a_taken_address_is_an_error() {
     let outer = folder();
     serving(outer.path(), |address| {
         let result = keel_repo::serve(outer.path(), address, &Interrupt::default(), &Silent, &mut |_| {});
-        assert!(matches!(result, Err(keel_repo::Error::Listen { .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(keel_repo::Error::Listen { .. })),
+            "{result:?}"
+        );
     });
 }

@@ -9,7 +9,13 @@ use keel_rpm::sign::Key;
 use crate::fixture::{NOW, World, ending, flip};
 
 fn report(world: &World) -> Report {
-    verify(&world.out(), Some(&world.certificates()), &Silent, &Interrupt::default()).unwrap()
+    verify(
+        &world.out(),
+        Some(&world.certificates()),
+        &Silent,
+        &Interrupt::default(),
+    )
+    .unwrap()
 }
 
 /// Does something to a good repository; both must see it, and `verify` must say so.
@@ -19,31 +25,59 @@ fn seen(what: &str, damage: impl Fn(&World, &Path), said: &[&str]) {
     assert!(report(&world).is_good(), "{:?}", report(&world));
     damage(&world, &world.out().join("os"));
     let report = report(&world);
-    let text = report.differences.iter().map(|difference| format!("{difference}\n")).collect::<String>();
+    let text = report
+        .differences
+        .iter()
+        .map(|difference| format!("{difference}\n"))
+        .collect::<String>();
     assert!(!report.is_good(), "{what}");
     for said in said {
         assert!(text.contains(said), "{what}: {text}");
     }
     let opened = open(&world.out(), Some(&world.certificates()), &Interrupt::default());
     // A file that nothing names harms nobody who opens it.
-    assert_eq!(opened.is_err(), said != ["nothing names it"], "{what}: {opened:?}");
+    assert_eq!(
+        opened.is_err(),
+        said != ["nothing names it"],
+        "{what}: {opened:?}"
+    );
 }
 
 const BASE: &str = "Packages/k/kr-base-1.0-1.noarch.rpm";
 
 #[test]
 fn every_damage_is_seen() {
-    seen("a byte of a package", |_, os| flip(&os.join(BASE)), &["its digest is"]);
-    seen("a package cut short", |_, os| std::fs::write(os.join(BASE), "x").unwrap(), &["it has 1 bytes"]);
-    seen("a package gone", |_, os| std::fs::remove_file(os.join(BASE)).unwrap(), &["kr-base", "cannot read"]);
+    seen(
+        "a byte of a package",
+        |_, os| flip(&os.join(BASE)),
+        &["its digest is"],
+    );
+    seen(
+        "a package cut short",
+        |_, os| std::fs::write(os.join(BASE), "x").unwrap(),
+        &["it has 1 bytes"],
+    );
+    seen(
+        "a package gone",
+        |_, os| std::fs::remove_file(os.join(BASE)).unwrap(),
+        &["kr-base", "cannot read"],
+    );
     for kind in ["primary", "filelists", "other"] {
         let damage = |_: &World, os: &Path| flip(&ending(&os.join("repodata"), &format!("{kind}.xml.zst")));
         seen(kind, damage, &[kind, "its digest is"]);
     }
-    seen("repomd.xml", |_, os| flip(&os.join("repodata/repomd.xml")), &["repomd.xml", "does not fit"]);
+    seen(
+        "repomd.xml",
+        |_, os| flip(&os.join("repodata/repomd.xml")),
+        &["repomd.xml", "does not fit"],
+    );
     let gone = |_: &World, os: &Path| std::fs::remove_file(os.join("repodata/repomd.xml.asc")).unwrap();
     seen("the signature gone", gone, &["is not signed"]);
-    seen("a stray file", |_, os| std::fs::write(os.join("Packages/x"), "").unwrap(), &["nothing names it"]);
+    seen(
+        "a stray file",
+        |_, os| std::fs::write(os.join("Packages/x"), "").unwrap(),
+        &["nothing names it"],
+    );
     let gone = |_: &World, os: &Path| std::fs::remove_dir_all(os.join("repodata")).unwrap();
     seen("no metadata", gone, &["is missing"]);
 }
@@ -72,7 +106,11 @@ fn unsigned_packages_under_signed_metadata_are_seen() {
             for section in ["os", "debug", "source"] {
                 let repodata = bare.join(section).join("repodata");
                 let xml = std::fs::read(repodata.join("repomd.xml")).unwrap();
-                std::fs::write(repodata.join("repomd.xml.asc"), world.key.sign_detached(&xml, NOW).unwrap()).unwrap();
+                std::fs::write(
+                    repodata.join("repomd.xml.asc"),
+                    world.key.sign_detached(&xml, NOW).unwrap(),
+                )
+                .unwrap();
             }
             std::fs::remove_dir_all(os.parent().unwrap()).unwrap();
             std::fs::rename(bare, os.parent().unwrap()).unwrap();
@@ -99,14 +137,21 @@ fn signed_lies_are_seen() {
                 (digest(&old), digest(&new)),
                 (digest(&open), digest(document.as_bytes())),
                 (format!("<size>{}<", old.len()), format!("<size>{}<", new.len())),
-                (format!("<open-size>{}<", open.len()), format!("<open-size>{}<", document.len())),
+                (
+                    format!("<open-size>{}<", open.len()),
+                    format!("<open-size>{}<", document.len()),
+                ),
             ] {
                 assert!(xml.contains(&from));
                 xml = xml.replace(&from, &to);
             }
             std::fs::remove_file(&path).unwrap();
             std::fs::write(repodata.join(format!("{}-primary.xml.zst", digest(&new))), new).unwrap();
-            std::fs::write(repodata.join("repomd.xml.asc"), world.key.sign_detached(xml.as_bytes(), NOW).unwrap()).unwrap();
+            std::fs::write(
+                repodata.join("repomd.xml.asc"),
+                world.key.sign_detached(xml.as_bytes(), NOW).unwrap(),
+            )
+            .unwrap();
             std::fs::write(repodata.join("repomd.xml"), xml).unwrap();
             // `open` trusts what is signed; only `verify` compares. So make it fail there too.
             flip(&os.join(BASE));
