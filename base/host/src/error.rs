@@ -99,16 +99,27 @@ impl From<keel_sandbox::Error> for Error {
 impl Error {
     /// A program of stage0 failed; its captured output becomes part of the error.
     pub fn failed(program: Program, exit: &Exit) -> Self {
-        let said = if exit.stderr.is_empty() { &exit.stdout } else { &exit.stderr };
+        let said = if exit.stderr.is_empty() {
+            &exit.stdout
+        } else {
+            &exit.stderr
+        };
         Self::failed_with(program, &[], exit.status, said)
     }
 
     pub(crate) fn failed_with(program: Program, argv: &[String], status: Status, said: &[u8]) -> Self {
         let said = String::from_utf8_lossy(said);
         let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-        let last = lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(|line| (*line).to_owned());
+        let last = lines[lines.len().saturating_sub(LAST_LINES)..]
+            .iter()
+            .map(|line| (*line).to_owned());
         let command = argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-        Self::Failed { program: program.name(), command, status, last: last.collect() }
+        Self::Failed {
+            program: program.name(),
+            command,
+            status,
+            last: last.collect(),
+        }
     }
 }
 
@@ -122,7 +133,11 @@ fn quoted(word: &str) -> String {
 }
 
 fn command_line(command: &str) -> String {
-    if command.is_empty() { String::new() } else { format!("\n  {command}") }
+    if command.is_empty() {
+        String::new()
+    } else {
+        format!("\n  {command}")
+    }
 }
 
 fn indented(lines: &[String]) -> String {
@@ -139,7 +154,10 @@ mod tests {
         let argv = ["rpm", "--define", "_x it's"].map(str::to_owned);
         let error = Error::failed_with(Program::Rpm, &argv, Status::Code(3), said.as_bytes());
         let text = error.to_string();
-        assert!(text.starts_with("`rpm` failed (exit code 3)\n  rpm --define '_x it'\\''s'\n  | line 28\n"), "{text}");
+        assert!(
+            text.starts_with("`rpm` failed (exit code 3)\n  rpm --define '_x it'\\''s'\n  | line 28\n"),
+            "{text}"
+        );
         assert!(text.ends_with("  | line 39"), "{text}");
     }
 }

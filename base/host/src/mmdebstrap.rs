@@ -58,19 +58,30 @@ where
     T: Send,
 {
     let argv = argv(request)?;
-    let start = |source| Error::Start { program: Program::Mmdebstrap.name(), source };
+    let start = |source| Error::Start {
+        program: Program::Mmdebstrap.name(),
+        source,
+    };
     let mut command = Command::new(&argv[0]);
     command
         .args(&argv[1..])
         .env_clear()
-        .envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LC_ALL", "C.UTF-8"), ("HOME", "/nonexistent")])
+        .envs([
+            ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("LC_ALL", "C.UTF-8"),
+            ("HOME", "/nonexistent"),
+        ])
         .env("TMPDIR", request.scratch)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    let mut running = Running(keel_sandbox::child::dies_with_caller(&mut command).spawn().map_err(start)?);
+    let mut running = Running(
+        keel_sandbox::child::dies_with_caller(&mut command)
+            .spawn()
+            .map_err(start)?,
+    );
     let (Some(mut archive), Some(talk)) = (running.0.stdout.take(), running.0.stderr.take()) else {
         return Err(start(io::Error::from(io::ErrorKind::BrokenPipe)));
     };
@@ -106,8 +117,15 @@ where
     let status = running.0.wait().map_err(start)?;
     interrupt.check()?;
     if !status.success() {
-        let status = status.code().map_or_else(|| Status::Signal(status.signal().unwrap_or(0)), Status::Code);
-        return Err(Error::failed_with(Program::Mmdebstrap, &argv, status, said.join("\n").as_bytes()));
+        let status = status
+            .code()
+            .map_or_else(|| Status::Signal(status.signal().unwrap_or(0)), Status::Code);
+        return Err(Error::failed_with(
+            Program::Mmdebstrap,
+            &argv,
+            status,
+            said.join("\n").as_bytes(),
+        ));
     }
     match taken {
         Ok(taken) => taken,
@@ -139,25 +157,48 @@ impl Drop for Running {
 fn argv(request: &Request<'_>) -> Result<Vec<String>, Error> {
     for text in request.packages.iter().map(String::as_str).chain([request.suite]) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "+-.:".contains(c);
-        if text.is_empty() || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) || !text.chars().all(plain) {
+        if text.is_empty()
+            || !text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            || !text.chars().all(plain)
+        {
             let why = format!("`{text}` is no name of a Debian package or release");
-            return Err(Error::Request { program: Program::Mmdebstrap.name(), why });
+            return Err(Error::Request {
+                program: Program::Mmdebstrap.name(),
+                why,
+            });
         }
     }
     if request.mirror.contains(char::is_whitespace) || !request.mirror.contains(':') {
         let why = format!("`{}` is no address of a mirror", request.mirror);
-        return Err(Error::Request { program: Program::Mmdebstrap.name(), why });
+        return Err(Error::Request {
+            program: Program::Mmdebstrap.name(),
+            why,
+        });
     }
     if !Path::new(KEYRING).is_file() {
         let program = KEYRING.to_owned();
-        return Err(Error::NotFound { program, package: "debian-archive-keyring" });
+        return Err(Error::NotFound {
+            program,
+            package: "debian-archive-keyring",
+        });
     }
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let is_root = rustix::process::geteuid().is_root();
     let mut argv = Vec::new();
     if is_root {
         argv.push(text(Program::Unshare.find()?));
-        argv.extend(["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc", "--"].map(str::to_owned));
+        argv.extend(
+            [
+                "--mount",
+                "--propagation=private",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
+                "--",
+            ]
+            .map(str::to_owned),
+        );
     } else {
         Program::Newuidmap.find()?;
     }
@@ -171,10 +212,17 @@ fn argv(request: &Request<'_>) -> Result<Vec<String>, Error> {
     argv.push("--aptopt=Acquire::Languages \"none\"".to_owned());
     argv.push("--aptopt=Acquire::Retries \"5\"".to_owned());
     argv.push("--aptopt=Acquire::GzipIndexes \"false\"".to_owned());
-    argv.extend(EXCLUDED.iter().map(|pattern| format!("--dpkgopt=path-exclude={pattern}")));
+    argv.extend(
+        EXCLUDED
+            .iter()
+            .map(|pattern| format!("--dpkgopt=path-exclude={pattern}")),
+    );
     argv.push(request.suite.to_owned());
     argv.push("-".to_owned());
-    argv.push(format!("deb [signed-by={KEYRING}] {} {} main", request.mirror, request.suite));
+    argv.push(format!(
+        "deb [signed-by={KEYRING}] {} {} main",
+        request.mirror, request.suite
+    ));
     Ok(argv)
 }
 
@@ -184,7 +232,13 @@ mod tests {
 
     #[test]
     fn names_cannot_become_options() {
-        for (package, suite) in [("--mode=x", "trixie"), ("a,b", "trixie"), ("a b", "trixie"), ("", "trixie"), ("gcc", "-x")] {
+        for (package, suite) in [
+            ("--mode=x", "trixie"),
+            ("a,b", "trixie"),
+            ("a b", "trixie"),
+            ("", "trixie"),
+            ("gcc", "-x"),
+        ] {
             let packages = [package.to_owned()];
             let request = Request {
                 suite,
@@ -193,7 +247,10 @@ mod tests {
                 packages: &packages,
                 scratch: Path::new("/tmp"),
             };
-            assert!(matches!(argv(&request), Err(Error::Request { .. })), "{package:?} {suite:?}");
+            assert!(
+                matches!(argv(&request), Err(Error::Request { .. })),
+                "{package:?} {suite:?}"
+            );
         }
     }
 }

@@ -8,7 +8,14 @@ use keel_sandbox::{Exit, Run, Sandbox};
 use crate::Error;
 
 /// Where programs of a Debian system are. The caller's `PATH` is not asked.
-const FOLDERS: [&str; 6] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin", "/usr/lib/qemu"];
+const FOLDERS: [&str; 6] = [
+    "/usr/bin",
+    "/usr/sbin",
+    "/bin",
+    "/sbin",
+    "/usr/local/bin",
+    "/usr/lib/qemu",
+];
 
 /// A program that Keel did not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,10 +77,13 @@ impl Program {
     /// Where it is on this machine.
     pub fn find(self) -> Result<PathBuf, Error> {
         let candidates = FOLDERS.iter().map(|folder| Path::new(folder).join(self.name()));
-        candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| Error::NotFound {
-            program: self.name().to_owned(),
-            package: self.debian_package(),
-        })
+        candidates
+            .into_iter()
+            .find(|path| path.is_file())
+            .ok_or_else(|| Error::NotFound {
+                program: self.name().to_owned(),
+                package: self.debian_package(),
+            })
     }
 
     /// Runs it in a sandbox, with its output captured; any code but 0 is an error that shows what it said.
@@ -88,11 +98,20 @@ impl Program {
         match keel_sandbox::run(sandbox, Run::captured(argv.clone()), interrupt) {
             Ok(exit) if exit.success() => Ok(exit),
             Ok(exit) => {
-                let said = if exit.stderr.is_empty() { &exit.stdout } else { &exit.stderr };
+                let said = if exit.stderr.is_empty() {
+                    &exit.stdout
+                } else {
+                    &exit.stderr
+                };
                 Err(Error::failed_with(self, &argv, exit.status, said))
             }
-            Err(keel_sandbox::Error::Exec { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                Err(Error::NotInStage0 { program: self.name(), package: self.debian_package() })
+            Err(keel_sandbox::Error::Exec { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Err(Error::NotInStage0 {
+                    program: self.name(),
+                    package: self.debian_package(),
+                })
             }
             Err(error) => Err(error.into()),
         }

@@ -83,21 +83,47 @@ pub enum DriveFormat {
 
 /// UEFI firmware: code, and the variables of a machine that never ran.
 const FIRMWARE: [(Arch, &str, &str, &str); 4] = [
-    (Arch::X86_64, "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd", "ovmf"),
-    (Arch::X86_64, "/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd", "ovmf"),
-    (Arch::Aarch64, "/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd", "qemu-efi-aarch64"),
-    (Arch::Aarch64, "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd", "qemu-efi-aarch64"),
+    (
+        Arch::X86_64,
+        "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "/usr/share/OVMF/OVMF_VARS_4M.fd",
+        "ovmf",
+    ),
+    (
+        Arch::X86_64,
+        "/usr/share/OVMF/OVMF_CODE.fd",
+        "/usr/share/OVMF/OVMF_VARS.fd",
+        "ovmf",
+    ),
+    (
+        Arch::Aarch64,
+        "/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd",
+        "/usr/share/AAVMF/AAVMF_VARS.fd",
+        "qemu-efi-aarch64",
+    ),
+    (
+        Arch::Aarch64,
+        "/usr/share/AAVMF/AAVMF_CODE.fd",
+        "/usr/share/AAVMF/AAVMF_VARS.fd",
+        "qemu-efi-aarch64",
+    ),
 ];
 
 /// The firmware's code and fresh variables on this machine.
 pub fn firmware(arch: Arch) -> Result<(&'static Path, &'static Path), Error> {
     let ours = FIRMWARE.iter().filter(|(of, ..)| *of == arch);
-    let mut missing = Error::NotFound { program: "UEFI firmware".to_owned(), package: "ovmf" };
+    let mut missing = Error::NotFound {
+        program: "UEFI firmware".to_owned(),
+        package: "ovmf",
+    };
     for (_, code, variables, package) in ours {
         if Path::new(code).is_file() && Path::new(variables).is_file() {
             return Ok((Path::new(code), Path::new(variables)));
         }
-        missing = Error::NotFound { program: (*code).to_owned(), package };
+        missing = Error::NotFound {
+            program: (*code).to_owned(),
+            package,
+        };
     }
     Err(missing)
 }
@@ -109,22 +135,36 @@ impl Machine {
         let program = Program::Qemu(self.arch);
         let argv = self.argv()?;
         let path = program.find()?;
-        let start = |source| Error::Start { program: program.name(), source };
+        let start = |source| Error::Start {
+            program: program.name(),
+            source,
+        };
         let said = self.scratch.join("qemu.log");
         let log = fs_err::File::create(&said)?.into_parts().0;
         let mut command = Command::new(path);
         command
             .args(&argv)
             .env_clear()
-            .envs([("PATH", "/usr/bin:/bin"), ("LC_ALL", "C.UTF-8"), ("HOME", "/nonexistent")])
+            .envs([
+                ("PATH", "/usr/bin:/bin"),
+                ("LC_ALL", "C.UTF-8"),
+                ("HOME", "/nonexistent"),
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::from(log.try_clone()?))
             .stderr(Stdio::from(log))
             .process_group(0);
-        let child = keel_sandbox::child::dies_with_caller(&mut command).spawn().map_err(start)?;
+        let child = keel_sandbox::child::dies_with_caller(&mut command)
+            .spawn()
+            .map_err(start)?;
         let mut line = vec![program.name().to_owned()];
         line.extend(argv);
-        Ok(Running { child, program, argv: line, said })
+        Ok(Running {
+            child,
+            program,
+            argv: line,
+            said,
+        })
     }
 
     /// QEMU's arguments. Writes credentials and UEFI variables to `scratch`.
@@ -134,7 +174,10 @@ impl Machine {
         let kvm = self.kvm && Path::new("/dev/kvm").exists();
         let accelerator = if kvm { "kvm:tcg" } else { "tcg" };
         match self.arch {
-            Arch::X86_64 => add("machine", format!("q35,accel={accelerator},smm=off,vmport=off,i8042=off")),
+            Arch::X86_64 => add(
+                "machine",
+                format!("q35,accel={accelerator},smm=off,vmport=off,i8042=off"),
+            ),
             Arch::Aarch64 => add("machine", format!("virt,accel={accelerator}")),
         }
         add("cpu", "max".to_owned());
@@ -146,7 +189,11 @@ impl Machine {
         add("serial", format!("file:{}", self.path(&self.console)?));
         add("device", "virtio-rng-pci".to_owned());
         match &self.boot {
-            Boot::Kernel { kernel, initrd, command_line } => {
+            Boot::Kernel {
+                kernel,
+                initrd,
+                command_line,
+            } => {
                 add("kernel", text(kernel)?);
                 if let Some(initrd) = initrd {
                     add("initrd", text(initrd)?);
@@ -159,8 +206,14 @@ impl Machine {
                 fs_err::copy(fresh, &variables)?;
                 fs_err::set_permissions(&variables, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
                 let code = code.display();
-                add("drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
-                add("drive", format!("if=pflash,unit=1,format=raw,file={}", self.path(&variables)?));
+                add(
+                    "drive",
+                    format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"),
+                );
+                add(
+                    "drive",
+                    format!("if=pflash,unit=1,format=raw,file={}", self.path(&variables)?),
+                );
             }
         }
         for (number, drive) in self.drives.iter().enumerate() {
@@ -171,17 +224,32 @@ impl Machine {
             let flag = |name: &str, on: bool| format!("{name}={}", if on { "on" } else { "off" });
             let (only, file) = (flag("readonly", drive.read_only), self.path(&drive.file)?);
             let forget = flag("snapshot", drive.snapshot);
-            add("drive", format!("if=none,id=disk{number},format={format},{only},{forget},cache=unsafe,file={file}"));
-            add("device", format!("virtio-blk-pci,drive=disk{number},bootindex={number}"));
+            add(
+                "drive",
+                format!("if=none,id=disk{number},format={format},{only},{forget},cache=unsafe,file={file}"),
+            );
+            add(
+                "device",
+                format!("virtio-blk-pci,drive=disk{number},bootindex={number}"),
+            );
         }
         if let Some((name, socket)) = &self.port {
             add("device", "virtio-serial-pci".to_owned());
-            add("chardev", format!("socket,id=port,server=on,wait=off,path={}", self.path(socket)?));
-            add("device", format!("virtserialport,chardev=port,name={}", doubled(name)));
+            add(
+                "chardev",
+                format!("socket,id=port,server=on,wait=off,path={}", self.path(socket)?),
+            );
+            add(
+                "device",
+                format!("virtserialport,chardev=port,name={}", doubled(name)),
+            );
         }
         for (number, (name, value)) in self.credentials.iter().enumerate() {
             let file = self.scratch.join(format!("credential-{number}"));
-            fs_err::write(&file, [format!("io.systemd.credential:{name}=").as_bytes(), value].concat())?;
+            fs_err::write(
+                &file,
+                [format!("io.systemd.credential:{name}=").as_bytes(), value].concat(),
+            )?;
             add("smbios", format!("type=11,path={}", self.path(&file)?));
         }
         argv.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(str::to_owned));
@@ -217,14 +285,23 @@ pub struct Running {
 impl Running {
     /// How it ended, if it has. QEMU's own failures are errors.
     pub fn ended(&mut self) -> Result<Option<Status>, Error> {
-        let start = |source| Error::Start { program: self.program.name(), source };
-        let Some(status) = self.child.try_wait().map_err(start)? else { return Ok(None) };
-        let status = status.code().map_or_else(|| Status::Signal(status.signal().unwrap_or(0)), Status::Code);
+        let start = |source| Error::Start {
+            program: self.program.name(),
+            source,
+        };
+        let Some(status) = self.child.try_wait().map_err(start)? else {
+            return Ok(None);
+        };
+        let status = status
+            .code()
+            .map_or_else(|| Status::Signal(status.signal().unwrap_or(0)), Status::Code);
         if status == Status::Code(0) {
             return Ok(Some(status));
         }
         let mut said = Vec::new();
-        fs_err::File::open(&self.said)?.take(1 << 20).read_to_end(&mut said)?;
+        fs_err::File::open(&self.said)?
+            .take(1 << 20)
+            .read_to_end(&mut said)?;
         Err(Error::failed_with(self.program, &self.argv, status, &said))
     }
 

@@ -1,10 +1,6 @@
 //! `rpmbuild`: builds one SPEC in a build root (rpm.org, rpmbuild(1)).
 
-use std::{
-    collections::BTreeMap,
-    io::Write as _,
-    path::Path,
-};
+use std::{collections::BTreeMap, io::Write as _, path::Path};
 
 use keel_artefact::{Arch, Epoch, Interrupt};
 use keel_sandbox::{Exit, Output, Run, Sandbox, Stdin};
@@ -84,7 +80,8 @@ fn argv(request: &Request<'_>) -> Vec<String> {
     }
     argv.extend(["rpmbuild", "-ba", "--nodeps", "--noclean"].map(str::to_owned));
     argv.push(format!("--target={}-linux", request.arch));
-    let mut define = |name: &str, value: &str| argv.extend(["--define".to_owned(), format!("{name} {value}")]);
+    let mut define =
+        |name: &str, value: &str| argv.extend(["--define".to_owned(), format!("{name} {value}")]);
     define("_topdir", "/build");
     define("_smp_build_ncpus", &request.cores.to_string());
     define("_smp_ncpus_max", "0");
@@ -121,7 +118,10 @@ fn environment(request: &Request<'_>) -> BTreeMap<String, String> {
         ("RPM_BUILD_NCPUS", &cores),
         ("TERM", "dumb"),
     ];
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 #[cfg(test)]

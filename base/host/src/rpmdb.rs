@@ -45,7 +45,9 @@ pub fn make(
     keel_sandbox::hand_over(&root)?;
     let mut sandbox = sandbox_over(stage0, &root, true);
     sandbox.binds.push(bind(&inputs, "/tmp/packages", false));
-    sandbox.env.insert("SOURCE_DATE_EPOCH".to_owned(), clock.0.to_string());
+    sandbox
+        .env
+        .insert("SOURCE_DATE_EPOCH".to_owned(), clock.0.to_string());
     if packages.is_empty() {
         Program::Rpm.run_in(&sandbox, &arguments(&["--initdb"]), interrupt)?;
     } else {
@@ -74,10 +76,15 @@ pub fn make(
 }
 
 fn read(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Error> {
-    let unexpected = |why: String| Error::Unexpected { program: Program::Rpm.name(), why };
+    let unexpected = |why: String| Error::Unexpected {
+        program: Program::Rpm.name(),
+        why,
+    };
     let log = folder.join(format!("{FILE}-wal"));
     if log.exists() && fs_err::metadata(&log)?.len() > 0 {
-        return Err(unexpected("the database has a write-ahead log that is not empty".to_owned()));
+        return Err(unexpected(
+            "the database has a write-ahead log that is not empty".to_owned(),
+        ));
     }
     let mut bytes = fs_err::read(folder.join(FILE))?;
     if !bytes.starts_with(b"SQLite format 3\0") || bytes.len() < 100 {
@@ -95,7 +102,10 @@ fn read(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Error> {
 pub fn query_all(stage0: &Stage0, root: &Path, interrupt: &Interrupt) -> Result<Vec<String>, Error> {
     let sandbox = sandbox_over(stage0, root, false);
     let exit = Program::Rpm.run_in(&sandbox, &arguments(&["-qa", "--qf", "%{NEVRA}\\n"]), interrupt)?;
-    let mut names: Vec<String> = String::from_utf8_lossy(&exit.stdout).lines().map(str::to_owned).collect();
+    let mut names: Vec<String> = String::from_utf8_lossy(&exit.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect();
     names.sort();
     Ok(names)
 }
@@ -104,7 +114,16 @@ pub fn query_all(stage0: &Stage0, root: &Path, interrupt: &Interrupt) -> Result<
 /// compared: files that an ordinary user unpacked are all that user's. Nor are times and capabilities.
 pub fn verify_all(stage0: &Stage0, root: &Path, interrupt: &Interrupt) -> Result<Vec<String>, Error> {
     let sandbox = sandbox_over(stage0, root, false);
-    let verify = ["-Va", "--nodeps", "--noscripts", "--nouser", "--nogroup", "--nomtime", "--nocaps", "--nordev"];
+    let verify = [
+        "-Va",
+        "--nodeps",
+        "--noscripts",
+        "--nouser",
+        "--nogroup",
+        "--nomtime",
+        "--nocaps",
+        "--nordev",
+    ];
     let argv = arguments(&verify);
     let said = match Program::Rpm.run_in(&sandbox, &argv, interrupt) {
         Ok(exit) => exit.stdout,
@@ -112,12 +131,20 @@ pub fn verify_all(stage0: &Stage0, root: &Path, interrupt: &Interrupt) -> Result
         Err(Error::Failed { last, .. }) => return Ok(last),
         Err(error) => return Err(error),
     };
-    Ok(String::from_utf8_lossy(&said).lines().map(str::to_owned).collect())
+    Ok(String::from_utf8_lossy(&said)
+        .lines()
+        .map(str::to_owned)
+        .collect())
 }
 
 /// rpm's arguments for the root at `/tmp/root`, after which those of the action follow.
 fn arguments(action: &[&str]) -> Vec<String> {
-    let root = ["--root=/tmp/root", "--dbpath", FOLDER, "--define=_db_backend sqlite"];
+    let root = [
+        "--root=/tmp/root",
+        "--dbpath",
+        FOLDER,
+        "--define=_db_backend sqlite",
+    ];
     root.iter().chain(action).map(|word| (*word).to_owned()).collect()
 }
 
@@ -129,5 +156,9 @@ fn sandbox_over(stage0: &Stage0, root: &Path, writable: bool) -> Sandbox {
 }
 
 fn bind(host: &Path, guest: &str, writable: bool) -> Bind {
-    Bind { host: host.to_owned(), guest: guest.parse().expect("a constant root path"), writable }
+    Bind {
+        host: host.to_owned(),
+        guest: guest.parse().expect("a constant root path"),
+        writable,
+    }
 }

@@ -95,8 +95,15 @@ impl Stage0 {
     /// A sandbox over [`Stage0::tool_lowers`], with a fixed environment.
     pub fn sandbox(&self) -> Sandbox {
         let mut sandbox = Sandbox::new(self.tool_lowers());
-        let variables = [("HOME", "/tmp"), ("LANG", "C.UTF-8"), ("TZ", "UTC"), ("PATH", "/usr/bin:/usr/sbin")];
-        sandbox.env = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let variables = [
+            ("HOME", "/tmp"),
+            ("LANG", "C.UTF-8"),
+            ("TZ", "UTC"),
+            ("PATH", "/usr/bin:/usr/sbin"),
+        ];
+        sandbox.env = variables
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
         sandbox
     }
 
@@ -131,8 +138,15 @@ pub fn prepare(
     interrupt: &Interrupt,
 ) -> Result<Stage0, Error> {
     let started = Instant::now();
-    let (id, title) = (format!("stage0:{}", spec.suite), format!("stage0 (Debian {}, {})", spec.suite, spec.arch));
-    sink.event(Event::Started { id: &id, title: &title, total: None });
+    let (id, title) = (
+        format!("stage0:{}", spec.suite),
+        format!("stage0 (Debian {}, {})", spec.suite, spec.arch),
+    );
+    sink.event(Event::Started {
+        id: &id,
+        title: &title,
+        total: None,
+    });
     let key = key(spec);
     let known = store.existing_tree(&key).is_some();
     let done = store.tree(&key, |folder| make(store, spec, folder, sink, &id, interrupt));
@@ -142,7 +156,11 @@ pub fn prepare(
         Ok(_) => Outcome::Done,
         Err(_) => Outcome::Failed,
     };
-    sink.event(Event::Finished { id: &id, outcome, elapsed: started.elapsed() });
+    sink.event(Event::Finished {
+        id: &id,
+        outcome,
+        elapsed: started.elapsed(),
+    });
     done
 }
 
@@ -175,7 +193,10 @@ fn make(
     interrupt: &Interrupt,
 ) -> Result<(), Error> {
     let scratch = store.temp_dir("mmdebstrap")?;
-    let packages: Vec<String> = sorted(&[spec.packages.clone(), spec.libc_dev_packages.clone()].concat()).into_iter().cloned().collect();
+    let packages: Vec<String> = sorted(&[spec.packages.clone(), spec.libc_dev_packages.clone()].concat())
+        .into_iter()
+        .cloned()
+        .collect();
     let request = mmdebstrap::Request {
         suite: &spec.suite,
         mirror: &spec.mirror,
@@ -190,8 +211,16 @@ fn make(
             sink.event(Event::Message { id, text });
         }
     };
-    let index = mmdebstrap::run(&request, |archive| unpack::unpack(archive, &tools), &mut on_line, interrupt)?;
-    sink.event(Event::Message { id, text: "splitting and recording" });
+    let index = mmdebstrap::run(
+        &request,
+        |archive| unpack::unpack(archive, &tools),
+        &mut on_line,
+        interrupt,
+    )?;
+    sink.event(Event::Message {
+        id,
+        text: "splitting and recording",
+    });
     let debs = debs::installed(&index)?;
     split::split(folder, &spec.libc_dev_packages)?;
     fix::make(folder, spec.arch)?;
@@ -214,7 +243,10 @@ fn digest(spec: &Stage0Spec, debs: &[Deb]) -> Sha256 {
         }
     }
     for deb in debs {
-        digest.add("name", &deb.name).add("version", &deb.version).add("arch", &deb.arch);
+        digest
+            .add("name", &deb.name)
+            .add("version", &deb.version)
+            .add("arch", &deb.arch);
         digest.add_digest("sha256", &deb.sha256);
     }
     digest.finish()

@@ -49,7 +49,9 @@ impl Index {
     /// Reads dpkg's `status`.
     pub(crate) fn read_status(&mut self, status: impl io::Read) -> io::Result<()> {
         stanzas(status, &mut |fields| {
-            let is_installed = fields.get("Status").is_some_and(|status| status.ends_with(" installed"));
+            let is_installed = fields
+                .get("Status")
+                .is_some_and(|status| status.ends_with(" installed"));
             self.installed.extend(identity(fields).filter(|_| is_installed));
         })
     }
@@ -57,14 +59,24 @@ impl Index {
 
 /// The installed packages, sorted. Each must have a digest in a list.
 pub(crate) fn installed(index: &Index) -> Result<Vec<Deb>, Error> {
-    let unexpected = |why| Error::Unexpected { program: Program::Mmdebstrap.name(), why };
+    let unexpected = |why| Error::Unexpected {
+        program: Program::Mmdebstrap.name(),
+        why,
+    };
     let mut debs = Vec::with_capacity(index.installed.len());
     for identity in &index.installed {
         let (name, version, arch) = identity.clone();
         let Some(sha256) = index.digests.get(identity) else {
-            return Err(unexpected(format!("{name} {version} ({arch}) is in none of apt's package lists")));
+            return Err(unexpected(format!(
+                "{name} {version} ({arch}) is in none of apt's package lists"
+            )));
         };
-        debs.push(Deb { name, arch, version, sha256: *sha256 });
+        debs.push(Deb {
+            name,
+            arch,
+            version,
+            sha256: *sha256,
+        });
     }
     debs.sort();
     if debs.is_empty() {
@@ -97,7 +109,9 @@ fn stanzas(text: impl io::Read, each: &mut dyn FnMut(&HashMap<String, String>)) 
                 return Ok(());
             }
         } else if let Some(wanted) = WANTED.iter().find(|name| {
-            content.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b":"))
+            content
+                .strip_prefix(name.as_bytes())
+                .is_some_and(|rest| rest.starts_with(b":"))
         }) {
             let value = String::from_utf8_lossy(&content[wanted.len() + 1..]);
             fields.insert((*wanted).to_owned(), value.trim().to_owned());
@@ -125,12 +139,18 @@ mod tests {
         index.read_status(status("1:1.3").as_bytes()).unwrap();
         let debs = installed(&index).unwrap();
         assert_eq!(debs.len(), 1);
-        assert_eq!((debs[0].version.as_str(), debs[0].sha256), ("1:1.3", Sha256::of(b"")));
+        assert_eq!(
+            (debs[0].version.as_str(), debs[0].sha256),
+            ("1:1.3", Sha256::of(b""))
+        );
 
         let mut unknown = Index::default();
         unknown.read_list(LIST.as_bytes()).unwrap();
         unknown.read_status(status("1:1.4").as_bytes()).unwrap();
         let error = installed(&unknown).unwrap_err().to_string();
-        assert!(error.contains("zlib1g 1:1.4 (amd64) is in none of apt's package lists"), "{error}");
+        assert!(
+            error.contains("zlib1g 1:1.4 (amd64) is in none of apt's package lists"),
+            "{error}"
+        );
     }
 }

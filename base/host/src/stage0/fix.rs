@@ -9,10 +9,7 @@
 //! **Linker.** All its names run a script that has it record each file it reads (ld(1), `--dependency-file`) in
 //! `/build/trace`, where that folder exists. The real one moves to [`REAL_LD`], so that no name of it is left in `PATH`.
 
-use std::{
-    os::unix::fs::PermissionsExt,
-    path::Path,
-};
+use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use keel_artefact::Arch;
 
@@ -40,14 +37,20 @@ pub(crate) fn make(folder: &Path, arch: Arch) -> Result<(), Error> {
         fs_err::create_dir_all(tools.join(REAL_LD).parent().unwrap_or(&tools))?;
         fs_err::rename(tools.join(&linker), tools.join(REAL_LD))?;
     }
-    for (layer, libraries) in [("fix", format!("/usr/lib64\n{debian}")), ("fix-bootstrap", debian.clone())] {
+    for (layer, libraries) in [
+        ("fix", format!("/usr/lib64\n{debian}")),
+        ("fix-bootstrap", debian.clone()),
+    ] {
         let layer = folder.join(layer);
         for part in ["build", "etc", "usr/bin", "usr/lib64"] {
             fs_err::create_dir_all(layer.join(part))?;
         }
-        for (name, text) in
-            [("passwd", PASSWD), ("group", GROUP), ("hosts", HOSTS), ("ld.so.conf", libraries.as_str())]
-        {
+        for (name, text) in [
+            ("passwd", PASSWD),
+            ("group", GROUP),
+            ("hosts", HOSTS),
+            ("ld.so.conf", libraries.as_str()),
+        ] {
             fs_err::write(layer.join("etc").join(name), text)?;
         }
         if has_linker {
@@ -56,7 +59,12 @@ pub(crate) fn make(folder: &Path, arch: Arch) -> Result<(), Error> {
                  if [ -d {TRACE} ]; then\n  n=$$\n  while [ -e {TRACE}/$n.d ]; do n=$n.1; done\n  \
                  exec /{REAL_LD} --dependency-file={TRACE}/$n.d \"$@\"\nfi\nexec /{REAL_LD} \"$@\"\n"
             );
-            for name in ["ld", "ld.bfd", &format!("{triplet}-ld"), &format!("{triplet}-ld.bfd")] {
+            for name in [
+                "ld",
+                "ld.bfd",
+                &format!("{triplet}-ld"),
+                &format!("{triplet}-ld.bfd"),
+            ] {
                 script(&layer.join("usr/bin").join(name), &trace)?;
             }
         }
@@ -64,7 +72,9 @@ pub(crate) fn make(folder: &Path, arch: Arch) -> Result<(), Error> {
     let bin = folder.join("fix/usr/bin");
     for driver in ["gcc", "g++"] {
         // `gcc` is a link to `gcc-14`.
-        let Ok(versioned) = fs_err::read_link(tools.join("usr/bin").join(driver)) else { continue };
+        let Ok(versioned) = fs_err::read_link(tools.join("usr/bin").join(driver)) else {
+            continue;
+        };
         let versioned = versioned.to_string_lossy().into_owned();
         let real = format!("/usr/bin/{triplet}-{versioned}");
         if tools.join(&real[1..]).is_file() {

@@ -49,20 +49,32 @@ impl std::fmt::Display for Drift {
             return f.write_str("as locked");
         }
         let count = (self.changed.len(), self.added.len(), self.removed.len());
-        write!(f, "{} changed, {} added, {} removed since the lock", count.0, count.1, count.2)
+        write!(
+            f,
+            "{} changed, {} added, {} removed since the lock",
+            count.0, count.1, count.2
+        )
     }
 }
 
 impl Stage0Lock {
     pub(crate) fn of(manifest: &Manifest) -> Self {
         let (suite, arch, packages) = (manifest.suite.clone(), manifest.arch, manifest.packages.clone());
-        Self { version: FORMAT, suite, arch, packages }
+        Self {
+            version: FORMAT,
+            suite,
+            arch,
+            packages,
+        }
     }
 
     /// How `found` differs from this.
     pub fn drift(&self, found: &Self) -> Drift {
         let by_name = |lock: &Self| -> BTreeMap<(String, String), Deb> {
-            lock.packages.iter().map(|deb| ((deb.name.clone(), deb.arch.clone()), deb.clone())).collect()
+            lock.packages
+                .iter()
+                .map(|deb| ((deb.name.clone(), deb.arch.clone()), deb.clone()))
+                .collect()
         };
         let (mut before, mut drift) = (by_name(self), Drift::default());
         for (name, deb) in by_name(found) {
@@ -99,7 +111,10 @@ mod tests {
         let before = lock(&[deb("a", "1"), deb("b", "1"), deb("c", "1")]);
         let after = lock(&[deb("b", "1"), deb("c", "2"), deb("d", "1")]);
         let drift = before.drift(&after);
-        assert_eq!((&drift.removed[..], &drift.added[..]), (&[deb("a", "1")][..], &[deb("d", "1")][..]));
+        assert_eq!(
+            (&drift.removed[..], &drift.added[..]),
+            (&[deb("a", "1")][..], &[deb("d", "1")][..])
+        );
         assert_eq!(drift.changed, [(deb("c", "1"), deb("c", "2"))]);
         assert_eq!(drift.to_string(), "1 changed, 1 added, 1 removed since the lock");
         assert!(before.drift(&before).is_none());

@@ -99,7 +99,16 @@ impl Manifest {
         files.sort();
         let (suite, arch) = (spec.suite.clone(), spec.arch);
         let (digests, build_ids) = Default::default();
-        Ok(Self { format: FORMAT, digest, suite, arch, packages, files, digests, build_ids })
+        Ok(Self {
+            format: FORMAT,
+            digest,
+            suite,
+            arch,
+            packages,
+            files,
+            digests,
+            build_ids,
+        })
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
@@ -111,9 +120,16 @@ impl Manifest {
         let mut new: Self = serde_json::from_slice(&fs_err::read(path)?).map_err(std::io::Error::from)?;
         new.format
             .check(path.display().to_string(), FORMAT)
-            .map_err(|mismatch| Error::Unexpected { program: "keel", why: mismatch.to_string() })?;
+            .map_err(|mismatch| Error::Unexpected {
+                program: "keel",
+                why: mismatch.to_string(),
+            })?;
         new.digests = new.files.iter().map(|file| file.sha256).collect();
-        new.build_ids = new.files.iter().filter_map(|file| file.build_id.clone()).collect();
+        new.build_ids = new
+            .files
+            .iter()
+            .filter_map(|file| file.build_id.clone())
+            .collect();
         Ok(new)
     }
 }
@@ -133,12 +149,22 @@ fn compiled(layer: &Path, path: PathBuf) -> Result<Option<Compiled>, Error> {
         Ok(parsed) if is_elf => parsed.build_id().ok().flatten().map(hex),
         _ => None,
     };
-    let inside = path.strip_prefix(layer).ok().and_then(Path::to_str).map(|path| format!("/{path}"));
-    let inside = inside.and_then(|path| path.parse().ok()).ok_or_else(|| Error::Unpack {
-        path: path.clone(),
-        why: "its name is not UTF-8".to_owned(),
-    })?;
-    Ok(Some(Compiled { path: inside, sha256: Sha256::of(&bytes), build_id }))
+    let inside = path
+        .strip_prefix(layer)
+        .ok()
+        .and_then(Path::to_str)
+        .map(|path| format!("/{path}"));
+    let inside = inside
+        .and_then(|path| path.parse().ok())
+        .ok_or_else(|| Error::Unpack {
+            path: path.clone(),
+            why: "its name is not UTF-8".to_owned(),
+        })?;
+    Ok(Some(Compiled {
+        path: inside,
+        sha256: Sha256::of(&bytes),
+        build_id,
+    }))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -27,27 +27,45 @@ pub(crate) fn split(folder: &Path, libc_dev: &[String]) -> Result<(), Error> {
 fn listed(tools: &Path, package: &str) -> Result<Vec<PathBuf>, Error> {
     let info = tools.join("var/lib/dpkg/info");
     let is_its_list = |name: &str| {
-        let stem = name.strip_suffix(".list").and_then(|stem| stem.strip_prefix(package));
+        let stem = name
+            .strip_suffix(".list")
+            .and_then(|stem| stem.strip_prefix(package));
         stem.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
     };
     for entry in fs_err::read_dir(&info)? {
         let entry = entry?;
         if is_its_list(&entry.file_name().to_string_lossy()) {
             let list = fs_err::read_to_string(entry.path())?;
-            return Ok(list.lines().filter_map(|line| line.strip_prefix('/')).map(PathBuf::from).collect());
+            return Ok(list
+                .lines()
+                .filter_map(|line| line.strip_prefix('/'))
+                .map(PathBuf::from)
+                .collect());
         }
     }
     let why = format!("the root has no package `{package}`, whose files are to be a layer of their own");
-    Err(Error::Unexpected { program: Program::Mmdebstrap.name(), why })
+    Err(Error::Unexpected {
+        program: Program::Mmdebstrap.name(),
+        why,
+    })
 }
 
 /// Moves one file or link, if it is one, to the same place in `layer`. The place is where its folder really is: dpkg
 /// may list `/lib/x` where `/lib` is a link to `usr/lib`.
 fn move_file(tools: &Path, layer: &Path, path: &Path) -> Result<(), Error> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    let Some(parent) = real(tools, parent)? else { return Ok(()) };
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(());
+    };
+    if parent == Path::new("") {
+        return Ok(()); // The links of merged /usr belong to the root.
+    }
+    let Some(parent) = real(tools, parent)? else {
+        return Ok(());
+    };
     let from = tools.join(&parent).join(name);
-    let Ok(metadata) = fs_err::symlink_metadata(&from) else { return Ok(()) };
+    let Ok(metadata) = fs_err::symlink_metadata(&from) else {
+        return Ok(());
+    };
     if metadata.is_dir() {
         return Ok(());
     }
@@ -76,7 +94,12 @@ fn real(root: &Path, folder: &Path) -> Result<Option<PathBuf>, Error> {
                 if link.is_absolute() {
                     done = PathBuf::new();
                 }
-                rest.extend(link.iter().rev().filter(|part| *part != "/" && *part != ".").map(Into::into));
+                rest.extend(
+                    link.iter()
+                        .rev()
+                        .filter(|part| *part != "/" && *part != ".")
+                        .map(Into::into),
+                );
             }
             Ok(metadata) if metadata.is_dir() => done = here,
             _ => return Ok(None),
@@ -103,10 +126,17 @@ mod tests {
             fs_err::write(tools.join(file), file).unwrap();
         }
         let info = tools.join("var/lib/dpkg/info");
-        fs_err::write(info.join("libc6:amd64.list"), "/.\n/lib\n/lib/x\n/lib/x/a\n/absolute/b\n/loop/z\n/gone\n").unwrap();
+        fs_err::write(
+            info.join("libc6:amd64.list"),
+            "/.\n/lib\n/lib/x\n/lib/x/a\n/absolute/b\n/loop/z\n/gone\n",
+        )
+        .unwrap();
         fs_err::write(info.join("libc6-dev:amd64.list"), "/usr/lib/c\n").unwrap();
         split(folder.path(), &["libc6-dev".to_owned()]).unwrap();
-        assert_eq!(fs_err::read_to_string(folder.path().join("libc/usr/lib/x/a")).unwrap(), "usr/lib/x/a");
+        assert_eq!(
+            fs_err::read_to_string(folder.path().join("libc/usr/lib/x/a")).unwrap(),
+            "usr/lib/x/a"
+        );
         assert!(folder.path().join("libc/usr/lib/b").exists());
         assert!(folder.path().join("libc-dev/usr/lib/c").exists());
         assert!(tools.join("usr/lib/kept").exists() && tools.join("lib").is_symlink());

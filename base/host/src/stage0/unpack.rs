@@ -17,7 +17,10 @@ use crate::Error;
 /// Unpacks into the empty folder `into`, and tells which packages it saw.
 pub(crate) fn unpack(archive: &mut dyn Read, into: &Path) -> Result<Index, Error> {
     let mut index = Index::default();
-    let mut unpacker = Unpacker { into, folders: HashSet::from([PathBuf::new()]) };
+    let mut unpacker = Unpacker {
+        into,
+        folders: HashSet::from([PathBuf::new()]),
+    };
     for entry in Archive::new(archive).entries()? {
         let mut entry = entry?;
         let path = inside(&entry.path()?)?;
@@ -43,7 +46,10 @@ struct Unpacker<'a> {
 
 impl Unpacker<'_> {
     fn add<R: Read>(&mut self, path: &Path, entry: &mut tar::Entry<'_, R>) -> Result<(), Error> {
-        let unusable = |why: &str| Error::Unpack { path: path.to_owned(), why: why.to_owned() };
+        let unusable = |why: &str| Error::Unpack {
+            path: path.to_owned(),
+            why: why.to_owned(),
+        };
         let target = self.into.join(path);
         let kind = entry.header().entry_type();
         let mode = entry.header().mode()? & 0o777;
@@ -63,7 +69,8 @@ impl Unpacker<'_> {
                 io::copy(entry, &mut file)?;
                 file.set_permissions(PermissionsExt::from_mode(mode | 0o644))?;
                 // Python's compiled files name the time of their sources.
-                file.file().set_times(std::fs::FileTimes::new().set_modified(time))?;
+                file.file()
+                    .set_times(std::fs::FileTimes::new().set_modified(time))?;
             }
             EntryType::Symlink => {
                 let link = entry.link_name()?.ok_or_else(|| unusable("a link to nowhere"))?;
@@ -86,7 +93,10 @@ impl Unpacker<'_> {
         if path.parent().is_some_and(|parent| self.folders.contains(parent)) {
             Ok(())
         } else {
-            Err(Error::Unpack { path: path.to_owned(), why: "its folder is not in the archive before it".to_owned() })
+            Err(Error::Unpack {
+                path: path.to_owned(),
+                why: "its folder is not in the archive before it".to_owned(),
+            })
         }
     }
 }
@@ -99,7 +109,10 @@ fn inside(path: &Path) -> Result<PathBuf, Error> {
             Component::Normal(name) => clean.push(name),
             Component::CurDir | Component::RootDir => {}
             Component::ParentDir | Component::Prefix(_) => {
-                return Err(Error::Unpack { path: path.to_owned(), why: "it leads out of the root".to_owned() });
+                return Err(Error::Unpack {
+                    path: path.to_owned(),
+                    why: "it leads out of the root".to_owned(),
+                });
             }
         }
     }
@@ -145,8 +158,14 @@ mod tests {
         unpack(&mut bytes.as_slice(), folder.path()).unwrap();
         let metadata = fs_err::metadata(folder.path().join("usr/x")).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o7777, 0o744);
-        assert_eq!(metadata.modified().unwrap(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
-        assert_eq!(fs_err::read_to_string(folder.path().join("usr/y")).unwrap(), "content");
+        assert_eq!(
+            metadata.modified().unwrap(),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)
+        );
+        assert_eq!(
+            fs_err::read_to_string(folder.path().join("usr/y")).unwrap(),
+            "content"
+        );
         assert!(!folder.path().join("usr/null").exists());
     }
 
@@ -154,15 +173,27 @@ mod tests {
     fn nothing_is_written_outside() {
         for entries in [
             &[("../x", EntryType::Regular, "")][..],
-            &[("out", EntryType::Symlink, "/tmp"), ("out/keel-escaped", EntryType::Regular, "x")],
-            &[("out", EntryType::Symlink, "/tmp"), ("out", EntryType::Regular, "x")],
+            &[
+                ("out", EntryType::Symlink, "/tmp"),
+                ("out/keel-escaped", EntryType::Regular, "x"),
+            ],
+            &[
+                ("out", EntryType::Symlink, "/tmp"),
+                ("out", EntryType::Regular, "x"),
+            ],
             &[("a", EntryType::Link, "../../etc/passwd")],
-            &[("out", EntryType::Symlink, "/etc"), ("a", EntryType::Link, "out/passwd")],
+            &[
+                ("out", EntryType::Symlink, "/etc"),
+                ("a", EntryType::Link, "out/passwd"),
+            ],
             &[("nowhere/x", EntryType::Regular, "x")],
         ] {
             let folder = tempfile::tempdir().unwrap();
             let bytes = archive(entries);
-            assert!(unpack(&mut bytes.as_slice(), folder.path()).is_err(), "{entries:?}");
+            assert!(
+                unpack(&mut bytes.as_slice(), folder.path()).is_err(),
+                "{entries:?}"
+            );
             assert!(!Path::new("/tmp/keel-escaped").exists());
         }
     }
