@@ -94,6 +94,7 @@ fn store() -> &'static Store {
 fn prepared() -> &'static Stage0 {
     static STAGE0: OnceLock<Stage0> = OnceLock::new();
     STAGE0.get_or_init(|| {
+        let spec = spec();
         let started = Instant::now();
         let stage0 = stage0::prepare(store(), &spec, &Silent, &Interrupt::default()).unwrap();
         println!("stage0 ready after {:?}", started.elapsed());
