@@ -23,9 +23,9 @@ pub enum Error {
         /// The file.
         name: String,
         /// The SPEC, and its line.
-        location: Location,
+        location: Box<Location>,
         /// That line.
-        excerpt: Option<Excerpt>,
+        excerpt: Option<Box<Excerpt>>,
         /// A pinned name that it may stand for.
         near: Option<String>,
     },
@@ -35,7 +35,7 @@ pub enum Error {
         /// The component.
         component: ComponentName,
         /// The SPEC, and its line.
-        location: Location,
+        location: Box<Location>,
         /// What is wrong with it.
         source: wanted::FileNameError,
     },
@@ -47,7 +47,7 @@ pub enum Error {
         /// The file.
         name: String,
         /// The SPEC, and its line.
-        location: Location,
+        location: Box<Location>,
         /// Digest of the file beside the SPEC.
         local: Sha256,
         /// Digest that is pinned.
@@ -63,7 +63,7 @@ pub enum Error {
         /// The file.
         name: String,
         /// Where the configuration says so.
-        location: Location,
+        location: Box<Location>,
         /// What it says.
         configured: String,
         /// What the lock says.
@@ -87,7 +87,7 @@ pub enum Error {
         /// The file.
         name: String,
         /// Where it is pinned.
-        location: Option<Location>,
+        location: Option<Box<Location>>,
         /// Who was asked, and what they answered.
         asked: Vec<Asked>,
     },
@@ -99,7 +99,7 @@ pub enum Error {
         /// The file.
         name: String,
         /// The SPEC, and its line.
-        location: Location,
+        location: Box<Location>,
     },
     /// Debian's index has neither the file nor another of its series.
     #[error("Debian's `{suite}` has no file `{name}` of `{package}`, nor one of the same series")]
@@ -113,9 +113,9 @@ pub enum Error {
         /// The suite.
         suite: String,
         /// Where the file is asked for.
-        location: Option<Location>,
+        location: Option<Box<Location>>,
         /// The versions that the archive has.
-        versions: Vec<String>,
+        versions: Box<[String]>,
     },
     /// The SPEC cannot be moved to the version that replaces a file that is gone.
     #[error(
@@ -263,7 +263,7 @@ impl Error {
             Self::NotInArchive { versions, .. } if !versions.is_empty() => {
                 diagnostic = diagnostic.cause(format!("it has: {}", versions.join(", ")));
             }
-            Self::Unpinned { excerpt, .. } => diagnostic = diagnostic.excerpt(excerpt.clone()),
+            Self::Unpinned { excerpt, .. } => diagnostic = diagnostic.excerpt(excerpt.as_deref().cloned()),
             _ => {}
         }
         if let Some(source) = std::error::Error::source(self) {
@@ -282,7 +282,7 @@ impl Error {
             | Self::Twice { location, .. }
             | Self::NoOrigin { location, .. }
             | Self::Disagree { location, .. } => Some(location),
-            Self::Unavailable { location, .. } | Self::NotInArchive { location, .. } => location.as_ref(),
+            Self::Unavailable { location, .. } | Self::NotInArchive { location, .. } => location.as_deref(),
             _ => None,
         }
     }

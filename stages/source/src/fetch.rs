@@ -313,7 +313,7 @@ fn from_origins(
     Err(Error::Unavailable {
         component: pin.component.clone(),
         name: pin.name.clone(),
-        location: pin.location.clone(),
+        location: pin.location.clone().map(Box::new),
         asked,
     })
 }

@@ -190,7 +190,7 @@ fn plan_one<'a>(
     let (component, name) = (&recipe.component, &source.file_name);
     wanted::check_file_name(name).map_err(|error| Error::FileName {
         component: component.clone(),
-        location: wanted::place(recipe, source).0,
+        location: Box::new(wanted::place(recipe, source).0),
         source: error,
     })?;
     let configured = wanted::configured(project, component)
@@ -215,7 +215,7 @@ fn plan_one<'a>(
         None => vec![infer(project, source).ok_or_else(|| Error::NoOrigin {
             component: component.clone(),
             name: name.clone(),
-            location: location.clone(),
+            location: Box::new(location.clone()),
         })?],
     };
     Ok(Plan::Pin(Box::new(Todo {
@@ -362,8 +362,10 @@ fn find(
                 }
             }
             Err(Problem::Asked(one)) => asked.push(*one),
-            Err(Problem::Error(error @ Error::NotInArchive { .. })) => not_in_archive = Some(error),
-            Err(Problem::Error(error)) => return Err(error),
+            Err(Problem::Error(error)) if matches!(*error, Error::NotInArchive { .. }) => {
+                not_in_archive = Some(error);
+            }
+            Err(Problem::Error(error)) => return Err(*error),
         }
     }
     match (found, not_in_archive) {
@@ -371,11 +373,11 @@ fn find(
             found.origins = origins;
             Ok(found)
         }
-        (_, Some(error)) if asked.is_empty() => Err(error),
+        (_, Some(error)) if asked.is_empty() => Err(*error),
         _ => Err(Error::Unavailable {
             component: todo.component.clone(),
             name: todo.name.clone(),
-            location: Some(todo.location.clone()),
+            location: Some(Box::new(todo.location.clone())),
             asked,
         }),
     }
@@ -383,12 +385,12 @@ fn find(
 
 enum Problem {
     Asked(Box<Asked>),
-    Error(Error),
+    Error(Box<Error>),
 }
 
 impl<T: Into<Error>> From<T> for Problem {
     fn from(error: T) -> Self {
-        Self::Error(error.into())
+        Self::Error(Box::new(error.into()))
     }
 }
 
@@ -421,12 +423,12 @@ fn find_in_archive(
         .cloned()
         .collect();
     let Some((package, file)) = index::newest(&packages, &todo.name, None) else {
-        return Err(Problem::Error(Error::NotInArchive {
+        return Err(Problem::from(Error::NotInArchive {
             component: todo.component.clone(),
             name: todo.name.clone(),
             package: name.to_owned(),
             suite: suite.clone(),
-            location: Some(todo.location.clone()),
+            location: Some(Box::new(todo.location.clone())),
             versions: packages.iter().map(|package| package.version.clone()).collect(),
         }));
     };

@@ -226,6 +226,16 @@ fn read_packages(archive: &Archive<'_>, gone: &[(&Pin, Error)]) -> Result<Packag
     names.into_iter().map(read).collect()
 }
 
+/// A file of a component under its key in the lock.
+type Locked = ((ComponentName, String), Entry);
+
+/// A pinned file, the one that takes its place, and the macros that move the SPEC to it.
+struct Moved {
+    old: Pin,
+    new: Pin,
+    defines: BTreeMap<String, String>,
+}
+
 struct Run<'a> {
     project: &'a Project,
     recipes: &'a [Recipe],
@@ -267,7 +277,7 @@ impl Run<'_> {
         group: &Group,
         gone: Vec<(&Pin, Error)>,
         packages: &[Package],
-    ) -> Result<Vec<((ComponentName, String), Entry)>, Vec<Error>> {
+    ) -> Result<Vec<Locked>, Vec<Error>> {
         let Some((first, _)) = gone.first() else {
             return Ok(Vec::new());
         };
@@ -285,7 +295,7 @@ impl Run<'_> {
                 name: first.name.clone(),
                 package: group.package.clone(),
                 suite: group.suite.clone(),
-                location: first.location.clone(),
+                location: first.location.clone().map(Box::new),
                 versions: packages.iter().map(|package| package.version.clone()).collect(),
             }]);
         }
@@ -293,11 +303,11 @@ impl Run<'_> {
         for package in candidates {
             let moved = self.move_to(group, package).map_err(|error| vec![error])?;
             // A version that still has the files that are gone: the index names them, and no mirror serves them.
-            let has_gone = |pin: &&Pin| moved.iter().any(|(new, _)| new.digest == pin.digest);
-            if gone.iter().any(|(pin, _)| has_gone(&pin)) || moved.is_empty() {
+            let has_gone = |pin: &Pin| moved.iter().any(|moved| moved.new.digest == pin.digest);
+            if gone.iter().any(|(pin, _)| has_gone(pin)) || moved.is_empty() {
                 continue;
             }
-            let pins: Vec<Pin> = moved.iter().map(|(pin, _)| pin.clone()).collect();
+            let pins: Vec<Pin> = moved.iter().map(|moved| moved.new.clone()).collect();
             let wrong = fetch_pins(
                 &self.project.root,
                 &pins,
@@ -318,11 +328,7 @@ impl Run<'_> {
     }
 
     /// The files of the group's component and package in another version, where they are others: pin and old pin.
-    fn move_to(
-        &self,
-        group: &Group,
-        package: &Package,
-    ) -> Result<Vec<(Pin, (Pin, BTreeMap<String, String>))>, Error> {
+    fn move_to(&self, group: &Group, package: &Package) -> Result<Vec<Moved>, Error> {
         let mut moved = Vec::new();
         let own = self
             .pins
@@ -353,7 +359,8 @@ impl Run<'_> {
                 series: old.series.clone(),
                 location: old.location.clone(),
             };
-            moved.push((new, (old.clone(), defines)));
+            let old = old.clone();
+            moved.push(Moved { old, new, defines });
         }
         Ok(moved)
     }
@@ -387,11 +394,8 @@ impl Run<'_> {
         Ok(defines)
     }
 
-    fn entries(
-        &self,
-        moved: &[(Pin, (Pin, BTreeMap<String, String>))],
-    ) -> Result<Vec<((ComponentName, String), Entry)>, Error> {
-        let entry = |(new, (old, defines)): &(Pin, (Pin, BTreeMap<String, String>))| {
+    fn entries(&self, moved: &[Moved]) -> Result<Vec<Locked>, Error> {
+        let entry = |Moved { old, new, defines }: &Moved| {
             let object = self.store.object(&new.digest)?;
             let entry = Entry {
                 size: fs_err::metadata(object).map_err(keel_store::Error::from)?.len(),

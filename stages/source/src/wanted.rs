@@ -80,7 +80,7 @@ fn of_source(
     if let Err(error) = check_file_name(name) {
         return Err(Error::FileName {
             component: component.clone(),
-            location: place(recipe, source).0,
+            location: Box::new(place(recipe, source).0),
             source: error,
         });
     }
@@ -104,7 +104,7 @@ fn of_source(
             Err(Error::Twice {
                 component: component.clone(),
                 name: name.clone(),
-                location: place(recipe, source).0,
+                location: Box::new(place(recipe, source).0),
                 local: digest,
                 pinned: pin.digest,
             })
@@ -131,8 +131,8 @@ fn unpinned(project: &Project, recipe: &Recipe, locks: &Locks, source: &RecipeSo
     Error::Unpinned {
         component: component.clone(),
         name: source.file_name.clone(),
-        location,
-        excerpt,
+        location: Box::new(location),
+        excerpt: excerpt.map(Box::new),
         near,
     }
 }
@@ -279,7 +279,7 @@ fn from_config(
     let disagree = |what, configured: &dyn ToString, locked: &dyn ToString| Error::Disagree {
         what,
         name: file.filename.clone(),
-        location: file.defined_at.clone(),
+        location: Box::new(file.defined_at.clone()),
         configured: configured.to_string(),
         locked: locked.to_string(),
     };
@@ -341,7 +341,7 @@ fn find_line(text: &str, source: &RecipeSource) -> Option<u32> {
         let name = name.trim().to_ascii_lowercase();
         name == format!("{tag}{}", source.number) || (source.number == 0 && name == tag)
     };
-    let at = text.lines().position(|line| is_tag(line));
+    let at = text.lines().position(is_tag);
     let at = at.or_else(|| text.lines().position(|line| line.contains(&source.file_name)));
     at.and_then(|at| u32::try_from(at + 1).ok())
 }

@@ -373,7 +373,9 @@ fn what_a_killed_run_left_is_used_if_it_is_good() {
     let digest = Sha256::of(&body());
     let poisoned = vec![b'x'; 20_000];
     let too_long = vec![b'x'; 60_000];
-    let cases: [(&[u8], bool, &[Option<usize>]); 6] = [
+    /// What was left, whether the server knows ranges, where each request starts.
+    type Left<'a> = (&'a [u8], bool, &'a [Option<usize>]);
+    let cases: [Left<'_>; 6] = [
         (&body()[..20_000], true, &[Some(20_000)]),
         (&body(), true, &[]),
         (&poisoned, true, &[Some(20_000), None]),
