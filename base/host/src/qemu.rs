@@ -186,7 +186,12 @@ impl Machine {
         add("nic", "none".to_owned());
         add("display", "none".to_owned());
         add("monitor", "none".to_owned());
-        add("serial", format!("file:{}", self.path(&self.console)?));
+        // Not `-serial file:…`, which takes a doubled comma for two.
+        add(
+            "chardev",
+            format!("file,id=console,path={}", self.path(&self.console)?),
+        );
+        add("serial", "chardev:console".to_owned());
         add("device", "virtio-rng-pci".to_owned());
         match &self.boot {
             Boot::Kernel {
@@ -283,6 +288,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// The number of QEMU's process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it has. QEMU's own failures are errors.
     pub fn ended(&mut self) -> Result<Option<Status>, Error> {
         let start = |source| Error::Start {

@@ -99,6 +99,10 @@ fn start(control: &UnixStream, request: Request, stdin: OwnedFd) -> Result<(Pid,
         return Err(nix::Error::last())
             .step(|| "mark inherited descriptors (Linux 5.11 or newer is needed)".into());
     }
+    // Keys of the caller's session are not for the sandbox (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING, a new one without
+    // name). A kernel without keys has none to keep.
+    // SAFETY: changes the credentials of this process only; no memory is passed.
+    unsafe { libc::syscall(libc::SYS_keyctl, 1, 0) };
     for number in Signal::iterator().filter(|number| !matches!(number, Signal::SIGKILL | Signal::SIGSTOP)) {
         // SAFETY: the default disposition runs no code of ours.
         unsafe { signal(number, SigHandler::SigDfl) }.step(|| format!("reset {number}"))?;

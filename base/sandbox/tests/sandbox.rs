@@ -2,6 +2,8 @@
 //!
 //! Run by root, everything is run once more as an ordinary user ([`again_as_an_ordinary_user`]).
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // tests
+
 use std::{
     collections::BTreeMap,
     fs,

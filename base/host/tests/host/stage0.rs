@@ -1,7 +1,7 @@
 //! stage0 for real: made from a Debian mirror once, kept in a store of its own, and every program of it put to work.
 //!
 //! The mirror is the one of this machine's apt configuration. The store lies in the target folder, so that a second run of
-//! the tests finds it; set `KEEL_TEST_COLD=1` to make it anew.
+//! the tests finds it; set `KEEL_TEST_COLD=1` to make it anew, `KEEL_TEST_FOLDER` to have it elsewhere.
 
 use std::{
     path::{Path, PathBuf},
@@ -83,7 +83,9 @@ fn mirror() -> String {
 fn store() -> &'static Store {
     static STORE: OnceLock<Store> = OnceLock::new();
     STORE.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stage0-store");
+        let target = || env!("CARGO_TARGET_TMPDIR").into();
+        let folder =
+            PathBuf::from(std::env::var_os("KEEL_TEST_FOLDER").unwrap_or_else(target)).join("stage0-store");
         if std::env::var_os("KEEL_TEST_COLD").is_some() {
             let _ = keel_store::temp::remove_all(&folder);
         }

@@ -1,0 +1,6 @@
+//! Real programs, really run: stage0 and what is in it, and QEMU of this machine.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // tests
+
+mod qemu;
+mod stage0;
