@@ -103,6 +103,7 @@ fn build_options(table: &Table<'_>) -> BuildOptions {
         defines: table.map("defines"),
         undefines: table.texts("undefines"),
         bootstrap_libc: table.boolean("bootstrap-libc").unwrap_or_default(),
+        borrowed_libc: table.boolean("borrowed-libc").unwrap_or_default(),
         check,
         cpu_seconds,
         expensive,

@@ -184,59 +184,79 @@ pub(crate) fn expand(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
     let parts: Vec<String> = (pattern.components().skip(1))
         .map(|part| part.as_os_str().to_string_lossy().into_owned())
         .collect();
-    let mut found = BTreeSet::new();
-    descend(Path::new("/"), &parts, &mut found)?;
-    Ok(found.into_iter().collect())
+    let mut parts = parts;
+    parts.dedup_by(|next, part| next == "**" && part == "**");
+    let mut search = Search {
+        found: BTreeSet::new(),
+        seen: 0,
+    };
+    search.descend(Path::new("/"), &parts)?;
+    Ok(search.found.into_iter().collect())
 }
 
-fn descend(folder: &Path, parts: &[String], found: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
-    let Some((part, rest)) = parts.split_first() else {
-        return Ok(());
-    };
-    if !is_pattern(part) {
-        let next = folder.join(part);
-        return if !rest.is_empty() {
-            descend(&next, rest, found)
-        } else {
-            if next.is_file() {
-                found.insert(next);
-            }
-            Ok(())
+/// A pattern that has to look at more names than this was not meant so (`/**`).
+const MOST_NAMES: usize = 200_000;
+
+struct Search {
+    found: BTreeSet<PathBuf>,
+    seen: usize,
+}
+
+impl Search {
+    fn descend(&mut self, folder: &Path, parts: &[String]) -> std::io::Result<()> {
+        let Some((part, rest)) = parts.split_first() else {
+            return Ok(());
         };
-    }
-    let any_depth = part == "**";
-    if any_depth {
-        descend(folder, rest, found)?;
-    }
-    let entries = match fs_err::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if !matches(part, name) {
-            continue;
+        if !is_pattern(part) {
+            let next = folder.join(part);
+            return if !rest.is_empty() {
+                self.descend(&next, rest)
+            } else {
+                if next.is_file() {
+                    self.found.insert(next);
+                }
+                Ok(())
+            };
         }
-        let path = entry.path();
+        let any_depth = part == "**";
         if any_depth {
-            // A link to a folder is not followed: it may lead back up.
-            if entry.file_type()?.is_dir() {
-                descend(&path, parts, found)?;
-            } else if rest.is_empty() && path.is_file() {
-                found.insert(path);
-            }
-        } else if !rest.is_empty() {
-            if path.is_dir() {
-                descend(&path, rest, found)?;
-            }
-        } else if path.is_file() {
-            found.insert(path);
+            self.descend(folder, rest)?;
         }
+        let entries = match fs_err::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            self.seen += 1;
+            if self.seen > MOST_NAMES {
+                let text = format!("the pattern leads to more than {MOST_NAMES} files and folders");
+                return Err(std::io::Error::other(text));
+            }
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if !matches(part, name) {
+                continue;
+            }
+            let path = entry.path();
+            if any_depth {
+                // A link to a folder is not followed: it may lead back up.
+                if entry.file_type()?.is_dir() {
+                    self.descend(&path, parts)?;
+                } else if rest.is_empty() && path.is_file() {
+                    self.found.insert(path);
+                }
+            } else if !rest.is_empty() {
+                if path.is_dir() {
+                    self.descend(&path, rest)?;
+                }
+            } else if path.is_file() {
+                self.found.insert(path);
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Does a pattern of `*` and `?` match a name? Linear but for the last star, so no pattern takes long.
@@ -321,5 +341,7 @@ mod tests {
         assert_eq!(found("a/**"), ["a/b/x.toml", "a/b/y.txt", "a/x.toml"]);
         assert_eq!(found("none/*.toml"), Vec::<String>::new());
         assert_eq!(found("**/b/*.toml"), ["a/b/x.toml"]);
+        assert_eq!(found(&"**/".repeat(200)), found("**"));
+        assert_eq!(found(&format!("{}x.toml", "**/".repeat(200))), found("**/x.toml"));
     }
 }

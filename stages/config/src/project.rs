@@ -107,6 +107,8 @@ pub struct BuildOptions {
     pub undefines: Vec<String>,
     /// The build root has Debian's libc headers and libc: only for what comes before Keel's own libc.
     pub bootstrap_libc: bool,
+    /// What it ships may be linked with stage0's libc: for test fixtures. Images with its packages say so.
+    pub borrowed_libc: bool,
     /// Whether `%check` runs.
     pub check: Check,
     /// Measured cost of a build; the scheduler's hint, part of no fingerprint.

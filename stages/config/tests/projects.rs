@@ -212,6 +212,12 @@ fn no_input_makes_the_reader_panic() {
             }
         }
     }
+    for open in ["[", "{a=", "a.", "[["] {
+        write(dir.path(), "keel.toml", &format!("a = {}", open.repeat(100_000)));
+        assert!(load(dir.path()).is_err());
+        write(dir.path(), "keel.toml", &open.repeat(100_000));
+        assert!(load(dir.path()).is_err());
+    }
     fs_err::write(dir.path().join("keel.toml"), [0xff, 0xfe]).unwrap();
     assert!(
         load(dir.path())

@@ -197,14 +197,14 @@ mod tests {
         // A cheap generator of graphs: every node that is not in the order is in, or needs, a cycle.
         let mut state = 7_u64;
         for _ in 0..300 {
-            let mut needs = vec![BTreeSet::new(); 8];
-            for node in 0..8 {
+            let mut needs: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); 8];
+            for mine in &mut needs {
                 for need in 0..8 {
                     state = state
                         .wrapping_mul(6_364_136_223_846_793_005)
                         .wrapping_add(1_442_695_040_888_963_407);
                     if state >> 61 == 0 {
-                        needs[node].insert(need);
+                        mine.insert(need);
                     }
                 }
             }

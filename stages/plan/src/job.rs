@@ -28,6 +28,8 @@ pub struct Job {
     pub lent: Vec<String>,
     /// Its build root has Debian's libc.
     pub bootstrap_libc: bool,
+    /// What it ships may be linked with Debian's libc (test fixtures).
+    pub borrowed_libc: bool,
     /// `%check` is left out.
     pub skip_check: bool,
     /// What the build costs, by hint or guess.

@@ -145,6 +145,7 @@ pub fn plan(
             direct: needs.direct.clone(),
             lent: needs.lent.iter().cloned().collect(),
             bootstrap_libc: build.bootstrap_libc,
+            borrowed_libc: build.borrowed_libc,
             skip_check: build.check.skip,
             cpu_seconds: costs[node],
             critical_path: critical[node],

@@ -19,7 +19,7 @@ pub enum Error {
     },
     /// rpmspec could not be run.
     #[error("cannot evaluate SPECs in stage0")]
-    Host(#[from] keel_host::Error),
+    Host(#[source] keel_host::Error),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] keel_store::Error),
@@ -27,6 +27,15 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The user wants to stop.
-    #[error(transparent)]
+    #[error("{0}")]
     Interrupted(#[from] keel_artefact::interrupt::Interrupted),
+}
+
+impl From<keel_host::Error> for Error {
+    fn from(error: keel_host::Error) -> Self {
+        match error {
+            keel_host::Error::Interrupted(interrupted) => Self::Interrupted(interrupted),
+            other => Self::Host(other),
+        }
+    }
 }
