@@ -339,7 +339,11 @@ pub enum Key {
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
         /// Whose key it is
-        #[arg(long, value_name = "NAME <MAIL>", default_value = "Keel development key <keel@localhost>")]
+        #[arg(
+            long,
+            value_name = "NAME <MAIL>",
+            default_value = "Keel development key <keel@localhost>"
+        )]
         user_id: String,
     },
 }

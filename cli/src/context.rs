@@ -34,15 +34,26 @@ impl<'a> Context<'a> {
     /// Reads what commands may not: the environment, and signals.
     pub fn new(global: Global, terminal: &'a Terminal) -> Result<Self, Failure> {
         let interrupt = Interrupt::default();
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        for signal in [
+            signal_hook::consts::SIGINT,
+            signal_hook::consts::SIGTERM,
+            signal_hook::consts::SIGHUP,
+        ] {
             // A second Ctrl-C ends the run at once: the sandboxes die with this process.
             signal_hook::flag::register_conditional_shutdown(signal, 130, interrupt.flag())?;
             signal_hook::flag::register(signal, interrupt.flag())?;
         }
         let here = global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
-        let directory = fs_err::canonicalize(&here)
-            .map_err(|error| Failure::because(Class::Input, format!("cannot work in {}", here.display()), &error))?;
-        Ok(Self { global, terminal, interrupt, directory, store: OnceCell::new() })
+        let directory = fs_err::canonicalize(&here).map_err(|error| {
+            Failure::because(Class::Input, format!("cannot work in {}", here.display()), &error)
+        })?;
+        Ok(Self {
+            global,
+            terminal,
+            interrupt,
+            directory,
+            store: OnceCell::new(),
+        })
     }
 
     /// The listener, as libraries want it.
@@ -70,11 +81,18 @@ impl<'a> Context<'a> {
         if let Some(dir) = &self.global.cache_dir {
             return Ok(std::path::absolute(dir)?);
         }
-        let of_user = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|dir| dir.is_absolute());
+        let of_user = |variable: &str| {
+            std::env::var_os(variable)
+                .map(PathBuf::from)
+                .filter(|dir| dir.is_absolute())
+        };
         let cache = of_user("XDG_CACHE_HOME").or_else(|| of_user("HOME").map(|home| home.join(".cache")));
         let cache = cache.ok_or_else(|| {
-            Failure::new(Class::Environment, "no folder for the store: neither XDG_CACHE_HOME nor HOME is set")
-                .hint("name one with --cache-dir")
+            Failure::new(
+                Class::Environment,
+                "no folder for the store: neither XDG_CACHE_HOME nor HOME is set",
+            )
+            .hint("name one with --cache-dir")
         })?;
         Ok(cache.join("keel"))
     }
@@ -86,8 +104,12 @@ impl<'a> Context<'a> {
         }
         let dir = self.cache_dir()?;
         let opened = Store::open(&dir).map_err(|error| {
-            Failure::because(Class::Environment, format!("cannot open the store in {}", dir.display()), &error)
-                .hint("name another folder with --cache-dir")
+            Failure::because(
+                Class::Environment,
+                format!("cannot open the store in {}", dir.display()),
+                &error,
+            )
+            .hint("name another folder with --cache-dir")
         })?;
         Ok(self.store.get_or_init(|| opened))
     }
@@ -101,7 +123,12 @@ impl<'a> Context<'a> {
             packages: project.stage0.packages.clone(),
             libc_dev_packages: project.stage0.libc_dev.clone(),
         };
-        Ok(stage0::prepare(self.store()?, &wanted, self.sink(), &self.interrupt)?)
+        Ok(stage0::prepare(
+            self.store()?,
+            &wanted,
+            self.sink(),
+            &self.interrupt,
+        )?)
     }
 
     /// Debian mirrors: the one asked for, else those of this machine's apt configuration.
@@ -113,8 +140,11 @@ impl<'a> Context<'a> {
     /// The mirror to make stage0 from.
     fn mirror_of(&self, suite: &str) -> Result<String, Failure> {
         self.mirrors()?.of(suite).first().cloned().ok_or_else(|| {
-            Failure::new(Class::Environment, format!("no Debian mirror for `{suite}` in this machine's apt configuration"))
-                .hint("name one with --mirror")
+            Failure::new(
+                Class::Environment,
+                format!("no Debian mirror for `{suite}` in this machine's apt configuration"),
+            )
+            .hint("name one with --mirror")
         })
     }
 
@@ -132,11 +162,18 @@ impl<'a> Context<'a> {
         };
         if signing.key.is_none() && !file.exists() {
             crate::commands::key::write(self, &file, "Keel development key <keel@localhost>")?;
-            let text = format!("made a development signing key, {}; sign what others install with --key", file.display());
+            let text = format!(
+                "made a development signing key, {}; sign what others install with --key",
+                file.display()
+            );
             self.sink().event(keel_artefact::Event::Note { text: &text });
         }
         Key::load(&file, self.now()).map_err(|error| {
-            Failure::because(Class::Input, format!("cannot sign with the key {}", file.display()), &error)
+            Failure::because(
+                Class::Input,
+                format!("cannot sign with the key {}", file.display()),
+                &error,
+            )
         })
     }
 
@@ -147,14 +184,18 @@ impl<'a> Context<'a> {
             None => (self.development_key()?, true),
         };
         if is_own && !file.exists() {
-            return Err(Failure::input("no certificate to trust: this machine has no development key")
-                .hint("name the public key with --certificate"));
+            return Err(
+                Failure::input("no certificate to trust: this machine has no development key")
+                    .hint("name the public key with --certificate"),
+            );
         }
         let read = || match is_own {
             true => Key::load(&file, self.now())?.certificates(self.now()),
             false => Certificates::load(&file, self.now()),
         };
-        read().map_err(|error| Failure::because(Class::Input, format!("cannot trust {}", file.display()), &error))
+        read().map_err(|error| {
+            Failure::because(Class::Input, format!("cannot trust {}", file.display()), &error)
+        })
     }
 
     fn development_key(&self) -> Result<PathBuf, Failure> {

@@ -44,7 +44,10 @@ pub struct Failure {
 impl Failure {
     /// One thing is wrong.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, diagnostics: vec![Diagnostic::new(message)] }
+        Self {
+            class,
+            diagnostics: vec![Diagnostic::new(message)],
+        }
     }
 
     /// One thing is wrong with the input.
@@ -54,8 +57,15 @@ impl Failure {
 
     /// `what` went wrong because of `error` and its sources.
     pub fn because(class: Class, what: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
-        let class = if is_interrupt(error) { Class::Interrupted } else { class };
-        Self { class, diagnostics: vec![Diagnostic::new(what).caused_by(error)] }
+        let class = if is_interrupt(error) {
+            Class::Interrupted
+        } else {
+            class
+        };
+        Self {
+            class,
+            diagnostics: vec![Diagnostic::new(what).caused_by(error)],
+        }
     }
 
     /// Adds a hint to the last diagnostic.
@@ -68,7 +78,11 @@ impl Failure {
 
     /// All of it, for standard error. `paint` colours the words before the colons.
     pub fn render(&self, paint: bool) -> String {
-        let texts: Vec<String> = self.diagnostics.iter().map(|diagnostic| colour(diagnostic, paint)).collect();
+        let texts: Vec<String> = self
+            .diagnostics
+            .iter()
+            .map(|diagnostic| colour(diagnostic, paint))
+            .collect();
         texts.join("\n\n")
     }
 }
@@ -78,7 +92,11 @@ fn colour(diagnostic: &Diagnostic, paint: bool) -> String {
     if !paint {
         return text;
     }
-    let words = [("error:", "\x1b[31;1m"), ("hint:", "\x1b[36;1m"), ("  caused by:", "\x1b[33m")];
+    let words = [
+        ("error:", "\x1b[31;1m"),
+        ("hint:", "\x1b[36;1m"),
+        ("  caused by:", "\x1b[33m"),
+    ];
     let paint_line = |line: &str| match words.iter().find(|(word, _)| line.starts_with(word)) {
         Some((word, colour)) => format!("{colour}{word}\x1b[0m{}", &line[word.len()..]),
         None => line.to_owned(),
@@ -100,7 +118,10 @@ fn is_interrupt(error: &(dyn std::error::Error + 'static)) -> bool {
 
 impl From<keel_config::Errors> for Failure {
     fn from(errors: keel_config::Errors) -> Self {
-        Self { class: Class::Input, diagnostics: errors.into_vec() }
+        Self {
+            class: Class::Input,
+            diagnostics: errors.into_vec(),
+        }
     }
 }
 
@@ -134,6 +155,36 @@ impl From<keel_build::Errors> for Failure {
     }
 }
 
+impl From<keel_spec::Error> for Failure {
+    fn from(error: keel_spec::Error) -> Self {
+        match error {
+            keel_spec::Error::Input(errors) => errors.into(),
+            error @ keel_spec::Error::Name { .. } => Self::input(error.to_string()),
+            error => Self::because(Class::Environment, "cannot evaluate the SPECs", &error),
+        }
+    }
+}
+
+impl From<keel_source::Errors> for Failure {
+    fn from(errors: keel_source::Errors) -> Self {
+        let class = match errors.is_interrupted() {
+            true => Class::Interrupted,
+            false if errors.iter().all(keel_source::Error::is_input) => Class::Input,
+            false => Class::Failed,
+        };
+        Self { class, diagnostics: errors.diagnostics() }
+    }
+}
+
+impl From<keel_plan::Error> for Failure {
+    fn from(error: keel_plan::Error) -> Self {
+        match error {
+            keel_plan::Error::Input(errors) => errors.into(),
+            error => Self::because(Class::Bug, "planning went wrong", &error),
+        }
+    }
+}
+
 /// Errors that are one thing, with a class of their own.
 macro_rules! from_error {
     ($($error:ty => $class:ident, $what:literal;)*) => {$(
@@ -148,6 +199,8 @@ macro_rules! from_error {
 from_error! {
     keel_store::Error => Environment, "the store failed";
     keel_host::Error => Environment, "cannot use a program of this machine or of stage0";
+    keel_repo::Error => Failed, "the repository failed";
+    keel_image::Error => Failed, "the image failed";
     keel_rpm::Error => Failed, "a package cannot be used";
     std::io::Error => Environment, "a file operation failed";
     keel_artefact::Interrupted => Failed, "stopped";
@@ -160,7 +213,10 @@ mod tests {
     #[test]
     fn colours_are_only_painted_when_asked_for() {
         let failure = Failure::input("no such image `cor`").hint("did you mean `core`?");
-        assert_eq!(failure.render(false), "error: no such image `cor`\nhint: did you mean `core`?");
+        assert_eq!(
+            failure.render(false),
+            "error: no such image `cor`\nhint: did you mean `core`?"
+        );
         assert!(failure.render(true).contains("\x1b[31;1merror:\x1b[0m no such"));
     }
 }

@@ -31,14 +31,21 @@ fn main() -> ExitCode {
             // Help and version are results; everything else is wrong input.
             let is_result = !error.use_stderr();
             let _ = error.print();
-            return if is_result { ExitCode::SUCCESS } else { Class::Input.exit_code() };
+            return if is_result {
+                ExitCode::SUCCESS
+            } else {
+                Class::Input.exit_code()
+            };
         }
     };
     catch_bugs();
     let paint = match cli.global.color {
         When::Always => true,
         When::Never => false,
-        When::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal(),
+        When::Auto => {
+            std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                && std::io::stderr().is_terminal()
+        }
     };
     let volume = match (cli.global.quiet, cli.global.verbose) {
         (true, _) => Volume::Quiet,
@@ -65,7 +72,10 @@ fn catch_bugs() {
         let failure = Failure::new(Class::Bug, "this is a bug in keel; finished work is kept")
             .hint("please report it with the lines above and the command that you ran");
         let _ = std::io::Write::write_all(&mut std::io::stderr(), failure.render(false).as_bytes());
-        #[allow(clippy::exit, reason = "a worker's panic must end the run; the sandboxes die with this process")]
+        #[allow(
+            clippy::exit,
+            reason = "a worker's panic must end the run; the sandboxes die with this process"
+        )]
         std::process::exit(70);
     }));
 }

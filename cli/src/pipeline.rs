@@ -42,7 +42,11 @@ pub fn recipes(context: &Context<'_>, project: &Project, stage0: &Stage0) -> Res
 }
 
 /// From the tree to a plan: configuration, recipes, sources, order.
-pub fn plan(context: &Context<'_>, targets: &args::Targets, refresh: args::Refresh) -> Result<Planned, Failure> {
+pub fn plan(
+    context: &Context<'_>,
+    targets: &args::Targets,
+    refresh: args::Refresh,
+) -> Result<Planned, Failure> {
     let project = context.project()?;
     let images = images(&project, &targets.images)?;
     for name in &targets.components {
@@ -54,16 +58,30 @@ pub fn plan(context: &Context<'_>, targets: &args::Targets, refresh: args::Refre
     let needed = keel_plan::select(&project, &recipes, &targets)?;
     let mut groups = Vec::new();
     for image in &images {
-        groups.push(keel_plan::select(&project, &recipes, &Targets::Packages(image.packages.clone()))?);
+        groups.push(keel_plan::select(
+            &project,
+            &recipes,
+            &Targets::Packages(image.packages.clone()),
+        )?);
     }
-    let (needed, others): (Vec<Recipe>, Vec<Recipe>) =
-        recipes.into_iter().partition(|recipe| needed.contains(&recipe.component));
+    let (needed, others): (Vec<Recipe>, Vec<Recipe>) = recipes
+        .into_iter()
+        .partition(|recipe| needed.contains(&recipe.component));
     let options = source_options(context, &project)?;
     let (mut recipes, sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
     recipes.extend(others);
     let plan = keel_plan::plan(&project, &recipes, &sources, &targets)?;
-    let groups = groups.into_iter().map(|group| group.into_iter().collect()).collect();
-    Ok(Planned { project, stage0, plan, images, groups })
+    let groups = groups
+        .into_iter()
+        .map(|group| group.into_iter().collect())
+        .collect();
+    Ok(Planned {
+        project,
+        stage0,
+        plan,
+        images,
+        groups,
+    })
 }
 
 /// The files of these recipes, in the store. Where a refresh replaced one, its recipe is read again.
@@ -96,8 +114,14 @@ pub fn build(
     on_progress: &mut dyn FnMut(&Results),
 ) -> Result<Results, Failure> {
     let jobs = how.jobs.unwrap_or_else(cores).max(1);
-    let options = keel_build::Options { jobs, keep_going: how.keep_going, groups: planned.groups.clone() };
-    let built = with_workshop(context, planned, |shop| keel_build::run(shop, &planned.plan, &options, on_progress))?;
+    let options = keel_build::Options {
+        jobs,
+        keep_going: how.keep_going,
+        groups: planned.groups.clone(),
+    };
+    let built = with_workshop(context, planned, |shop| {
+        keel_build::run(shop, &planned.plan, &options, on_progress)
+    })?;
     Ok(built?)
 }
 
@@ -161,7 +185,10 @@ pub fn check_bootable(image: &Image) -> Result<(), Failure> {
     if image.is_disk() {
         return Ok(());
     }
-    Err(Failure::new(Class::Input, format!("image `{}` is a container and does not boot", image.name)))
+    Err(Failure::new(
+        Class::Input,
+        format!("image `{}` is a container and does not boot", image.name),
+    ))
 }
 
 fn evaluate(
@@ -171,7 +198,16 @@ fn evaluate(
     overrides: &Overrides,
 ) -> Result<Vec<Recipe>, Failure> {
     let (store, sink) = (context.store()?, context.sink());
-    Ok(keel_spec::evaluate(project, &[], context.arch(), stage0, store, overrides, sink, &context.interrupt)?)
+    Ok(keel_spec::evaluate(
+        project,
+        &[],
+        context.arch(),
+        stage0,
+        store,
+        overrides,
+        sink,
+        &context.interrupt,
+    )?)
 }
 
 fn wanted(targets: &args::Targets, images: &[Image]) -> Targets {

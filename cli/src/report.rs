@@ -7,10 +7,20 @@ use serde::Serialize;
 use crate::{context::Context, failure::Failure};
 
 /// Prints `value` as JSON if that is wanted, else what `text` makes of it.
-pub fn print<T: Serialize>(context: &Context<'_>, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+pub fn print<T: Serialize>(
+    context: &Context<'_>,
+    value: &T,
+    text: impl FnOnce(&T) -> String,
+) -> Result<(), Failure> {
     let shown = if context.wants_json() {
         let json = serde_json::to_string_pretty(value);
-        json.map_err(|error| Failure::because(crate::failure::Class::Bug, "cannot write the result as JSON", &error))?
+        json.map_err(|error| {
+            Failure::because(
+                crate::failure::Class::Bug,
+                "cannot write the result as JSON",
+                &error,
+            )
+        })?
     } else {
         text(value)
     };
@@ -58,7 +68,11 @@ pub fn bytes(count: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{count} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 #[cfg(test)]
@@ -67,8 +81,17 @@ mod tests {
 
     #[test]
     fn tables_are_aligned() {
-        let rows = [vec!["zlib".to_owned(), "1.3".to_owned()], vec!["coreutils".to_owned(), "9.7".to_owned()]];
-        assert_eq!(table(&["name", "version"], &rows), "name       version\nzlib       1.3\ncoreutils  9.7");
-        assert_eq!((bytes(17), bytes(1536)), ("17 B".to_owned(), "1.5 KiB".to_owned()));
+        let rows = [
+            vec!["zlib".to_owned(), "1.3".to_owned()],
+            vec!["coreutils".to_owned(), "9.7".to_owned()],
+        ];
+        assert_eq!(
+            table(&["name", "version"], &rows),
+            "name       version\nzlib       1.3\ncoreutils  9.7"
+        );
+        assert_eq!(
+            (bytes(17), bytes(1536)),
+            ("17 B".to_owned(), "1.5 KiB".to_owned())
+        );
     }
 }

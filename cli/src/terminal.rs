@@ -47,8 +47,14 @@ impl Terminal {
     /// `paint`: colours on standard error.
     pub fn new(volume: Volume, paint: bool) -> Self {
         let is_terminal = std::io::stderr().is_terminal() && volume > Volume::Quiet;
-        let bars = is_terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8)));
-        Self { volume, paint, bars, state: Mutex::default() }
+        let bars =
+            is_terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8)));
+        Self {
+            volume,
+            paint,
+            bars,
+            state: Mutex::default(),
+        }
     }
 
     /// Says one line, above the bars.
@@ -60,6 +66,14 @@ impl Terminal {
         match &self.bars {
             Some(bars) => bars.suspend(write),
             None => write(),
+        }
+    }
+
+    /// Takes the bars away, at the end of a run.
+    pub fn clear(&self) {
+        if let Some(bars) = &self.bars {
+            // A terminal that is gone needs no clearing.
+            let _ = bars.clear();
         }
     }
 
@@ -89,11 +103,20 @@ impl Terminal {
         if self.bars.is_none() && self.volume > Volume::Quiet && !is_bytes {
             self.step(verb_of(id).0, "", title);
         }
-        state.running.insert(id.to_owned(), Running { title: title.to_owned(), bar, is_bytes });
+        state.running.insert(
+            id.to_owned(),
+            Running {
+                title: title.to_owned(),
+                bar,
+                is_bytes,
+            },
+        );
     }
 
     fn finish(&self, state: &mut State, id: &str, outcome: Outcome, elapsed: Duration) {
-        let Some(running) = state.running.remove(id) else { return };
+        let Some(running) = state.running.remove(id) else {
+            return;
+        };
         if let Some(bar) = running.bar {
             bar.finish_and_clear();
         }
@@ -116,7 +139,11 @@ impl Terminal {
             Outcome::Cached => ("Cached", "\x1b[36m"),
             Outcome::Failed => ("Failed", "\x1b[31;1m"),
         };
-        self.step(verb, colour, &format!("{} in {}{left}", running.title, readable(elapsed)));
+        self.step(
+            verb,
+            colour,
+            &format!("{} in {}{left}", running.title, readable(elapsed)),
+        );
     }
 }
 
@@ -137,7 +164,12 @@ impl Sink for Terminal {
                 }
             }
             Event::Message { id, text } => {
-                if let Some(Running { bar: Some(bar), title, .. }) = state.running.get(id) {
+                if let Some(Running {
+                    bar: Some(bar),
+                    title,
+                    ..
+                }) = state.running.get(id)
+                {
                     bar.set_message(format!("{title} {text}"));
                 }
             }
@@ -197,7 +229,12 @@ mod tests {
 
     #[test]
     fn durations_are_readable() {
-        for (seconds, text) in [(0.5, "0.5 s"), (42.0, "42 s"), (184.0, "3 min 4 s"), (3720.0, "1 h 2 min")] {
+        for (seconds, text) in [
+            (0.5, "0.5 s"),
+            (42.0, "42 s"),
+            (184.0, "3 min 4 s"),
+            (3720.0, "1 h 2 min"),
+        ] {
             assert_eq!(readable(Duration::from_secs_f64(seconds)), text);
         }
     }

@@ -32,7 +32,7 @@ pub use clock::Epoch;
 pub use dependency::{Comparison, Dependency, Provide};
 pub use digest::{Fingerprint, Sha256};
 pub use event::{Event, Sink};
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, Interrupted};
 pub use name::{ComponentName, ImageName, PackageName};
 pub use nevra::{Evr, Nevra};
 pub use path::RootPath;

@@ -40,18 +40,30 @@ pub fn plan(context: &Context<'_>, command: &args::Plan) -> Result<(), Failure> 
 /// `keel build`.
 pub fn run(context: &Context<'_>, command: &args::Build) -> Result<(), Failure> {
     let planned = pipeline::plan(context, &command.targets, command.how.refresh)?;
-    context.sink().event(Event::Stage { title: "Building packages" });
+    context.sink().event(Event::Stage {
+        title: "Building packages",
+    });
     let results = pipeline::build(context, &planned, &command.how, &mut |_| {})?;
     export(context, &planned, &results)?;
     if command.twice {
         again(context, &planned, &results, &command.targets.components)?;
     }
     report::print(context, &pipeline::packages(&planned, &results), |packages| {
-        let binary = packages.packages.iter().filter(|package| package.kind == Kind::Binary);
+        let binary = packages
+            .packages
+            .iter()
+            .filter(|package| package.kind == Kind::Binary);
         let row = |package: &keel_build::BuiltPackage| {
-            vec![package.nevra.to_string(), report::bytes(package.size), package.rpm.short()]
+            vec![
+                package.nevra.to_string(),
+                report::bytes(package.size),
+                package.rpm.short(),
+            ]
         };
-        report::table(&["package", "size", "sha256"], &binary.map(row).collect::<Vec<_>>())
+        report::table(
+            &["package", "size", "sha256"],
+            &binary.map(row).collect::<Vec<_>>(),
+        )
     })
 }
 
@@ -60,9 +72,15 @@ pub fn export(context: &Context<'_>, planned: &Planned, results: &Results) -> Re
     let store = context.store()?;
     let packages = pipeline::packages(planned, results);
     let unlocked: BTreeSet<_> = packages.unlocked.iter().collect();
-    let base = planned.project.output_dir.join("packages").join(context.arch().rpm());
+    let base = planned
+        .project
+        .output_dir
+        .join("packages")
+        .join(context.arch().rpm());
     for job in &planned.plan.jobs {
-        let Some(finished) = results.get(&job.component) else { continue };
+        let Some(finished) = results.get(&job.component) else {
+            continue;
+        };
         let dir = base.join(job.component.as_str());
         fs_err::create_dir_all(&dir)?;
         let locked = !unlocked.contains(&job.component);
@@ -86,31 +104,74 @@ pub fn export(context: &Context<'_>, planned: &Planned, results: &Results) -> Re
 }
 
 fn is_complete(built: &Built, dir: &Path) -> bool {
-    let there = |file: PathBuf, size: u64| fs_err::metadata(file).is_ok_and(|metadata| metadata.len() == size);
-    built.outputs.iter().all(|output| there(dir.join(output.package.nevra.file_name()), output.package.size))
+    let there =
+        |file: PathBuf, size: u64| fs_err::metadata(file).is_ok_and(|metadata| metadata.len() == size);
+    built
+        .outputs
+        .iter()
+        .all(|output| there(dir.join(output.package.nevra.file_name()), output.package.size))
 }
 
 /// Builds the named components (all if none is named) again, in other surroundings.
-fn again(context: &Context<'_>, planned: &Planned, results: &Results, names: &[ComponentName]) -> Result<(), Failure> {
-    context.sink().event(Event::Stage { title: "Building again: other clock, host, user, locale, time zone, umask, cores" });
+fn again(
+    context: &Context<'_>,
+    planned: &Planned,
+    results: &Results,
+    names: &[ComponentName],
+) -> Result<(), Failure> {
+    context.sink().event(Event::Stage {
+        title: "Building again: other clock, host, user, locale, time zone, umask, cores",
+    });
     let mut failures: Vec<keel_config::Diagnostic> = Vec::new();
-    for job in planned.plan.jobs.iter().filter(|job| names.is_empty() || names.contains(&job.component)) {
-        let before: Vec<Arc<Built>> =
-            job.after.iter().filter_map(|name| results.get(name)).map(|done| Arc::clone(&done.built)).collect();
-        let kept = planned.project.output_dir.join("differs").join(job.component.as_str());
+    for job in planned
+        .plan
+        .jobs
+        .iter()
+        .filter(|job| names.is_empty() || names.contains(&job.component))
+    {
+        let before: Vec<Arc<Built>> = job
+            .after
+            .iter()
+            .filter_map(|name| results.get(name))
+            .map(|done| Arc::clone(&done.built))
+            .collect();
+        let kept = planned
+            .project
+            .output_dir
+            .join("differs")
+            .join(job.component.as_str());
         let id = format!("build:{}", job.component);
         let title = format!("{} again", job.component);
         let started = std::time::Instant::now();
-        context.sink().event(Event::Started { id: &id, title: &title, total: None });
+        context.sink().event(Event::Started {
+            id: &id,
+            title: &title,
+            total: None,
+        });
         let compared = pipeline::with_workshop(context, planned, |shop| {
             shop.compare(job, &before, &results[&job.component].built, &kept)
         })?;
-        let outcome = if compared.is_ok() { Outcome::Done } else { Outcome::Failed };
-        context.sink().event(Event::Finished { id: &id, outcome, elapsed: started.elapsed() });
+        let outcome = if compared.is_ok() {
+            Outcome::Done
+        } else {
+            Outcome::Failed
+        };
+        context.sink().event(Event::Finished {
+            id: &id,
+            outcome,
+            elapsed: started.elapsed(),
+        });
         if let Err(error) = compared {
             let diagnostic = keel_config::Diagnostic::new(format!("`{}` built twice", job.component));
             failures.push(diagnostic.caused_by(&error));
         }
     }
-    if failures.is_empty() { Ok(()) } else { Err(Failure { class: Class::Failed, diagnostics: failures }) }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure {
+            class: Class::Failed,
+            diagnostics: failures,
+        })
+    }
 }

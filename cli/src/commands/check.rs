@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use keel_plan::Targets;
+use keel_source::SourceSet;
+use keel_spec::Recipe;
 use serde::Serialize;
 
 use crate::{context::Context, failure::Failure, pipeline, report};
@@ -20,12 +22,23 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     let project = context.project()?;
     let stage0 = context.stage0(&project)?;
     let recipes = pipeline::recipes(context, &project, &stage0)?;
-    let pinned = keel_source::pinned(&project, &recipes)?;
-    let plan = keel_plan::plan(&project, &recipes, &pinned, &Targets::All)?;
+    keel_source::check(&project, &recipes, &pipeline::source_options(context, &project)?)?;
+    // Nothing is fetched, so the plan is of jobs without their files.
+    let no_files = |recipe: &Recipe| SourceSet {
+        format: keel_source::FORMAT,
+        component: recipe.component.clone(),
+        arch: recipe.arch,
+        files: Vec::new(),
+    };
+    let sources: Vec<SourceSet> = recipes.iter().map(no_files).collect();
+    let plan = keel_plan::plan(&project, &recipes, &sources, &Targets::All)?;
     let mut images = BTreeMap::new();
     for image in project.images.values() {
         let targets = Targets::Packages(image.packages.clone());
-        images.insert(&image.name, keel_plan::select(&project, &recipes, &targets)?.len());
+        images.insert(
+            &image.name,
+            keel_plan::select(&project, &recipes, &targets)?.len(),
+        );
     }
     let checked = Checked {
         components: project.components.len(),

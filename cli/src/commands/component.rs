@@ -22,16 +22,34 @@ pub fn run(context: &Context<'_>, command: args::Component) -> Result<(), Failur
             let stage0 = context.stage0(&project)?;
             let recipes = pipeline::recipes(context, &project, &stage0)?;
             let row = |recipe: &'_ Recipe| Row {
-                name: project.components.get_key_value(&recipe.component).expect("recipes are of components").0,
+                name: project
+                    .components
+                    .get_key_value(&recipe.component)
+                    .expect("recipes are of components")
+                    .0,
                 version: recipe.evr.to_string(),
-                packages: recipe.packages.iter().map(|package| package.nevra.name.to_string()).collect(),
+                packages: recipe
+                    .packages
+                    .iter()
+                    .map(|package| package.nevra.name.to_string())
+                    .collect(),
                 licence: "",
             };
-            let rows: Vec<Row<'_>> =
-                recipes.iter().map(|recipe| Row { licence: &recipe.licence, ..row(recipe) }).collect();
+            let rows: Vec<Row<'_>> = recipes
+                .iter()
+                .map(|recipe| Row {
+                    licence: &recipe.licence,
+                    ..row(recipe)
+                })
+                .collect();
             report::print(context, &rows, |rows| {
                 let cells = |row: &Row<'_>| {
-                    vec![row.name.to_string(), row.version.clone(), row.licence.to_owned(), row.packages.join(" ")]
+                    vec![
+                        row.name.to_string(),
+                        row.version.clone(),
+                        row.licence.to_owned(),
+                        row.packages.join(" "),
+                    ]
                 };
                 report::table(
                     &["component", "version", "licence", "packages"],

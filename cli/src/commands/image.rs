@@ -25,7 +25,10 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
         args::Image::List => list(context),
         args::Image::Build { images, how, signing } => build(context, images, &how, &signing),
         args::Image::Boot { image, boot: options } => boot(context, &image, &options),
-        args::Image::Test { images, boot: options } => test(context, &images, &options),
+        args::Image::Test {
+            images,
+            boot: options,
+        } => test(context, &images, &options),
     }
 }
 
@@ -40,7 +43,10 @@ struct Row<'a> {
 fn list(context: &Context<'_>) -> Result<(), Failure> {
     let project = context.project()?;
     let row = |image: &'_ Image| -> Row<'_> {
-        let (name, _) = project.images.get_key_value(&image.name).expect("it is from there");
+        let (name, _) = project
+            .images
+            .get_key_value(&image.name)
+            .expect("it is from there");
         Row {
             name,
             formats: image.formats.iter().map(|format| format.as_str()).collect(),
@@ -52,9 +58,17 @@ fn list(context: &Context<'_>) -> Result<(), Failure> {
     report::print(context, &rows, |rows| {
         let cells = |row: &Row<'_>| {
             let built = if row.built { "built" } else { "-" };
-            vec![row.name.to_string(), built.to_owned(), row.formats.join(" "), row.description.to_owned()]
+            vec![
+                row.name.to_string(),
+                built.to_owned(),
+                row.formats.join(" "),
+                row.description.to_owned(),
+            ]
         };
-        report::table(&["image", "", "formats", "description"], &rows.iter().map(cells).collect::<Vec<_>>())
+        report::table(
+            &["image", "", "formats", "description"],
+            &rows.iter().map(cells).collect::<Vec<_>>(),
+        )
     })
 }
 
@@ -68,10 +82,15 @@ fn build(
     if names.is_empty() {
         names = context.project()?.images.keys().cloned().collect();
     }
-    let targets = args::Targets { components: Vec::new(), images: names };
+    let targets = args::Targets {
+        components: Vec::new(),
+        images: names,
+    };
     let planned = pipeline::plan(context, &targets, how.refresh)?;
     let key = context.key(signing)?;
-    context.sink().event(Event::Stage { title: "Building packages" });
+    context.sink().event(Event::Stage {
+        title: "Building packages",
+    });
     let mut done: Vec<Option<Result<Built, Failure>>> = planned.images.iter().map(|_| None).collect();
     let mut on_progress = |results: &Results| {
         // The last image is composed when everything is there, from the whole repository.
@@ -87,7 +106,13 @@ fn build(
     let results = match results {
         Ok(results) => results,
         // An image that could not be composed is told before a package that failed later.
-        Err(failure) => return Err(done.into_iter().flatten().find_map(Result::err).unwrap_or(failure)),
+        Err(failure) => {
+            return Err(done
+                .into_iter()
+                .flatten()
+                .find_map(Result::err)
+                .unwrap_or(failure));
+        }
     };
     super::build::export(context, &planned, &results)?;
     let mut built = Vec::new();
@@ -98,7 +123,9 @@ fn build(
         });
     }
     super::repo::create(context, &planned, &results, &key)?;
-    report::print(context, &built, |built| built.iter().map(describe).collect::<Vec<_>>().join("\n"))
+    report::print(context, &built, |built| {
+        built.iter().map(describe).collect::<Vec<_>>().join("\n")
+    })
 }
 
 /// Publishes what is built so far, and makes one image from it.
@@ -132,9 +159,18 @@ fn compose(
 }
 
 fn describe(built: &Built) -> String {
-    let mut lines = vec![format!("{}  {} packages, tree {}", built.image, built.packages.len(), built.tree.short())];
+    let mut lines = vec![format!(
+        "{}  {} packages, tree {}",
+        built.image,
+        built.packages.len(),
+        built.tree.short()
+    )];
     for file in &built.files {
-        lines.push(format!("  {:>10}  {}", report::bytes(file.size), built.dir.join(&file.name).display()));
+        lines.push(format!(
+            "  {:>10}  {}",
+            report::bytes(file.size),
+            built.dir.join(&file.name).display()
+        ));
     }
     lines.join("\n")
 }
@@ -157,16 +193,39 @@ fn boot(context: &Context<'_>, name: &ImageName, options: &args::Boot) -> Result
     let mode = match options.firmware {
         Firmware::Direct => Mode::Direct,
         Firmware::Uefi => Mode::Uefi,
-        Firmware::Both => return Err(Failure::input("`both` is for `keel image test`; boot one way at a time")),
+        Firmware::Both => {
+            return Err(Failure::input(
+                "`both` is for `keel image test`; boot one way at a time",
+            ));
+        }
     };
-    context.terminal.line("the console follows; Ctrl-A X ends the machine");
-    Ok(keel_image::boot(&image, &built, mode, context.store()?, context.sink(), &context.interrupt)?)
+    context
+        .terminal
+        .line("the console follows; Ctrl-A X ends the machine");
+    Ok(keel_image::boot(
+        &image,
+        &built,
+        mode,
+        context.store()?,
+        context.sink(),
+        &context.interrupt,
+    )?)
 }
 
 fn test(context: &Context<'_>, names: &[ImageName], options: &args::Boot) -> Result<(), Failure> {
     let project = context.project()?;
-    let bootable = || project.images.values().filter(|image| image.is_disk()).map(|image| image.name.clone());
-    let names: Vec<ImageName> = if names.is_empty() { bootable().collect() } else { names.to_vec() };
+    let bootable = || {
+        project
+            .images
+            .values()
+            .filter(|image| image.is_disk())
+            .map(|image| image.name.clone())
+    };
+    let names: Vec<ImageName> = if names.is_empty() {
+        bootable().collect()
+    } else {
+        names.to_vec()
+    };
     if names.is_empty() {
         return Err(Failure::input("this project has no image that boots"));
     }
@@ -175,7 +234,10 @@ fn test(context: &Context<'_>, names: &[ImageName], options: &args::Boot) -> Res
         Firmware::Uefi => &[Mode::Uefi],
         Firmware::Both => &[Mode::Direct, Mode::Uefi],
     };
-    let limits = Limits { ready: Duration::from_secs(options.timeout), ..Limits::default() };
+    let limits = Limits {
+        ready: Duration::from_secs(options.timeout),
+        ..Limits::default()
+    };
     let mut reports = Vec::new();
     for name in &names {
         let (mut image, built) = find(&project, name)?;
@@ -183,13 +245,30 @@ fn test(context: &Context<'_>, names: &[ImageName], options: &args::Boot) -> Res
         for mode in modes {
             let store = context.store()?;
             let sink = context.sink();
-            reports.push(keel_image::test(&image, &built, *mode, limits, store, sink, &context.interrupt)?);
+            reports.push(keel_image::test(
+                &image,
+                &built,
+                *mode,
+                limits,
+                store,
+                sink,
+                &context.interrupt,
+            )?);
         }
     }
-    report::print(context, &reports, |reports| reports.iter().map(tell).collect::<Vec<_>>().join("\n\n"))?;
-    let failed: usize =
-        reports.iter().flat_map(|report| &report.checks).filter(|check| !check.passed()).count();
-    if failed == 0 { Ok(()) } else { Err(Failure::new(Class::Failed, format!("{failed} checks failed"))) }
+    report::print(context, &reports, |reports| {
+        reports.iter().map(tell).collect::<Vec<_>>().join("\n\n")
+    })?;
+    let failed: usize = reports
+        .iter()
+        .flat_map(|report| &report.checks)
+        .filter(|check| !check.passed())
+        .count();
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Failure::new(Class::Failed, format!("{failed} checks failed")))
+    }
 }
 
 fn tell(found: &TestReport) -> String {
@@ -205,7 +284,11 @@ fn tell(found: &TestReport) -> String {
     )];
     for check in &found.checks {
         let verdict = if check.passed() { "ok    " } else { "FAILED" };
-        lines.push(format!("  {verdict} {} ({})", check.name, terminal::readable(check.elapsed)));
+        lines.push(format!(
+            "  {verdict} {} ({})",
+            check.name,
+            terminal::readable(check.elapsed)
+        ));
         if !check.passed() {
             lines.extend(check.output.lines().map(|line| format!("         {line}")));
         }

@@ -39,7 +39,10 @@ pub fn write(context: &Context<'_>, file: &Path, user_id: &str) -> Result<Writte
     let wrong = |error: &keel_rpm::sign::Error| Failure::because(Class::Input, "cannot make a key", error);
     let public = PathBuf::from(format!("{}.pub.asc", file.display()));
     if let Some(existing) = [file, &public].into_iter().find(|file| file.exists()) {
-        return Err(Failure::input(format!("{} exists, and a key is never overwritten", existing.display())));
+        return Err(Failure::input(format!(
+            "{} exists, and a key is never overwritten",
+            existing.display()
+        )));
     }
     if let Some(folder) = file.parent() {
         fs_err::create_dir_all(folder)?;
@@ -47,5 +50,9 @@ pub fn write(context: &Context<'_>, file: &Path, user_id: &str) -> Result<Writte
     let key = Key::generate(user_id, context.now()).map_err(|error| wrong(&error))?;
     key.save(file).map_err(|error| wrong(&error))?;
     fs_err::write(&public, key.certificate().map_err(|error| wrong(&error))?)?;
-    Ok(Written { fingerprint: key.fingerprint().as_str().to_owned(), secret: file.to_owned(), public })
+    Ok(Written {
+        fingerprint: key.fingerprint().as_str().to_owned(),
+        secret: file.to_owned(),
+        public,
+    })
 }

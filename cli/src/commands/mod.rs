@@ -34,13 +34,18 @@ pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
 }
 
 /// Fails for a component that the project does not have.
-fn check_component(project: &Project, name: &ComponentName) -> Result<(), Failure> {
+pub fn check_component(project: &Project, name: &ComponentName) -> Result<(), Failure> {
     if project.components.contains_key(name) {
         return Ok(());
     }
     let failure = Failure::input(format!("no such component: `{name}`"));
-    Err(match nearest(name.as_str(), project.components.keys().map(ComponentName::as_str)) {
-        Some(near) => failure.hint(format!("did you mean `{near}`?")),
-        None => failure.hint("`keel component list` names them all"),
-    })
+    Err(
+        match nearest(
+            name.as_str(),
+            project.components.keys().map(ComponentName::as_str),
+        ) {
+            Some(near) => failure.hint(format!("did you mean `{near}`?")),
+            None => failure.hint("`keel component list` names them all"),
+        },
+    )
 }

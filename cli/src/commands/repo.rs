@@ -17,32 +17,52 @@ use crate::{
 pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
     match command {
         args::Repo::Create { how, signing } => {
-            let targets = args::Targets { components: Vec::new(), images: Vec::new() };
+            let targets = args::Targets {
+                components: Vec::new(),
+                images: Vec::new(),
+            };
             let planned = pipeline::plan(context, &targets, how.refresh)?;
-            context.sink().event(Event::Stage { title: "Building packages" });
+            context.sink().event(Event::Stage {
+                title: "Building packages",
+            });
             let results = pipeline::build(context, &planned, &how, &mut |_| {})?;
             super::build::export(context, &planned, &results)?;
             let key = context.key(&signing)?;
             let repository = create(context, &planned, &results, &key)?;
             report::print(context, &repository, |repository| {
-                format!("{} packages in {}", repository.packages.len(), repository.dir.display())
+                format!(
+                    "{} packages in {}",
+                    repository.packages.len(),
+                    repository.dir.display()
+                )
             })
         }
         args::Repo::Sign { dir, signing } => {
             let dir = folder(context, dir)?;
             let key = context.key(&signing)?;
-            keel_repo::sign(&dir, &key)?;
-            report::line(&format!("signed {} with {}", dir.display(), key.fingerprint().as_str()))
+            keel_repo::sign(&dir, context.store()?, &key, context.sink(), &context.interrupt)?;
+            report::line(&format!(
+                "signed {} with {}",
+                dir.display(),
+                key.fingerprint().as_str()
+            ))
         }
         args::Repo::Verify { dir, certificate } => {
             let dir = folder(context, dir)?;
             let certificates = context.certificates(certificate.as_deref())?;
-            let found = keel_repo::verify(&dir, &certificates, context.sink(), &context.interrupt)?;
-            report::print(context, &found, ToString::to_string)?;
+            let found = keel_repo::verify(&dir, Some(&certificates), context.sink(), &context.interrupt)?;
+            report::print(context, &found, |found| {
+                let mut lines: Vec<String> = found.differences.iter().map(ToString::to_string).collect();
+                lines.push(format!("{} packages read, {} differences", found.packages, found.differences.len()));
+                lines.join("\n")
+            })?;
             if found.is_good() {
                 return Ok(());
             }
-            Err(Failure::new(Class::Failed, format!("{} is not as it was signed", dir.display())))
+            Err(Failure::new(
+                Class::Failed,
+                format!("{} is not as it was signed", dir.display()),
+            ))
         }
         args::Repo::Serve { dir, listen } => {
             let dir = folder(context, dir)?;
@@ -50,7 +70,7 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
                 let text = format!("serving {} at http://{address}/ (Ctrl-C ends it)", dir.display());
                 context.terminal.line(&text);
             };
-            Ok(keel_repo::serve(&dir, listen, &mut ready, context.sink(), &context.interrupt)?)
+            Ok(keel_repo::serve(&dir, listen, &context.interrupt, context.sink(), &mut ready)?)
         }
     }
 }
@@ -64,7 +84,14 @@ pub fn create(
 ) -> Result<Repository, Failure> {
     let packages = pipeline::packages(planned, results);
     let dir = pipeline::repository_dir(context, &planned.project);
-    Ok(keel_repo::create(&packages, context.store()?, Some(key), &dir, context.sink(), &context.interrupt)?)
+    Ok(keel_repo::create(
+        &packages,
+        context.store()?,
+        Some(key),
+        &dir,
+        context.sink(),
+        &context.interrupt,
+    )?)
 }
 
 /// The folder named, or the project's own repository.

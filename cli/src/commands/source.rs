@@ -42,8 +42,15 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     match &command {
         args::Source::Lock { .. } => {
             let trust = trust(context)?;
-            let changes =
-                keel_source::lock(&project, &recipes, store, &options, &trust, sink, &context.interrupt)?;
+            let changes = keel_source::lock(
+                &project,
+                &recipes,
+                store,
+                &options,
+                &trust,
+                sink,
+                &context.interrupt,
+            )?;
             report::line(&changes.to_string())
         }
         args::Source::Fetch(fetch) => {
@@ -53,7 +60,13 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
                 let cells = |row: &Row| {
                     let locked = if row.locked { "" } else { "unlocked" };
                     let size = report::bytes(row.size);
-                    vec![row.component.to_string(), row.name.clone(), size, row.sha256.short(), locked.to_owned()]
+                    vec![
+                        row.component.to_string(),
+                        row.name.clone(),
+                        size,
+                        row.sha256.short(),
+                        locked.to_owned(),
+                    ]
                 };
                 let rows: Vec<_> = rows.iter().map(cells).collect();
                 report::table(&["component", "file", "size", "sha256", ""], &rows)
@@ -106,30 +119,51 @@ pub fn apt_mirrors() -> Result<Mirrors, Failure> {
     };
     read(PathBuf::from("/etc/apt/sources.list"))?;
     let mut parts: Vec<PathBuf> = match fs_err::read_dir("/etc/apt/sources.list.d") {
-        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?,
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<_>>()?,
         Err(_) => Vec::new(),
     };
-    parts.retain(|path| path.extension().is_some_and(|end| end == "list" || end == "sources"));
+    parts.retain(|path| {
+        path.extension()
+            .is_some_and(|end| end == "list" || end == "sources")
+    });
     parts.sort();
     parts.into_iter().try_for_each(read)?;
-    Ok(Mirrors::from_apt(files.iter().map(|(path, text)| (path.as_path(), text.as_str()))))
+    Ok(Mirrors::from_apt(
+        files.iter().map(|(path, text)| (path.as_path(), text.as_str())),
+    ))
 }
 
 /// Whose signatures on Debian's indexes are good: the archive's keys, as this machine has them.
 fn trust(context: &Context<'_>) -> Result<Trust, Failure> {
     let folder = "/usr/share/keyrings";
     let missing = || {
-        Failure::new(Class::Environment, format!("no keys of Debian's archive in {folder}"))
-            .hint("apt-get install debian-archive-keyring")
+        Failure::new(
+            Class::Environment,
+            format!("no keys of Debian's archive in {folder}"),
+        )
+        .hint("apt-get install debian-archive-keyring")
     };
     let mut keyrings = Vec::new();
     for entry in fs_err::read_dir(folder).map_err(|_| missing())? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if name.starts_with("debian-archive-") && name.ends_with(".gpg") && !name.contains("removed") {
             keyrings.push(path);
         }
     }
     keyrings.sort();
-    if keyrings.is_empty() { Err(missing()) } else { Ok(Trust { keyrings, now: context.now() }) }
+    if keyrings.is_empty() {
+        Err(missing())
+    } else {
+        Ok(Trust {
+            keyrings,
+            now: context.now(),
+        })
+    }
 }

@@ -4,12 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use keel_store::{gc::Amount, temp};
 
-use crate::{
-    args,
-    context::Context,
-    failure::Failure,
-    report,
-};
+use crate::{args, context::Context, failure::Failure, report};
 
 /// Does what was asked for.
 pub fn run(context: &Context<'_>, command: args::Store) -> Result<(), Failure> {
@@ -31,8 +26,11 @@ pub fn run(context: &Context<'_>, command: args::Store) -> Result<(), Failure> {
             let collected = store.collect(SystemTime::now(), unused_for, dry_run)?;
             report::print(context, &collected, |collected| {
                 let heading = if dry_run { "would be removed" } else { "removed" };
-                let kinds =
-                    [("objects", collected.objects), ("actions", collected.actions), ("trees", collected.trees)];
+                let kinds = [
+                    ("objects", collected.objects),
+                    ("actions", collected.actions),
+                    ("trees", collected.trees),
+                ];
                 format!("{heading}\n{}", rows(&kinds))
             })
         }
@@ -41,9 +39,16 @@ pub fn run(context: &Context<'_>, command: args::Store) -> Result<(), Failure> {
 
 fn rows(kinds: &[(&str, Amount)]) -> String {
     let row = |(kind, amount): &(&str, Amount)| {
-        vec![(*kind).to_owned(), amount.count.to_string(), report::bytes(amount.bytes)]
+        vec![
+            (*kind).to_owned(),
+            amount.count.to_string(),
+            report::bytes(amount.bytes),
+        ]
     };
-    report::table(&["kind", "count", "size"], &kinds.iter().map(row).collect::<Vec<_>>())
+    report::table(
+        &["kind", "count", "size"],
+        &kinds.iter().map(row).collect::<Vec<_>>(),
+    )
 }
 
 /// Removes the output folder of the project.
@@ -51,7 +56,10 @@ pub fn clean(context: &Context<'_>) -> Result<(), Failure> {
     let project = context.project()?;
     let out = &project.output_dir;
     if *out == project.root || project.root.starts_with(out) {
-        return Err(Failure::input(format!("output-dir is {}, which holds the project itself", out.display())));
+        return Err(Failure::input(format!(
+            "output-dir is {}, which holds the project itself",
+            out.display()
+        )));
     }
     temp::remove_all(out)?;
     report::line(&format!("removed {}", out.display()))

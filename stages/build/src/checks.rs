@@ -160,13 +160,8 @@ pub fn libraries(packages: &[Examined], root: &[std::sync::Arc<Built>]) -> Resul
 /// The linker's trace in `folder`: nothing borrowed but gcc's own.
 ///
 /// Where Debian's libc is in the root (`bootstrap-libc`), programs that only help the build may be linked with it; what is
-/// shipped may not.
-pub fn links(
-    folder: &Path,
-    trees: &[PathBuf],
-    packages: &[Examined],
-    bootstrap: bool,
-) -> Result<Links, Error> {
+/// shipped may not, unless the component says `borrowed-libc`.
+pub fn links(folder: &Path, trees: &[PathBuf], packages: &[Examined], job: &Job) -> Result<Links, Error> {
     let trees: Vec<&Path> = trees.iter().map(PathBuf::as_path).collect();
     let shipped: BTreeSet<&str> = packages
         .iter()
@@ -183,11 +178,11 @@ pub fn links(
         links.count += 1;
         leaks.extend(trace::leaks(&link, &trees));
     }
-    if bootstrap {
+    if job.bootstrap_libc {
         let file_name = |leak: &Leak| leak.output.rsplit('/').next().unwrap_or_default().to_owned();
         let (bad, fine): (BTreeSet<_>, BTreeSet<_>) = leaks
             .into_iter()
-            .partition(|leak| shipped.contains(file_name(leak).as_str()));
+            .partition(|leak| !job.borrowed_libc && shipped.contains(file_name(leak).as_str()));
         links.borrowed = fine.into_iter().collect();
         leaks = bad;
     }

@@ -8,7 +8,7 @@
 //! | macro files of the distribution | yes |
 //! | stage0: versions and digests of its Debian packages, and how it is laid out | yes |
 //! | packages in the build root: identity and digest, unsigned | yes |
-//! | architecture; whether Debian's libc is in the root (`bootstrap-libc`) | yes |
+//! | architecture; whether Debian's libc is in the root (`bootstrap-libc`), and may be shipped (`borrowed-libc`) | yes |
 //! | how a build is run and checked ([`PROTOCOL`]) | yes |
 //! | signing key | no: packages are signed afterwards |
 //! | number of cores, output folder, cache folder, user, host | no: they never reach a package |
@@ -48,6 +48,7 @@ pub fn of(job: &Job, stage0: &Sha256, root: &[BuiltPackage]) -> Sha256 {
         print.add("undefine", name);
     }
     print.add("skip-check", [u8::from(job.skip_check)]);
+    print.add("borrowed-libc", [u8::from(job.borrowed_libc)]);
     print.add("bootstrap-libc", [u8::from(job.bootstrap_libc)]);
     for package in root {
         print

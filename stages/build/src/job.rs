@@ -176,8 +176,10 @@ impl Workshop<'_> {
             .collect::<Result<Vec<_>, _>>()?;
         checks::declared(job, &packages)?;
         checks::nothing_borrowed(&packages, &self.stage0.manifest)?;
-        checks::libraries(&packages, before)?;
-        let links = checks::links(&folders.trace, &root.trees, &packages, job.bootstrap_libc)?;
+        if !job.borrowed_libc {
+            checks::libraries(&packages, before)?;
+        }
+        let links = checks::links(&folders.trace, &root.trees, &packages, job)?;
         Ok(Made {
             packages,
             links,

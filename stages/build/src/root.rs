@@ -4,7 +4,7 @@
 //! and linker wrappers, users); each Keel package, unpacked once; Debian's libc with its headers, for the first libc
 //! only; and the borrowed tools.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use keel_artefact::{Fingerprint, RootPath, Sha256};
 use keel_host::ldconfig;
@@ -12,6 +12,9 @@ use keel_plan::Job;
 use keel_sandbox::Sandbox;
 
 use crate::{BuiltPackage, Error, job::Workshop};
+
+/// The libc of a root, once it is Keel's.
+const LIBC: &str = "usr/lib64/libc.so.6";
 
 /// A composed root.
 pub struct Root {
@@ -29,13 +32,19 @@ impl Root {
         for package in &packages {
             trees.push(unpacked(shop, &package.rpm)?);
         }
-        let borrowed = shop.stage0.build_lowers(job.bootstrap_libc);
+        // Where nothing is compiled (no libc of Keel's is asked for), the borrowed programs run on Debian's own libc.
+        let has_libc = trees.iter().any(|tree| tree.join(LIBC).exists());
+        let borrowed = match (job.bootstrap_libc, has_libc) {
+            (true, _) => shop.stage0.build_lowers(true),
+            (false, true) => shop.stage0.build_lowers(false),
+            (false, false) => shop.stage0.tool_lowers(),
+        };
         let (fixes, tools) = borrowed.split_first().expect("stage0 has its fixes on top");
         let mut below = vec![fixes.clone()];
         below.extend(trees.iter().cloned());
         below.extend(tools.iter().cloned());
         let mut lowers = vec![macro_layer(shop, &job.recipe.macros_digest)?];
-        lowers.push(loader_cache(shop, job.bootstrap_libc, &packages, &below)?);
+        lowers.push(loader_cache(shop, &packages, &below)?);
         lowers.extend(below);
         Ok(Self {
             packages,
@@ -83,27 +92,20 @@ fn macro_layer(shop: &Workshop<'_>, digest: &Sha256) -> Result<PathBuf, Error> {
 }
 
 /// `/etc/ld.so.cache` for these layers: without it no borrowed program finds its libraries beside Keel's libc.
-fn loader_cache(
-    shop: &Workshop<'_>,
-    bootstrap: bool,
-    packages: &[BuiltPackage],
-    below: &[PathBuf],
-) -> Result<PathBuf, Error> {
+fn loader_cache(shop: &Workshop<'_>, packages: &[BuiltPackage], below: &[PathBuf]) -> Result<PathBuf, Error> {
     let mut key = Fingerprint::new("loader-cache/1");
-    key.add_digest("stage0", &shop.stage0.digest)
-        .add("bootstrap", [u8::from(bootstrap)]);
+    key.add_digest("stage0", &shop.stage0.digest).add(
+        "borrowed",
+        [u8::try_from(below.len() - packages.len()).unwrap_or(u8::MAX)],
+    );
     for package in packages {
         key.add_digest("rpm", &package.rpm);
     }
     shop.store.tree(&key.finish(), |folder| -> Result<(), Error> {
-        let cache = ldconfig::cache(below, &scratch(shop.store, folder)?, shop.interrupt)?;
+        let cache = ldconfig::cache(below, &shop.store.temp_dir("ldconfig")?, shop.interrupt)?;
         fs_err::create_dir_all(folder.join("etc"))?;
         Ok(fs_err::write(folder.join("etc/ld.so.cache"), cache)?)
     })
-}
-
-fn scratch(store: &keel_store::Store, _: &Path) -> Result<keel_store::TempDir, Error> {
-    Ok(store.temp_dir("ldconfig")?)
 }
 
 /// A constant path inside a root.

@@ -178,6 +178,15 @@ fn tell(
         Ok(_) => Outcome::Done,
         Err(_) => Outcome::Failed,
     };
+    if let Err(error) = &result {
+        // Told again at the end, with all others; but a long run should not keep it to itself until then.
+        let text = format!(
+            "`{}`: {}",
+            job.component,
+            error.to_string().lines().next().unwrap_or_default()
+        );
+        shop.sink.event(Event::Warning { text: &text });
+    }
     shop.sink.event(Event::Finished {
         id: &id,
         outcome,

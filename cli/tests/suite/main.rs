@@ -1,0 +1,14 @@
+//! Tests of the `keel` program as users run it, on the fixture distribution (`tests/fixture`).
+//!
+//! - `arrows`: dependencies between crates follow the flow.
+//! - `wrong_input`: every mistake a user can make: exit code and text.
+//! - `whole_way`: from SPECs to a tested machine, and what real tools say of each result.
+//! - `killed`: a build that is killed at any time goes on, and leaves nothing behind.
+//!
+//! They share one store (`KEEL_TEST_CACHE_DIR`, default in `target/tmp`), so that stage0 is made once.
+
+mod arrows;
+mod harness;
+mod killed;
+mod whole_way;
+mod wrong_input;

@@ -1,0 +1,249 @@
+//! From SPECs to a tested machine, and what real tools say of each result.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Stdio},
+};
+
+use crate::harness::{Fixture, judge, tool};
+
+#[test]
+fn packages_are_built_once_and_are_what_rpm_expects() {
+    let fixture = Fixture::new();
+    let first = fixture.keel(&["build", "--output", "json"]).ok();
+    let packages: serde_json::Value = serde_json::from_str(&first.stdout).unwrap();
+    assert_eq!(packages["format"], 1);
+    assert_eq!(packages["arch"], "x86_64");
+    let dir = fixture.path("out/packages/x86_64/zlib");
+    let mut rpms = Vec::new();
+    for entry in fs_err::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "rpm") {
+            judge("rpm", &["-K", "--nosignature", path.to_str().unwrap()]);
+            rpms.push(path);
+        }
+    }
+    assert!(rpms.len() >= 3, "{rpms:?}");
+    let provenance = fs_err::read_to_string(dir.join("provenance.json")).unwrap();
+    let provenance: serde_json::Value = serde_json::from_str(&provenance).unwrap();
+    assert_eq!(provenance["compiler"], "borrowed");
+    assert_eq!(provenance["locked"], true);
+    let again = fixture.keel(&["build", "-v"]).ok();
+    assert!(
+        !again.stderr.contains(" Built "),
+        "nothing is built twice:\n{}",
+        again.stderr
+    );
+    assert!(again.stderr.contains("Cached"), "{}", again.stderr);
+}
+
+#[test]
+fn other_surroundings_give_the_same_bytes() {
+    let fixture = Fixture::new();
+    fixture.keel(&["build", "--twice", "zlib", "hello"]).ok();
+}
+
+#[test]
+fn a_change_that_changes_no_byte_stops_there() {
+    let fixture = Fixture::new();
+    fixture.keel(&["build", "hello"]).ok();
+    let spec = fixture.path("specs/zlib/zlib.spec");
+    let text = fs_err::read_to_string(&spec).unwrap();
+    fs_err::write(&spec, format!("# a comment\n{text}")).unwrap();
+    let ran = fixture.keel(&["build", "hello", "-v"]).ok();
+    let built: Vec<&str> = ran
+        .stderr
+        .lines()
+        .filter(|line| line.trim_start().starts_with("Built"))
+        .collect();
+    assert!(
+        built.len() == 1 && built[0].contains("zlib"),
+        "only zlib is built:\n{}",
+        ran.stderr
+    );
+}
+
+/// `keel repo serve` on a port of its own; ends with the test.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(fixture: &Fixture) -> Self {
+        let mut command = fixture.command(".", &["repo", "serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let url = loop {
+            let line = lines.next().expect("it says where it listens").unwrap();
+            if let Some(at) = line.find("http://") {
+                break line[at..].split_whitespace().next().unwrap().to_owned();
+            }
+        };
+        // Drained, so that the server never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, url }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// dnf, told to trust nothing but the repository's key, installs `package` from `url` into an empty root.
+fn dnf_installs(url: &str, package: &str) -> std::process::Output {
+    let root = tempfile::tempdir().unwrap();
+    let repos = tempfile::tempdir().unwrap();
+    let repo = format!(
+        "[keel]\nname=keel\nbaseurl={url}os/\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\n\
+         gpgkey={url}os/repodata/repomd.xml.key\nsslverify=0\n"
+    );
+    fs_err::write(repos.path().join("keel.repo"), repo).unwrap();
+    tool(
+        "dnf",
+        &[
+            "-y",
+            "--installroot",
+            root.path().to_str().unwrap(),
+            "--setopt",
+            &format!("reposdir={}", repos.path().display()),
+            "--setopt=tsflags=noscripts",
+            "--setopt=cachedir=/var/cache/dnf",
+            "--releasever=1",
+            "install",
+            package,
+        ],
+    )
+}
+
+#[test]
+fn dnf_installs_from_the_repository_and_refuses_a_flipped_byte() {
+    let fixture = Fixture::new();
+    fixture.keel(&["repo", "create"]).ok();
+    fixture.keel(&["repo", "verify"]).ok();
+    let server = Server::start(&fixture);
+    let output = dnf_installs(&server.url, "hello");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
+    let os = fixture.path("out/repo/x86_64/os");
+    let package = find(&os, "hello-");
+    flip(&package);
+    assert!(
+        !dnf_installs(&server.url, "hello").status.success(),
+        "a changed package was installed"
+    );
+    assert_eq!(fixture.keel(&["repo", "verify"]).code, Some(1));
+    flip(&package);
+    fixture.keel(&["repo", "verify"]).ok();
+
+    flip(&os.join("repodata/repomd.xml"));
+    assert!(
+        !dnf_installs(&server.url, "hello").status.success(),
+        "changed metadata were accepted"
+    );
+    assert_eq!(fixture.keel(&["repo", "verify"]).code, Some(1));
+}
+
+fn find(dir: &std::path::Path, start: &str) -> std::path::PathBuf {
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().unwrap().to_str().unwrap().starts_with(start) {
+                return path;
+            }
+        }
+    }
+    panic!("no {start}* in {}", dir.display());
+}
+
+fn flip(file: &std::path::Path) {
+    let mut bytes = fs_err::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs_err::remove_file(file).unwrap();
+    fs_err::write(file, bytes).unwrap();
+}
+
+#[test]
+fn a_container_is_what_skopeo_and_umoci_expect_and_the_same_twice() {
+    let fixture = Fixture::new();
+    fixture.keel(&["image", "build", "box"]).ok();
+    let layout = fixture.path("out/images/box/box.oci");
+    let inspected = judge("skopeo", &["inspect", &format!("oci:{}", layout.display())]);
+    assert!(inspected.contains("\"Architecture\": \"amd64\""), "{inspected}");
+    let bundle = tempfile::tempdir().unwrap();
+    let target = bundle.path().join("bundle");
+    let image = format!("{}:latest", layout.display());
+    judge(
+        "umoci",
+        &[
+            "unpack",
+            "--rootless",
+            "--image",
+            &image,
+            target.to_str().unwrap(),
+        ],
+    );
+    let rootfs = target.join("rootfs");
+    let listed = judge(
+        "unshare",
+        &["-rR", rootfs.to_str().unwrap(), "/bin/sh", "-c", "ls / && hello"],
+    );
+    assert!(listed.contains("usr"), "{listed}");
+
+    let sums = fs_err::read(fixture.path("out/images/box/SHA256SUMS")).unwrap();
+    let other = Fixture::new();
+    other.keel(&["image", "build", "box"]).ok();
+    assert_eq!(
+        fs_err::read(other.path("out/images/box/SHA256SUMS")).unwrap(),
+        sums
+    );
+}
+
+#[test]
+fn a_machine_boots_and_answers_tests() {
+    let fixture = Fixture::new();
+    fixture.keel(&["image", "build", "mini"]).ok();
+    let ran = fixture.keel(&["image", "test", "mini", "--output", "json"]).ok();
+    let reports: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(reports[0]["checks"].as_array().unwrap().len(), 4, "{reports}");
+
+    // A check that fails is told, and so is the exit code.
+    let definition = fixture.path("images/mini.image.toml");
+    let text = fs_err::read_to_string(&definition).unwrap();
+    fs_err::write(
+        &definition,
+        format!("{text}\n[[tests]]\nname = \"wrong\"\nrun = \"echo why; exit 7\"\n"),
+    )
+    .unwrap();
+    let ran = fixture.keel(&["image", "test", "mini"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.stdout.contains("FAILED wrong") && ran.stdout.contains("why"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn a_machine_boots_through_firmware() {
+    let fixture = Fixture::new();
+    fixture.keel(&["image", "build", "mini"]).ok();
+    fixture
+        .keel(&["image", "test", "mini", "--firmware", "uefi"])
+        .ok();
+}
