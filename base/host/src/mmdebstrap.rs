@@ -9,11 +9,12 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use keel_artefact::{Arch, Interrupt};
 use keel_sandbox::Status;
+use rustix::process::Signal;
 
 use crate::{Error, Program};
 
@@ -31,6 +32,9 @@ const EXCLUDED: [&str; 7] = [
     "/usr/share/linda/*",
 ];
 
+/// How long an ordinary user's mmdebstrap may take to remove what it wrote.
+const CLEANUP: Duration = Duration::from_secs(60);
+
 /// Which root.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -42,7 +46,7 @@ pub struct Request<'a> {
     pub arch: Arch,
     /// Packages besides the essential ones.
     pub packages: &'a [String],
-    /// For what it writes meanwhile; removed by the caller.
+    /// For what root's writes meanwhile; removed by the caller. An ordinary user's writes to `/tmp`.
     pub scratch: &'a Path,
 }
 
@@ -71,18 +75,20 @@ where
             ("LC_ALL", "C.UTF-8"),
             ("HOME", "/nonexistent"),
         ])
-        .env("TMPDIR", request.scratch)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    let mut running = Running(
-        keel_sandbox::child::dies_with_caller(&mut command)
-            .spawn()
-            .map_err(start)?,
-    );
-    let (Some(mut archive), Some(talk)) = (running.0.stdout.take(), running.0.stderr.take()) else {
+    // An ordinary user's files of subordinate ids would be in the way of whoever empties a scratch folder of ours.
+    if rustix::process::geteuid().is_root() {
+        command.env("TMPDIR", request.scratch);
+    }
+    let child = keel_sandbox::child::dies_with_caller(&mut command)
+        .spawn()
+        .map_err(start)?;
+    let mut running = Running { child, asked: None };
+    let (Some(mut archive), Some(talk)) = (running.child.stdout.take(), running.child.stderr.take()) else {
         return Err(start(io::Error::from(io::ErrorKind::BrokenPipe)));
     };
     let mut said = Vec::new();
@@ -114,7 +120,7 @@ where
         }
         taking.join()
     });
-    let status = running.0.wait().map_err(start)?;
+    let status = running.child.wait().map_err(start)?;
     interrupt.check()?;
     if !status.success() {
         let status = status
@@ -133,23 +139,36 @@ where
     }
 }
 
-/// Killed when dropped.
-struct Running(Child);
+/// Ended when dropped.
+struct Running {
+    child: Child,
+    /// Since when it has been asked to end.
+    asked: Option<Instant>,
+}
 
 impl Running {
-    /// mmdebstrap cleans up after SIGTERM; in its namespaces, SIGKILL of its parent is the end of everything.
+    /// Root's sits in a process namespace, which SIGKILL ends whole; its files are Keel's to remove. An ordinary user's is
+    /// asked (SIGTERM): only it can remove what belongs to subordinate ids. It is killed when that takes too long.
     fn stop(&mut self) {
-        let group = rustix::process::Pid::from_child(&self.0);
+        let is_root = rustix::process::geteuid().is_root();
+        let signal = match self.asked {
+            _ if is_root => Signal::KILL,
+            // Once: a second one would stop it cleaning up.
+            None => Signal::TERM,
+            Some(asked) if asked.elapsed() > CLEANUP => Signal::KILL,
+            Some(_) => return,
+        };
+        self.asked.get_or_insert_with(Instant::now);
         // It may have ended meanwhile.
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = rustix::process::kill_process_group(rustix::process::Pid::from_child(&self.child), signal);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) {
+        while matches!(self.child.try_wait(), Ok(None)) {
             self.stop();
-            let _ = self.0.wait();
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 }

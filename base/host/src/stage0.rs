@@ -3,9 +3,9 @@
 //! Input: a [`Stage0Spec`] (which Debian, which packages). Output: a [`Stage0`]: layers to mount, and the record of what
 //! is in them.
 //!
-//! 1. [`crate::mmdebstrap`] makes the root; its archive is [unpacked](unpack) as it comes, without owners or devices.
+//! 1. [`crate::mmdebstrap`] makes the root; its archive is unpacked (`unpack`) as it comes, without owners or devices.
 //! 2. [`debs`] reads, in that archive, which packages are installed and what digest apt's signed lists give them.
-//! 3. [`split`] takes Debian's libc and its headers out into layers of their own, so that a build root can have Keel's.
+//! 3. `split` takes Debian's libc and its headers out into layers of their own, so that a build root can have Keel's.
 //! 4. [`fix`] makes the small layer that turns the rest into a build root: wrappers of compiler and linker, users,
 //!    where libraries lie.
 //! 5. [`manifest`] records each program, library, object and archive by digest, so that none can be shipped unseen.

@@ -5,8 +5,8 @@
 //!
 //! 1. [`run`](run()) starts this same program again as a helper, sends it the request over a socket, and reads the
 //!    command's output until it ends, its time is up, or the user interrupts.
-//! 2. The helper ([`init`]) makes the namespaces and forks the first process of the new process namespace.
-//! 3. That process ([`inside`]) mounts the root ([`mounts`]), gives up every privilege ([`privileges`]), starts the
+//! 2. The helper (`init`) makes the namespaces and forks the first process of the new process namespace.
+//! 3. That process (`inside`) mounts the root (`mounts`, `skeleton`), gives up every privilege (`privileges`), starts the
 //!    command and reaps. When it ends, however it ends, the kernel kills everything in the namespace.
 //!
 //! **Who the command is.** It has one user and one group id: 0 ([`User::Root`]) or 1000 ([`User::Builder`]) inside.
@@ -28,7 +28,7 @@
 //!
 //! [`child`] ties other child processes (QEMU) to the life of the caller.
 //!
-//! Re-execution needs no help of the program that links this crate: a constructor ([`init`]) runs before `main`, in
+//! Re-execution needs no help of the program that links this crate: a constructor (`init`) runs before `main`, in
 //! tests too. [`init_main`] does the same where constructors do not run.
 
 pub mod child;
@@ -40,6 +40,7 @@ mod mounts;
 mod output;
 mod privileges;
 mod run;
+mod skeleton;
 mod wire;
 
 use std::{collections::BTreeMap, fs::File, path::PathBuf, time::Duration};

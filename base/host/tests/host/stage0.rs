@@ -470,17 +470,27 @@ fn interrupting_stops_at_once_and_leaves_nothing() {
     prepared(); // Not the store's first user, so that what is left can be seen.
     let mut other = spec();
     other.packages = vec!["make".to_owned()];
+    let before = left_in_tmp();
     let interrupt = Interrupt::default();
     let later = interrupt.clone();
     let thread = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_secs(3));
+        std::thread::sleep(std::time::Duration::from_secs(12));
         later.set();
     });
     let started = Instant::now();
     let done = stage0::prepare(store(), &other, &Silent, &interrupt);
     thread.join().unwrap();
     assert!(matches!(done, Err(Error::Interrupted(_))), "{done:?}");
-    assert!(started.elapsed().as_secs() < 10);
+    assert!(started.elapsed().as_secs() < 12 + 65);
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
     assert!(!mounts.contains("mmdebstrap"), "{mounts}");
+    assert!(left_in_tmp() <= before, "mmdebstrap left its folder");
+}
+
+/// Folders of mmdebstrap of ordinary users.
+fn left_in_tmp() -> usize {
+    let entries = std::fs::read_dir("/tmp").unwrap().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("mmdebstrap."))
+        .count()
 }
