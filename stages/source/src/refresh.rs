@@ -27,7 +27,6 @@ use crate::{
     http::with_client,
     lock::{Entry, Replaced},
     locking::binary_package,
-    origin::Debian,
     wanted::{self, Locks, Pin, Wanted},
 };
 
@@ -301,7 +300,9 @@ impl Run<'_> {
         }
         let mut failures = Vec::new();
         for package in candidates {
-            let moved = self.move_to(group, package).map_err(|error| vec![error])?;
+            let moved = self
+                .move_to(group, package, packages)
+                .map_err(|error| vec![error])?;
             // A version that still has the files that are gone: the index names them, and no mirror serves them.
             let has_gone = |pin: &Pin| moved.iter().any(|moved| moved.new.digest == pin.digest);
             if gone.iter().any(|(pin, _)| has_gone(pin)) || moved.is_empty() {
@@ -328,7 +329,7 @@ impl Run<'_> {
     }
 
     /// The files of the group's component and package in another version, where they are others: pin and old pin.
-    fn move_to(&self, group: &Group, package: &Package) -> Result<Vec<Moved>, Error> {
+    fn move_to(&self, group: &Group, package: &Package, packages: &[Package]) -> Result<Vec<Moved>, Error> {
         let mut moved = Vec::new();
         let own = self
             .pins
@@ -345,16 +346,12 @@ impl Run<'_> {
                 continue;
             }
             let defines = self.defines(old, &name, package, file.name())?;
-            let origin = Origin::Debian(Debian {
-                suite: package.suite.clone(),
-                path: file.path.clone(),
-            });
             let new = Pin {
                 component: old.component.clone(),
                 name: file.name().to_owned(),
                 digest: file.digest,
                 size: Some(file.size),
-                origins: vec![origin],
+                origins: index::origins(packages, &group.suite, file),
                 locked: false,
                 series: old.series.clone(),
                 location: old.location.clone(),

@@ -11,6 +11,7 @@ use super::{
     deb822::{Paragraph, Paragraphs, ParseError},
     version,
 };
+use crate::{Origin, origin::Debian};
 
 /// How big an index may get when it is unpacked, in bytes (trixie's `Sources` has 55 MB, `Packages` 60 MB).
 const MAX_UNPACKED: u64 = 1 << 30;
@@ -168,6 +169,25 @@ pub fn newest_in_series<'a>(
     candidates.max_by(|(one, _), (other, _)| one.compare(other))
 }
 
+/// Where a file may be had: at every place where an index has the same bytes, those of the suite asked for first. (The
+/// pool of the security archive may have lost what the main one still serves.)
+pub fn origins(packages: &[Package], suite: &str, file: &File) -> Vec<Origin> {
+    let places = packages
+        .iter()
+        .flat_map(|package| package.files.iter().map(move |file| (package, file)));
+    let same = places.filter(|(_, other)| other.digest == file.digest && other.size == file.size);
+    let mut same: Vec<_> = same
+        .map(|(package, file)| (package.suite != suite, &package.suite, &file.path))
+        .collect();
+    same.sort();
+    same.dedup();
+    let origin = |(_, suite, path): (bool, &String, &String)| {
+        let (suite, path) = (suite.clone(), path.clone());
+        Origin::Debian(Debian { suite, path })
+    };
+    same.into_iter().map(origin).collect()
+}
+
 /// A file name of the pool, taken apart: `SOURCE_VERSION.FORM`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileName<'a> {
@@ -299,6 +319,17 @@ Package: linux\nVersion: 6.12.301-1\nDirectory: pool/main/l/linux\nChecksums-Sha
         assert_eq!(packages[0].upstream(), "2");
         let (_, file) = newest(&packages, "a_2-1_amd64.deb", None).unwrap();
         assert_eq!(file.size, 7);
+    }
+
+    #[test]
+    fn all_places_of_the_same_bytes_are_origins() {
+        let linux = |name: &str| name == "linux";
+        let mut packages = read("trixie-security", SOURCES.as_bytes(), &linux).unwrap();
+        packages.extend(read("trixie", SOURCES.as_bytes(), &linux).unwrap());
+        let file = packages[0].files[0].clone();
+        let origins: Vec<_> = origins(&packages, "trixie", &file).iter().map(ToString::to_string).collect();
+        let path = "pool/main/l/linux/linux_6.12.101.orig.tar.xz";
+        assert_eq!(origins, [format!("debian:trixie:{path}"), format!("debian:trixie-security:{path}")]);
     }
 
     #[test]
