@@ -60,7 +60,8 @@ impl Workshop<'_> {
     /// Builds `job`, or finds that the same was built before. `before` are the results of [`Job::after`].
     pub fn finish(&self, job: &Job, before: &[Arc<Built>], nice: i32) -> Result<Finished, Error> {
         self.interrupt.check()?;
-        let packages = closure::close(&job.direct, before, self.is_lent).map_err(Error::Unmet)?;
+        let packages =
+            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
         let key = fingerprint::of(job, &self.stage0.digest, &packages);
         if let Some(built) = self.recorded(&key)? {
             return Ok(Finished {
@@ -110,6 +111,12 @@ impl Workshop<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Is this met by stage0? Where Debian's libc may be shipped, libraries are too.
+    fn lends(&self, job: &Job, name: &str) -> bool {
+        let is_library = name.contains(".so") || name.starts_with("rtld(");
+        (self.is_lent)(name) || (job.borrowed_libc && is_library)
     }
 
     /// The recorded result, if all that it names is still in the store.

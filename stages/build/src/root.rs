@@ -70,23 +70,33 @@ fn unpacked(shop: &Workshop<'_>, rpm: &Sha256) -> Result<PathBuf, Error> {
     })
 }
 
-/// `/usr/lib/rpm/macros.d/macros.NN-name` for each macro file of the distribution.
+/// The distribution's macro files, where rpm reads them.
 fn macro_layer(shop: &Workshop<'_>, digest: &Sha256) -> Result<PathBuf, Error> {
-    let key = Fingerprint::new("macro-layer/1")
+    let key = Fingerprint::new("macro-layer/2")
         .add_digest("macros", digest)
         .finish();
     shop.store.tree(&key, |folder| -> Result<(), Error> {
-        let target = folder.join("usr/lib/rpm/macros.d");
-        fs_err::create_dir_all(&target)?;
+        // rpm reads `macros.d` before its platform file and `vendor/macros` after it: the distribution wins over both.
+        let rpm = folder.join("usr/lib/rpm");
+        fs_err::create_dir_all(rpm.join("macros.d"))?;
+        fs_err::create_dir_all(rpm.join("vendor"))?;
         fs_err::create_dir_all(folder.join("build"))?;
+        let mut all = Vec::new();
         for (number, file) in shop.macros.iter().enumerate() {
             let name = file
                 .file_name()
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            fs_err::copy(file, target.join(format!("macros.{number:02}-{name}")))?;
+            let bytes = fs_err::read(file)?;
+            fs_err::write(
+                rpm.join("macros.d").join(format!("macros.{number:02}-{name}")),
+                &bytes,
+            )?;
+            all.extend_from_slice(&bytes);
+            all.push(b'\n');
         }
+        fs_err::write(rpm.join("vendor/macros"), all)?;
         Ok(())
     })
 }
