@@ -67,7 +67,7 @@ pub fn plan(
     let (needed, others): (Vec<Recipe>, Vec<Recipe>) = recipes
         .into_iter()
         .partition(|recipe| needed.contains(&recipe.component));
-    let options = source_options(context, &project)?;
+    let options = source_options(context)?;
     let (mut recipes, sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
     recipes.extend(others);
     let plan = keel_plan::plan(&project, &recipes, &sources, &targets)?;
@@ -93,7 +93,7 @@ pub fn fetch(
     mut options: keel_source::Options,
     refresh: args::Refresh,
 ) -> Result<(Vec<Recipe>, Vec<SourceSet>), Failure> {
-    if refresh.refresh && !options.offline {
+    if refresh.refresh {
         let overrides = crate::commands::source::refresh(context, project, &recipes, &mut options)?;
         if !overrides.is_empty() {
             let names: BTreeSet<_> = recipes.iter().map(|recipe| recipe.component.clone()).collect();
@@ -164,13 +164,13 @@ pub fn images(project: &Project, names: &[ImageName]) -> Result<Vec<Image>, Fail
     names.iter().map(find).collect()
 }
 
-/// How to fetch, in this run.
-pub fn source_options(context: &Context<'_>, project: &Project) -> Result<keel_source::Options, Failure> {
-    let refreshed = project.output_dir.join(keel_source::refresh::LOCK_NAME);
+/// How to fetch, in this run. What an earlier refresh replaced counts only in a run that refreshes.
+pub fn source_options(context: &Context<'_>) -> Result<keel_source::Options, Failure> {
+    let bundle = PathBuf::from("/etc/ssl/certs/ca-certificates.crt");
     Ok(keel_source::Options {
         mirrors: context.mirrors()?,
         offline: context.global.offline,
-        refreshed: refreshed.exists().then_some(refreshed),
+        certificates: bundle.exists().then_some(bundle),
         ..keel_source::Options::default()
     })
 }

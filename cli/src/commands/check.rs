@@ -22,7 +22,7 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     let project = context.project()?;
     let stage0 = context.stage0(&project)?;
     let recipes = pipeline::recipes(context, &project, &stage0)?;
-    keel_source::check(&project, &recipes, &pipeline::source_options(context, &project)?)?;
+    keel_source::check(&project, &recipes, &pipeline::source_options(context)?)?;
     // Nothing is fetched, so the plan is of jobs without their files.
     let no_files = |recipe: &Recipe| SourceSet {
         format: keel_source::FORMAT,

@@ -37,7 +37,7 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     let stage0 = context.stage0(&project)?;
     let mut recipes = pipeline::recipes(context, &project, &stage0)?;
     recipes.retain(|recipe| names.is_empty() || names.contains(&recipe.component));
-    let options = pipeline::source_options(context, &project)?;
+    let options = pipeline::source_options(context)?;
     let (store, sink) = (context.store()?, context.sink());
     match &command {
         args::Source::Lock { .. } => {

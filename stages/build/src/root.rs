@@ -63,16 +63,17 @@ impl Root {
 
 /// The tree of one package.
 fn unpacked(shop: &Workshop<'_>, rpm: &Sha256) -> Result<PathBuf, Error> {
-    let key = Fingerprint::new("unpacked-rpm/1").add_digest("rpm", rpm).finish();
+    let key = Fingerprint::new("unpacked-rpm/2").add_digest("rpm", rpm).finish();
     shop.store.tree(&key, |folder| -> Result<(), Error> {
         shop.store.verify(rpm)?;
-        Ok(keel_rpm::unpack(&shop.store.object(rpm)?, folder).map(drop)?)
+        keel_rpm::unpack(&shop.store.object(rpm)?, folder)?;
+        Ok(keel_sandbox::hand_over(folder)?)
     })
 }
 
 /// The distribution's macro files, where rpm reads them.
 fn macro_layer(shop: &Workshop<'_>, digest: &Sha256) -> Result<PathBuf, Error> {
-    let key = Fingerprint::new("macro-layer/2")
+    let key = Fingerprint::new("macro-layer/3")
         .add_digest("macros", digest)
         .finish();
     shop.store.tree(&key, |folder| -> Result<(), Error> {
@@ -97,13 +98,13 @@ fn macro_layer(shop: &Workshop<'_>, digest: &Sha256) -> Result<PathBuf, Error> {
             all.push(b'\n');
         }
         fs_err::write(rpm.join("vendor/macros"), all)?;
-        Ok(())
+        Ok(keel_sandbox::hand_over(folder)?)
     })
 }
 
 /// `/etc/ld.so.cache` for these layers: without it no borrowed program finds its libraries beside Keel's libc.
 fn loader_cache(shop: &Workshop<'_>, packages: &[BuiltPackage], below: &[PathBuf]) -> Result<PathBuf, Error> {
-    let mut key = Fingerprint::new("loader-cache/1");
+    let mut key = Fingerprint::new("loader-cache/2");
     key.add_digest("stage0", &shop.stage0.digest).add(
         "borrowed",
         [u8::try_from(below.len() - packages.len()).unwrap_or(u8::MAX)],
@@ -114,7 +115,8 @@ fn loader_cache(shop: &Workshop<'_>, packages: &[BuiltPackage], below: &[PathBuf
     shop.store.tree(&key.finish(), |folder| -> Result<(), Error> {
         let cache = ldconfig::cache(below, &shop.store.temp_dir("ldconfig")?, shop.interrupt)?;
         fs_err::create_dir_all(folder.join("etc"))?;
-        Ok(fs_err::write(folder.join("etc/ld.so.cache"), cache)?)
+        fs_err::write(folder.join("etc/ld.so.cache"), cache)?;
+        Ok(keel_sandbox::hand_over(folder)?)
     })
 }
 
