@@ -276,13 +276,11 @@ fn write_section(
         files.insert(manifest::KEY.to_owned(), key.certificate()?.into_bytes());
     }
     files.insert(manifest::MANIFEST.to_owned(), manifest.into_bytes());
-    publish::swap(&dir, &files)?;
-    let locations: Vec<String> = packages
-        .iter()
+    let locations: Vec<String> = (packages.iter())
         .map(|package| metadata::location(&package.nevra))
         .collect();
-    publish::clear_stale(
-        &dir,
-        &locations.iter().map(String::as_str).collect::<BTreeSet<_>>(),
-    )
+    let locations: BTreeSet<&str> = locations.iter().map(String::as_str).collect();
+    publish::settle(&dir, &locations)?;
+    publish::swap(&dir, &files)?;
+    publish::clear_stale(&dir, &locations)
 }

@@ -66,6 +66,7 @@ pub(crate) fn put(store: &Store, section: &Path, package: &Placed) -> Result<(),
         if target.is_dir() {
             remove(&target)?;
         }
+        sync(&part)?;
         fs_err::set_permissions(&part, Permissions::from_mode(0o644)).map_err(Error::write)?;
         fs_err::rename(&part, &target).map_err(Error::write)?;
     }
@@ -81,6 +82,17 @@ pub(crate) fn put(store: &Store, section: &Path, package: &Placed) -> Result<(),
         .map_err(|errno| Error::write(io::Error::from(errno)))
 }
 
+/// Waits until the names of the packages are on the disk, as their contents are.
+pub(crate) fn settle(section: &Path, locations: &BTreeSet<&str>) -> Result<(), Error> {
+    let folders: BTreeSet<_> = locations
+        .iter()
+        .filter_map(|location| Path::new(location).parent())
+        .collect();
+    folders
+        .into_iter()
+        .try_for_each(|folder| sync(&section.join(folder)))
+}
+
 /// Writes the files of `repodata` beside the old ones, and exchanges the two.
 pub(crate) fn swap(section: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
     let (current, new) = (section.join("repodata"), section.join(format!("repodata{PART}")));
@@ -92,12 +104,12 @@ pub(crate) fn swap(section: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<
     for (name, bytes) in files {
         let path = new.join(name);
         let mut file = fs_err::File::create(&path).map_err(Error::write)?;
-        file.write_all(bytes).map_err(Error::write)?;
+        file.write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .map_err(Error::write)?;
         fs_err::set_permissions(&path, Permissions::from_mode(0o644)).map_err(Error::write)?;
     }
-    // Packages and metadata are on the disk before anything names them.
-    let folder = fs_err::File::open(&new).map_err(Error::write)?.into_parts().0;
-    rustix::fs::syncfs(&folder).map_err(|errno| Error::write(errno.into()))?;
+    sync(&new)?;
     let exchanged = current.exists()
         && match rustix::fs::renameat_with(CWD, &new, CWD, &current, RenameFlags::EXCHANGE) {
             Ok(()) => true,
@@ -111,8 +123,7 @@ pub(crate) fn swap(section: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<
     if !exchanged {
         fs_err::rename(&new, &current).map_err(Error::write)?;
     }
-    let parent = fs_err::File::open(section).map_err(Error::write)?;
-    parent.sync_all().map_err(Error::write)?;
+    sync(section)?;
     remove(&new)
 }
 
@@ -177,6 +188,13 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), Error> {
     }
     fs_err::create_dir_all(dir).map_err(Error::write)?;
     fs_err::set_permissions(dir, Permissions::from_mode(0o755)).map_err(Error::write)
+}
+
+/// Waits until a file or folder is on the disk: nothing is named before that.
+fn sync(path: &Path) -> Result<(), Error> {
+    fs_err::File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(Error::write)
 }
 
 /// Removes a file or folder that may not be there.
