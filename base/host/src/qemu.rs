@@ -180,7 +180,12 @@ impl Machine {
             ),
             Arch::Aarch64 => add("machine", format!("virt,accel={accelerator}")),
         }
-        add("cpu", "max".to_owned());
+        // cmpxchg16b under TCG leaves wrong flags (QEMU 7.2), and kernels that use it crash at random.
+        let cpu = match self.arch {
+            Arch::X86_64 => "max,-cx16,-la57",
+            Arch::Aarch64 => "max",
+        };
+        add("cpu", cpu.to_owned());
         add("m", format!("{}M", self.memory_mib));
         add("smp", self.cpus.to_string());
         add("nic", "none".to_owned());
@@ -235,7 +240,8 @@ impl Machine {
             );
             add(
                 "device",
-                format!("virtio-blk-pci,drive=disk{number},bootindex={number}"),
+                // 0 is the kernel's, where QEMU loads one.
+                format!("virtio-blk-pci,drive=disk{number},bootindex={}", number + 1),
             );
         }
         if let Some((name, socket)) = &self.port {

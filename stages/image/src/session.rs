@@ -192,10 +192,18 @@ impl<'a> Session<'a> {
                     return Ok(line);
                 }
                 Ok(_) => {}
+                // QEMU is gone, and says why when it is asked.
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+                    std::thread::sleep(TICK);
+                    self.still_there(deadline, what)?;
+                }
                 Err(error)
                     if matches!(
                         error.kind(),
-                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                        ErrorKind::WouldBlock
+                            | ErrorKind::TimedOut
+                            | ErrorKind::Interrupted
+                            | ErrorKind::ConnectionReset
                     ) =>
                 {
                     self.still_there(deadline, what)?;
@@ -293,17 +301,114 @@ fn facts_of(text: &str) -> (Duration, (u64, u64)) {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::Write,
+        os::unix::net::UnixListener,
+        process::Command,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+    };
+
+    use keel_artefact::event::Silent;
+
     use super::*;
+
+    /// A machine that is on until somebody says otherwise.
+    struct Fake(Arc<AtomicBool>);
+
+    impl Guest for Fake {
+        fn has_ended(&mut self) -> Result<bool, keel_host::Error> {
+            Ok(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    /// What the fake guest does with its port.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Manner {
+        Good,
+        Silent,
+        Dies,
+        Hangs,
+    }
+
+    /// An agent as simple as one may be: the protocol of [`agent`] and this machine's shell.
+    fn agent(listener: UnixListener, off: &AtomicBool, manner: Manner) {
+        let (mut port, _) = listener.accept().unwrap();
+        match manner {
+            Manner::Silent => return std::thread::sleep(Duration::from_secs(2)),
+            Manner::Dies => return off.store(true, Ordering::Relaxed),
+            Manner::Good | Manner::Hangs => {}
+        }
+        writeln!(port, "ready").unwrap();
+        for line in BufReader::new(port.try_clone().unwrap()).lines() {
+            let Ok(line) = line else { return };
+            if line == "poweroff" {
+                return off.store(true, Ordering::Relaxed);
+            }
+            if manner == Manner::Hangs {
+                continue;
+            }
+            let output = Command::new("/bin/sh").args(["-c", &line]).output().unwrap();
+            port.write_all(&output.stdout).unwrap();
+            writeln!(port, "exit {}", output.status.code().unwrap_or(-1)).unwrap();
+        }
+    }
+
+    fn talk(manner: Manner, console: &str) -> Result<Vec<(i32, String)>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("console.log");
+        fs_err::write(&log, console).unwrap();
+        let port = dir.path().join("port");
+        let listener = UnixListener::bind(&port).unwrap();
+        let off = Arc::new(AtomicBool::new(false));
+        let check = |run: &str| Test { name: run.to_owned(), run: run.to_owned() };
+        let checks = [check("echo one; printf two"), check("exit 3"), check("echo exit 0; false")];
+        // Long where it should not matter: the machine may be busy.
+        let seconds = |short: bool| Duration::from_secs(if short { 1 } else { 60 });
+        let limits = Limits {
+            ready: seconds(manner == Manner::Silent),
+            check: seconds(manner == Manner::Hangs),
+            off: seconds(false),
+        };
+        let interrupt = Interrupt::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| agent(listener, &off, manner));
+            let mut session = Session::new("vm", &log, Box::new(Fake(off.clone())), &interrupt);
+            let found = session.run(&port, limits, &checks, "id", &Silent);
+            drop(session);
+            match found {
+                Ok(found) => Ok(found.checks.into_iter().map(|check| (check.code, check.output)).collect()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    }
+
+    #[test]
+    fn checks_are_run_and_their_results_kept() {
+        let expected = [(0, "one\ntwo"), (3, ""), (1, "exit 0")].map(|(code, text)| (code, text.to_owned()));
+        assert_eq!(talk(Manner::Good, ""), Ok(expected.to_vec()));
+    }
+
+    #[test]
+    fn guests_that_do_not_answer_are_told_with_their_last_words() {
+        for (manner, console, what) in [
+            (Manner::Silent, "booting\nstuck here\n", "the guest was not ready in time"),
+            (Manner::Silent, "Kernel panic - not syncing: VFS\n", "the guest panicked"),
+            (Manner::Dies, "bye\n", "the guest ended by itself"),
+            (Manner::Hangs, "up\n", "the guest did not finish `systemctl"),
+        ] {
+            let found = talk(manner, console).unwrap_err();
+            assert!(found.contains(what), "{found}");
+            assert!(found.contains(&format!("  | {}", console.lines().last().unwrap())), "{found}");
+        }
+    }
 
     #[test]
     fn facts_with_and_without_systemd() {
         let memory = "MemTotal:  100 kB\nMemFree: 1 kB\nMemAvailable:  60 kB\n";
-        for (head, ready) in [
-            ("4500000\n9.5 1.0\n", 4500),
-            ("9.5 1.0\n", 9500),
-            ("0\n9.5 1.0\n", 9500),
-            ("", 0),
-        ] {
+        for (head, ready) in [("4500000\n9.5 1.0\n", 4500), ("9.5 1.0\n", 9500), ("0\n9.5 1.0\n", 9500), ("", 0)] {
             let (found, sizes) = facts_of(&format!("{head}{memory}"));
             assert_eq!(found, Duration::from_millis(ready), "{head:?}");
             assert_eq!(sizes, (102_400, 61_440));
