@@ -293,8 +293,11 @@ impl Work<'_> {
         finalise::finalise(&mut tree, &accounts, &identity, clock)?;
         self.say("audit");
         let foreign = self.tools.foreign().map_err(|source| failed("stage0", source))?;
-        let cmdline = image.disk.as_ref().map_or(&[][..], |disk| &disk.kernel_cmdline);
-        let findings = audit::audit(&tree, &foreign, cmdline)?;
+        let cmdline = match &image.disk {
+            Some(disk) => disk::words(&tree, disk)?,
+            None => Vec::new(),
+        };
+        let findings = audit::audit(&tree, &foreign, &cmdline)?;
         if findings.is_empty() {
             Ok(tree)
         } else {

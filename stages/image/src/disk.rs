@@ -83,7 +83,7 @@ pub fn write(
         )?),
         None => None,
     };
-    let cmdline = cmdline(recipe, &digest);
+    let cmdline = cmdline(recipe, tree, &digest)?;
     let files = esp_files(tree, recipe, &cmdline, &release, &kernel.bytes, initrd.as_deref())?;
     let size = layout(tree, recipe, root_size, &files)?;
     let esp_size = recipe.disk.esp_size.next_multiple_of(ALIGNMENT);
@@ -112,7 +112,7 @@ pub fn write(
         .open(raw)
         .at("write", what)?;
     file.set_len(size).at("write", raw.display())?;
-    let esp = esp::write(esp_size, &files)?;
+    let esp = esp::write(esp_size, &files);
     sparse::copy(&esp[..], &mut file, partitions[0].offset).at("write", raw.display())?;
     drop(esp);
     let content = fs_err::File::open(&root).at("read", root.display())?;
@@ -134,13 +134,13 @@ pub fn write(
     })
 }
 
-/// The kernel's command line: where the root is, unless the image says so itself, and the image's words.
-pub fn cmdline(recipe: &Recipe<'_>, tree: &Sha256) -> String {
-    let words = &recipe.disk.kernel_cmdline;
-    let has = |key: &str| words.iter().any(|word| word.split('=').next() == Some(key));
+/// The kernel's command line: where the root is, unless the image says so itself, and [`words`].
+pub fn cmdline(recipe: &Recipe<'_>, tree: &Tree, digest: &Sha256) -> Result<String, Error> {
+    let words = words(tree, recipe.disk)?;
+    let has = |key: &str| words.iter().any(|word| key_of(word) == key);
     let mut line = Vec::new();
     if !has("root") {
-        line.push(format!("root=PARTUUID={}", gpt::uuid(tree, "root")));
+        line.push(format!("root=PARTUUID={}", gpt::uuid(digest, "root")));
     }
     if !has("rootfstype") {
         line.push("rootfstype=erofs".to_owned());
@@ -148,8 +148,34 @@ pub fn cmdline(recipe: &Recipe<'_>, tree: &Sha256) -> String {
     if !has("ro") && !has("rw") {
         line.push("ro".to_owned());
     }
-    line.extend(words.iter().cloned());
-    line.join(" ")
+    line.extend(words);
+    Ok(line.join(" "))
+}
+
+/// Where packages put words for the kernel's command line.
+const CMDLINE: &str = "/usr/lib/kernel/cmdline.d";
+
+/// Words of the packages' `/usr/lib/kernel/cmdline.d/*.conf`, sorted by file, but for those that the image says
+/// something about; then the image's.
+pub fn words(tree: &Tree, disk: &Disk) -> Result<Vec<String>, Error> {
+    let own = &disk.kernel_cmdline;
+    let mut words = Vec::new();
+    for (path, node) in tree.under(&root_path(CMDLINE)) {
+        let Kind::File(file) = &node.kind else { continue };
+        if path.file_name().ends_with(".conf") {
+            let text = tree.read(path, file, 64 * 1024)?;
+            let text = String::from_utf8_lossy(&text);
+            let said = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+            words.extend(said.flat_map(str::split_whitespace).map(str::to_owned));
+        }
+    }
+    words.retain(|word| own.iter().all(|own| key_of(own) != key_of(word)));
+    words.extend(own.iter().cloned());
+    Ok(words)
+}
+
+fn key_of(word: &str) -> &str {
+    word.split('=').next().unwrap_or(word)
 }
 
 fn root_file_system(

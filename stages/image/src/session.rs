@@ -363,8 +363,15 @@ mod tests {
         let port = dir.path().join("port");
         let listener = UnixListener::bind(&port).unwrap();
         let off = Arc::new(AtomicBool::new(false));
-        let check = |run: &str| Test { name: run.to_owned(), run: run.to_owned() };
-        let checks = [check("echo one; printf two"), check("exit 3"), check("echo exit 0; false")];
+        let check = |run: &str| Test {
+            name: run.to_owned(),
+            run: run.to_owned(),
+        };
+        let checks = [
+            check("echo one; printf two"),
+            check("exit 3"),
+            check("echo exit 0; false"),
+        ];
         // Long where it should not matter: the machine may be busy.
         let seconds = |short: bool| Duration::from_secs(if short { 1 } else { 60 });
         let limits = Limits {
@@ -379,7 +386,11 @@ mod tests {
             let found = session.run(&port, limits, &checks, "id", &Silent);
             drop(session);
             match found {
-                Ok(found) => Ok(found.checks.into_iter().map(|check| (check.code, check.output)).collect()),
+                Ok(found) => Ok(found
+                    .checks
+                    .into_iter()
+                    .map(|check| (check.code, check.output))
+                    .collect()),
                 Err(error) => Err(error.to_string()),
             }
         })
@@ -394,21 +405,37 @@ mod tests {
     #[test]
     fn guests_that_do_not_answer_are_told_with_their_last_words() {
         for (manner, console, what) in [
-            (Manner::Silent, "booting\nstuck here\n", "the guest was not ready in time"),
-            (Manner::Silent, "Kernel panic - not syncing: VFS\n", "the guest panicked"),
+            (
+                Manner::Silent,
+                "booting\nstuck here\n",
+                "the guest was not ready in time",
+            ),
+            (
+                Manner::Silent,
+                "Kernel panic - not syncing: VFS\n",
+                "the guest panicked",
+            ),
             (Manner::Dies, "bye\n", "the guest ended by itself"),
             (Manner::Hangs, "up\n", "the guest did not finish `systemctl"),
         ] {
             let found = talk(manner, console).unwrap_err();
             assert!(found.contains(what), "{found}");
-            assert!(found.contains(&format!("  | {}", console.lines().last().unwrap())), "{found}");
+            assert!(
+                found.contains(&format!("  | {}", console.lines().last().unwrap())),
+                "{found}"
+            );
         }
     }
 
     #[test]
     fn facts_with_and_without_systemd() {
         let memory = "MemTotal:  100 kB\nMemFree: 1 kB\nMemAvailable:  60 kB\n";
-        for (head, ready) in [("4500000\n9.5 1.0\n", 4500), ("9.5 1.0\n", 9500), ("0\n9.5 1.0\n", 9500), ("", 0)] {
+        for (head, ready) in [
+            ("4500000\n9.5 1.0\n", 4500),
+            ("9.5 1.0\n", 9500),
+            ("0\n9.5 1.0\n", 9500),
+            ("", 0),
+        ] {
             let (found, sizes) = facts_of(&format!("{head}{memory}"));
             assert_eq!(found, Duration::from_millis(ready), "{head:?}");
             assert_eq!(sizes, (102_400, 61_440));

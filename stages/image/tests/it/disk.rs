@@ -1,0 +1,176 @@
+//! Disks, judged by the programs that check each of their parts.
+
+use std::{fs, path::Path};
+
+use keel_artefact::Sha256;
+use keel_config::image::{Boot, Format};
+
+use crate::fixture::{Packages, Place, digests, image, is_root, judge};
+
+const FORMATS: [Format; 2] = [Format::Raw, Format::Qcow2];
+const PACKAGES: [&str; 3] = ["tool", "boot", "kernel"];
+
+/// Part of a file, as a file.
+fn part(from: &Path, to: &Path, mib: u64, size: u64) {
+    let (from, to) = (format!("if={}", from.display()), format!("of={}", to.display()));
+    let (skip, count) = (format!("skip={mib}"), format!("count={size}"));
+    judge(
+        "coreutils",
+        &["dd", "bs=1M", "status=none", &from, &to, &skip, &count],
+    );
+}
+
+#[test]
+fn judges_of_disks_agree() {
+    let place = Place::new();
+    let built = place
+        .build(&image("vm", &PACKAGES, &FORMATS), &Packages::bootable())
+        .unwrap();
+    let raw = built.file(Format::Raw).unwrap();
+    let (raw_name, qcow2) = (raw.to_string_lossy(), built.file(Format::Qcow2).unwrap());
+    let qcow2 = qcow2.to_string_lossy();
+
+    judge("qemu-utils", &["qemu-img", "check", &qcow2]);
+    judge(
+        "qemu-utils",
+        &[
+            "qemu-img", "compare", "-f", "raw", "-F", "qcow2", &raw_name, &qcow2,
+        ],
+    );
+    let said = judge("gdisk", &["sgdisk", "-v", &raw_name]);
+    assert!(said.contains("No problems found"), "{said}");
+    let said = judge("fdisk", &["sfdisk", "--verify", &raw_name]);
+    assert!(said.contains("No errors detected"), "{said}");
+    let table = judge("fdisk", &["sfdisk", "-d", &raw_name]);
+    for text in [
+        "start=        2048, size=       81920, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
+        "start=       83968, size=       45056, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",
+        "attrs=\"GUID:60\"",
+        "name=\"test\"",
+    ] {
+        assert!(table.contains(text), "{text} in\n{table}");
+    }
+
+    let esp = place.dir.path().join("esp");
+    part(&raw, &esp, 1, 40);
+    let esp = esp.to_string_lossy();
+    let said = judge("dosfstools", &["fsck.fat", "-n", "-v", &esp]);
+    assert!(!said.contains("Free cluster summary"), "{said}");
+    let list = judge("mtools", &["mdir", "-/", "-b", "-i", &esp, "::"]);
+    let names: Vec<&str> = list
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.ends_with('/'))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "::/EFI/BOOT/BOOTX64.EFI",
+            "::/EFI/Linux/keel_0.1.efi",
+            "::/loader/loader.conf"
+        ]
+    );
+
+    let uki = place.dir.path().join("uki");
+    let uki = uki.to_string_lossy();
+    judge(
+        "mtools",
+        &["mcopy", "-n", "-i", &esp, "::EFI/Linux/keel_0.1.efi", &uki],
+    );
+    let sections = judge("binutils", &["objdump", "-h", &uki]);
+    let order: Vec<usize> = [".text", ".osrel", ".cmdline", ".uname", ".linux"]
+        .iter()
+        .map(|name| {
+            sections
+                .find(name)
+                .unwrap_or_else(|| panic!("{name} in {sections}"))
+        })
+        .collect();
+    assert!(order.is_sorted(), "{sections}");
+    let boot = built.boot.clone().unwrap();
+    assert_eq!(boot.release, "6.12.0");
+    let line = place.dir.path().join("cmdline");
+    let dump = format!("--dump-section=.cmdline={}", line.display());
+    judge("binutils", &["objcopy", "-O", "binary", &dump, &uki, "/dev/null"]);
+    let line = fs::read_to_string(line).unwrap();
+    assert_eq!(line.trim_end_matches('\0'), boot.cmdline);
+    let root = table.lines().find(|line| line.contains("4F68BCE3")).unwrap();
+    let guid = root
+        .split("uuid=")
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap()
+        .to_lowercase();
+    assert_eq!(
+        boot.cmdline,
+        format!("root=PARTUUID={guid} rootfstype=erofs ro hard=1 console=ttyS0")
+    );
+
+    let root = place.dir.path().join("root");
+    part(&raw, &root, 41, 22);
+    judge("erofs-utils", &["fsck.erofs", &root.to_string_lossy()]);
+    if is_root() {
+        mounted(&place, &root);
+    } else {
+        eprintln!("not mounted, because that needs root: the EROFS");
+    }
+}
+
+fn mounted(place: &Place, root: &Path) {
+    let at = place.dir.path().join("mnt");
+    fs::create_dir(&at).unwrap();
+    // In a mount namespace of its own, so that nothing is left whatever happens.
+    let script = "mount -t erofs -o ro,loop \"$1\" \"$2\" && cd \"$2\" && cat usr/lib64/data etc/hostname && \
+                  stat -c '%a %u %g' usr/share/tool/secret tmp && getcap usr/bin/tool && ls dev proc sys run var >/dev/null";
+    let (root, at) = (root.to_string_lossy(), at.to_string_lossy());
+    let said = judge(
+        "util-linux libcap2-bin",
+        &["unshare", "-m", "sh", "-c", script, "sh", &root, &at],
+    );
+    assert_eq!(
+        said,
+        "data\ntest\n640 2 5\n1777 0 0\nusr/bin/tool cap_net_raw=ep\n"
+    );
+}
+
+#[test]
+fn two_builds_of_a_disk_are_the_same() {
+    let packages = Packages::bootable();
+    let mut image = image("vm", &PACKAGES, &FORMATS);
+    let (one, other) = (Place::new(), Place::new());
+    let first = one.build(&image, &packages).unwrap();
+    let second = other.build(&image, &packages).unwrap();
+    assert_eq!(digests(&first.dir), digests(&second.dir));
+    // And another word for the kernel is another image.
+    image.disk.as_mut().unwrap().kernel_cmdline.push("quiet".into());
+    let third = other.build(&image, &packages).unwrap();
+    let raw = |built: &keel_image::Built| Sha256::of_file(&built.file(Format::Raw).unwrap()).unwrap().0;
+    assert_ne!(raw(&first), raw(&third));
+}
+
+#[test]
+fn a_disk_without_a_loader_starts_the_kernel_image_itself() {
+    let place = Place::new();
+    let mut image = image("vm", &PACKAGES, &[Format::Raw]);
+    let disk = image.disk.as_mut().unwrap();
+    (disk.boot, disk.size) = (Boot::Uki, None);
+    let built = place.build(&image, &Packages::bootable()).unwrap();
+    let raw = built.file(Format::Raw).unwrap();
+    let size = fs::metadata(&raw).unwrap().len();
+    assert!(size < 48 << 20, "as small as its content allows: {size}");
+    judge("gdisk", &["sgdisk", "-v", &raw.to_string_lossy()]);
+    let esp = place.dir.path().join("esp");
+    part(&raw, &esp, 1, 40);
+    let list = judge(
+        "mtools",
+        &["mdir", "-/", "-b", "-i", &esp.to_string_lossy(), "::"],
+    );
+    let names: Vec<&str> = list
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.ends_with('/'))
+        .collect();
+    assert_eq!(names, ["::/EFI/BOOT/BOOTX64.EFI"]);
+}

@@ -1,0 +1,9 @@
+//! Images of small packages made by rpmbuild, judged by the programs that will read them.
+//!
+//! Needs: apt-get install --no-install-recommends rpm skopeo umoci erofs-utils dosfstools mtools gdisk fdisk
+//! qemu-utils binutils. A tool that is missing is a failure, not a skip.
+
+mod container;
+mod disk;
+mod fixture;
+mod refusals;
