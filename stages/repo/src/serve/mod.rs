@@ -9,7 +9,7 @@ mod http;
 
 use std::{
     io::{self, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -129,10 +129,28 @@ fn converse(
         });
         response.send(&mut stream, close, interrupt)?;
         if close {
-            return Ok(());
+            break;
         }
     }
+    linger(&mut stream);
     Ok(())
+}
+
+/// Reads on for a moment after the last answer: closing with bytes unread resets the connection, and the client may
+/// lose the answer (RFC 9112 §9.6).
+fn linger(stream: &mut TcpStream) {
+    use std::io::Read as _;
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let mut piece = [0; 16 * 1024];
+    if stream.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    while Instant::now() < deadline {
+        match stream.read(&mut piece) {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
 }
 
 /// The next request up to its empty line; none when the client has said all, is too slow, or the run is interrupted.
