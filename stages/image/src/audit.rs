@@ -121,14 +121,12 @@ fn needed(tree: &Tree, path: &RootPath, facts: &elf::ElfFacts, report: &mut impl
                 .replace("${ORIGIN}", own.as_str())
         })
         .chain(LIBRARIES.map(str::to_owned))
+        // A private library's needs are loaded already by the program that loads it, from where it lies.
+        .chain([own.as_str().to_owned()])
         .collect();
     for library in &facts.needed {
         let found = folders.iter().any(|folder| {
-            // `$ORIGIN/../x` is no normal path; following it makes it one.
-            let at = RootPath::root()
-                .join("x")
-                .ok()
-                .and_then(|_| normal(&format!("{folder}/{library}")));
+            let at = normal(&format!("{folder}/{library}"));
             at.and_then(|at| tree.file(&at)).is_some()
         });
         if !found {
@@ -137,7 +135,7 @@ fn needed(tree: &Tree, path: &RootPath, facts: &elf::ElfFacts, report: &mut impl
     }
 }
 
-/// `/a/../b` as `/b`.
+/// `/a/../b`, which `$ORIGIN` makes, as `/b`.
 fn normal(path: &str) -> Option<RootPath> {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {

@@ -115,7 +115,7 @@ impl Packages {
         let mut new = Self::new();
         new.add(
             "base",
-            "",
+            "Provides: /bin/sh",
             "mkdir -p usr/bin usr/lib/sysusers.d usr/lib/tmpfiles.d usr/lib64 usr/lib/sysimage/rpm usr/share/x root tmp\n\
              ln -s usr/bin bin; ln -s usr/lib lib; ln -s usr/lib64 lib64\n\
              printf 'ID=test\\nVERSION_ID=1\\nPRETTY_NAME=\"Test 1\"\\n' > usr/lib/os-release\n\
