@@ -365,7 +365,7 @@ fn long_name(name: &str, short: &[u8; 11]) -> Vec<u8> {
         .fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
     let mut units: Vec<u16> = name.encode_utf16().collect();
     let count = units.len().div_ceil(13);
-    if units.len() % 13 != 0 {
+    if !units.len().is_multiple_of(13) {
         units.push(0);
     }
     units.resize(count * 13, 0xffff);

@@ -54,7 +54,7 @@ pub fn write(disk: &mut (impl Read + Seek), size: u64, out: &mut (impl Write + S
     }
     let mut l1 = vec![0; l1_entries as usize];
     for (at, table) in (l2_at..).zip(&tables) {
-        l1[*table as usize] = at * CLUSTER | COPIED;
+        l1[*table as usize] = (at * CLUSTER) | COPIED;
     }
     table_at(out, l1_at, &l1)?;
     let mut next = data_at;
@@ -63,7 +63,7 @@ pub fn write(disk: &mut (impl Read + Seek), size: u64, out: &mut (impl Write + S
             .iter()
             .take(ENTRIES as usize)
             .map(|used| {
-                let entry = if *used { next * CLUSTER | COPIED } else { 0 };
+                let entry = if *used { (next * CLUSTER) | COPIED } else { 0 };
                 next += u64::from(*used);
                 entry
             })
@@ -71,14 +71,13 @@ pub fn write(disk: &mut (impl Read + Seek), size: u64, out: &mut (impl Write + S
         table_at(out, at, &entries)?;
     }
     let mut buffer = vec![0; CLUSTER as usize];
-    let mut at = data_at;
-    for (cluster, _) in (0_u64..).zip(&used).filter(|(_, used)| **used) {
+    let stored = (0_u64..).zip(&used).filter(|(_, used)| **used);
+    for (at, (cluster, _)) in (data_at..).zip(stored) {
         disk.seek(SeekFrom::Start(cluster * CLUSTER))?;
         buffer.fill(0);
         fill(disk, &mut buffer)?;
         out.seek(SeekFrom::Start(at * CLUSTER))?;
         out.write_all(&buffer)?;
-        at += 1;
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! Needs: apt-get install --no-install-recommends rpm skopeo umoci erofs-utils dosfstools mtools gdisk fdisk
 //! qemu-utils binutils. A tool that is missing is a failure, not a skip.
 
+#![allow(clippy::unwrap_used)] // tests
+
 mod container;
 mod disk;
 mod fixture;
