@@ -157,6 +157,7 @@ pub enum Source {
 
 /// Which components, and how to fetch for them.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Fetch {
     /// Components; all if none is named
     pub components: Vec<ComponentName>,
@@ -167,6 +168,7 @@ pub struct Fetch {
 
 /// What to do about sources that vanished.
 #[derive(Debug, Clone, Copy, Args)]
+#[group(skip)]
 pub struct Refresh {
     /// Replace a pinned file that none of its origins has any more by the newest of the same upstream series
     #[arg(long)]
@@ -175,6 +177,7 @@ pub struct Refresh {
 
 /// What a plan or build is for.
 #[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Targets {
     /// Components; everything if neither a component nor an image is named
     pub components: Vec<ComponentName>,
@@ -185,6 +188,7 @@ pub struct Targets {
 
 /// `keel plan`.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Plan {
     /// For what
     #[command(flatten)]
@@ -196,6 +200,7 @@ pub struct Plan {
 
 /// `keel build`.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Build {
     /// For what
     #[command(flatten)]
@@ -210,6 +215,7 @@ pub struct Build {
 
 /// How to build.
 #[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct How {
     /// Builds at once [default: one a core]
     #[arg(short, long, value_name = "N")]
@@ -265,6 +271,7 @@ pub enum Repo {
 
 /// With which key.
 #[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Signing {
     /// Secret key to sign with [default: this machine's development key, made at first use]
     #[arg(long, value_name = "FILE", env = "KEEL_SIGNING_KEY", value_hint = ValueHint::FilePath)]
@@ -307,6 +314,7 @@ pub enum Image {
 
 /// How to boot.
 #[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Boot {
     /// Firmware: `direct` starts the kernel without any, `uefi` boots as a machine would
     #[arg(long, default_value = "direct")]

@@ -172,7 +172,10 @@ impl From<keel_source::Errors> for Failure {
             false if errors.iter().all(keel_source::Error::is_input) => Class::Input,
             false => Class::Failed,
         };
-        Self { class, diagnostics: errors.diagnostics() }
+        Self {
+            class,
+            diagnostics: errors.diagnostics(),
+        }
     }
 }
 
@@ -182,6 +185,18 @@ impl From<keel_plan::Error> for Failure {
             keel_plan::Error::Input(errors) => errors.into(),
             error => Self::because(Class::Bug, "planning went wrong", &error),
         }
+    }
+}
+
+impl From<keel_image::Error> for Failure {
+    fn from(error: keel_image::Error) -> Self {
+        use keel_image::Error;
+        let class = match &error {
+            Error::TooBig { .. } | Error::Resolve { .. } | Error::NoSuchFormat { .. } => Class::Input,
+            Error::Store(_) | Error::Io { .. } | Error::Tool { .. } => Class::Environment,
+            _ => Class::Failed,
+        };
+        Self::because(class, "the image failed", &error)
     }
 }
 
@@ -200,7 +215,6 @@ from_error! {
     keel_store::Error => Environment, "the store failed";
     keel_host::Error => Environment, "cannot use a program of this machine or of stage0";
     keel_repo::Error => Failed, "the repository failed";
-    keel_image::Error => Failed, "the image failed";
     keel_rpm::Error => Failed, "a package cannot be used";
     std::io::Error => Environment, "a file operation failed";
     keel_artefact::Interrupted => Failed, "stopped";

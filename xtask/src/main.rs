@@ -6,7 +6,11 @@
 //! - `test`: set-up and every test.
 //! - `lint`, `bench`, `proof`: see the Makefile.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to whoever runs make")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this program talks to whoever runs make"
+)]
 
 mod setup;
 mod steps;
@@ -35,6 +39,9 @@ fn run(arguments: &[String]) -> Result<()> {
         ("test", options) => steps::test(options),
         ("bench", options) => steps::bench(options),
         ("proof", options) => steps::proof(options),
-        _ => bail!("unknown task `{}`: setup image|test, image, test, bench, proof", arguments.join(" ")),
+        _ => bail!(
+            "unknown task `{}`: setup image|test, image, test, bench, proof",
+            arguments.join(" ")
+        ),
     }
 }

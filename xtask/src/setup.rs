@@ -6,17 +6,43 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 /// Why each package is needed, for which set.
 const PACKAGES: &[(&str, Set, &str)] = &[
-    ("gcc", Set::Image, "compiles the C in Keel's dependencies (zstd, xz, ring)"),
+    (
+        "gcc",
+        Set::Image,
+        "compiles the C in Keel's dependencies (zstd, xz, ring)",
+    ),
     ("libc6-dev", Set::Image, "is what that C is compiled against"),
-    ("mmdebstrap", Set::Image, "makes stage0, the root that lends compiler and tools"),
-    ("uidmap", Set::Image, "gives an ordinary user the user ids that stage0 is made with"),
-    ("debian-archive-keyring", Set::Image, "has the keys that Debian's archive is signed with"),
+    (
+        "mmdebstrap",
+        Set::Image,
+        "makes stage0, the root that lends compiler and tools",
+    ),
+    (
+        "uidmap",
+        Set::Image,
+        "gives an ordinary user the user ids that stage0 is made with",
+    ),
+    (
+        "debian-archive-keyring",
+        Set::Image,
+        "has the keys that Debian's archive is signed with",
+    ),
     ("qemu-system-x86", Set::Image, "boots images"),
     ("ovmf", Set::Image, "is the UEFI firmware that images boot with"),
-    ("ca-certificates", Set::Image, "is what HTTPS sources are trusted by"),
+    (
+        "ca-certificates",
+        Set::Image,
+        "is what HTTPS sources are trusted by",
+    ),
     ("createrepo-c", Set::Test, "judges repository metadata"),
     ("dnf", Set::Test, "judges repositories"),
     ("rpm", Set::Test, "judges packages"),
+    ("cpio", Set::Test, "unpacks what packages hold, to compare"),
+    (
+        "gpg-agent",
+        Set::Test,
+        "makes the keys that tests of signatures use",
+    ),
     ("gpg", Set::Test, "judges signatures"),
     ("skopeo", Set::Test, "judges container images"),
     ("umoci", Set::Test, "unpacks container images"),
@@ -28,7 +54,11 @@ const PACKAGES: &[(&str, Set, &str)] = &[
     ("e2fsprogs", Set::Test, "judges file systems"),
     ("qemu-utils", Set::Test, "judges disk images"),
     ("binutils", Set::Test, "reads what is in a unified kernel image"),
-    ("util-linux", Set::Test, "runs tests as another user and in namespaces"),
+    (
+        "util-linux",
+        Set::Test,
+        "runs tests as another user and in namespaces",
+    ),
     ("procps", Set::Test, "looks for processes that outlive a run"),
 ];
 
@@ -61,7 +91,11 @@ pub struct NotRoot {
 
 impl fmt::Display for NotRoot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "some packages are missing and this is not root; run this line, then the same command again:\n\n    {}\n", self.line)
+        write!(
+            f,
+            "some packages are missing and this is not root; run this line, then the same command again:\n\n    {}\n",
+            self.line
+        )
     }
 }
 
@@ -101,7 +135,11 @@ fn apt(arguments: &[&str]) -> Result<()> {
         .output()
         .context("cannot run apt-get: this set-up is for Debian 12")?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "apt-get {} failed:\n{said}", arguments.join(" "));
+    ensure!(
+        output.status.success(),
+        "apt-get {} failed:\n{said}",
+        arguments.join(" ")
+    );
     Ok(())
 }
 

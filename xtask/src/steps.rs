@@ -26,7 +26,13 @@ impl Steps {
         Ok(())
     }
 
-    fn run(&mut self, title: &'static str, program: &str, arguments: &[&str], options: &[String]) -> Result<()> {
+    fn run(
+        &mut self,
+        title: &'static str,
+        program: &str,
+        arguments: &[&str],
+        options: &[String],
+    ) -> Result<()> {
         self.step(title, || {
             let status = Command::new(program)
                 .args(arguments)
@@ -60,10 +66,29 @@ fn minutes(time: Duration) -> String {
 pub fn image(options: &[String]) -> Result<()> {
     let mut steps = Steps::default();
     steps.step("set-up", || setup::install(Set::Image))?;
-    steps.run("build keel", "cargo", &["build", "--release", "--locked", "--package", "keel-cli"], &[])?;
-    let build = ["-C", "distro", "image", "build", "distroless", "core", "micro", "--refresh"];
+    steps.run(
+        "build keel",
+        "cargo",
+        &["build", "--release", "--locked", "--package", "keel-cli"],
+        &[],
+    )?;
+    let build = [
+        "-C",
+        "distro",
+        "image",
+        "build",
+        "distroless",
+        "core",
+        "micro",
+        "--refresh",
+    ];
     steps.run("build packages and images", KEEL, &build, options)?;
-    steps.run("boot and test micro", KEEL, &["-C", "distro", "image", "test", "micro"], options)?;
+    steps.run(
+        "boot and test micro",
+        KEEL,
+        &["-C", "distro", "image", "test", "micro"],
+        options,
+    )?;
     steps.table();
     Ok(())
 }
@@ -73,10 +98,21 @@ pub fn test(options: &[String]) -> Result<()> {
     let mut steps = Steps::default();
     steps.step("set-up", || setup::install(Set::Test))?;
     steps.run("format", "cargo", &["fmt", "--all", "--check"], &[])?;
-    let lint = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    let lint = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ];
     steps.run("lint", "cargo", &lint, &[])?;
     // The tests of the whole way share one store, so that the fixture distribution is built once.
-    let cache = options.iter().skip_while(|option| *option != "--cache-dir").nth(1);
+    let cache = options
+        .iter()
+        .skip_while(|option| *option != "--cache-dir")
+        .nth(1);
     if let Some(cache) = cache {
         // SAFETY of meaning, not of memory: set before any thread starts.
         steps.step("test", || cargo_test(Some(cache)))?;
@@ -103,15 +139,30 @@ fn cargo_test(cache: Option<&String>) -> Result<()> {
 pub fn bench(options: &[String]) -> Result<()> {
     let mut steps = Steps::default();
     steps.step("set-up", || setup::install(Set::Test))?;
-    steps.run("build keel", "cargo", &["build", "--release", "--locked", "--package", "keel-cli"], &[])?;
-    steps.run("benchmarks", "cargo", &["bench", "--workspace", "--locked"], options)
+    steps.run(
+        "build keel",
+        "cargo",
+        &["build", "--release", "--locked", "--package", "keel-cli"],
+        &[],
+    )?;
+    steps.run(
+        "benchmarks",
+        "cargo",
+        &["bench", "--workspace", "--locked"],
+        options,
+    )
 }
 
 /// The slow proofs.
 pub fn proof(options: &[String]) -> Result<()> {
     let mut steps = Steps::default();
     steps.step("set-up", || setup::install(Set::Test))?;
-    steps.run("build keel", "cargo", &["build", "--release", "--locked", "--package", "keel-cli"], &[])?;
+    steps.run(
+        "build keel",
+        "cargo",
+        &["build", "--release", "--locked", "--package", "keel-cli"],
+        &[],
+    )?;
     let twice = ["-C", "distro", "build", "--twice", "bash", "zlib", "coreutils"];
     steps.run("packages built twice", KEEL, &twice, options)?;
     steps.table();

@@ -72,13 +72,12 @@ pub fn phase(line: &[u8]) -> Option<&str> {
 }
 
 fn argv(request: &Request<'_>) -> Vec<String> {
-    let mut argv: Vec<String> = Vec::new();
-    if request.other_surroundings {
-        // Another umask and, by libfaketime, a clock 400 days ahead.
-        let script = "umask 002; exec faketime -f +400d \"$@\"";
-        argv.extend(["/bin/sh", "-c", script, "sh"].map(str::to_owned));
-    }
-    argv.extend(["rpmbuild", "-ba", "--nodeps", "--noclean"].map(str::to_owned));
+    // Two runs and not `-ba`: that writes the digest of the source package into the others (SOURCEPKGID), so that a
+    // change of a comment would change every package.
+    let umask = if request.other_surroundings { "002" } else { "022" };
+    let script = format!("umask {umask}; rpmbuild -bb \"$@\" && exec rpmbuild -bs \"$@\"");
+    let mut argv: Vec<String> = ["/bin/sh", "-c", &script, "rpmbuild"].map(str::to_owned).into();
+    argv.extend(["--nodeps", "--noclean"].map(str::to_owned));
     argv.push(format!("--target={}-linux", request.arch));
     let mut define =
         |name: &str, value: &str| argv.extend(["--define".to_owned(), format!("{name} {value}")]);

@@ -53,7 +53,11 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
             let found = keel_repo::verify(&dir, Some(&certificates), context.sink(), &context.interrupt)?;
             report::print(context, &found, |found| {
                 let mut lines: Vec<String> = found.differences.iter().map(ToString::to_string).collect();
-                lines.push(format!("{} packages read, {} differences", found.packages, found.differences.len()));
+                lines.push(format!(
+                    "{} packages read, {} differences",
+                    found.packages,
+                    found.differences.len()
+                ));
                 lines.join("\n")
             })?;
             if found.is_good() {
@@ -70,7 +74,13 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
                 let text = format!("serving {} at http://{address}/ (Ctrl-C ends it)", dir.display());
                 context.terminal.line(&text);
             };
-            Ok(keel_repo::serve(&dir, listen, &context.interrupt, context.sink(), &mut ready)?)
+            Ok(keel_repo::serve(
+                &dir,
+                listen,
+                &context.interrupt,
+                context.sink(),
+                &mut ready,
+            )?)
         }
     }
 }

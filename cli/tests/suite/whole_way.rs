@@ -187,7 +187,7 @@ fn a_container_is_what_skopeo_and_umoci_expect_and_the_same_twice() {
     assert!(inspected.contains("\"Architecture\": \"amd64\""), "{inspected}");
     let bundle = tempfile::tempdir().unwrap();
     let target = bundle.path().join("bundle");
-    let image = format!("{}:latest", layout.display());
+    let image = format!("{}:1", layout.display());
     judge(
         "umoci",
         &[

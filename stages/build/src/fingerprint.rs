@@ -21,7 +21,7 @@ use keel_plan::Job;
 use crate::BuiltPackage;
 
 /// Raised when the way that a build is run or its output is checked changes.
-pub const PROTOCOL: &str = "build/2";
+pub const PROTOCOL: &str = "build/3";
 
 /// The fingerprint of `job` in a root of stage0 and `root`, which is sorted by name.
 pub fn of(job: &Job, stage0: &Sha256, root: &[BuiltPackage]) -> Sha256 {
