@@ -7,6 +7,8 @@
 //!
 //! They share one store (`KEEL_TEST_CACHE_DIR`, default in `target/tmp`), so that stage0 is made once.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod arrows;
 mod harness;
 mod killed;

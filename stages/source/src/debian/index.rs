@@ -327,9 +327,18 @@ Package: linux\nVersion: 6.12.301-1\nDirectory: pool/main/l/linux\nChecksums-Sha
         let mut packages = read("trixie-security", SOURCES.as_bytes(), &linux).unwrap();
         packages.extend(read("trixie", SOURCES.as_bytes(), &linux).unwrap());
         let file = packages[0].files[0].clone();
-        let origins: Vec<_> = origins(&packages, "trixie", &file).iter().map(ToString::to_string).collect();
+        let origins: Vec<_> = origins(&packages, "trixie", &file)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let path = "pool/main/l/linux/linux_6.12.101.orig.tar.xz";
-        assert_eq!(origins, [format!("debian:trixie:{path}"), format!("debian:trixie-security:{path}")]);
+        assert_eq!(
+            origins,
+            [
+                format!("debian:trixie:{path}"),
+                format!("debian:trixie-security:{path}")
+            ]
+        );
     }
 
     #[test]
