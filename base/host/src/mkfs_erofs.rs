@@ -1,9 +1,6 @@
 //! `mkfs.erofs`: a tar archive becomes a read-only file system (erofs-utils, mkfs.erofs(1)).
 
-use std::{
-    os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use keel_artefact::{Epoch, Interrupt};
 use keel_sandbox::Bind;
@@ -73,7 +70,6 @@ pub fn make(stage0: &Stage0, request: &Request<'_>, interrupt: &Interrupt) -> Re
     program.run_in(&sandbox, &arguments(request), interrupt)?;
     let made = scratch.0.join("image");
     keel_sandbox::take_back(&made)?;
-    set_packed_time(&made, request.clock)?;
     fs_err::rename(made, request.image)?;
     Ok(())
 }
@@ -94,48 +90,13 @@ fn arguments(request: &Request<'_>) -> Vec<String> {
     }
     match request.compression {
         Compression::None => {}
-        Compression::Lz4hc => {
-            arguments.extend(["-zlz4hc,level=12", "-C65536", "-Efragments,ztailpacking"].map(str::to_owned))
-        }
-        Compression::Zstd => {
-            arguments.extend(["-zzstd,level=19", "-C131072", "-Efragments,ztailpacking"].map(str::to_owned))
-        }
+        // Level 12 is 0.2 % smaller and takes seven times as long.
+        Compression::Lz4hc => arguments.extend(["-zlz4hc,level=9", "-C65536"].map(str::to_owned)),
+        Compression::Zstd => arguments.extend(["-zzstd,level=12", "-C131072"].map(str::to_owned)),
     }
+    // Never `-Efragments`: erofs-utils 1.8.6 then writes zeros instead of some small files of a tar archive.
     arguments.extend(["/tmp/out/image", "/tmp/archive"].map(str::to_owned));
     arguments
-}
-
-/// Gives the hidden file of fragments, which mkfs.erofs 1.8 makes with the time of day, the time of the file system.
-/// Layout: Linux, `fs/erofs/erofs_fs.h`, `struct erofs_super_block` (at byte 1024) and `struct erofs_inode_extended`.
-fn set_packed_time(image: &Path, clock: Epoch) -> Result<(), Error> {
-    const MAGIC: u32 = 0xE0F5_E1E2;
-    const FRAGMENTS: u32 = 0x20;
-    let unexpected = |why: &str| Error::Unexpected {
-        program: Program::MkfsErofs.name(),
-        why: why.to_owned(),
-    };
-    let file = fs_err::OpenOptions::new().read(true).write(true).open(image)?;
-    let mut superblock = [0; 128];
-    file.file().read_exact_at(&mut superblock, 1024)?;
-    let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| superblock[at + byte]));
-    if word(0) != MAGIC {
-        return Err(unexpected("it is no EROFS image"));
-    }
-    if word(80) & FRAGMENTS == 0 {
-        return Ok(());
-    }
-    let block_bits = u32::from(superblock[12]);
-    let metadata = u64::from(word(40)).checked_shl(block_bits);
-    let number = u64::from(word(96)) | u64::from(word(100)) << 32;
-    let inode = metadata.and_then(|start| start.checked_add(number.checked_mul(32)?));
-    let inode = inode.ok_or_else(|| unexpected("its packed inode is nowhere"))?;
-    let mut format = [0; 2];
-    file.file().read_exact_at(&mut format, inode)?;
-    if format[0] & 1 == 0 {
-        return Ok(()); // A compact inode has no time.
-    }
-    file.file().write_all_at(&clock.0.to_le_bytes(), inode + 32)?;
-    Ok(file.file().write_all_at(&[0; 4], inode + 40)?)
 }
 
 /// Checks an image, every block of it, with `fsck.erofs`.
@@ -151,6 +112,23 @@ pub fn check(stage0: &Stage0, image: &Path, interrupt: &Interrupt) -> Result<(),
     Program::FsckErofs
         .run_in(&sandbox, &arguments, interrupt)
         .map(drop)
+}
+
+/// Unpacks an image into `folder`, which must be new, without owners: to see what was written. Everything there is the
+/// caller's afterwards.
+pub fn extract(stage0: &Stage0, image: &Path, folder: &Path, interrupt: &Interrupt) -> Result<(), Error> {
+    fs_err::create_dir(folder)?;
+    keel_sandbox::hand_over(folder)?;
+    let mut sandbox = stage0.sandbox();
+    let bind = |host: &Path, guest: &str, writable| Bind {
+        host: host.to_owned(),
+        guest: guest.parse().expect("a root path"),
+        writable,
+    };
+    sandbox.binds = vec![bind(image, "/tmp/image", false), bind(folder, "/tmp/out", true)];
+    let arguments = ["--extract=/tmp/out/tree", "--no-preserve", "/tmp/image"].map(str::to_owned);
+    Program::FsckErofs.run_in(&sandbox, &arguments, interrupt)?;
+    Ok(keel_sandbox::take_back(folder)?)
 }
 
 /// A folder that goes with all that is in it.
