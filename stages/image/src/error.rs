@@ -103,6 +103,14 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// The file system does not hold what it should.
+    #[error("mkfs.erofs wrote `{path}` wrongly; image `{image}` is not made")]
+    Unfaithful {
+        /// The image.
+        image: String,
+        /// The first such file.
+        path: RootPath,
+    },
     /// The disk is too small.
     #[error("image `{image}` does not fit: {part} needs {needs} of {has} MiB. {largest}")]
     TooBig {

@@ -99,6 +99,10 @@ impl Tools for Borrowed<'_> {
         Ok(mkfs_erofs::make(self.stage0, &request, self.interrupt)?)
     }
 
+    fn extract_erofs(&self, image: &Path, folder: &Path) -> Result<(), Failure> {
+        Ok(mkfs_erofs::extract(self.stage0, image, folder, self.interrupt)?)
+    }
+
     fn rpmdb(&self, packages: &[PathBuf], clock: Epoch) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
         Ok(rpmdb::make(
             self.stage0,

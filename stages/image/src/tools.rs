@@ -30,6 +30,9 @@ pub trait Tools {
     /// Makes the EROFS `image` of the tar archive `archive`.
     fn mkfs_erofs(&self, archive: &Path, image: &Path, options: &Erofs<'_>) -> Result<(), Failure>;
 
+    /// Unpacks the EROFS `image` into the new folder `folder`; what was its root is `folder/tree`.
+    fn extract_erofs(&self, image: &Path, folder: &Path) -> Result<(), Failure>;
+
     /// Files of rpm's database, by name, for these packages installed at `clock`.
     fn rpmdb(&self, packages: &[PathBuf], clock: Epoch) -> Result<BTreeMap<String, Vec<u8>>, Failure>;
 

@@ -296,6 +296,8 @@ impl Place {
 #[derive(Default)]
 pub struct Machine {
     pub foreign: Foreign,
+    /// A file that the file system's writer gets wrong.
+    pub damaged: Option<&'static str>,
 }
 
 impl Tools for Machine {
@@ -321,6 +323,16 @@ impl Tools for Machine {
         let made = ["mkfs.erofs", "-zlz4", "-T", &clock, "-U", &uuid, &image, &folder];
         judge("erofs-utils", &made);
         Ok(fs::remove_dir_all(dir)?)
+    }
+
+    fn extract_erofs(&self, image: &Path, folder: &Path) -> Result<(), Failure> {
+        fs::create_dir(folder)?;
+        let extract = format!("--extract={}/tree", folder.display());
+        judge("erofs-utils", &["fsck.erofs", &extract, &image.to_string_lossy()]);
+        if let Some(path) = &self.damaged {
+            fs::write(folder.join("tree").join(path), "zeros")?;
+        }
+        Ok(())
     }
 
     fn rpmdb(&self, packages: &[PathBuf], clock: Epoch) -> Result<BTreeMap<String, Vec<u8>>, Failure> {

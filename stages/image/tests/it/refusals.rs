@@ -159,3 +159,15 @@ fn a_package_that_changed_since_is_refused() {
         "{found}"
     );
 }
+
+#[test]
+fn a_file_system_that_lost_a_file_is_refused() {
+    let mut place = Place::new();
+    place.tools.damaged = Some("usr/lib64/data");
+    let image = image("vm", &["tool", "boot", "kernel"], &[Format::Raw]);
+    let found = message(&place.build(&image, &Packages::bootable()).unwrap_err());
+    assert!(
+        found.contains("mkfs.erofs wrote `/usr/lib64/data` wrongly"),
+        "{found}"
+    );
+}
