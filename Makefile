@@ -6,14 +6,13 @@ CACHE      = $(if $(CACHE_DIR),--cache-dir $(CACHE_DIR))
 MIRROR_ARG = $(if $(MIRROR),--mirror $(MIRROR))
 RUN        = cargo xtask
 
-.PHONY: help image test lint bench proof clean
+.PHONY: help image test lint proof clean
 
 help:
 	@echo 'make image   set up, build Keel and Keel Linux from source, make the `core` container, make and boot the `micro` machine'
 	@echo 'make test    set up, run every test (a small fixture distribution; no libc or kernel is built)'
 	@echo 'make lint    rustfmt and clippy'
-	@echo 'make bench   measure, as ratios to peer tools'
-	@echo 'make proof   slow proofs: packages built twice in other surroundings, images made twice, kill -9 twenty times'
+	@echo 'make proof   slow proof: bash, zlib and coreutils built twice, the second time in other surroundings'
 	@echo 'make clean   remove build output (the store stays: keel store gc)'
 
 image:
@@ -25,9 +24,6 @@ test:
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-
-bench:
-	$(RUN) bench $(CACHE) $(MIRROR_ARG)
 
 proof:
 	$(RUN) proof $(CACHE) $(MIRROR_ARG)

@@ -4,7 +4,7 @@
 //!   the one line to run and stops.
 //! - `image`: from a fresh clone to the `core` container and a booted `micro` machine, with a table of times.
 //! - `test`: set-up and every test.
-//! - `lint`, `bench`, `proof`: see the Makefile.
+//! - `proof`: see the Makefile.
 
 #![allow(
     clippy::print_stdout,
@@ -31,16 +31,15 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[String]) -> Result<()> {
     let Some((task, rest)) = arguments.split_first() else {
-        bail!("say which: setup image|test, image, test, bench, proof");
+        bail!("say which: setup image|test, image, test, proof");
     };
     match (task.as_str(), rest) {
         ("setup", [what]) => setup::install(what.parse()?),
         ("image", options) => steps::image(options),
         ("test", options) => steps::test(options),
-        ("bench", options) => steps::bench(options),
         ("proof", options) => steps::proof(options),
         _ => bail!(
-            "unknown task `{}`: setup image|test, image, test, bench, proof",
+            "unknown task `{}`: setup image|test, image, test, proof",
             arguments.join(" ")
         ),
     }

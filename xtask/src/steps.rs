@@ -113,12 +113,7 @@ pub fn test(options: &[String]) -> Result<()> {
         .iter()
         .skip_while(|option| *option != "--cache-dir")
         .nth(1);
-    if let Some(cache) = cache {
-        // SAFETY of meaning, not of memory: set before any thread starts.
-        steps.step("test", || cargo_test(Some(cache)))?;
-    } else {
-        steps.step("test", || cargo_test(None))?;
-    }
+    steps.step("test", || cargo_test(cache))?;
     steps.table();
     Ok(())
 }
@@ -127,30 +122,16 @@ fn cargo_test(cache: Option<&String>) -> Result<()> {
     let mut command = Command::new("cargo");
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     if let Some(cache) = cache {
-        command.env("KEEL_TEST_CACHE_DIR", cache);
+        // Tests run in the folders of their crates.
+        command.env(
+            "KEEL_TEST_CACHE_DIR",
+            std::path::absolute(cache).context("no such folder")?,
+        );
     }
     match command.status().context("cannot run cargo")?.success() {
         true => Ok(()),
         false => bail!("tests failed"),
     }
-}
-
-/// Measurements, as ratios to peers.
-pub fn bench(options: &[String]) -> Result<()> {
-    let mut steps = Steps::default();
-    steps.step("set-up", || setup::install(Set::Test))?;
-    steps.run(
-        "build keel",
-        "cargo",
-        &["build", "--release", "--locked", "--package", "keel-cli"],
-        &[],
-    )?;
-    steps.run(
-        "benchmarks",
-        "cargo",
-        &["bench", "--workspace", "--locked"],
-        options,
-    )
 }
 
 /// The slow proofs.
