@@ -201,7 +201,7 @@ fn boot(context: &Context<'_>, name: &ImageName, options: &args::Boot) -> Result
     };
     context
         .terminal
-        .line("the console follows; Ctrl-A X ends the machine");
+        .line("the console follows; Ctrl-C ends the machine");
     Ok(keel_image::boot(
         &image,
         &built,
