@@ -49,7 +49,11 @@ fn a_change_that_changes_no_byte_stops_there() {
     fixture.keel(&["build", "hello"]).ok();
     let spec = fixture.path("specs/zlib/zlib.spec");
     let text = fs_err::read_to_string(&spec).unwrap();
-    fs_err::write(&spec, format!("# a comment\n{text}")).unwrap();
+    fs_err::write(
+        &spec,
+        format!("# a comment of {:?}\n{text}", std::time::SystemTime::now()),
+    )
+    .unwrap();
     let ran = fixture.keel(&["build", "hello", "-v"]).ok();
     let built: Vec<&str> = ran
         .stderr
