@@ -174,6 +174,11 @@ impl Sink for Terminal {
                 }
             }
             Event::Finished { id, outcome, elapsed } => self.finish(&mut state, id, outcome, elapsed),
+            Event::Unchanged { title } => {
+                if self.volume == Volume::Verbose {
+                    self.step("Unchanged", "\x1b[36m", title);
+                }
+            }
             Event::Remaining { left } => {
                 state.remaining = Some((Instant::now(), left));
                 if let Some(bars) = &self.bars {

@@ -42,6 +42,11 @@ pub enum Event<'a> {
         /// How long it took.
         elapsed: Duration,
     },
+    /// A piece of work that need not begin: what it would make is there.
+    Unchanged {
+        /// Shown to the user.
+        title: &'a str,
+    },
     /// Time left in the running stage, by the scheduler's reckoning.
     Remaining {
         /// From now.

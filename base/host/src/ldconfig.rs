@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use keel_artefact::Interrupt;
-use keel_sandbox::{Run, Sandbox, User};
+use keel_sandbox::{Bind, Run, Sandbox, User};
 use keel_store::TempDir;
 
 use crate::{Error, Program};
+
+/// Where Debian has it.
+const FOLDER: &str = "usr/sbin";
 
 /// The bytes of `/etc/ld.so.cache` for a root of these layers (top first), whose `/etc/ld.so.conf` says where libraries
 /// lie. `scratch` takes what ldconfig writes.
@@ -17,7 +20,22 @@ pub fn cache(lowers: &[PathBuf], scratch: &TempDir, interrupt: &Interrupt) -> Re
     let mut sandbox = Sandbox::new(lowers.to_vec());
     sandbox.upper = Some(upper.clone());
     sandbox.user = User::Root;
-    let exit = keel_sandbox::run(&sandbox, Run::captured(["ldconfig", "-X"]), interrupt)?;
+    // Keel's `filesystem` makes /usr/sbin a link to /usr/bin, which hides Debian's folder in the layers below. The program
+    // is linked statically.
+    let lender = lowers
+        .iter()
+        .rev()
+        .map(|layer| layer.join(FOLDER))
+        .find(|folder| folder.join("ldconfig").is_file());
+    if let Some(host) = lender {
+        let guest = "/mnt".parse().expect("a constant root path");
+        sandbox.binds.push(Bind {
+            host,
+            guest,
+            writable: false,
+        });
+    }
+    let exit = keel_sandbox::run(&sandbox, Run::captured(["/mnt/ldconfig", "-X"]), interrupt)?;
     if !exit.success() {
         return Err(Error::failed(Program::Ldconfig, &exit));
     }

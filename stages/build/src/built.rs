@@ -7,8 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BuiltPackage, trace::Leak};
 
-/// The version of [`Built`] as recorded in the store.
+/// The version of [`Built`] as recorded in the store: raised when what is recorded changes, and when a check does, so that
+/// what an older check accepted is checked again.
 pub const FORMAT: format::Version = format::Version(1);
+
+/// The version of [`Unchecked`] as recorded in the store.
+pub const FORMAT_UNCHECKED: format::Version = format::Version(1);
+
+/// What rpmbuild made, recorded in the store under the job's fingerprint before anything of it is checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unchecked {
+    /// Version of this format.
+    pub format: format::Version,
+    /// Its packages, objects of the store, in the order of their file names.
+    pub rpms: Vec<Sha256>,
+    /// What the linker read, an object of the store.
+    pub trace: Sha256,
+    /// The build's log, an object of the store.
+    pub log: Sha256,
+    /// How long it took.
+    pub wall: Duration,
+    /// Processor time, user and system, of all its processes.
+    pub cpu: Duration,
+}
 
 /// The result of a job, recorded in the store under its fingerprint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -157,11 +157,11 @@ pub fn libraries(packages: &[Examined], root: &[std::sync::Arc<Built>]) -> Resul
     Ok(())
 }
 
-/// The linker's trace in `folder`: nothing borrowed but gcc's own.
+/// The linker's trace, its runs parted by NUL bytes: nothing borrowed but gcc's own.
 ///
 /// Where Debian's libc is in the root (`bootstrap-libc`), programs that only help the build may be linked with it; what is
 /// shipped may not, unless the component says `borrowed-libc`.
-pub fn links(folder: &Path, trees: &[PathBuf], packages: &[Examined], job: &Job) -> Result<Links, Error> {
+pub fn links(trace: &[u8], trees: &[PathBuf], packages: &[Examined], job: &Job) -> Result<Links, Error> {
     let trees: Vec<&Path> = trees.iter().map(PathBuf::as_path).collect();
     let shipped: BTreeSet<&str> = packages
         .iter()
@@ -170,9 +170,8 @@ pub fn links(folder: &Path, trees: &[PathBuf], packages: &[Examined], job: &Job)
         .collect();
     let mut links = Links::default();
     let mut leaks: BTreeSet<Leak> = BTreeSet::new();
-    for entry in fs_err::read_dir(folder)? {
-        let bytes = fs_err::read(entry?.path())?;
-        let Some(link) = trace::parse(&String::from_utf8_lossy(&bytes)) else {
+    for run in trace.split(|byte| *byte == 0) {
+        let Some(link) = trace::parse(&String::from_utf8_lossy(run)) else {
             continue;
         };
         links.count += 1;

@@ -9,7 +9,7 @@
 //! | stage0: versions and digests of its Debian packages, and how it is laid out | yes |
 //! | packages in the build root: identity and digest, unsigned | yes |
 //! | architecture; whether Debian's libc is in the root (`bootstrap-libc`), and may be shipped (`borrowed-libc`) | yes |
-//! | how a build is run and checked ([`PROTOCOL`]) | yes |
+//! | how a build is run ([`PROTOCOL`]) | yes |
 //! | signing key | no: packages are signed afterwards |
 //! | number of cores, output folder, cache folder, user, host | no: they never reach a package |
 //! | hints (`cpu-seconds`), descriptions | no |
@@ -20,7 +20,7 @@ use keel_plan::Job;
 
 use crate::BuiltPackage;
 
-/// Raised when the way that a build is run or its output is checked changes.
+/// Raised when the way that a build is run changes. (Checks have their own version: [`crate::built::FORMAT`].)
 pub const PROTOCOL: &str = "build/3";
 
 /// The fingerprint of `job` in a root of stage0 and `root`, which is sorted by name.

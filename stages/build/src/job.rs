@@ -10,13 +10,12 @@ use keel_artefact::{Event, Interrupt, Sha256, Sink};
 use keel_host::{rpmbuild, stage0::Stage0};
 use keel_plan::Job;
 use keel_sandbox::{Bind, Limits};
-use keel_store::{Store, TempDir};
+use keel_store::Store;
 
 use crate::{
     Built, BuiltPackage, Error, Failure,
-    built::{self, Output},
-    checks::{self, Examined},
-    closure, fingerprint, packages,
+    built::{self, Output, Unchecked},
+    checks, closure, fingerprint, packages,
     root::{self, Root},
 };
 
@@ -58,7 +57,14 @@ pub struct Finished {
 
 impl Workshop<'_> {
     /// Builds `job`, or finds that the same was built before. `before` are the results of [`Job::after`].
-    pub fn finish(&self, job: &Job, before: &[Arc<Built>], nice: i32) -> Result<Finished, Error> {
+    /// `begins` is called in the first case.
+    pub fn finish(
+        &self,
+        job: &Job,
+        before: &[Arc<Built>],
+        nice: i32,
+        begins: &dyn Fn(),
+    ) -> Result<Finished, Error> {
         self.interrupt.check()?;
         let packages =
             closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
@@ -69,10 +75,17 @@ impl Workshop<'_> {
                 was_cached: true,
             });
         }
+        begins();
         let root = Root::compose(self, job, packages)?;
-        let bench = self.store.temp_dir(&format!("build-{}", job.component))?;
-        let made = self.make(job, before, &root, &bench, nice, &Surroundings::default())?;
-        let built = self.keep(job, key, root.packages, made)?;
+        let unchecked = match self.unchecked(&key)? {
+            Some(unchecked) => unchecked,
+            None => {
+                let made = self.make(job, &root, nice, &Surroundings::default())?;
+                self.store.record("rpmbuild", &key, &made)?;
+                made
+            }
+        };
+        let built = self.check(job, key, before, root, unchecked)?;
         self.store.record("build", &key, &built)?;
         Ok(Finished {
             built: Arc::new(built),
@@ -83,29 +96,23 @@ impl Workshop<'_> {
     /// Builds `job` again, in other surroundings, and compares each package with what `built` has.
     pub fn compare(&self, job: &Job, before: &[Arc<Built>], built: &Built, kept: &Path) -> Result<(), Error> {
         let root = Root::compose(self, job, built.root.clone())?;
-        let bench = self.store.temp_dir(&format!("again-{}", job.component))?;
-        let made = self.make(job, before, &root, &bench, 0, &Surroundings { other: true })?;
-        for package in &made.packages {
-            let nevra = &package.info.nevra;
-            let (second, _) = Sha256::of_file(&package.file)?;
-            let first = built.outputs.iter().find(|output| output.package.nevra == *nevra);
-            let Some(first) = first else {
-                return Err(Error::Undeclared(nevra.clone()));
+        let again = self.make(job, &root, 0, &Surroundings { other: true })?;
+        let again = self.check(job, built.fingerprint, before, root, again)?;
+        for Output { package, .. } in again.outputs {
+            let first = built.outputs.iter().map(|output| &output.package);
+            let Some(first) = first.clone().find(|first| first.nevra == package.nevra) else {
+                return Err(Error::Undeclared(package.nevra));
             };
-            if first.package.rpm != second {
-                fs_err::create_dir_all(kept.join("first"))?;
-                fs_err::create_dir_all(kept.join("second"))?;
-                let name = nevra.file_name();
-                fs_err::copy(
-                    self.store.object(&first.package.rpm)?,
-                    kept.join("first").join(&name),
-                )?;
-                fs_err::copy(&package.file, kept.join("second").join(&name))?;
-                let (package, first) = (nevra.clone(), first.package.rpm);
+            if first.rpm != package.rpm {
+                let name = package.nevra.file_name();
+                for (folder, rpm) in [("first", &first.rpm), ("second", &package.rpm)] {
+                    fs_err::create_dir_all(kept.join(folder))?;
+                    fs_err::copy(self.store.object(rpm)?, kept.join(folder).join(&name))?;
+                }
                 return Err(Error::Differs {
-                    package,
-                    first,
-                    second,
+                    package: package.nevra,
+                    first: first.rpm,
+                    second: package.rpm,
                     kept: kept.to_owned(),
                 });
             }
@@ -132,15 +139,25 @@ impl Workshop<'_> {
         Ok(built.filter(is_whole))
     }
 
+    /// What rpmbuild made of the same inputs before, if the store still has all of it.
+    fn unchecked(&self, key: &Sha256) -> Result<Option<Unchecked>, Error> {
+        let made: Option<Unchecked> = self.store.action("rpmbuild", key)?;
+        let is_whole = |made: &Unchecked| {
+            let mut objects = made.rpms.iter().chain([&made.trace, &made.log]);
+            made.format == built::FORMAT_UNCHECKED && objects.all(|object| self.store.contains(object))
+        };
+        Ok(made.filter(is_whole))
+    }
+
+    /// Runs rpmbuild in the root, and keeps what it made.
     fn make(
         &self,
         job: &Job,
-        before: &[Arc<Built>],
         root: &Root,
-        bench: &TempDir,
         nice: i32,
         surroundings: &Surroundings,
-    ) -> Result<Made, Error> {
+    ) -> Result<Unchecked, Error> {
+        let bench = self.store.temp_dir(&format!("build-{}", job.component))?;
         let folders = Folders::lay_out(self.store, job, bench.path())?;
         let id = format!("build:{}", job.component);
         let mut sandbox = root.sandbox();
@@ -176,31 +193,39 @@ impl Workshop<'_> {
         if !exit.success() {
             return Err(self.failure(job, phase, exit.status.to_string(), &log)?);
         }
-        let packages = folders.packages()?;
-        let packages = packages
-            .iter()
-            .map(|file| checks::examine(file))
-            .collect::<Result<Vec<_>, _>>()?;
-        checks::declared(job, &packages)?;
-        checks::nothing_borrowed(&packages, &self.stage0.manifest)?;
-        if !job.borrowed_libc {
-            checks::libraries(&packages, before)?;
+        let mut rpms = Vec::new();
+        for file in folders.packages()? {
+            rpms.push(self.store.put_file(&file)?);
         }
-        let links = checks::links(&folders.trace, &root.trees, &packages, job)?;
-        Ok(Made {
-            packages,
-            links,
-            log,
+        Ok(Unchecked {
+            format: built::FORMAT_UNCHECKED,
+            rpms,
+            trace: self.store.put_bytes(&folders.trace()?)?,
+            log: self.store.put_file(&log)?,
             wall: started.elapsed(),
             cpu: exit.usage.user + exit.usage.system,
         })
     }
 
-    fn keep(&self, job: &Job, key: Sha256, root: Vec<BuiltPackage>, made: Made) -> Result<Built, Error> {
-        let log = self.store.put_file(&made.log)?;
+    /// Checks what rpmbuild made. Refused packages stay in the store: mending a check does not build them again.
+    fn check(
+        &self,
+        job: &Job,
+        key: Sha256,
+        before: &[Arc<Built>],
+        root: Root,
+        made: Unchecked,
+    ) -> Result<Built, Error> {
+        let examine = |rpm: &Sha256| checks::examine(&self.store.object(rpm)?);
+        let packages = made.rpms.iter().map(examine).collect::<Result<Vec<_>, _>>()?;
+        checks::declared(job, &packages)?;
+        checks::nothing_borrowed(&packages, &self.stage0.manifest)?;
+        if !job.borrowed_libc {
+            checks::libraries(&packages, before)?;
+        }
+        let links = checks::links(&self.store.read(&made.trace)?, &root.trees, &packages, job)?;
         let mut outputs = Vec::new();
-        for package in made.packages {
-            let (rpm, size) = self.store.put_reader(fs_err::File::open(&package.file)?)?;
+        for (package, rpm) in packages.into_iter().zip(made.rpms) {
             let kind = package.kind();
             let files = package.info.files.iter().map(|file| file.path.to_string());
             outputs.push(Output {
@@ -209,8 +234,8 @@ impl Workshop<'_> {
                     nevra: package.info.nevra,
                     component: job.component.clone(),
                     kind,
+                    size: fs_err::metadata(&package.file)?.len(),
                     rpm,
-                    size,
                     epoch: job.recipe.source_date_epoch,
                 },
                 provides: package.info.provides,
@@ -222,11 +247,11 @@ impl Workshop<'_> {
             format: built::FORMAT,
             fingerprint: key,
             outputs,
-            root,
-            log,
+            root: root.packages,
+            log: made.log,
             wall: made.wall,
             cpu: made.cpu,
-            links: made.links,
+            links,
         })
     }
 
@@ -245,15 +270,6 @@ impl Workshop<'_> {
             log: kept,
         })))
     }
-}
-
-/// What rpmbuild left.
-struct Made {
-    packages: Vec<Examined>,
-    links: built::Links,
-    log: PathBuf,
-    wall: Duration,
-    cpu: Duration,
 }
 
 /// The folders of one build on the host.
@@ -293,6 +309,16 @@ impl Folders {
         }
         keel_sandbox::hand_over(&new.build)?;
         Ok(new)
+    }
+
+    /// What each run of the linker read, one file after the other, with a NUL byte between.
+    fn trace(&self) -> Result<Vec<u8>, Error> {
+        let mut files = Vec::new();
+        for entry in fs_err::read_dir(&self.trace)? {
+            files.push(fs_err::read(entry?.path())?);
+        }
+        files.sort();
+        Ok(files.join(&0))
     }
 
     /// All packages that rpmbuild wrote, in the order of their names.

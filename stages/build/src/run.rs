@@ -68,9 +68,8 @@ pub fn run(
                 .map(|done| Arc::clone(&done.built))
                 .collect()
         };
-        let finished = tell(shop, job, || {
-            shop.finish(job, &before, if ranks[index] == 0 { 0 } else { 10 })
-        })?;
+        let nice = if ranks[index] == 0 { 0 } else { 10 };
+        let finished = tell(shop, job, |begins| shop.finish(job, &before, nice, begins))?;
         clock.finished(shop, job, &finished);
         lock().insert(job.component.clone(), finished);
         Ok(())
@@ -158,35 +157,37 @@ fn ranks(plan: &Plan, groups: &[BTreeSet<ComponentName>]) -> Vec<usize> {
     }
 }
 
-/// Tells the sink how a job goes.
+/// Tells the sink how a job goes. `work` calls what it is given when the store does not have the result.
 fn tell(
     shop: &Workshop<'_>,
     job: &Job,
-    work: impl FnOnce() -> Result<Finished, Error>,
+    work: impl FnOnce(&dyn Fn()) -> Result<Finished, Error>,
 ) -> Result<Finished, Error> {
     let id = format!("build:{}", job.component);
     let title = format!("{} {}", job.component, job.recipe.evr);
-    let started = Instant::now();
-    shop.sink.event(Event::Started {
-        id: &id,
-        title: &title,
-        total: None,
-    });
-    let result = work();
-    let outcome = match &result {
-        Ok(finished) if finished.was_cached => Outcome::Cached,
-        Ok(_) => Outcome::Done,
-        Err(_) => Outcome::Failed,
+    let begins = || {
+        shop.sink.event(Event::Started {
+            id: &id,
+            title: &title,
+            total: None,
+        });
     };
-    if let Err(error) = &result {
-        // Told again at the end, with all others; but a long run should not keep it to itself until then.
-        let text = format!(
-            "`{}`: {}",
-            job.component,
-            error.to_string().lines().next().unwrap_or_default()
-        );
-        shop.sink.event(Event::Warning { text: &text });
-    }
+    let started = Instant::now();
+    let result = work(&begins);
+    let outcome = match &result {
+        Ok(finished) if finished.was_cached => {
+            shop.sink.event(Event::Unchanged { title: &title });
+            return result;
+        }
+        Ok(_) => Outcome::Done,
+        Err(error) => {
+            // Told again at the end, with all others; but a long run should not keep it to itself until then.
+            let text = error.to_string();
+            let text = format!("`{}`: {}", job.component, text.lines().next().unwrap_or_default());
+            shop.sink.event(Event::Warning { text: &text });
+            Outcome::Failed
+        }
+    };
     shop.sink.event(Event::Finished {
         id: &id,
         outcome,

@@ -31,6 +31,8 @@ pub mod image;
 mod includes;
 mod load;
 mod project;
+#[cfg(test)]
+mod reference;
 mod settings;
 pub mod size;
 mod table;

@@ -185,6 +185,8 @@ impl<'a> Table<'a> {
 
     fn get(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.borrow_mut().push(key);
+        #[cfg(test)]
+        crate::reference::asked(self, key);
         self.table.get(key)
     }
 

@@ -186,7 +186,7 @@ impl Evaluation<'_> {
         }
         let id = "spec:evaluate";
         let title = match missing.as_slice() {
-            [one] => format!("evaluating the SPEC of {}", one.component.name),
+            [one] => format!("SPEC of {}", one.component.name),
             several => format!("evaluating {} SPECs", several.len()),
         };
         self.sink.event(Event::Started {
