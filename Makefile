@@ -4,7 +4,7 @@
 KEEL       = target/release/keel
 CACHE      = $(if $(CACHE_DIR),--cache-dir $(CACHE_DIR))
 MIRROR_ARG = $(if $(MIRROR),--mirror $(MIRROR))
-RUN        = cargo xtask
+RUN        = ./run
 
 .PHONY: help image test lint proof clean
 

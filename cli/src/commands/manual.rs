@@ -25,3 +25,45 @@ pub fn pages(dir: Option<&Path>) -> Result<(), Failure> {
     clap_mangen::generate_to(Cli::command(), dir)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use crate::args::Cli;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/cli.md");
+    const TOP: &str = "# The command line\n\n\
+        This is what `keel --help` and `keel COMMAND --help` say, on one page. It is made by\n\
+        `KEEL_UPDATE_REFERENCE=1 cargo test -p keel-cli reference`, and a test keeps it current.\n";
+
+    /// Help of a command and of those below it, without the options that all commands share.
+    fn describe(command: &Command, name: &str, page: &mut String) {
+        let mut shown = command
+            .clone()
+            .bin_name(name)
+            .term_width(100)
+            .disable_help_flag(true)
+            .mut_args(|arg| arg.hide_env_values(true));
+        let help = shown.render_long_help().to_string();
+        let lines: Vec<&str> = help.trim().lines().map(str::trim_end).collect();
+        page.push_str(&format!("\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n")));
+        for below in command.get_subcommands() {
+            describe(below, &format!("{name} {}", below.get_name()), page);
+        }
+    }
+
+    #[test]
+    fn the_reference_is_what_the_help_says() {
+        let mut page = TOP.to_owned();
+        describe(&Cli::command(), "keel", &mut page);
+        if std::env::var_os("KEEL_UPDATE_REFERENCE").is_some() {
+            fs_err::write(PAGE, &page).unwrap();
+        }
+        let written = fs_err::read_to_string(PAGE).unwrap_or_default();
+        assert!(
+            written == page,
+            "docs/reference/cli.md is not current: KEEL_UPDATE_REFERENCE=1 cargo test -p keel-cli reference"
+        );
+    }
+}

@@ -144,7 +144,7 @@ pub fn test(
         command_line.push_str(TEST_CMDLINE);
     }
     let id = format!("test:{}:{mode}", image.name);
-    let title = format!("test {} ({mode})", image.name);
+    let title = format!("{} ({mode})", image.name);
     let begin = Instant::now();
     sink.event(Event::Started {
         id: &id,

@@ -114,7 +114,7 @@ fn publish(
     let started = Instant::now();
     sink.event(Event::Started {
         id: "repo:metadata",
-        title: "Writing metadata",
+        title: "metadata",
         total: None,
     });
     // One revision for all sections, so that a change of sources alone does not leave the binaries' older.
@@ -179,9 +179,9 @@ fn prepare_all(
 ) -> Result<Vec<Prepared>, Error> {
     let id = "repo:packages";
     let title = if key.is_some() {
-        "Signing packages"
+        "signed packages"
     } else {
-        "Placing packages"
+        "unsigned packages"
     };
     let (started, done) = (Instant::now(), AtomicU64::new(0));
     sink.event(Event::Started {

@@ -186,8 +186,8 @@ impl Evaluation<'_> {
         }
         let id = "spec:evaluate";
         let title = match missing.as_slice() {
-            [one] => format!("SPEC of {}", one.component.name),
-            several => format!("evaluating {} SPECs", several.len()),
+            [one] => format!("the SPEC of {}", one.component.name),
+            several => format!("{} SPECs", several.len()),
         };
         self.sink.event(Event::Started {
             id,
