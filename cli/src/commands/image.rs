@@ -93,7 +93,7 @@ fn build(
     });
     let mut done: Vec<Option<Result<Built, Failure>>> = planned.images.iter().map(|_| None).collect();
     let mut on_progress = |results: &Results| {
-        // The last image is composed when everything is there, from the whole repository.
+        // What is complete only at the end is composed at the end, after the packages were put where users look.
         for (index, group) in planned.groups.iter().enumerate() {
             let is_complete = group.iter().all(|component| results.contains_key(component));
             let is_worth_it = results.len() < planned.plan.jobs.len();
@@ -128,7 +128,8 @@ fn build(
     })
 }
 
-/// Publishes what is built so far, and makes one image from it.
+/// Makes one image from a repository of its own: just what it needs, whatever else is built, so that it is the same
+/// whether it comes first or last. What is published is not touched.
 fn compose(
     context: &Context<'_>,
     planned: &Planned,
@@ -142,7 +143,15 @@ fn compose(
         .filter(|(component, _)| group.contains(*component))
         .map(|(component, finished)| (component.clone(), finished.clone()))
         .collect();
-    let repository = super::repo::create(context, planned, &of_group, key)?;
+    let scratch = context.store()?.temp_dir("repository")?;
+    let repository = keel_repo::create(
+        &pipeline::packages(planned, &of_group),
+        context.store()?,
+        Some(key),
+        &scratch.path().join(context.arch().rpm()),
+        &keel_artefact::event::Silent,
+        &context.interrupt,
+    )?;
     let image = &planned.images[index];
     let out = planned.project.output_dir.join("images");
     Ok(keel_image::build(
