@@ -21,15 +21,16 @@ pub fn without_epoch(version: &str) -> &str {
     version.split_once(':').map_or(version, |(_, rest)| rest)
 }
 
-/// The upstream series of an upstream version: all up to its last dot (`6.12` of `6.12.107`), or the whole of it.
+/// The upstream series of an upstream version: all up to its last dot (`6.12` of `6.12.107`). A version without a dot is
+/// a date, or counts editions (`20250419`, `2026c`): there every version is of the one series, the empty one.
 pub fn series(upstream: &str) -> &str {
-    upstream.rsplit_once('.').map_or(upstream, |(series, _)| series)
+    upstream.rsplit_once('.').map_or("", |(series, _)| series)
 }
 
 /// Does the upstream version belong to the series?
 pub fn is_in_series(upstream: &str, series: &str) -> bool {
     match upstream.strip_prefix(series) {
-        Some(rest) => rest.is_empty() || rest.starts_with('.'),
+        Some(rest) => series.is_empty() || rest.is_empty() || rest.starts_with('.'),
         None => false,
     }
 }
@@ -132,7 +133,8 @@ mod tests {
         for (version, upstream_version, of) in [
             ("6.12.107-1", "6.12.107", "6.12"),
             ("2:5.2.37-2+b3", "5.2.37", "5.2"),
-            ("20250419", "20250419", "20250419"),
+            ("20250419", "20250419", ""),
+            ("2026c-0+deb13u1", "2026c", ""),
             ("257.13-1~deb13u1", "257.13", "257"),
             ("1.0-rc-1", "1.0-rc", "1"),
         ] {
@@ -140,6 +142,7 @@ mod tests {
             assert_eq!(series(upstream_version), of);
             assert!(is_in_series(upstream_version, of));
         }
+        assert!(is_in_series("2027a", series("2026c")));
         assert!(!is_in_series("6.121", "6.12"));
         assert!(!is_in_series("6.1", "6.12"));
         assert_eq!(without_epoch("1:2-3"), "2-3");
