@@ -323,7 +323,7 @@ pub struct Boot {
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u32>,
     /// Give up after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
 }
 

@@ -157,7 +157,7 @@ impl<'a> Context<'a> {
     /// The key to sign with: the one given, or this machine's development key, made at first use.
     pub fn key(&self, signing: &Signing) -> Result<Key, Failure> {
         let file = match &signing.key {
-            Some(file) => file.clone(),
+            Some(file) => self.directory.join(file),
             None => self.development_key()?,
         };
         if signing.key.is_none() && !file.exists() {
@@ -180,7 +180,7 @@ impl<'a> Context<'a> {
     /// The certificates to trust: the one given, or the development key's.
     pub fn certificates(&self, given: Option<&Path>) -> Result<Certificates, Failure> {
         let (file, is_own) = match given {
-            Some(file) => (file.to_owned(), false),
+            Some(file) => (self.directory.join(file), false),
             None => (self.development_key()?, true),
         };
         if is_own && !file.exists() {

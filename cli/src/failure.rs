@@ -68,6 +68,14 @@ impl Failure {
         }
     }
 
+    /// Whatever failed after the user stopped the run failed because of that.
+    pub fn after(mut self, interrupt: &keel_artefact::Interrupt) -> Self {
+        if interrupt.is_set() {
+            self.class = Class::Interrupted;
+        }
+        self
+    }
+
     /// Adds a hint to the last diagnostic.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         if let Some(last) = self.diagnostics.pop() {
@@ -200,6 +208,18 @@ impl From<keel_image::Error> for Failure {
     }
 }
 
+impl From<keel_repo::Error> for Failure {
+    fn from(error: keel_repo::Error) -> Self {
+        use keel_repo::Error;
+        let class = match &error {
+            Error::NotRepository { .. } => Class::Input,
+            Error::Listen { .. } | Error::Busy { .. } | Error::Store(_) => Class::Environment,
+            _ => Class::Failed,
+        };
+        Self::because(class, "the repository failed", &error)
+    }
+}
+
 /// Errors that are one thing, with a class of their own.
 macro_rules! from_error {
     ($($error:ty => $class:ident, $what:literal;)*) => {$(
@@ -214,7 +234,6 @@ macro_rules! from_error {
 from_error! {
     keel_store::Error => Environment, "the store failed";
     keel_host::Error => Environment, "cannot use a program of this machine or of stage0";
-    keel_repo::Error => Failed, "the repository failed";
     keel_rpm::Error => Failed, "a package cannot be used";
     std::io::Error => Environment, "a file operation failed";
     keel_artefact::Interrupted => Failed, "stopped";

@@ -53,7 +53,9 @@ fn main() -> ExitCode {
         (false, true) => Volume::Verbose,
     };
     let terminal = Terminal::new(volume, paint);
-    let result = Context::new(cli.global, &terminal).and_then(|context| commands::run(&context, cli.command));
+    let result = Context::new(cli.global, &terminal).and_then(|context| {
+        commands::run(&context, cli.command).map_err(|failure| failure.after(&context.interrupt))
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -131,7 +131,11 @@ pub fn with_workshop<T>(
     planned: &Planned,
     work: impl FnOnce(&Workshop<'_>) -> T,
 ) -> Result<T, Failure> {
-    let lends = |name: &str| planned.project.stage0.lends.contains_key(name);
+    let lent = &planned.project.stage0.lends;
+    let lends = |name: &str| {
+        let plain = keel_plan::without_isa(name).unwrap_or(name);
+        lent.contains_key(name) || lent.contains_key(plain)
+    };
     let logs = planned.project.output_dir.join("logs");
     Ok(work(&Workshop {
         store: context.store()?,

@@ -163,16 +163,17 @@ impl Sink for Terminal {
                     bar.set_position(done);
                 }
             }
-            Event::Message { id, text } => {
-                if let Some(Running {
+            Event::Message { id, text } => match state.running.get(id) {
+                Some(Running {
                     bar: Some(bar),
                     title,
                     ..
-                }) = state.running.get(id)
-                {
-                    bar.set_message(format!("{title} {text}"));
-                }
-            }
+                }) => bar.set_message(format!("{title} {text}")),
+                Some(_) => {}
+                // Of no piece of work: the message itself is what is wanted (a console, the requests to a server).
+                None if self.volume > Volume::Quiet => self.line(text),
+                None => {}
+            },
             Event::Finished { id, outcome, elapsed } => self.finish(&mut state, id, outcome, elapsed),
             Event::Unchanged { title } => {
                 if self.volume == Volume::Verbose {

@@ -84,11 +84,13 @@ pub fn image(options: &[String]) -> Result<()> {
     ];
     steps.run("build packages and images", KEEL, &build, options)?;
     steps.run(
-        "boot and test micro",
+        "publish",
         KEEL,
-        &["-C", "distro", "image", "test", "micro"],
+        &["-C", "distro", "repo", "create", "--refresh"],
         options,
     )?;
+    let test = ["-C", "distro", "image", "test", "micro", "--firmware", "both"];
+    steps.run("boot and test micro", KEEL, &test, options)?;
     steps.table();
     Ok(())
 }

@@ -74,8 +74,12 @@ pub fn phase(line: &[u8]) -> Option<&str> {
 fn argv(request: &Request<'_>) -> Vec<String> {
     // Two runs and not `-ba`: that writes the digest of the source package into the others (SOURCEPKGID), so that a
     // change of a comment would change every package.
-    let umask = if request.other_surroundings { "002" } else { "022" };
-    let script = format!("umask {umask}; rpmbuild -bb \"$@\" && exec rpmbuild -bs \"$@\"");
+    let before = if request.other_surroundings {
+        format!("umask 002; {}", other_clock())
+    } else {
+        "umask 022".to_owned()
+    };
+    let script = format!("{before}; rpmbuild -bb \"$@\" && exec rpmbuild -bs \"$@\"");
     let mut argv: Vec<String> = ["/bin/sh", "-c", &script, "rpmbuild"].map(str::to_owned).into();
     argv.extend(["--nodeps", "--noclean"].map(str::to_owned));
     argv.push(format!("--target={}-linux", request.arch));
@@ -95,6 +99,17 @@ fn argv(request: &Request<'_>) -> Vec<String> {
     }
     argv.push(request.spec.clone());
     argv
+}
+
+/// Shell commands that set the clock 400 days forward for what follows, or fail: libfaketime (faketime(1)) comes before
+/// libc in every dynamic program. Times of files stay true, since packages keep those that are older than the epoch.
+fn other_clock() -> String {
+    let set = "now=$(date +%s); LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=+400d \
+               NO_FAKE_STAT=1 FAKETIME_DONT_FAKE_MONOTONIC=1; \
+               export LD_PRELOAD FAKETIME NO_FAKE_STAT FAKETIME_DONT_FAKE_MONOTONIC";
+    let check = "test $(date +%s) -gt $((now + 390 * 86400)) || { \
+                 echo 'the clock cannot be changed: stage0 needs the package faketime'; exit 1; }";
+    format!("{set}; {check}")
 }
 
 fn environment(request: &Request<'_>) -> BTreeMap<String, String> {

@@ -34,6 +34,9 @@ pub enum Error {
         /// Why.
         source: serde_json::Error,
     },
+    /// What would be removed may be in use.
+    #[error("another keel uses the store in {0}; nothing was removed")]
+    InUse(PathBuf),
     /// `tmp/` holds something that is not ours to remove.
     #[error("cannot remove {path} that a killed run left")]
     Reap {

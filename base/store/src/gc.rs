@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    fs::TryLockError,
     io,
     path::Path,
     time::{Duration, SystemTime},
@@ -64,13 +65,16 @@ impl Store {
     /// Removes action results that were last used more than `unused_for` before `now`, and the objects and trees
     /// that no remaining result names and nobody made or used since. With `dry_run` it only counts.
     ///
-    /// A running build keeps what it needs: its results and trees are marked as used when it reads them.
+    /// Fails with [`Error::InUse`] while another run has the store open: a build's results, objects and trees are marked as
+    /// used when it reads them, but what it is about to make is named by nothing yet.
     pub fn collect(&self, now: SystemTime, unused_for: Duration, dry_run: bool) -> Result<Collected, Error> {
+        let _alone = if dry_run { None } else { Some(self.alone()?) };
         let limit = now.checked_sub(unused_for).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut collected = Collected::default();
         let mut named = HashSet::new();
         for_each_file(&self.dir().join("actions"), &mut |path| {
             if is_used_since(path, limit)? {
+                named.extend(digest_of_place(&path.with_extension("")));
                 digests_in(&fs_err::read(path)?, &mut named);
             } else {
                 remove(path, &mut collected.actions, dry_run)?;
@@ -102,14 +106,40 @@ impl Store {
         Ok(collected)
     }
 
-    /// Removes everything in the store. Runs that go on will fail.
+    /// Removes everything in the store. Fails with [`Error::InUse`] while another run has it open.
     pub fn clear(&self) -> Result<(), Error> {
+        let _alone = self.alone()?;
         for part in ["objects", "actions", "trees"] {
             let place = self.dir().join(part);
             temp::remove_all(&place)?;
             fs_err::create_dir(&place)?;
         }
         Ok(())
+    }
+}
+
+impl Store {
+    /// Waits for nobody: the store is this run's alone until the result is dropped, or it is in use.
+    fn alone(&self) -> Result<Alone<'_>, Error> {
+        match self.in_use.try_lock() {
+            Ok(()) => Ok(Alone(&self.in_use)),
+            Err(TryLockError::WouldBlock) => {
+                // An attempt to turn the shared lock into an exclusive one may give it up (flock(2)).
+                self.in_use.lock_shared()?;
+                Err(Error::InUse(self.dir().to_owned()))
+            }
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// The store's lock, exclusive; shared again when dropped.
+struct Alone<'a>(&'a std::fs::File);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        // Nobody else can hold it exclusively now, so that this neither waits nor fails.
+        let _ = self.0.lock_shared();
     }
 }
 

@@ -21,7 +21,10 @@
 //! | `trees/KEY/` | [`tree`](mod@tree) |
 //! | `tmp/`, `tmp/*.lock` | [`temp`] |
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 pub mod action;
 mod error;
@@ -42,14 +45,20 @@ pub const FORMAT: format::Version = format::Version(1);
 #[derive(Debug, Clone)]
 pub struct Store {
     dir: PathBuf,
+    /// Locked, shared, while anybody uses the store: what is collected is nobody's.
+    in_use: Arc<std::fs::File>,
 }
 
 impl Store {
     /// Opens the store in `dir`, making it when it is new and removing what killed runs left in `tmp/`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         fs_err::create_dir_all(dir)?;
+        let dir = fs_err::canonicalize(dir)?;
+        let in_use = fs_err::File::create(dir.join("in-use"))?.into_parts().0;
+        in_use.lock_shared()?;
         let store = Self {
-            dir: fs_err::canonicalize(dir)?,
+            dir,
+            in_use: Arc::new(in_use),
         };
         for part in ["objects", "actions", "trees", "tmp"] {
             fs_err::create_dir_all(store.dir.join(part))?;

@@ -8,13 +8,13 @@ use std::{
 
 use keel_artefact::Sha256;
 
-use crate::{Error, Store, temp};
+use crate::{Error, Store, action::touch, temp};
 
 impl Store {
     /// Stores `bytes`.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Sha256, Error> {
         let digest = Sha256::of(bytes);
-        if !self.contains(&digest) {
+        if self.object(&digest).is_err() {
             let temporary = self.temp_file("object");
             let written = fs_err::write(&temporary, bytes);
             self.keep(&temporary, &digest, written)?;
@@ -62,28 +62,30 @@ impl Store {
         self.place(digest).is_file()
     }
 
-    /// The file that holds the object: read-only, and never to be written.
+    /// The file that holds the object: read-only, and never to be written. It counts as used now.
     pub fn object(&self, digest: &Sha256) -> Result<PathBuf, Error> {
         let place = self.place(digest);
         if place.is_file() {
+            touch(&place)?;
             Ok(place)
         } else {
             Err(Error::Missing(*digest))
         }
     }
 
-    /// The object's bytes, checked against its digest.
+    /// The object's bytes, checked against its digest. A damaged object is removed, so that it can be made again.
     pub fn read(&self, digest: &Sha256) -> Result<Vec<u8>, Error> {
-        let bytes = fs_err::read(self.object(digest)?)?;
+        let place = self.object(digest)?;
+        let bytes = fs_err::read(&place)?;
         let found = Sha256::of(&bytes);
         if found == *digest {
-            Ok(bytes)
-        } else {
-            Err(Error::Damaged {
-                expected: *digest,
-                found,
-            })
+            return Ok(bytes);
         }
+        fs_err::remove_file(&place)?;
+        Err(Error::Damaged {
+            expected: *digest,
+            found,
+        })
     }
 
     /// Checks the object's bytes against its digest. A damaged object is removed, so that it can be made again.

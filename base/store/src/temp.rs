@@ -6,9 +6,12 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use crate::{Error, Store};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// A folder in the store's `tmp/`, removed with all that is in it when dropped.
 #[derive(Debug)]
@@ -58,21 +61,42 @@ pub(crate) fn reap(tmp: &Path) -> Result<(), Error> {
     for entry in fs_err::read_dir(tmp)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "lock") {
-            let lock = fs_err::File::open(&path)?.into_parts().0;
+            // Its owner may remove it at any moment.
+            let lock = match fs_err::File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                lock => lock?.into_parts().0,
+            };
             match lock.try_lock() {
                 Ok(()) => {
                     let folder = path.with_extension("");
                     remove_all(&folder).map_err(|source| Error::Reap { path: folder, source })?;
-                    fs_err::remove_file(&path)?;
+                    absent_is_fine(fs_err::remove_file(&path))?;
                 }
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(error.into()),
             }
-        } else if path.is_file() && is_old(&path) {
-            fs_err::remove_file(&path)?;
+        } else if path.is_file() && is_old(&path, HOUR) {
+            absent_is_fine(fs_err::remove_file(&path))?;
+        }
+    }
+    // Downloads that nobody took up again.
+    let partial = tmp.join("partial");
+    if partial.is_dir() {
+        for entry in fs_err::read_dir(partial)? {
+            let path = entry?.path();
+            if path.is_file() && is_old(&path, 24 * 30 * HOUR) {
+                absent_is_fine(fs_err::remove_file(&path))?;
+            }
         }
     }
     Ok(())
+}
+
+fn absent_is_fine(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// A name that no other thread or run uses.
@@ -116,10 +140,9 @@ fn guard(tmp: &Path) -> Result<std::fs::File, Error> {
     Ok(file)
 }
 
-fn is_old(path: &Path) -> bool {
-    let hour = std::time::Duration::from_secs(3600);
+fn is_old(path: &Path, limit: Duration) -> bool {
     path.file_name().is_some_and(|name| name != "guard")
         && fs_err::metadata(path)
             .and_then(|metadata| metadata.modified())
-            .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > hour))
+            .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > limit))
 }

@@ -32,9 +32,34 @@ fn a_damaged_object_is_seen_and_can_be_made_again() {
     fs_err::remove_file(&place).unwrap();
     fs_err::write(&place, b"hellx").unwrap();
     assert!(matches!(store.read(&digest), Err(Error::Damaged { .. })));
+    assert!(matches!(store.read(&digest), Err(Error::Missing(_))));
+    assert_eq!(store.put_bytes(b"hello").unwrap(), digest);
+    fs_err::remove_file(&place).unwrap();
+    fs_err::write(&place, b"hellx").unwrap();
     assert!(matches!(store.verify(&digest), Err(Error::Damaged { .. })));
     assert_eq!(store.put_bytes(b"hello").unwrap(), digest);
     store.verify(&digest).unwrap();
+}
+
+#[test]
+fn nothing_is_collected_while_another_uses_the_store() {
+    let (_dir, store) = store();
+    let digest = store.put_bytes(b"hello").unwrap();
+    let soon = SystemTime::now() + Duration::from_secs(60);
+    let other = Store::open(store.dir()).unwrap();
+    assert!(matches!(
+        other.collect(soon, Duration::ZERO, false),
+        Err(Error::InUse(_))
+    ));
+    assert!(matches!(other.clear(), Err(Error::InUse(_))));
+    other.collect(soon, Duration::ZERO, true).unwrap();
+    drop(store);
+    assert!(other.contains(&digest));
+    assert_eq!(
+        other.collect(soon, Duration::ZERO, false).unwrap().objects.count,
+        1
+    );
+    assert!(!other.contains(&digest));
 }
 
 #[test]

@@ -161,6 +161,7 @@ fn again(
             outcome,
             elapsed: started.elapsed(),
         });
+        context.interrupt.check()?;
         if let Err(error) = compared {
             let diagnostic = keel_config::Diagnostic::new(format!("`{}` built twice", job.component));
             failures.push(diagnostic.caused_by(&error));

@@ -122,7 +122,6 @@ fn build(
             None => compose(context, &planned, &results, &key, index)?,
         });
     }
-    super::repo::create(context, &planned, &results, &key)?;
     report::print(context, &built, |built| {
         built.iter().map(describe).collect::<Vec<_>>().join("\n")
     })
@@ -247,22 +246,21 @@ fn test(context: &Context<'_>, names: &[ImageName], options: &args::Boot) -> Res
         ready: Duration::from_secs(options.timeout),
         ..Limits::default()
     };
-    let mut reports = Vec::new();
-    for name in &names {
+    let (mut reports, mut broken) = (Vec::new(), None);
+    'all: for name in &names {
         let (mut image, built) = find(&project, name)?;
         image.memory_mib = options.memory.unwrap_or(image.memory_mib);
         for mode in modes {
             let store = context.store()?;
             let sink = context.sink();
-            reports.push(keel_image::test(
-                &image,
-                &built,
-                *mode,
-                limits,
-                store,
-                sink,
-                &context.interrupt,
-            )?);
+            match keel_image::test(&image, &built, *mode, limits, store, sink, &context.interrupt) {
+                Ok(report) => reports.push(report),
+                // What was found before is told first.
+                Err(error) => {
+                    broken = Some(error);
+                    break 'all;
+                }
+            }
         }
     }
     report::print(context, &reports, |reports| {
@@ -273,6 +271,9 @@ fn test(context: &Context<'_>, names: &[ImageName], options: &args::Boot) -> Res
         .flat_map(|report| &report.checks)
         .filter(|check| !check.passed())
         .count();
+    if let Some(error) = broken {
+        return Err(error.into());
+    }
     if failed == 0 {
         Ok(())
     } else {

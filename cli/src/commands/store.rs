@@ -55,10 +55,16 @@ fn rows(kinds: &[(&str, Amount)]) -> String {
 pub fn clean(context: &Context<'_>) -> Result<(), Failure> {
     let project = context.project()?;
     let out = &project.output_dir;
-    if *out == project.root || project.root.starts_with(out) {
+    let specs = project.components.values().map(|component| &component.spec);
+    let mut own = specs
+        .chain(&project.macros)
+        .chain(&project.users)
+        .chain([&project.root]);
+    if let Some(file) = own.find(|file| file.starts_with(out)) {
         return Err(Failure::input(format!(
-            "output-dir is {}, which holds the project itself",
-            out.display()
+            "output-dir is {}, which holds {}, a part of the project itself",
+            out.display(),
+            file.display()
         )));
     }
     temp::remove_all(out)?;

@@ -1,12 +1,13 @@
 //! A build that is killed loses no finished work and leaves nothing half-made.
 
 use std::{
+    io::{BufRead as _, BufReader},
     process::Stdio,
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use crate::harness::{Fixture, cache};
+use crate::harness::{Fixture, cache, judge};
 
 /// What is left of the run with this process id: processes with one of its folders mounted, such mounts here, and
 /// the folders themselves if `folders`.
@@ -33,6 +34,29 @@ fn leftovers(pid: u32, folders: bool) -> Vec<String> {
         }
     }
     found
+}
+
+#[test]
+fn ctrl_c_ends_with_the_code_of_the_shell() {
+    let fixture = Fixture::new();
+    let macros = fixture.path("macros.fixture");
+    let mut text = fs_err::read_to_string(&macros).unwrap();
+    text.push_str(&format!("\n%interrupted_test {}\n", std::process::id()));
+    fs_err::write(&macros, text).unwrap();
+    let mut command = fixture.command(".", &["build", "zlib"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let mut seen = Vec::new();
+    for line in lines {
+        if line.trim_start().starts_with("Building zlib") {
+            judge("kill", &["-INT", &child.id().to_string()]);
+        }
+        seen.push(line);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{seen:#?}");
+    assert_eq!(leftovers(child.id(), true), Vec::<String>::new());
 }
 
 #[test]

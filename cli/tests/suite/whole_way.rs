@@ -44,6 +44,27 @@ fn other_surroundings_give_the_same_bytes() {
 }
 
 #[test]
+fn a_package_that_holds_the_year_is_found() {
+    let fixture = Fixture::new();
+    fs_err::create_dir(fixture.path("specs/clock")).unwrap();
+    let spec = "Name: clock\nVersion: 1\nRelease: 1\nSummary: When it was built\nLicense: MIT\nBuildArch: noarch\n\n\
+                %description\nNot reproducible.\n\n%install\nmkdir -p %{buildroot}/usr/share\n\
+                date +%%Y > %{buildroot}/usr/share/clock\n\n%files\n/usr/share/clock\n\n\
+                %changelog\n* Thu Jan 01 2026 A B <a@b.test> - 1-1\n- New.\n";
+    fs_err::write(fixture.path("specs/clock/clock.spec"), spec).unwrap();
+    let component = "[components.clock]\nspec = { type = \"local\", path = \"../specs/clock/clock.spec\" }\n";
+    fs_err::write(fixture.path("components/clock.toml"), component).unwrap();
+    let ran = fixture.keel(&["build", "--twice", "clock"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.errors().contains("clock-1-1.noarch"), "{}", ran.stderr);
+    assert!(
+        fixture
+            .path("out/differs/clock/second/clock-1-1.noarch.rpm")
+            .exists()
+    );
+}
+
+#[test]
 fn a_change_that_changes_no_byte_stops_there() {
     let fixture = Fixture::new();
     fixture.keel(&["build", "hello"]).ok();
@@ -240,6 +261,44 @@ fn a_machine_boots_and_answers_tests() {
         ran.stdout.contains("FAILED wrong") && ran.stdout.contains("why"),
         "{}",
         ran.stdout
+    );
+}
+
+#[test]
+fn an_image_leaves_the_published_repository_alone() {
+    let fixture = Fixture::new();
+    fixture.keel(&["repo", "create"]).ok();
+    let published = || fs_err::read(fixture.path("out/repo/x86_64/os/repodata/repomd.xml")).unwrap();
+    let before = published();
+    fixture.keel(&["image", "build", "box"]).ok();
+    assert_eq!(published(), before);
+    fixture.keel(&["repo", "verify"]).ok();
+}
+
+#[test]
+fn the_console_of_a_machine_is_shown_until_ctrl_c() {
+    let fixture = Fixture::new();
+    fixture.keel(&["image", "build", "mini"]).ok();
+    let mut child = fixture
+        .command(".", &["image", "boot", "mini"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let mut seen = Vec::new();
+    for line in lines {
+        let is_it = line.contains("Linux version");
+        seen.push(line);
+        if is_it {
+            judge("kill", &["-INT", &child.id().to_string()]);
+        }
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{seen:#?}");
+    assert!(
+        seen.iter().any(|line| line.contains("Linux version")),
+        "{seen:#?}"
     );
 }
 

@@ -157,6 +157,22 @@ pub fn libraries(packages: &[Examined], root: &[std::sync::Arc<Built>]) -> Resul
     Ok(())
 }
 
+/// Can the linker's output be one of the files that are shipped? They may have got a version (`libc.so` → `libc.so.6`), and
+/// glibc renames its loader and some programs (`iconv_prog` → `iconv`) while it installs them.
+fn is_shipped(output: &str, shipped: &BTreeSet<&str>) -> bool {
+    let name = output.rsplit('/').next().unwrap_or_default();
+    let plain = name
+        .strip_suffix("_prog")
+        .or(name.strip_suffix("-modern"))
+        .unwrap_or(name);
+    let is_it = |file: &&str| {
+        *file == plain
+            || file.strip_prefix(plain).is_some_and(|rest| rest.starts_with('.'))
+            || (name == "ld.so" && file.starts_with("ld-linux"))
+    };
+    shipped.iter().any(is_it)
+}
+
 /// The linker's trace, its runs parted by NUL bytes: nothing borrowed but gcc's own.
 ///
 /// Where Debian's libc is in the root (`bootstrap-libc`), programs that only help the build may be linked with it; what is
@@ -178,10 +194,9 @@ pub fn links(trace: &[u8], trees: &[PathBuf], packages: &[Examined], job: &Job) 
         leaks.extend(trace::leaks(&link, &trees));
     }
     if job.bootstrap_libc {
-        let file_name = |leak: &Leak| leak.output.rsplit('/').next().unwrap_or_default().to_owned();
         let (bad, fine): (BTreeSet<_>, BTreeSet<_>) = leaks
             .into_iter()
-            .partition(|leak| !job.borrowed_libc && shipped.contains(file_name(leak).as_str()));
+            .partition(|leak| !job.borrowed_libc && is_shipped(&leak.output, &shipped));
         links.borrowed = fine.into_iter().collect();
         leaks = bad;
     }

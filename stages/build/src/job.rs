@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keel_artefact::{Event, Interrupt, Sha256, Sink};
+use keel_artefact::{Epoch, Event, Interrupt, Sha256, Sink};
 use keel_host::{rpmbuild, stage0::Stage0};
 use keel_plan::Job;
 use keel_sandbox::{Bind, Limits};
@@ -98,6 +98,13 @@ impl Workshop<'_> {
         let root = Root::compose(self, job, built.root.clone())?;
         let again = self.make(job, &root, 0, &Surroundings { other: true })?;
         let again = self.check(job, built.fingerprint, before, root, again)?;
+        let missing = |output: &&Output| {
+            let nevra = &output.package.nevra;
+            again.outputs.iter().all(|again| again.package.nevra != *nevra)
+        };
+        if let Some(output) = built.outputs.iter().find(missing) {
+            return Err(Error::NotMade(output.package.nevra.clone()));
+        }
         for Output { package, .. } in again.outputs {
             let first = built.outputs.iter().map(|output| &output.package);
             let Some(first) = first.clone().find(|first| first.nevra == package.nevra) else {
@@ -299,13 +306,16 @@ impl Folders {
                 path: job.recipe.spec_file.clone(),
             });
         }
-        fs_err::write(new.specs.join(format!("{}.spec", job.recipe.name)), spec)?;
+        let spec_file = new.specs.join(format!("{}.spec", job.recipe.name));
+        fs_err::write(&spec_file, spec)?;
+        set_time(&spec_file, job.recipe.source_date_epoch)?;
         for file in &job.sources.files {
-            // Bound read-only, so that the object behind the link cannot be written.
-            let (object, name) = (store.object(&file.digest)?, new.sources.join(&file.name));
-            if fs_err::hard_link(&object, &name).is_err() {
-                fs_err::copy(&object, &name)?;
-            }
+            // A copy (where the file system can, of blocks that are shared), with the time that source packages give it: when
+            // it was fetched is nobody's business.
+            let name = new.sources.join(&file.name);
+            store.verify(&file.digest)?;
+            store.copy_object(&file.digest, &name)?;
+            set_time(&name, job.recipe.source_date_epoch)?;
         }
         keel_sandbox::hand_over(&new.build)?;
         Ok(new)
@@ -314,8 +324,12 @@ impl Folders {
     /// What each run of the linker read, one file after the other, with a NUL byte between.
     fn trace(&self) -> Result<Vec<u8>, Error> {
         let mut files = Vec::new();
-        for entry in fs_err::read_dir(&self.trace)? {
-            files.push(fs_err::read(entry?.path())?);
+        for entry in read_own(&self.trace)? {
+            let entry = entry?;
+            // The build could have put anything there: what is no file is not followed.
+            if entry.file_type()?.is_file() {
+                files.push(fs_err::read(entry.path())?);
+            }
         }
         files.sort();
         Ok(files.join(&0))
@@ -326,7 +340,7 @@ impl Folders {
         let mut found = Vec::new();
         let mut folders = vec![self.build.join("RPMS"), self.build.join("SRPMS")];
         while let Some(folder) = folders.pop() {
-            for entry in fs_err::read_dir(folder)? {
+            for entry in read_own(&folder)? {
                 let entry = entry?;
                 if entry.file_type()?.is_dir() {
                     folders.push(entry.path());
@@ -340,6 +354,24 @@ impl Folders {
         found.sort();
         Ok(found)
     }
+}
+
+/// The entries of a folder that a build could write, unless it put a link to another place there.
+fn read_own(folder: &Path) -> Result<fs_err::ReadDir, Error> {
+    if !fs_err::symlink_metadata(folder)?.is_dir() {
+        let message = format!("the build replaced {} by something else", folder.display());
+        return Err(std::io::Error::other(message).into());
+    }
+    Ok(fs_err::read_dir(folder)?)
+}
+
+/// Sets when a file was last changed.
+fn set_time(file: &Path, epoch: Epoch) -> Result<(), Error> {
+    let time = std::time::UNIX_EPOCH + Duration::from_secs(epoch.0);
+    Ok(fs_err::OpenOptions::new()
+        .write(true)
+        .open(file)?
+        .set_modified(time)?)
 }
 
 fn bind(host: &Path, guest: &str, writable: bool) -> Bind {

@@ -4,7 +4,7 @@ use keel_artefact::{Arch, ComponentName, Nevra, Sha256, format};
 use keel_plan::Job;
 use serde::Serialize;
 
-use crate::{Built, BuiltPackage};
+use crate::{Built, BuiltPackage, trace::Leak};
 
 /// The version of [`Provenance`] as JSON.
 pub const FORMAT: format::Version = format::Version(1);
@@ -36,8 +36,12 @@ pub struct Provenance<'a> {
     pub root: &'a [BuiltPackage],
     /// What it made.
     pub packages: Vec<Product<'a>>,
-    /// How many runs of the linker were traced; none read a file of stage0 but gcc's own.
+    /// May its packages be linked with Debian's libc? Only those of test fixtures may.
+    pub borrowed_libc: bool,
+    /// How many runs of the linker were traced. None that made what is shipped read a file of stage0 but gcc's own.
     pub links_traced: usize,
+    /// What runs of the linker borrowed for programs that only helped this build, before there was a libc.
+    pub links_borrowed: &'a [Leak],
 }
 
 /// One source file.
@@ -85,7 +89,9 @@ impl<'a> Provenance<'a> {
             sources: job.sources.files.iter().map(material).collect(),
             root: &built.root,
             packages: built.outputs.iter().map(product).collect(),
+            borrowed_libc: job.borrowed_libc,
             links_traced: built.links.count,
+            links_borrowed: &built.links.borrowed,
         }
     }
 }

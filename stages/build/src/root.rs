@@ -83,6 +83,7 @@ fn macro_layer(shop: &Workshop<'_>, digest: &Sha256) -> Result<PathBuf, Error> {
         fs_err::create_dir_all(rpm.join("vendor"))?;
         fs_err::create_dir_all(folder.join("build"))?;
         let mut all = Vec::new();
+        let mut print = Fingerprint::new(keel_spec::MACROS_PROTOCOL);
         for (number, file) in shop.macros.iter().enumerate() {
             let name = file
                 .file_name()
@@ -90,12 +91,18 @@ fn macro_layer(shop: &Workshop<'_>, digest: &Sha256) -> Result<PathBuf, Error> {
                 .to_string_lossy()
                 .into_owned();
             let bytes = fs_err::read(file)?;
+            print.add(&name, &bytes);
             fs_err::write(
                 rpm.join("macros.d").join(format!("macros.{number:02}-{name}")),
                 &bytes,
             )?;
             all.extend_from_slice(&bytes);
             all.push(b'\n');
+        }
+        if print.finish() != *digest {
+            // They are not what the recipes were evaluated with.
+            let path = shop.macros.first().cloned().unwrap_or_default();
+            return Err(Error::SpecChanged { path });
         }
         fs_err::write(rpm.join("vendor/macros"), all)?;
         Ok(keel_sandbox::hand_over(folder)?)

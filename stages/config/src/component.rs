@@ -94,6 +94,13 @@ fn build_options(table: &Table<'_>) -> BuildOptions {
     let (mut cpu_seconds, mut expensive) = (None, false);
     if let Some(hints) = table.table("hints") {
         cpu_seconds = hints.number("cpu-seconds");
+        if cpu_seconds.is_some_and(|seconds| !(0.0..1e9).contains(&seconds)) {
+            hints.report(
+                &hints.key_span("cpu-seconds"),
+                "`cpu-seconds` is a number of seconds from 0 to 1e9",
+            );
+            cpu_seconds = None;
+        }
         expensive = hints.boolean("expensive").unwrap_or_default();
         hints.finish(&[]);
     }

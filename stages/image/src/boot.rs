@@ -244,7 +244,7 @@ fn machine(image: &Image, built: &Built, mode: Mode, scratch: &Path) -> Result<q
         },
         (Mode::Direct, None) => return Err(missing("disk with a kernel")),
     };
-    let console = built.dir.join("console.log");
+    let console = built.dir.join(format!("console-{mode}.log"));
     fs_err::write(&console, b"").at("write", console.display())?;
     Ok(qemu::Machine {
         arch: built.arch,

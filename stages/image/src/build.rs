@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Raised when the same inputs give other bytes than before.
-const WRITERS: &str = "image/1";
+const WRITERS: &str = "image/2";
 
 /// A package that may go into an image.
 #[derive(Debug, Clone)]

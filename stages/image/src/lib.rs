@@ -23,7 +23,7 @@
 //! | `out/images/NAME/NAME.oci/`, `NAME.oci.tar` | [`write::oci`] |
 //! | `out/images/NAME/NAME.raw`, `NAME.qcow2`, `NAME.vmlinuz`, `NAME.initrd` | [`disk`] |
 //! | `out/images/NAME/manifest.json`, `SHA256SUMS` | [`manifest`] |
-//! | `out/images/NAME/console.log` | [`boot`] |
+//! | `out/images/NAME/console-MODE.log` | [`boot`] |
 
 pub mod accounts;
 pub mod agent;

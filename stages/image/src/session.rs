@@ -175,6 +175,11 @@ impl<'a> Session<'a> {
     /// The next line from the guest.
     fn line(&mut self, deadline: Instant, what: &str) -> Result<String, Error> {
         loop {
+            // A guest that writes without end gives no other chance to look.
+            check(self.interrupt)?;
+            if Instant::now() > deadline {
+                return Err(self.broken(&format!("{what} in time")));
+            }
             let Some(reader) = &mut self.lines else {
                 return Err(self.broken("has no port"));
             };

@@ -55,6 +55,7 @@ use keel_source::SourceSet;
 use keel_spec::Recipe;
 
 pub use job::{Job, Plan, Targets};
+pub use providers::without_isa;
 
 use needs::Needs;
 use providers::Providers;

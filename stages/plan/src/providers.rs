@@ -124,7 +124,7 @@ fn preferred(one: &Provider<'_>, other: &Provider<'_>, dependency: &Dependency) 
 }
 
 /// `gcc(x86-64)` → `gcc`.
-fn without_isa(name: &str) -> Option<&str> {
+pub fn without_isa(name: &str) -> Option<&str> {
     ["(x86-64)", "(aarch-64)"]
         .iter()
         .find_map(|isa| name.strip_suffix(isa))

@@ -3,7 +3,7 @@
 //! A SPEC sees itself, the files beside it up to [`MOST_BYTES`] (for `%include`, `%(cat …)` and the like; no folders: rpm's
 //! `SOURCES` is flat), the distribution's macro files, and stage0. All of it is in the key of the memo.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use keel_artefact::{Arch, Fingerprint, RootPath, Sha256};
 use keel_config::{Component, Project};
@@ -22,7 +22,7 @@ pub(crate) struct Macros {
 
 impl Macros {
     pub(crate) fn read(project: &Project) -> Result<Self, Error> {
-        let mut print = Fingerprint::new("macros/1");
+        let mut print = Fingerprint::new(crate::MACROS_PROTOCOL);
         let mut files = Vec::new();
         for path in &project.macros {
             let name = path
@@ -49,8 +49,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) spec_digest: Sha256,
     pub(crate) key: Sha256,
     pub(crate) request: Request,
-    /// Name and path of the SPEC and of what lies beside it, by name.
-    files: Vec<(String, PathBuf)>,
+    /// The SPEC and what lies beside it, by name: kept, so that what is evaluated is what the key was made of.
+    files: Vec<(String, Vec<u8>)>,
 }
 
 /// What all components have in common.
@@ -75,7 +75,7 @@ impl<'a> Inputs<'a> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let mut files = Vec::new();
+        let mut paths = Vec::new();
         for entry in fs_err::read_dir(folder)? {
             let entry = entry?;
             let metadata = fs_err::metadata(entry.path());
@@ -84,10 +84,10 @@ impl<'a> Inputs<'a> {
             if metadata.is_ok_and(|metadata| {
                 metadata.is_file() && (metadata.len() <= MOST_BYTES || name == spec_name)
             }) {
-                files.push((name, entry.path()));
+                paths.push((name, entry.path()));
             }
         }
-        files.sort();
+        paths.sort();
 
         let build = &component.build;
         let mut defines = build.defines.clone();
@@ -137,14 +137,16 @@ impl<'a> Inputs<'a> {
             print.add("undefine", name);
         }
         let (mut text, mut spec_digest) = (String::new(), Sha256::of(b""));
-        for (name, path) in &files {
+        let mut files = Vec::with_capacity(paths.len());
+        for (name, path) in paths {
             let bytes = fs_err::read(path)?;
             let digest = Sha256::of(&bytes);
-            print.add("file", name).add_digest("bytes", &digest);
-            if *name == spec_name {
+            print.add("file", &name).add_digest("bytes", &digest);
+            if name == spec_name {
                 text = String::from_utf8_lossy(&bytes).into_owned();
                 spec_digest = digest;
             }
+            files.push((name, bytes));
         }
         Ok(Self {
             component,
@@ -180,8 +182,8 @@ pub(crate) fn lay_out(
     for inputs in inputs {
         let folder = base.under(layer).join(inputs.component.name.as_str());
         make_folder(layer, &folder)?;
-        for (name, path) in &inputs.files {
-            write(&folder.join(name), &fs_err::read(path)?)?;
+        for (name, bytes) in &inputs.files {
+            write(&folder.join(name), bytes)?;
         }
     }
     Ok(())

@@ -54,6 +54,9 @@ pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Versio
 /// How SPECs are evaluated; raised when the same inputs may give another recipe.
 pub const PROTOCOL: &str = "recipe/1";
 
+/// The version of the digest of macro files, which recipes and build roots have in common.
+pub const MACROS_PROTOCOL: &str = "macros/1";
+
 /// Where the SPECs' folders lie in the sandbox.
 const BASE: &str = "/keel/specs";
 /// The store's name for remembered recipes.
