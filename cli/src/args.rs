@@ -87,12 +87,28 @@ pub enum Command {
     /// Check the whole tree without building: configuration, SPECs, pinned sources, plan
     Check,
     /// Look at components
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  keel component list              all of them, with their versions
+  keel component show bash         packages, requirements, sources"
+    )]
     Component(Component),
     /// Fetch and pin source files
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  keel source fetch                all sources into the store, to build offline afterwards
+  keel source lock zlib            pin the files of one component in keel.lock"
+    )]
     Source(Source),
     /// Show what would be built, in which order and why
+    #[command(after_help = "\
+Examples:
+  keel plan                        everything
+  keel plan --image core           what one image needs")]
     Plan(Plan),
     /// Build packages from source
     #[command(after_help = "\
@@ -105,16 +121,43 @@ Examples:
 A build that failed or was stopped goes on where it was: finished packages are in the store.")]
     Build(Build),
     /// Make, check and serve package repositories
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  keel repo create                 build what is missing, sign, publish in out/repo/ARCH
+  keel repo create --key my.key    signed with a key of your own
+  keel repo verify                 is every byte as it was signed?
+  keel repo serve                  then: dnf --repofrompath keel,http://127.0.0.1:8043/os/ …"
+    )]
     Repo(Repo),
     /// Make, boot and test images
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  keel image build core            build its packages, then the image, in out/images/core
+  keel image test micro --firmware both
+                                   boot it without and with UEFI, run its checks inside
+  keel image boot micro            watch its console; Ctrl-C ends it"
+    )]
     Image(Image),
     /// Signing keys
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  keel key generate my.key         makes my.key (secret) and my.key.pub.asc (for those who install)"
+    )]
     Key(Key),
     /// The store: everything fetched and made, by digest
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  keel store stat                  how much is there, of what?
+  keel store gc --days 30          remove what was not used for thirty days"
+    )]
     Store(Store),
     /// Remove the output folder (the store stays; see `keel store gc`)
     Clean,

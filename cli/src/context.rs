@@ -161,7 +161,12 @@ impl<'a> Context<'a> {
             None => self.development_key()?,
         };
         if signing.key.is_none() && !file.exists() {
-            crate::commands::key::write(self, &file, "Keel development key <keel@localhost>")?;
+            // Of a run that was killed in between, or goes on at the same time; that run's secret key wins.
+            let _ = fs_err::remove_file(format!("{}.pub.asc", file.display()));
+            let made = crate::commands::key::write(self, &file, "Keel development key <keel@localhost>");
+            if !file.exists() {
+                made?;
+            }
             let text = format!(
                 "made a development signing key, {}; sign what others install with --key",
                 file.display()

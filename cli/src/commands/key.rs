@@ -48,8 +48,9 @@ pub fn write(context: &Context<'_>, file: &Path, user_id: &str) -> Result<Writte
         fs_err::create_dir_all(folder)?;
     }
     let key = Key::generate(user_id, context.now()).map_err(|error| wrong(&error))?;
-    key.save(file).map_err(|error| wrong(&error))?;
+    // The secret key last: where it is, the other is too.
     fs_err::write(&public, key.certificate().map_err(|error| wrong(&error))?)?;
+    key.save(file).map_err(|error| wrong(&error))?;
     Ok(Written {
         fingerprint: key.fingerprint().as_str().to_owned(),
         secret: file.to_owned(),

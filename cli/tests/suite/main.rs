@@ -1,6 +1,7 @@
 //! Tests of the `keel` program as users run it, on the fixture distribution (`tests/fixture`).
 //!
 //! - `arrows`: dependencies between crates follow the flow.
+//! - `distro`: what Keel Linux says twice.
 //! - `wrong_input`: every mistake a user can make: exit code and text.
 //! - `whole_way`: from SPECs to a tested machine, and what real tools say of each result.
 //! - `killed`: a build that is killed at any time goes on, and leaves nothing behind.
@@ -10,6 +11,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod arrows;
+mod distro;
 mod harness;
 mod killed;
 mod whole_way;

@@ -209,7 +209,7 @@ fn logins(tree: &Tree, cmdline: &[String], findings: &mut Vec<Finding>) -> Resul
         let off = ["=0", "=no", "=false", "=off"]
             .iter()
             .any(|end| word.ends_with(end));
-        if key == "systemd.debug_shell" || key == "systemd.debug-shell" && !off {
+        if matches!(key, "systemd.debug_shell" | "systemd.debug-shell") && !off {
             report(
                 &RootPath::root(),
                 format!("the kernel command line has `{word}`: a root shell without a password"),

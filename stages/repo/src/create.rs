@@ -61,7 +61,9 @@ pub fn create(
             time: package.epoch,
         })
         .collect();
-    publish(packages.arch, &inputs, store, key, out, sink, interrupt)
+    refuse_same_names(&inputs)?;
+    let _lock = publish::Lock::take(out)?;
+    write(packages.arch, &inputs, store, key, out, sink, interrupt)
 }
 
 /// Signs the packages and metadata of the repository in `dir` with `key`, whatever signatures they had. The digests of
@@ -73,6 +75,8 @@ pub fn sign(
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Repository, Error> {
+    // Before it is read: what another run publishes meanwhile is not lost.
+    let _lock = publish::Lock::take(dir)?;
     let before = open::open(dir, None, interrupt)?;
     let inputs = parallel::map(&before.packages, interrupt, |entry| {
         let temporary = store.temp_dir("unsign")?;
@@ -87,10 +91,11 @@ pub fn sign(
             time,
         })
     })?;
-    publish(before.arch, &inputs, store, Some(key), dir, sink, interrupt)
+    write(before.arch, &inputs, store, Some(key), dir, sink, interrupt)
 }
 
-fn publish(
+/// Writes packages and metadata. The caller holds the lock of `out`.
+fn write(
     arch: Arch,
     inputs: &[Input],
     store: &Store,
@@ -99,8 +104,6 @@ fn publish(
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Repository, Error> {
-    refuse_same_names(inputs)?;
-    let _lock = publish::Lock::take(out)?;
     sink.event(Event::Stage {
         title: "Publishing the repository",
     });

@@ -1,6 +1,10 @@
 //! Secret keys.
 
-use std::{fmt, io::Write, path::Path};
+use std::{
+    fmt,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use keel_artefact::Epoch;
 use pgp::{
@@ -109,15 +113,21 @@ impl Key {
                 what: "write the key as text",
                 source: Box::new(source),
             })?;
+        // Written under another name first: whoever is killed here leaves no half key.
+        let temporary = PathBuf::from(format!("{}.{}.new", path.display(), std::process::id()));
         let write = || {
             use fs_err::os::unix::fs::OpenOptionsExt as _;
             let mut file = fs_err::OpenOptions::new()
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
-                .open(path)?;
+                .open(&temporary)?;
             file.write_all(text.as_bytes())?;
-            file.sync_all()
+            file.sync_all()?;
+            // Unlike a rename, a link fails if the name is taken.
+            let named = fs_err::hard_link(&temporary, path);
+            fs_err::remove_file(&temporary)?;
+            named
         };
         write().map_err(|source| Error::File {
             what: "write",
