@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use keel_artefact::{ComponentName, Interrupted, Nevra, Sha256};
+use keel_artefact::{ComponentName, Interrupted, Nevra};
 
 use crate::{closure::Unmet, trace::Leak};
 
@@ -75,14 +75,10 @@ pub enum Error {
         scripts: Vec<String>,
     },
     /// Two builds of one job gave different bytes.
-    #[error("{package} is not reproducible: {first} and, in other surroundings, {second} (kept in {kept})")]
+    #[error("not reproducible in other surroundings: {} (both are kept in {kept})", names(.packages))]
     Differs {
-        /// The package.
-        package: Nevra,
-        /// Digest of the first build.
-        first: Sha256,
-        /// Digest of the second.
-        second: Sha256,
+        /// The packages.
+        packages: Vec<Nevra>,
         /// Folder with both.
         kept: PathBuf,
     },
@@ -124,6 +120,14 @@ impl std::fmt::Display for Errors {
 }
 
 impl std::error::Error for Errors {}
+
+fn names(packages: &[Nevra]) -> String {
+    packages
+        .iter()
+        .map(Nevra::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
 
 fn unmet(unmet: &Unmet) -> String {
     match &unmet.by {

@@ -21,7 +21,7 @@ use keel_plan::Job;
 use crate::BuiltPackage;
 
 /// Raised when the way that a build is run changes. (Checks have their own version: [`crate::built::FORMAT`].)
-pub const PROTOCOL: &str = "build/3";
+pub const PROTOCOL: &str = "build/4";
 
 /// The fingerprint of `job` in a root of stage0 and `root`, which is sorted by name.
 pub fn of(job: &Job, stage0: &Sha256, root: &[BuiltPackage]) -> Sha256 {

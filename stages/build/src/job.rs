@@ -105,6 +105,8 @@ impl Workshop<'_> {
         if let Some(output) = built.outputs.iter().find(missing) {
             return Err(Error::NotMade(output.package.nevra.clone()));
         }
+        let mut packages = Vec::new();
+        keel_store::temp::remove_all(kept)?;
         for Output { package, .. } in again.outputs {
             let first = built.outputs.iter().map(|output| &output.package);
             let Some(first) = first.clone().find(|first| first.nevra == package.nevra) else {
@@ -116,15 +118,14 @@ impl Workshop<'_> {
                     fs_err::create_dir_all(kept.join(folder))?;
                     fs_err::copy(self.store.object(rpm)?, kept.join(folder).join(&name))?;
                 }
-                return Err(Error::Differs {
-                    package: package.nevra,
-                    first: first.rpm,
-                    second: package.rpm,
-                    kept: kept.to_owned(),
-                });
+                packages.push(package.nevra);
             }
         }
-        Ok(())
+        if packages.is_empty() {
+            return Ok(());
+        }
+        let kept = kept.to_owned();
+        Err(Error::Differs { packages, kept })
     }
 
     /// Is this met by stage0? Where Debian's libc may be shipped, libraries are too.
