@@ -67,7 +67,7 @@ pub fn run(context: &Context<'_>, command: &args::Build) -> Result<(), Failure> 
     })
 }
 
-/// Copies packages and provenance to `out/packages/ARCH/COMPONENT/`, where they are not there already.
+/// Copies packages, provenance, log and timings to `out/packages/ARCH/COMPONENT/`, where they are not there already.
 pub fn export(context: &Context<'_>, planned: &Planned, results: &Results) -> Result<(), Failure> {
     let store = context.store()?;
     let packages = pipeline::packages(planned, results);
@@ -98,6 +98,9 @@ pub fn export(context: &Context<'_>, planned: &Planned, results: &Results) -> Re
             store.copy_object(&output.package.rpm, &dir.join(output.package.nevra.file_name()))?;
         }
         store.copy_object(&finished.built.log, &dir.join("build.log"))?;
+        let (wall, cpu) = (finished.built.wall.as_secs_f64(), finished.built.cpu.as_secs_f64());
+        let timings = format!("{{ \"wall_seconds\": {wall:.1}, \"cpu_seconds\": {cpu:.1} }}\n");
+        fs_err::write(dir.join("timings.json"), timings)?;
         fs_err::write(&marker, json)?;
     }
     Ok(())
