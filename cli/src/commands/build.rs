@@ -98,7 +98,10 @@ pub fn export(context: &Context<'_>, planned: &Planned, results: &Results) -> Re
             store.copy_object(&output.package.rpm, &dir.join(output.package.nevra.file_name()))?;
         }
         store.copy_object(&finished.built.log, &dir.join("build.log"))?;
-        let (wall, cpu) = (finished.built.wall.as_secs_f64(), finished.built.cpu.as_secs_f64());
+        let (wall, cpu) = (
+            finished.built.wall.as_secs_f64(),
+            finished.built.cpu.as_secs_f64(),
+        );
         let timings = format!("{{ \"wall_seconds\": {wall:.1}, \"cpu_seconds\": {cpu:.1} }}\n");
         fs_err::write(dir.join("timings.json"), timings)?;
         fs_err::write(&marker, json)?;
