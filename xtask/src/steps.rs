@@ -47,6 +47,11 @@ impl Steps {
         })
     }
 
+    fn build_keel(&mut self) -> Result<()> {
+        let arguments = ["build", "--release", "--locked", "--package", "keel-cli"];
+        self.run("build keel", "cargo", &arguments, &[])
+    }
+
     /// The breakdown by step.
     fn table(&self) {
         let total: Duration = self.times.iter().map(|(_, time)| *time).sum();
@@ -66,12 +71,7 @@ fn minutes(time: Duration) -> String {
 pub fn image(options: &[String]) -> Result<()> {
     let mut steps = Steps::default();
     steps.step("set-up", || setup::install(Set::Image))?;
-    steps.run(
-        "build keel",
-        "cargo",
-        &["build", "--release", "--locked", "--package", "keel-cli"],
-        &[],
-    )?;
+    steps.build_keel()?;
     let build = [
         "-C",
         "distro",
@@ -140,12 +140,7 @@ fn cargo_test(cache: Option<&String>) -> Result<()> {
 pub fn proof(options: &[String]) -> Result<()> {
     let mut steps = Steps::default();
     steps.step("set-up", || setup::install(Set::Test))?;
-    steps.run(
-        "build keel",
-        "cargo",
-        &["build", "--release", "--locked", "--package", "keel-cli"],
-        &[],
-    )?;
+    steps.build_keel()?;
     let twice = ["-C", "distro", "build", "--twice", "bash", "zlib", "coreutils"];
     steps.run("packages built twice", KEEL, &twice, options)?;
     steps.table();

@@ -36,13 +36,19 @@ fn leftovers(pid: u32, folders: bool) -> Vec<String> {
     found
 }
 
-#[test]
-fn ctrl_c_ends_with_the_code_of_the_shell() {
+/// A fixture of which nothing is in the store: another macro value is another fingerprint.
+fn unbuilt(test: &str) -> Fixture {
     let fixture = Fixture::new();
     let macros = fixture.path("macros.fixture");
     let mut text = fs_err::read_to_string(&macros).unwrap();
-    text.push_str(&format!("\n%interrupted_test {}\n", std::process::id()));
+    text.push_str(&format!("\n%{test}_test {}\n", std::process::id()));
     fs_err::write(&macros, text).unwrap();
+    fixture
+}
+
+#[test]
+fn ctrl_c_ends_with_the_code_of_the_shell() {
+    let fixture = unbuilt("interrupted");
     let mut command = fixture.command(".", &["build", "zlib"]);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap())
@@ -61,12 +67,7 @@ fn ctrl_c_ends_with_the_code_of_the_shell() {
 
 #[test]
 fn a_build_killed_at_any_time_goes_on() {
-    let fixture = Fixture::new();
-    // Another macro value is another fingerprint: this test builds for itself.
-    let macros = fixture.path("macros.fixture");
-    let mut text = fs_err::read_to_string(&macros).unwrap();
-    text.push_str(&format!("\n%killed_test {}\n", std::process::id()));
-    fs_err::write(&macros, text).unwrap();
+    let fixture = unbuilt("killed");
     fixture.keel(&["check"]).ok();
     let mut killed = Vec::new();
     for round in 0..20u64 {
