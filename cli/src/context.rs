@@ -179,6 +179,7 @@ impl<'a> Context<'a> {
                 format!("cannot sign with the key {}", file.display()),
                 &error,
             )
+            .hint("`keel key generate FILE` makes one")
         })
     }
 

@@ -216,7 +216,11 @@ impl From<keel_repo::Error> for Failure {
             Error::Listen { .. } | Error::Busy { .. } | Error::Store(_) => Class::Environment,
             _ => Class::Failed,
         };
-        Self::because(class, "the repository failed", &error)
+        let failure = Self::because(class, "the repository failed", &error);
+        match error {
+            Error::NotRepository { .. } => failure.hint("`keel repo create` makes one"),
+            _ => failure,
+        }
     }
 }
 
