@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -46,6 +47,17 @@ pub fn judge(package: &str, argv: &[&str]) -> String {
 /// Is this run by root? What needs root says so when it is not.
 pub fn is_root() -> bool {
     String::from_utf8_lossy(&tool("coreutils", &["id", "-u"]).stdout).trim() == "0"
+}
+
+/// Whether this is root. If not, what is not tested for that reason goes into the file that `KEEL_TEST_NOT_RUN` names:
+/// `make test` ends with it.
+pub fn is_root_or_says(not_run: &str) -> bool {
+    let is_root = is_root();
+    if !is_root && let Some(path) = std::env::var_os("KEEL_TEST_NOT_RUN") {
+        let mut file = fs::File::options().create(true).append(true).open(path).unwrap();
+        writeln!(file, "{not_run}").unwrap();
+    }
+    is_root
 }
 
 /// Packages in a temporary folder.

@@ -5,8 +5,10 @@
 mod archive;
 mod fetching;
 mod fixture;
+mod local;
 mod locking;
 mod refreshing;
 mod registries;
 mod server;
 mod signatures;
+mod transfers;
