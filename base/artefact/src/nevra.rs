@@ -47,7 +47,7 @@ impl fmt::Display for Evr {
 }
 
 /// rpm's `rpmvercmp` on one part of a version.
-fn rpmvercmp(one: &str, other: &str) -> Ordering {
+pub fn rpmvercmp(one: &str, other: &str) -> Ordering {
     rpm_version::Evr::new("", one, "").cmp(&rpm_version::Evr::new("", other, ""))
 }
 

@@ -21,8 +21,11 @@
 //! Files owned: none. In the store: actions of the kind `recipe`.
 
 mod answer;
+pub mod environment;
 mod error;
+pub mod eval;
 mod inputs;
+pub mod macros;
 mod messages;
 mod recipe;
 #[cfg(test)]

@@ -1,0 +1,334 @@
+//! What Lua can call: rpm's functions on macros, and the few looks at files that SPECs take.
+
+use mlua::{AnyUserData, Lua, MetaMethod, MultiValue, Table, UserData, UserDataMethods, Value};
+
+use crate::macros::{Behaviour, Engine, Failed, arguments, expression, level, text};
+
+/// Calls `work` with the engine that Lua was called from.
+fn engine<R>(lua: &Lua, work: impl FnOnce(&mut Engine) -> R) -> mlua::Result<R> {
+    let mut engine = lua
+        .remove_app_data::<Engine>()
+        .ok_or_else(|| mlua::Error::runtime("there is no macro engine here"))?;
+    let result = work(&mut engine);
+    lua.set_app_data(engine);
+    Ok(result)
+}
+
+fn fail<T>(result: Result<T, Failed>, what: &str) -> mlua::Result<T> {
+    result.map_err(|Failed| mlua::Error::runtime(what))
+}
+
+type Text = mlua::LuaString;
+
+fn decoded(text_: &Text) -> String {
+    text::decode(&text_.as_bytes()).into_owned()
+}
+
+fn lua_text(lua: &Lua, value: &str) -> mlua::Result<Text> {
+    lua.create_string(text::encode(value))
+}
+
+/// Puts everything into the globals that `prelude.lua` finds and names.
+pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
+    let globals = lua.globals();
+    globals.set("print", lua.create_function(print)?)?;
+    globals.set("rpm", rpm_table(lua)?)?;
+    globals.set("macros", macros_table(lua)?)?;
+    globals.set("__world", world_table(lua)?)?;
+    let load = lua.create_function(
+        |lua, (chunk, name, environment): (Text, Option<Text>, Option<Table>)| {
+            let name = name.as_ref().map_or_else(|| decoded(&chunk), decoded);
+            let mut loaded = lua
+                .load(chunk.as_bytes().to_vec())
+                .set_name(name)
+                .set_mode(mlua::chunk::ChunkMode::Text);
+            if let Some(environment) = environment {
+                loaded = loaded.set_environment(environment);
+            }
+            match loaded.into_function() {
+                Ok(function) => Ok((Value::Function(function), Value::Nil)),
+                Err(error) => Ok((
+                    Value::Nil,
+                    Value::String(lua.create_string(super::message(&error))?),
+                )),
+            }
+        },
+    )?;
+    globals.set("__load", load)
+}
+
+/// Lua's `print`, which puts tabs between and no end of line after, as rpm's.
+fn print(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
+    let tostring: mlua::Function = lua.globals().get("tostring")?;
+    let mut line = Vec::new();
+    for (index, value) in values.into_iter().enumerate() {
+        if index > 0 {
+            line.push(b'\t');
+        }
+        match value {
+            Value::String(text) => line.extend_from_slice(&text.as_bytes()),
+            other => line.extend_from_slice(&tostring.call::<Text>(other)?.as_bytes()),
+        }
+    }
+    engine(lua, |engine| {
+        let limit = engine.limits.text;
+        let buffer = engine.lua.as_mut().and_then(|state| state.printed.last_mut());
+        match buffer {
+            Some(buffer) if buffer.len() + line.len() <= limit => {
+                buffer.extend_from_slice(&line);
+                Ok(())
+            }
+            Some(_) => Err(mlua::Error::runtime("the script prints too much")),
+            None => Ok(()),
+        }
+    })?
+}
+
+fn rpm_table(lua: &Lua) -> mlua::Result<Table> {
+    let rpm = lua.create_table()?;
+    let add = |name: &str, function: mlua::Function| rpm.set(name, function);
+    add(
+        "expand",
+        lua.create_function(|lua, source: Text| {
+            let expanded = engine(lua, |engine| engine.expand(&decoded(&source)))?;
+            lua_text(lua, &fail(expanded, "error expanding macro")?)
+        })?,
+    )?;
+    add(
+        "define",
+        lua.create_function(|lua, source: Text| {
+            let made = engine(lua, |engine| engine.define(&decoded(&source), level::GLOBAL))?;
+            fail(made, "error defining macro")
+        })?,
+    )?;
+    add(
+        "undefine",
+        lua.create_function(|lua, name: Text| engine(lua, |engine| engine.pop(&decoded(&name))))?,
+    )?;
+    add(
+        "isdefined",
+        lua.create_function(|lua, name: Text| {
+            engine(lua, |engine| {
+                let found = engine.table.get(&decoded(&name));
+                (found.is_some(), found.is_some_and(|found| found.is_parametric()))
+            })
+        })?,
+    )?;
+    add(
+        "load",
+        lua.create_function(|lua, path: Text| {
+            let loaded = engine(lua, |engine| engine.load(&decoded(&path)))?;
+            Ok(if loaded.is_ok() { 0.0 } else { -1.0 })
+        })?,
+    )?;
+    add(
+        "vercmp",
+        lua.create_function(|lua, (one, other): (Text, Text)| {
+            let (one, other) = (decoded(&one), decoded(&other));
+            let behaviour = engine(lua, |engine| engine.behaviour)?;
+            let ordering = match behaviour {
+                Behaviour::Rpm418 => keel_artefact::nevra::rpmvercmp(&one, &other),
+                _ => expression::compare_versions(&one, &other),
+            };
+            Ok(ordering as i64)
+        })?,
+    )?;
+    add(
+        "splitargs",
+        lua.create_function(|lua, source: Text| {
+            let words = arguments::split(&decoded(&source), &[' ', '\t']);
+            let words: Result<Vec<_>, _> = words.iter().map(|word| lua_text(lua, word)).collect();
+            lua.create_sequence_from(words?)
+        })?,
+    )?;
+    add(
+        "unsplitargs",
+        lua.create_function(|lua, words: Vec<Text>| {
+            let words: Vec<String> = words.iter().map(decoded).collect();
+            lua_text(lua, &arguments::quote(&words, " "))
+        })?,
+    )?;
+    add("ver", lua.create_function(new_version)?)?;
+    Ok(rpm)
+}
+
+/// `macros.name`: its expansion, or a function if it takes arguments; `macros.name = …` defines it.
+fn macros_table(lua: &Lua) -> mlua::Result<Table> {
+    let meta = lua.create_table()?;
+    let index = lua.create_function(|lua, (_, name): (Value, Text)| {
+        let name = decoded(&name);
+        let parametric = engine(lua, |engine| {
+            engine.table.get(&name).map(|found| found.is_parametric())
+        })?;
+        match parametric {
+            None => Ok(Value::Nil),
+            Some(false) => {
+                let expanded = engine(lua, |engine| engine.expand(&format!("%{{{name}}}")))?;
+                lua_text(lua, &fail(expanded, "error expanding macro")?).map(Value::String)
+            }
+            Some(true) => {
+                let call =
+                    lua.create_function(move |lua, arguments: MultiValue| call_macro(lua, &name, arguments))?;
+                Ok(Value::Function(call))
+            }
+        }
+    })?;
+    let new_index = lua.create_function(|lua, (_, name, body): (Value, Text, Option<Text>)| {
+        let name = decoded(&name);
+        match body {
+            None => engine(lua, |engine| engine.pop(&name)),
+            Some(body) => {
+                let definition = format!("{name} {}", decoded(&body));
+                let made = engine(lua, |engine| engine.define(&definition, level::GLOBAL))?;
+                fail(made, &format!("error defining macro {name}"))
+            }
+        }
+    })?;
+    meta.set("__index", index)?;
+    meta.set("__newindex", new_index)?;
+    let macros = lua.create_table()?;
+    macros.set_metatable(Some(meta))?;
+    Ok(macros)
+}
+
+/// A call as in `macros.name("a b")`, which is split, or `macros.name({"a", "b"})`, which is not.
+fn call_macro(lua: &Lua, name: &str, arguments: MultiValue) -> mlua::Result<Text> {
+    if arguments.len() > 1 {
+        return Err(mlua::Error::runtime("too many arguments"));
+    }
+    let expanded = match arguments.into_iter().next() {
+        Some(Value::Table(words)) => {
+            let mut given = Vec::new();
+            for index in 1..=words.raw_len() {
+                match words.raw_get::<Option<Text>>(index) {
+                    Ok(Some(word)) => given.push(decoded(&word)),
+                    _ => {
+                        let what = format!("bad argument #{index} to '?' (cannot convert to string)");
+                        return Err(mlua::Error::runtime(what));
+                    }
+                }
+            }
+            engine(lua, |engine| engine.expand_one(name, given))?
+        }
+        Some(value @ (Value::String(_) | Value::Integer(_) | Value::Number(_))) => {
+            let text = lua
+                .coerce_string(value)?
+                .map_or_else(String::new, |text| decoded(&text));
+            engine(lua, |engine| engine.expand(&format!("%{{{name} {text}}}")))?
+        }
+        _ => {
+            let what = "bad argument #1 to '?' (string or table expected)";
+            return Err(mlua::Error::runtime(what));
+        }
+    };
+    lua_text(lua, &fail(expanded, "error expanding macro")?)
+}
+
+/// What the prelude makes `io`, `os` and `posix` of.
+fn world_table(lua: &Lua) -> mlua::Result<Table> {
+    let world = lua.create_table()?;
+    world.set(
+        "read",
+        lua.create_function(|lua, path: Text| {
+            let read = engine(lua, |engine| engine.world().clone().read(&decoded(&path)))?;
+            match read {
+                Ok(bytes) => Ok((Some(lua.create_string(bytes)?), None)),
+                Err(error) => Ok((None, Some(error_text(&error)))),
+            }
+        })?,
+    )?;
+    world.set(
+        "exists",
+        lua.create_function(|lua, path: Text| engine(lua, |engine| engine.world().exists(&decoded(&path))))?,
+    )?;
+    world.set(
+        "list",
+        lua.create_function(|lua, path: Text| engine(lua, |engine| engine.world().list(&decoded(&path))))?,
+    )?;
+    world.set(
+        "variable",
+        lua.create_function(|lua, name: Text| {
+            engine(lua, |engine| engine.world().variable(&decoded(&name)))
+        })?,
+    )?;
+    world.set(
+        "now",
+        lua.create_function(|lua, ()| engine(lua, |engine| engine.world().now()))?,
+    )?;
+    world.set(
+        "shell",
+        lua.create_function(|lua, command: Text| {
+            let ran = engine(lua, |engine| engine.world().clone().shell(&command.as_bytes()))?;
+            lua.create_string(ran.map_err(mlua::Error::runtime)?)
+        })?,
+    )?;
+    Ok(world)
+}
+
+/// The error as C's `strerror` says it.
+fn error_text(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "No such file or directory".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "Permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// `rpm.ver`: a version that can be compared.
+struct Version(String);
+
+fn new_version(_: &Lua, arguments: MultiValue) -> mlua::Result<Option<Version>> {
+    let words: Vec<Option<String>> = arguments
+        .iter()
+        .map(|value| match value {
+            Value::String(text) => Some(decoded(text)),
+            Value::Integer(number) => Some(number.to_string()),
+            _ => None,
+        })
+        .collect();
+    let text = match words.as_slice() {
+        [Some(text)] => text.clone(),
+        [epoch, Some(version), release] => {
+            let epoch = epoch.as_ref().map_or(String::new(), |epoch| format!("{epoch}:"));
+            let release = release
+                .as_ref()
+                .map_or(String::new(), |release| format!("-{release}"));
+            format!("{epoch}{version}{release}")
+        }
+        _ => {
+            let what = format!("invalid number of arguments: {}", words.len());
+            return Err(mlua::Error::runtime(what));
+        }
+    };
+    Ok(expression::split_version(&text)
+        .is_some()
+        .then_some(Version(text)))
+}
+
+impl UserData for Version {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_meta_method(MetaMethod::Index, |_, this, key: String| {
+            let (_, version, release) = expression::split_version(&this.0).unwrap_or((0, "", None));
+            match key.as_str() {
+                "e" => Ok(this.0.split_once(':').map(|(epoch, _)| epoch.to_owned())),
+                "v" => Ok(Some(version.to_owned())),
+                "r" => Ok(release.map(str::to_owned)),
+                _ => Err(mlua::Error::runtime(format!("invalid attribute: {key}"))),
+            }
+        });
+        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(this.0.clone()));
+        let compare = |this: &Self, other: &AnyUserData| -> mlua::Result<std::cmp::Ordering> {
+            let other = other.borrow::<Self>()?;
+            Ok(expression::compare_versions(&this.0, &other.0))
+        };
+        methods.add_meta_method(MetaMethod::Eq, move |_, this, other: AnyUserData| {
+            Ok(compare(this, &other)?.is_eq())
+        });
+        methods.add_meta_method(MetaMethod::Lt, move |_, this, other: AnyUserData| {
+            Ok(compare(this, &other)?.is_lt())
+        });
+        methods.add_meta_method(MetaMethod::Le, move |_, this, other: AnyUserData| {
+            Ok(compare(this, &other)?.is_le())
+        });
+    }
+}
