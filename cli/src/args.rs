@@ -1,6 +1,8 @@
 //! The command line, as clap reads it. What each option means is said here once: help, man page and completions
 //! come from it.
 
+pub mod spec;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -142,6 +144,17 @@ Examples:
   keel image boot micro            watch its console; Ctrl-C ends it"
     )]
     Image(Image),
+    /// Read, ask, check and lay out SPEC files, without rpm
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  keel spec query --buildrequires zlib.spec
+  keel spec parse zlib.spec        macros expanded, conditions decided
+  keel spec lint SPECS             what is wrong with a folder of SPECs?
+  keel spec graph --macros CHECKOUT CHECKOUT/SPECS"
+    )]
+    Spec(spec::Spec),
     /// Signing keys
     #[command(
         subcommand,

@@ -39,6 +39,15 @@ pub fn line(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints text as it is, with the bytes that it stands for, and no end of line.
+pub fn bytes_as_they_are(text: &str) -> Result<(), Failure> {
+    let bytes = keel_spec::macros::text::encode(text);
+    match std::io::stdout().lock().write_all(&bytes) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
 /// Columns, aligned, without a frame; the last one as wide as it is.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = heading.iter().map(|cell| cell.len()).collect();

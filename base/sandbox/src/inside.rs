@@ -6,7 +6,7 @@ use std::{
         fd::OwnedFd,
         unix::{net::UnixStream, process::CommandExt as _},
     },
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use nix::{
@@ -19,13 +19,17 @@ use crate::{
     Status,
     identity::Identity,
     init::{die_with_parent, is_connected},
-    mounts, privileges,
+    mounts, privileges, serve,
     wire::{self, Failure, Report, Request, Step},
 };
 
 /// Returns the exit code of the process; the caller learns the rest from the reports.
 pub(crate) fn main(control: &UnixStream, sync: &UnixStream, request: &Request, stdin: OwnedFd) -> i32 {
     let report = match prepare(sync, request) {
+        Ok(()) if is_connected(control) && request.argv.is_empty() => {
+            serve::serve(&request.sandbox, stdin);
+            return 0;
+        }
         Ok(()) if is_connected(control) => execute(request, stdin),
         Ok(()) => return 1,
         Err(Failure { step, errno }) => Report::Failed { step, errno },
@@ -96,23 +100,24 @@ fn execute(request: &Request, stdin: OwnedFd) -> Report {
         .stdin(Stdio::from(stdin))
         .process_group(0)
         .spawn();
-    let child = match child {
-        Ok(child) => i32::try_from(child.id()).unwrap_or(-1),
-        Err(error) => {
-            let errno = error.raw_os_error().unwrap_or(nix::libc::EIO);
-            return Report::NotExecuted { errno };
-        }
-    };
+    match wait_for(child) {
+        Ok(status) => Report::Ended(status),
+        Err(errno) => Report::NotExecuted { errno },
+    }
+}
+
+/// Waits for a child, and reaps whatever else ends before it.
+pub(crate) fn wait_for(child: io::Result<Child>) -> Result<Status, i32> {
+    let child = child.map_err(|error| error.raw_os_error().unwrap_or(nix::libc::EIO))?;
+    let child = i32::try_from(child.id()).unwrap_or(-1);
     loop {
         match waitpid(None, None) {
-            Ok(WaitStatus::Exited(pid, code)) if pid.as_raw() == child => {
-                return Report::Ended(Status::Code(code));
-            }
+            Ok(WaitStatus::Exited(pid, code)) if pid.as_raw() == child => return Ok(Status::Code(code)),
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => {
-                return Report::Ended(Status::Signal(signal as i32));
+                return Ok(Status::Signal(signal as i32));
             }
             Ok(_) | Err(nix::Error::EINTR) => {}
-            Err(errno) => return Report::NotExecuted { errno: errno as i32 },
+            Err(errno) => return Err(errno as i32),
         }
     }
 }

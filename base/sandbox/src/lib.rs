@@ -9,6 +9,9 @@
 //! 3. That process (`inside`) mounts the root (`mounts`, `skeleton`), gives up every privilege (`privileges`), starts the
 //!    command and reaps. When it ends, however it ends, the kernel kills everything in the namespace.
 //!
+//! A [`Session`] does the first steps once and then runs one command after another in the same sandbox, each in about the
+//! time that it takes itself.
+//!
 //! **Who the command is.** It has one user and one group id: 0 ([`User::Root`]) or 1000 ([`User::Builder`]) inside.
 //! Outside that is the caller; or, when the caller is root, the unprivileged [`identity::OUTSIDE`], so that nothing
 //! in a sandbox is root of this machine. Files made inside belong to [`owner`]; what is bound writable, and the
@@ -40,6 +43,8 @@ mod mounts;
 mod output;
 mod privileges;
 mod run;
+mod serve;
+mod session;
 mod skeleton;
 mod wire;
 
@@ -52,6 +57,7 @@ pub use error::Error;
 pub use identity::{hand_over, owner, take_back};
 pub use init::init_main;
 pub use run::run;
+pub use session::{Session, State};
 
 /// What a command sees. [`Sandbox::new`] gives one with nothing but a root.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -139,6 +145,8 @@ pub struct Limits {
     pub processes: Option<u64>,
     /// Bytes of the largest file (`RLIMIT_FSIZE`).
     pub file_size: Option<u64>,
+    /// Bytes of each folder in memory, `/dev/shm` too. Without it, each may fill half of the machine's.
+    pub tmpfs: Option<u64>,
     /// Added to the niceness of the caller; 0 leaves it, more gives way to others. Less than 0 counts as 0.
     pub nice: i32,
     /// On how many CPUs it runs; `nproc` inside says the same. More than there are: all.

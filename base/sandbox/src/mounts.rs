@@ -110,8 +110,11 @@ fn places(request: &Request, owner: u32) -> Result<Vec<Place>, Failure> {
         is_folder: true,
         what,
     };
+    // Empty files cost memory too: at most one for each page.
+    let size = request.sandbox.limits.tmpfs;
+    let size = size.map_or_else(String::new, |size| format!(",size={size},nr_inodes={}", size / 4096 + 16));
     let tmpfs = |mode: &str| What::Tmpfs {
-        options: format!("mode={mode},uid={owner},gid={owner}"),
+        options: format!("mode={mode},uid={owner},gid={owner}{size}"),
     };
     let mut places = vec![
         folder("/proc", What::Proc),

@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// How often the interrupt is looked at.
-const TICK: Duration = Duration::from_millis(50);
+pub(crate) const TICK: Duration = Duration::from_millis(50);
 /// How long the helper may take to kill everything before it is killed itself.
-const GRACE: Duration = Duration::from_secs(20);
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
 
 /// Runs a command in a sandbox and waits until everything in it has ended.
 ///
@@ -50,7 +50,7 @@ pub fn run(sandbox: &Sandbox, run: Run<'_>, interrupt: &Interrupt) -> Result<Exi
     running.watch(streams, sandbox.limits.wall, interrupt)
 }
 
-fn check(sandbox: &Sandbox, run: &Run<'_>) -> Result<(), String> {
+pub(crate) fn check(sandbox: &Sandbox, run: &Run<'_>) -> Result<(), String> {
     let has_nul = |text: &String| text.contains('\0');
     if run.argv.is_empty() || run.argv.iter().any(has_nul) {
         return Err("no program, or a NUL in an argument".to_owned());
@@ -81,7 +81,7 @@ fn check(sandbox: &Sandbox, run: &Run<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn start(program: &str, what: &'static str) -> impl Fn(io::Error) -> Error + use<> {
+pub(crate) fn start(program: &str, what: &'static str) -> impl Fn(io::Error) -> Error + use<> {
     let program = program.to_owned();
     move |source| Error::Start {
         program: program.clone(),
@@ -91,14 +91,14 @@ fn start(program: &str, what: &'static str) -> impl Fn(io::Error) -> Error + use
 }
 
 /// The helper, and the socket to it. Dropped early, it takes the sandbox with it.
-struct Running {
-    helper: Child,
-    control: UnixStream,
+pub(crate) struct Running {
+    pub(crate) helper: Child,
+    pub(crate) control: UnixStream,
     program: String,
 }
 
 impl Running {
-    fn start<'a>(sandbox: &Sandbox, run: Run<'a>, program: &str) -> Result<(Self, [Reader<'a>; 2]), Error> {
+    pub(crate) fn start<'a>(sandbox: &Sandbox, run: Run<'a>, program: &str) -> Result<(Self, [Reader<'a>; 2]), Error> {
         static NEXT_CPU: AtomicUsize = AtomicUsize::new(0);
         let request = Request {
             sandbox: sandbox.clone(),
@@ -220,6 +220,23 @@ impl Running {
     }
 }
 
+/// What the helper of a session that never came to be says about why.
+pub(crate) fn failure(running: &Running) -> Error {
+    let lost = start(&running.program, "read from it");
+    let mut reports = Reports::default();
+    loop {
+        match reports.read(&running.control) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(source) => return lost(source),
+        }
+    }
+    let killed = Error::Killed {
+        program: running.program.clone(),
+    };
+    reports.status(&running.program, None).err().unwrap_or(killed)
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // After a normal end there is nothing to kill and the child is known to be dead: both calls do nothing.
@@ -280,7 +297,7 @@ impl Reports {
     }
 }
 
-fn open_stdin(stdin: Stdin) -> io::Result<OwnedFd> {
+pub(crate) fn open_stdin(stdin: Stdin) -> io::Result<OwnedFd> {
     Ok(match stdin {
         Stdin::Null => File::open("/dev/null")?.into(),
         Stdin::File(file) => file.into(),

@@ -22,6 +22,7 @@ use crate::{Sandbox, Status, Usage, identity::Identity};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(crate) sandbox: Sandbox,
+    /// Empty for a session: then what comes in place of the standard input is the socket of its commands.
     pub(crate) argv: Vec<String>,
     pub(crate) identity: Identity,
     /// Among the allowed CPUs, with which one to begin when `limits.cpus` takes some: jobs that run at once spread.
@@ -39,6 +40,19 @@ pub(crate) enum Report {
     Ended(Status),
     /// Everything inside is dead. The last report.
     Gone(Usage),
+}
+
+/// From the first process inside, when it serves a session, to the caller: over the socket of the session.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// The sandbox is made.
+    Ready,
+    /// The command could not be executed.
+    NotExecuted { errno: i32 },
+    /// The command has ended.
+    Ended(Status),
+    /// Nothing of it runs any more.
+    Swept { untouched: bool },
 }
 
 /// A step of the set-up that failed.

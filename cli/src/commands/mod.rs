@@ -8,6 +8,7 @@ pub mod key;
 pub mod manual;
 pub mod repo;
 pub mod source;
+pub mod spec;
 pub mod store;
 
 use keel_artefact::ComponentName;
@@ -25,6 +26,7 @@ pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
         Command::Build(command) => build::run(context, &command),
         Command::Repo(command) => repo::run(context, command),
         Command::Image(command) => image::run(context, command),
+        Command::Spec(command) => spec::run(context, command),
         Command::Key(command) => key::run(context, command),
         Command::Store(command) => store::run(context, command),
         Command::Clean => store::clean(context),

@@ -24,12 +24,19 @@ mod answer;
 pub mod environment;
 mod error;
 pub mod eval;
+pub mod format;
+pub mod graph;
+pub mod header;
 mod inputs;
+pub mod lint;
 pub mod macros;
 mod messages;
+pub mod query;
 mod recipe;
+pub mod syntax;
 #[cfg(test)]
 mod tests;
+pub mod world;
 
 use std::{
     collections::BTreeMap,

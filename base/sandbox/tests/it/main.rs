@@ -8,6 +8,7 @@ mod inside;
 mod killed;
 mod roots;
 mod running;
+mod session;
 
 use std::{
     fs,

@@ -21,6 +21,8 @@ mod expression;
 mod files;
 mod lua;
 mod table;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod text;
 
 use std::{

@@ -1,0 +1,225 @@
+//! `keel spec`: its subcommands and options.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use keel_spec::{environment::Target, macros::Behaviour};
+
+/// `keel spec`.
+#[derive(Debug, Subcommand)]
+pub enum Spec {
+    /// What SPEC files mean, as JSON: one object a line and SPEC
+    Eval {
+        /// Which
+        #[command(flatten)]
+        files: Files,
+        /// How
+        #[command(flatten)]
+        how: How,
+    },
+    /// Ask of SPEC files what `rpmspec -q` answers
+    #[command(after_help = "\
+Examples:
+  keel spec query bash.spec                       the packages that it builds
+  keel spec query --srpm --qf '%{version}\\n' *.spec
+  keel spec query --buildrequires .               of every SPEC in this folder")]
+    Query {
+        /// Which
+        #[command(flatten)]
+        files: Files,
+        /// What
+        #[command(flatten)]
+        what: What,
+        /// How
+        #[command(flatten)]
+        how: How,
+    },
+    /// SPEC files with macros expanded and conditions decided, as `rpmspec -P` prints them
+    Parse {
+        /// Which
+        #[command(flatten)]
+        files: Files,
+        /// How
+        #[command(flatten)]
+        how: How,
+    },
+    /// Expand macros in TEXT, as `rpm -E` does
+    #[command(after_help = "\
+Examples:
+  keel spec expand '%{_libdir}'
+  keel spec expand -D 'name zlib' '%[\"%{name}\" == \"zlib\" ? 1 : 2]'")]
+    Expand {
+        /// The text
+        #[arg(required_unless_present = "evals", allow_hyphen_values = true)]
+        text: Vec<String>,
+        /// One more text
+        #[arg(short = 'E', long = "eval", value_name = "TEXT", allow_hyphen_values = true)]
+        evals: Vec<String>,
+        /// How
+        #[command(flatten)]
+        how: How,
+    },
+    /// Lay SPEC files out in one style, without changing what they mean
+    Fmt {
+        /// Which
+        #[command(flatten)]
+        files: Files,
+        /// Change nothing; fail if a file would change, and name it
+        #[arg(long)]
+        check: bool,
+    },
+    /// Look for what is wrong, or unwise, in SPEC files
+    #[command(after_help = "\
+Examples:
+  keel spec lint SPECS
+  keel spec lint --fix zlib.spec                  mend what has one right answer
+  keel spec lint --list                           all rules, with their reasons
+
+A rule is turned off by the comment `# keel-lint: allow(NAME)` above the line, or at the top for the whole file.
+Exit code 1 if there is an error; warnings do not count.")]
+    Lint {
+        /// Which
+        #[command(flatten)]
+        files: Files,
+        /// Mend what has one right answer
+        #[arg(long)]
+        fix: bool,
+        /// What this distribution asks of its SPECs (TOML)
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        rules: Option<PathBuf>,
+        /// Print the rules and stop
+        #[arg(long)]
+        list: bool,
+    },
+    /// Which SPEC needs which to be built: numbers, cycles, what nobody provides
+    Graph {
+        /// Which
+        #[command(flatten)]
+        files: Files,
+        /// Print the graph of build requirements in Graphviz' language
+        #[arg(long)]
+        dot: bool,
+        /// How
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// SPEC files.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Files {
+    /// SPEC files, and folders in which they are looked for
+    #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub paths: Vec<PathBuf>,
+}
+
+/// What `query` asks.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct What {
+    /// The source package, instead of what is built
+    #[arg(long, group = "which")]
+    pub srpm: bool,
+    /// The packages that are built (this is what is asked when nothing is said)
+    #[arg(long, group = "which")]
+    pub builtrpms: bool,
+    /// All packages of the SPEC, also those without files
+    #[arg(long, group = "which")]
+    pub rpms: bool,
+    /// What is needed to build it
+    #[arg(long, group = "asked")]
+    pub buildrequires: bool,
+    /// What conflicts with its build
+    #[arg(long, group = "asked")]
+    pub buildconflicts: bool,
+    /// What packages require
+    #[arg(long, group = "asked")]
+    pub requires: bool,
+    /// What packages provide
+    #[arg(long, group = "asked")]
+    pub provides: bool,
+    /// A format for each package, as rpm takes it: '%{name} %{version}\n'
+    #[arg(
+        long = "queryformat",
+        visible_alias = "qf",
+        value_name = "FORMAT",
+        group = "asked"
+    )]
+    pub format: Option<String>,
+}
+
+/// With which macros, and what they may ask.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct How {
+    /// Macros: rpm's folder, a root that has one, or a checkout of Azure Linux [default: /usr/lib/rpm]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Macros")]
+    pub macros: Option<PathBuf>,
+    /// Which rpm to follow [default: what the macros are of, else 4.20]
+    #[arg(long, value_name = "VERSION", help_heading = "Macros")]
+    pub rpm: Option<Behaviour>,
+    /// For what to build
+    #[arg(
+        long,
+        value_name = "TARGET",
+        default_value = "x86_64",
+        help_heading = "Macros"
+    )]
+    pub target: Target,
+    /// Define a macro
+    #[arg(
+        short = 'D',
+        long = "define",
+        value_name = "NAME BODY",
+        allow_hyphen_values = true,
+        help_heading = "Macros"
+    )]
+    pub defines: Vec<String>,
+    /// Take a definition away
+    #[arg(long = "undefine", value_name = "NAME", help_heading = "Macros")]
+    pub undefines: Vec<String>,
+    /// Turn a build condition on
+    #[arg(long = "with", value_name = "NAME", help_heading = "Macros")]
+    pub with: Vec<String>,
+    /// Turn a build condition off
+    #[arg(long = "without", value_name = "NAME", help_heading = "Macros")]
+    pub without: Vec<String>,
+    /// Read one more macro file, or a folder of them
+    #[arg(long = "load", value_name = "FILE", value_hint = ValueHint::AnyPath, help_heading = "Macros")]
+    pub load: Vec<PathBuf>,
+    /// What `%(command)` may do
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "sandbox",
+        help_heading = "Commands in macros"
+    )]
+    pub shell: Shell,
+    /// What commands say on the machine that is built for: a profile's name, or a file
+    #[arg(long, value_name = "PROFILE", help_heading = "Commands in macros")]
+    pub facts: Option<String>,
+    /// Where commands run, read-only [default: this machine's /usr]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Commands in macros")]
+    pub root: Option<PathBuf>,
+    /// Write down what each command said
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Commands in macros")]
+    pub record: Option<PathBuf>,
+    /// Run nothing: each command says what was written down
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "record", help_heading = "Commands in macros")]
+    pub replay: Option<PathBuf>,
+    /// SPECs at once [default: one a core]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+}
+
+/// What `%(command)` may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Nothing: it is an error.
+    Deny,
+    /// What a table says, and what only works on its own text.
+    Facts,
+    /// What a table says; all else runs in a sandbox.
+    Sandbox,
+}

@@ -1,0 +1,410 @@
+//! Many SPECs, evaluated in parallel, answered in their order.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use keel_spec::{
+    environment::{Distribution, Environment, Options, Tree},
+    eval::{self, Evaluated, Outcome},
+    macros::{Engine, Limits, Message, Severity, World, level, text},
+    world::{self, Facts, Policy, Root, SpecWorld, Surroundings},
+};
+use serde::Serialize;
+
+use super::files::File;
+use crate::{
+    args::spec::{How, Shell},
+    context::Context,
+    failure::{Class, Failure},
+    report,
+};
+
+/// What rpm's own folder is called on any machine.
+const RPM: &str = "/usr/lib/rpm";
+/// More readable folders than this become the one that all are in.
+const FOLDERS: usize = 16;
+
+/// What all SPECs of a run are evaluated with.
+pub struct Macros {
+    environment: Environment,
+    surroundings: Arc<Surroundings>,
+    defines_sourcedir: bool,
+    jobs: usize,
+}
+
+impl Macros {
+    /// Reads macros, opens what SPECs may ask.
+    pub fn load(context: &Context<'_>, how: &How, files: &[File]) -> Result<Self, Failure> {
+        let in_dir = |path: &PathBuf| context.directory.join(path);
+        let folder = how.macros.as_ref().map_or_else(|| PathBuf::from(RPM), in_dir);
+        let behaviour = how.rpm.unwrap_or_default();
+        let options = Options::open(&folder, Path::new(RPM), how.target.clone(), behaviour);
+        let mut options = options.map_err(|error| {
+            let failure = Failure::because(Class::Input, "there are no macros", &error);
+            failure.hint("name rpm's folder, a root or a checkout with --macros")
+        })?;
+        if let Some(behaviour) = how.rpm {
+            options.behaviour = behaviour;
+        }
+        options.extra.extend(how.load.iter().map(in_dir));
+        options.defines.extend(how.defines.iter().cloned());
+        for name in &how.with {
+            options.defines.push(format!("_with_{name} --with-{name}"));
+        }
+        for name in &how.without {
+            options.defines.push(format!("_without_{name} --without-{name}"));
+        }
+        options.undefines.extend(how.undefines.iter().cloned());
+        let environment = Environment::load(&options)
+            .map_err(|error| Failure::because(Class::Input, "cannot read the macros", &error))?;
+        say_some(context, &environment.messages);
+        let surroundings = surroundings(context, how, &folder, files)?;
+        let defines_sourcedir = how.defines.iter().any(|define| define.starts_with("_sourcedir "));
+        Ok(Self {
+            environment,
+            surroundings,
+            defines_sourcedir,
+            jobs: how
+                .jobs
+                .or_else(|| thread::available_parallelism().ok().map(usize::from))
+                .unwrap_or(1),
+        })
+    }
+
+    fn engine(&self, name: &str) -> Engine {
+        let world = Arc::new(Layered {
+            tree: self.environment.tree.clone(),
+            rest: self.surroundings.of_spec(name),
+        });
+        let limits = Limits {
+            // What commands take is counted apart.
+            time: std::time::Duration::from_secs(5),
+            ..Limits::default()
+        };
+        let table = self.environment.table.clone();
+        Engine::new(table, self.environment.behaviour, world, limits)
+    }
+
+    fn evaluate(&self, file: &File) -> io::Result<Answer> {
+        let bytes = fs_err::read(&file.path)?;
+        let source = text::decode(&bytes);
+        let mut engine = self.engine(&file.shown);
+        if !self.defines_sourcedir {
+            let folder = file.path.parent().unwrap_or(Path::new("/")).to_string_lossy();
+            engine.push("_sourcedir", None, &folder, level::CMDLINE);
+        }
+        let path = file.path.to_string_lossy();
+        let buildable = |arch: &str| self.environment.machine_score(arch) > 0;
+        let outcome = eval::evaluate(&mut engine, &path, &source, &buildable);
+        Ok(Answer {
+            path: file.shown.clone(),
+            outcome,
+        })
+    }
+}
+
+fn surroundings(
+    context: &Context<'_>,
+    how: &How,
+    folder: &Path,
+    files: &[File],
+) -> Result<Arc<Surroundings>, Failure> {
+    let in_dir = |path: &PathBuf| context.directory.join(path);
+    let arch = context.arch();
+    let wrong =
+        |error: world::Error| Failure::because(Class::Input, "commands in macros cannot be answered", &error);
+    let facts = match how.facts.as_deref() {
+        Some(name) if Facts::profiles().iter().any(|profile| profile == name) => Facts::profile(name, arch),
+        Some(name) if Path::new(name).exists() || context.directory.join(name).exists() => {
+            let file = fs_err::read_to_string(context.directory.join(name))?;
+            Facts::parse(&file, name, arch)
+        }
+        Some(name) => Facts::profile(name, arch),
+        None => match Distribution::of(folder) {
+            Some(Distribution::AzureLinux3) => Facts::profile("azurelinux-3", arch),
+            Some(Distribution::AzureLinux4) => Facts::profile("azurelinux-4", arch),
+            None => Facts::profile("plain", arch),
+        },
+    };
+    let policy = match how.shell {
+        Shell::Deny => Policy::Deny,
+        Shell::Facts => Policy::Facts,
+        Shell::Sandbox => Policy::Sandbox,
+    };
+    let root = match (&how.root, policy) {
+        (Some(root), _) => Root::Folder(in_dir(root)),
+        (None, Policy::Sandbox) => Root::Host {
+            cache: context.cache_dir()?.join("spec"),
+        },
+        (None, _) => Root::Nothing,
+    };
+    Surroundings::new(world::Options {
+        policy,
+        root,
+        facts: facts.map_err(wrong)?,
+        record: how.record.as_ref().map(in_dir),
+        replay: how.replay.as_ref().map(in_dir),
+        readable: readable(context, how, files),
+        processors: thread::available_parallelism().map_or(1, usize::from),
+        now: i64::try_from(context.now().0).unwrap_or(0),
+        interrupt: context.interrupt.clone(),
+        ..world::Options::default()
+    })
+    .map_err(wrong)
+}
+
+/// The folders of the SPECs and of files that were named; few of them.
+fn readable(context: &Context<'_>, how: &How, files: &[File]) -> Vec<PathBuf> {
+    let folders = files.iter().filter_map(|file| file.path.parent());
+    let folders = folders.filter(|folder| folder.is_dir()).map(Path::to_owned);
+    let loaded = how.load.iter().map(|path| context.directory.join(path));
+    let mut all: BTreeSet<PathBuf> = folders.collect();
+    if all.len() > FOLDERS
+        && let Some(first) = all.first().cloned()
+    {
+        let common = all.iter().skip(1).fold(first, |common, path| {
+            let shared = common.components().zip(path.components());
+            let shared = shared.take_while(|(one, other)| one == other);
+            shared.map(|(component, _)| component).collect()
+        });
+        all = BTreeSet::from([common]);
+    }
+    all.extend(loaded);
+    all.into_iter().collect()
+}
+
+/// Macro files as the environment has them, everything else as the surroundings have it.
+struct Layered {
+    tree: Tree,
+    rest: SpecWorld,
+}
+
+impl World for Layered {
+    fn shell(&self, command: &[u8]) -> Result<Vec<u8>, String> {
+        self.rest.shell(command)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.rest.variable(name)
+    }
+
+    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        match self.tree.covers(path) {
+            true => self.tree.read(path),
+            false => self.rest.read(path),
+        }
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.tree.exists(path) || self.rest.exists(path)
+    }
+
+    fn list(&self, path: &str) -> Vec<String> {
+        match self.tree.covers(path) {
+            true => self.tree.list(path),
+            false => self.rest.list(path),
+        }
+    }
+
+    fn processors(&self) -> usize {
+        self.rest.processors()
+    }
+
+    fn now(&self) -> i64 {
+        self.rest.now()
+    }
+}
+
+/// What came of one SPEC.
+pub struct Answer {
+    /// The file, as it was named.
+    pub path: String,
+    /// What it says.
+    pub outcome: Outcome,
+}
+
+/// One line of `keel spec eval`.
+#[derive(Serialize)]
+pub struct Shown<'a> {
+    spec: &'a str,
+    #[serde(flatten)]
+    evaluated: Option<&'a Evaluated>,
+    error: Option<&'a str>,
+    messages: Vec<ShownMessage<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownMessage<'a> {
+    severity: &'static str,
+    text: &'a str,
+}
+
+impl Answer {
+    /// Why there is no result.
+    fn error(&self) -> Option<&str> {
+        if self.outcome.evaluated.is_some() {
+            return None;
+        }
+        let mut messages = self.outcome.messages.iter();
+        let first = messages.find(|message| message.severity == Severity::Error);
+        Some(first.map_or("it cannot be read", |message| &message.text))
+    }
+
+    /// As `keel spec eval` prints it.
+    pub fn shown(&self) -> Shown<'_> {
+        let messages = self.outcome.messages.iter().map(|message| ShownMessage {
+            severity: word(message.severity),
+            text: &message.text,
+        });
+        Shown {
+            spec: &self.path,
+            evaluated: self.outcome.evaluated.as_ref(),
+            error: self.error(),
+            messages: messages.collect(),
+        }
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+fn say(context: &Context<'_>, path: Option<&str>, message: &Message) {
+    let place = path.map_or(String::new(), |path| format!("{path}: "));
+    let text = match message.severity {
+        Severity::Note => message.text.clone(),
+        severity => format!("{}: {place}{}", word(severity), message.text),
+    };
+    let is_warning = message.severity == Severity::Warning;
+    if !(is_warning && context.global.quiet) {
+        context.terminal.line(&text);
+    }
+}
+
+/// What was said while macros were read: not much of it, for there may be thousands of macros.
+fn say_some(context: &Context<'_>, messages: &[Message]) {
+    const ENOUGH: usize = 3;
+    let shown = if context.global.verbose {
+        messages.len()
+    } else {
+        ENOUGH
+    };
+    for message in messages.iter().take(shown) {
+        say(context, None, message);
+    }
+    let rest = messages.len().saturating_sub(shown);
+    if rest > 0 && !context.global.quiet {
+        let text = format!("warning: {rest} more about macro files; --verbose shows them");
+        context.terminal.line(&text);
+    }
+}
+
+/// Evaluates all, on all cores, and hands the answers over in the order of the files.
+pub fn each(
+    context: &Context<'_>,
+    macros: &Macros,
+    files: &[File],
+    with: &mut dyn FnMut(usize, &Answer) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    // Few answers wait for the one that is next: they are large.
+    let (send, receive) = mpsc::sync_channel(4 * macros.jobs);
+    let interrupt = &context.interrupt;
+    let failed = thread::scope(|scope| {
+        for _ in 0..macros.jobs.min(files.len()).max(1) {
+            let send = send.clone();
+            let (next, stop) = (&next, &stop);
+            let worker = move || {
+                while !stop.load(Ordering::Relaxed) && !interrupt.is_set() {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(file) = files.get(index) else { break };
+                    if send.send((index, macros.evaluate(file))).is_err() {
+                        break;
+                    }
+                }
+            };
+            // Macros may be nested deeply.
+            let builder = thread::Builder::new().stack_size(64 << 20);
+            builder.spawn_scoped(scope, worker)?;
+        }
+        drop(send);
+        let result = in_order(context, files, &receive, with);
+        stop.store(true, Ordering::Relaxed);
+        drop(receive);
+        result
+    })?;
+    context.interrupt.check()?;
+    macros
+        .surroundings
+        .finish()
+        .map_err(|error| Failure::because(Class::Failed, "the record is lost", &error))?;
+    match failed {
+        0 => Ok(()),
+        failed => {
+            let total = files.len();
+            Err(Failure::new(
+                Class::Failed,
+                format!("{failed} of {total} SPECs could not be read"),
+            ))
+        }
+    }
+}
+
+type Received = (usize, io::Result<Answer>);
+
+/// Gives how many could not be read.
+fn in_order(
+    context: &Context<'_>,
+    files: &[File],
+    receive: &mpsc::Receiver<Received>,
+    with: &mut dyn FnMut(usize, &Answer) -> Result<(), Failure>,
+) -> Result<usize, Failure> {
+    let mut waiting = std::collections::BTreeMap::new();
+    let (mut next, mut failed) = (0, 0);
+    for (index, answer) in receive {
+        waiting.insert(index, answer);
+        while let Some(answer) = waiting.remove(&next) {
+            let answer = answer?;
+            let shown = (files.len() > 1 || answer.error().is_some()).then_some(answer.path.as_str());
+            for message in &answer.outcome.messages {
+                say(context, shown, message);
+            }
+            failed += usize::from(answer.outcome.evaluated.is_none());
+            with(next, &answer)?;
+            next += 1;
+        }
+    }
+    Ok(failed)
+}
+
+/// Expands texts one after the other, with what each defines.
+pub fn expand(context: &Context<'_>, macros: &Macros, texts: &[String]) -> Result<(), Failure> {
+    let mut engine = macros.engine("<text>");
+    for text in texts {
+        let expanded = engine.expand(text);
+        for message in engine.take_messages() {
+            say(context, None, &message);
+        }
+        match expanded {
+            Ok(expanded) => report::bytes_as_they_are(&(expanded + "\n"))?,
+            Err(_) => {
+                return Err(Failure::new(Class::Failed, format!("cannot expand `{text}`")));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! `keel spec`: SPEC files without a project.
+
+mod evaluate;
+mod files;
+mod text;
+
+use keel_spec::{
+    eval::Dependency,
+    graph,
+    header::{self, Header},
+    query::Query,
+};
+use serde::Serialize;
+
+use crate::{
+    args::spec::{Spec, What},
+    context::Context,
+    failure::{Class, Failure},
+    report,
+};
+
+use evaluate::{Answer, Macros};
+
+/// Does what was asked for.
+pub fn run(context: &Context<'_>, command: Spec) -> Result<(), Failure> {
+    match command {
+        Spec::Eval { files, how } => {
+            let files = files::find(context, &files.paths)?;
+            let macros = Macros::load(context, &how, &files)?;
+            evaluate::each(context, &macros, &files, &mut |_, answer| {
+                report::line(&json(&answer.shown())?)
+            })
+        }
+        Spec::Query { files, what, how } => {
+            let files = files::find(context, &files.paths)?;
+            let query = what.format.as_deref().map(Query::parse).transpose();
+            let query = query.map_err(|error| Failure::input(error.to_string()))?;
+            let macros = Macros::load(context, &how, &files)?;
+            evaluate::each(context, &macros, &files, &mut |_, answer| {
+                answer_query(context, answer, &what, query.as_ref())
+            })
+        }
+        Spec::Parse { files, how } => {
+            let files = files::find(context, &files.paths)?;
+            let macros = Macros::load(context, &how, &files)?;
+            evaluate::each(context, &macros, &files, &mut |_, answer| {
+                if answer.outcome.evaluated.is_none() {
+                    return Ok(());
+                }
+                match context.wants_json() {
+                    true => report::line(&json(&Parsed {
+                        spec: &answer.path,
+                        text: &answer.outcome.parsed,
+                    })?),
+                    false => report::bytes_as_they_are(&answer.outcome.parsed),
+                }
+            })
+        }
+        Spec::Expand { text, evals, how } => {
+            let macros = Macros::load(context, &how, &[])?;
+            let texts: Vec<String> = text.into_iter().chain(evals).collect();
+            evaluate::expand(context, &macros, &texts)
+        }
+        Spec::Fmt { files, check } => text::format(context, &files::find(context, &files.paths)?, check),
+        Spec::Lint {
+            files,
+            fix,
+            rules,
+            list,
+        } => match list {
+            true => text::rules(context),
+            false => {
+                let files = files::find(context, &files.paths)?;
+                text::lint(context, &files, rules.as_deref(), fix)
+            }
+        },
+        Spec::Graph { files, dot, how } => {
+            let files = files::find(context, &files.paths)?;
+            let macros = Macros::load(context, &how, &files)?;
+            let mut nodes = Vec::new();
+            let arch = how.target.cpu.clone();
+            let evaluated = evaluate::each(context, &macros, &files, &mut |_, answer| {
+                nodes.extend(
+                    answer
+                        .outcome
+                        .evaluated
+                        .iter()
+                        .map(|spec| header::node(&answer.path, spec)),
+                );
+                Ok(())
+            });
+            let analysis = graph::analyse(&nodes, &arch);
+            if dot {
+                report::line(&analysis.build.to_dot())?;
+            } else {
+                report::print(context, &analysis.report, |report| report.to_string())?;
+            }
+            // What could not be read is not in the graph: the exit code says so.
+            evaluated
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Parsed<'a> {
+    spec: &'a str,
+    text: &'a str,
+}
+
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value)
+        .map_err(|error| Failure::because(Class::Bug, "cannot write the result as JSON", &error))
+}
+
+fn answer_query(
+    context: &Context<'_>,
+    answer: &Answer,
+    what: &What,
+    query: Option<&Query>,
+) -> Result<(), Failure> {
+    let Some(spec) = &answer.outcome.evaluated else {
+        return Ok(());
+    };
+    let of_source = what.srpm || what.buildrequires || what.buildconflicts;
+    let headers: Vec<Header<'_>> = match of_source {
+        true => vec![Header::source(spec)],
+        false => Header::packages(spec, !what.rpms).collect(),
+    };
+    for header in headers {
+        let package = header.package();
+        let list: Option<&[Dependency]> = match what {
+            What {
+                buildrequires: true, ..
+            }
+            | What { requires: true, .. } => Some(&package.requires),
+            What {
+                buildconflicts: true, ..
+            } => Some(&package.conflicts),
+            What { provides: true, .. } => Some(&package.provides),
+            _ => None,
+        };
+        if context.wants_json() {
+            match list {
+                Some(list) => report::line(&json(&list)?)?,
+                None => report::line(&json(package)?)?,
+            }
+            continue;
+        }
+        match (list, query) {
+            (Some(list), _) => {
+                let lines: Vec<String> = list.iter().map(ToString::to_string).collect();
+                report::line(&lines.join("\n"))?;
+            }
+            (None, Some(query)) => {
+                let shown = query
+                    .show(&header)
+                    .map_err(|error| Failure::input(error.to_string()))?;
+                report::bytes_as_they_are(&shown)?;
+            }
+            (None, None) => {
+                let (name, evr, arch) = (&package.name, package.evr(), &package.arch);
+                report::line(&format!("{name}-{evr}.{arch}"))?;
+            }
+        }
+    }
+    Ok(())
+}
