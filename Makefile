@@ -6,13 +6,25 @@ CACHE      = $(if $(CACHE_DIR),--cache-dir $(CACHE_DIR))
 MIRROR_ARG = $(if $(MIRROR),--mirror $(MIRROR))
 RUN        = ./run
 
-.PHONY: help image test lint proof clean
+.PHONY: help image test lint proof conformance bench clean
+
+# `make conformance` and `make bench` compare with rpm what Keel makes of a corpus of SPECs (docs/how-to/conformance.md).
+# ORACLE: the folder with a baseline, a macro root, the graph's known numbers, and ns.sh, which runs a command where rpm sees them.
+CORPUS   = /corpus/azl3
+BASELINE = $(ORACLE)/azl3-all.jsonl
+MACROS   = $(ORACLE)/azl3root
+GRAPH    = $(ORACLE)/azl3-graph.txt
+UNDER    = $(ORACLE)/ns.sh
+DEFINES  = --define 'with_check 0' --define 'dist .azl3' --define 'azl 3'
+BARS     = --bar nevr=100 --bar fields=99.9 --bar parse=99 --bar syntax=100 --bar graph=100
+SHOW     =
 
 help:
 	@echo 'make image   set up, build Keel and Keel Linux from source, make the `core` container, make and boot the `micro` machine'
 	@echo 'make test    set up, run every test (a small fixture distribution; no libc or kernel is built)'
 	@echo 'make lint    rustfmt and clippy'
 	@echo 'make proof   slow proof: bash, zlib and coreutils built twice, the second time in other surroundings'
+	@echo 'make conformance ORACLE=DIR   what Keel makes of a corpus of SPECs, compared with rpm; make bench ORACLE=DIR: how fast'
 	@echo 'make clean   remove build output (the store stays: keel store gc)'
 
 image:
@@ -27,6 +39,17 @@ lint:
 
 proof:
 	$(RUN) proof $(CACHE) $(MIRROR_ARG)
+
+conformance:
+	cargo build --release --locked --package keel-cli
+	cargo build --locked --package xtask
+	$(UNDER) target/debug/xtask conformance --corpus $(CORPUS) --baseline $(BASELINE) --macros $(MACROS) $(DEFINES) \
+		$(if $(GRAPH),--graph $(GRAPH)) $(BARS) $(SHOW:%=--show %)
+
+bench:
+	cargo build --release --locked --package keel-cli
+	cargo build --locked --package xtask
+	$(UNDER) target/debug/xtask bench --corpus $(CORPUS) --baseline $(BASELINE) --macros $(MACROS) $(DEFINES) $(if $(NORPM),--norpm $(NORPM))
 
 clean:
 	cargo clean

@@ -17,9 +17,15 @@ pub enum Error {
         /// Its file name.
         file: String,
     },
-    /// rpmspec could not be run.
-    #[error("cannot evaluate SPECs in stage0")]
-    Host(#[source] keel_host::Error),
+    /// The macros of stage0 or of the distribution cannot be read.
+    #[error("cannot read the macros that SPECs are evaluated with")]
+    Macros(#[from] crate::environment::Error),
+    /// There is no such target.
+    #[error(transparent)]
+    Target(#[from] crate::environment::TargetError),
+    /// What commands in macros see cannot be set up.
+    #[error("cannot set up what SPECs may see")]
+    World(#[from] crate::world::Error),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] keel_store::Error),
@@ -29,13 +35,4 @@ pub enum Error {
     /// The user wants to stop.
     #[error("{0}")]
     Interrupted(#[from] keel_artefact::interrupt::Interrupted),
-}
-
-impl From<keel_host::Error> for Error {
-    fn from(error: keel_host::Error) -> Self {
-        match error {
-            keel_host::Error::Interrupted(interrupted) => Self::Interrupted(interrupted),
-            other => Self::Host(other),
-        }
-    }
 }

@@ -39,7 +39,11 @@ pub fn format(text: &str) -> String {
     let mut last: Option<&Line> = None;
     for line in tree.lines() {
         if line.kind == Kind::Blank && layout.is_settled(line) {
-            let start = if blanks.is_empty() { line.index } else { blanks.start };
+            let start = if blanks.is_empty() {
+                line.index
+            } else {
+                blanks.start
+            };
             blanks = start..line.index + 1;
             continue;
         }
@@ -98,7 +102,11 @@ impl<'t> Layout<'t> {
         if !self.is_settled(line) {
             return Cow::Borrowed(text);
         }
-        let end = if text.ends_with('\n') { self.end_of_line(line) } else { "" };
+        let end = if text.ends_with('\n') {
+            self.end_of_line(line)
+        } else {
+            ""
+        };
         let inner = &text[..text.len() - end.len()];
         match &line.kind {
             Kind::Tag(tag) if tag.kind.is_some() => Cow::Owned(self.tag(tag, self.columns[line.index]) + end),
@@ -131,7 +139,7 @@ impl<'t> Layout<'t> {
                 directive.argument.is_empty()
             }
             Kind::Include(file) => file.is_empty(),
-            Kind::Header | Kind::Entry(_) | Kind::Directive(_) => false,
+            Kind::Header | Kind::Directive(_) => false,
             _ => !is_loose(self.tree.section_of(line).kind.class()),
         }
     }

@@ -205,7 +205,10 @@ impl<'a> Index<'a> {
     /// The versions that there are of a capability.
     fn best(&self, wanted: &str) -> Vec<String> {
         let name = wanted.split(' ').next().unwrap_or(wanted);
-        let all = self.providers(name).iter().map(|(.., provided)| provided.to_string());
+        let all = self
+            .providers(name)
+            .iter()
+            .map(|(.., provided)| provided.to_string());
         all.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -232,7 +235,9 @@ impl<'a> Index<'a> {
         };
         for (number, node) in self.nodes.iter().enumerate() {
             let wanted = node.build_requires.iter().filter(|wanted| !is_rpmlib(wanted));
-            let found = wanted.flat_map(|wanted| names::names(&wanted.name)).filter_map(find);
+            let found = wanted
+                .flat_map(|wanted| names::names(&wanted.name))
+                .filter_map(find);
             both.edges[number].extend(found.map(|package| specs + package));
             for package in &node.packages {
                 let own = numbers[&(number, package.name.as_str())];
@@ -259,7 +264,10 @@ impl<'a> Index<'a> {
         let names: BTreeSet<&str> = wanted.flat_map(|wanted| names::names(&wanted.name)).collect();
         let several = names.into_iter().filter_map(|name| {
             let specs: BTreeSet<usize> = self.providers(name).iter().map(|(number, ..)| *number).collect();
-            let specs: Vec<String> = specs.iter().map(|number| self.nodes[*number].spec.clone()).collect();
+            let specs: Vec<String> = specs
+                .iter()
+                .map(|number| self.nodes[*number].spec.clone())
+                .collect();
             (specs.len() > 1).then(|| Ambiguous {
                 name: name.to_owned(),
                 specs,

@@ -28,7 +28,10 @@ impl<'a> Header<'a> {
 
     /// The headers of all packages of the SPEC, or of those that are built.
     pub fn packages(spec: &'a Evaluated, only_built: bool) -> impl Iterator<Item = Self> {
-        let packages = spec.packages.iter().filter(move |package| package.built || !only_built);
+        let packages = spec
+            .packages
+            .iter()
+            .filter(move |package| package.built || !only_built);
         packages.map(move |package| Self {
             spec,
             package,
@@ -96,7 +99,9 @@ impl<'a> Header<'a> {
             "NAME" => self.texts(all.iter().map(|found| found.name.as_str())),
             "VERSION" => self.texts(all.iter().map(|found| found.evr.as_str())),
             "NEVRS" => self.texts(all.iter().map(ToString::to_string)),
-            "FLAGS" => Some(Values::Numbers(all.iter().map(|found| found.flags.into()).collect())),
+            "FLAGS" => Some(Values::Numbers(
+                all.iter().map(|found| found.flags.into()).collect(),
+            )),
             _ => None,
         }
     }
@@ -104,7 +109,13 @@ impl<'a> Header<'a> {
     /// What is made of name, epoch, version, release and architecture.
     fn identity(&self, tag: &str) -> Option<String> {
         let package = self.package;
-        let Package { name, version, release, arch, .. } = package;
+        let Package {
+            name,
+            version,
+            release,
+            arch,
+            ..
+        } = package;
         let evr = package.evr();
         Some(match tag {
             "EVR" => evr,
@@ -126,7 +137,9 @@ impl<'a> Header<'a> {
             "CHANGELOGNAME" => self.texts(all.iter().map(|change| change.name.as_str())),
             "CHANGELOGTEXT" => self.texts(all.iter().map(|change| change.text.as_str())),
             "CHANGELOGTIME" => Some(Values::Numbers(
-                all.iter().map(|change| u64::try_from(change.time).unwrap_or(0)).collect(),
+                all.iter()
+                    .map(|change| u64::try_from(change.time).unwrap_or(0))
+                    .collect(),
             )),
             _ => None,
         }
@@ -150,7 +163,11 @@ impl<'a> Header<'a> {
             "VERIFYSCRIPTPROG" => ("verifyscript", true),
             _ => return None,
         };
-        let script = self.package.scripts.iter().find(|script| script.section == section)?;
+        let script = self
+            .package
+            .scripts
+            .iter()
+            .find(|script| script.section == section)?;
         match wants_program {
             true => self.texts(script.interpreter.iter().map(String::as_str)),
             false => Some(script.body.as_str())

@@ -3,16 +3,26 @@
 //! A SPEC sees itself, the files beside it up to [`MOST_BYTES`] (for `%include`, `%(cat …)` and the like; no folders: rpm's
 //! `SOURCES` is flat), the distribution's macro files, and stage0. All of it is in the key of the memo.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use keel_artefact::{Arch, Fingerprint, RootPath, Sha256};
 use keel_config::{Component, Project};
-use keel_host::rpmspec::Request;
 
 use crate::Error;
 
 /// Files beyond this size beside a SPEC are sources to unpack, not to include; reading a SPEC does not see them.
 pub(crate) const MOST_BYTES: u64 = 4 << 20;
+
+/// One SPEC to be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// The SPEC, inside. The files beside it are its sources.
+    pub(crate) spec: RootPath,
+    /// Macros to define.
+    pub(crate) defines: BTreeMap<String, String>,
+    /// Macros to undefine.
+    pub(crate) undefines: Vec<String>,
+}
 
 /// Macro files, read.
 pub(crate) struct Macros {
@@ -120,7 +130,6 @@ impl<'a> Inputs<'a> {
                 component: component.name.clone(),
                 file: spec_name.clone(),
             })?,
-            arch: around.arch,
             defines,
             undefines: build.undefines.clone(),
         };

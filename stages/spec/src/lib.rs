@@ -6,15 +6,19 @@
 //!
 //! 1. Read what each SPEC can see, and take its digest ([`inputs`]).
 //! 2. Those that the store remembers are done.
-//! 3. The others are put into one layer over stage0's tools, and `rpmspec` there is asked about all of them in one
-//!    start of the sandbox ([`keel_host::rpmspec`]).
-//! 4. Its answers become recipes ([`answer`]), its errors diagnostics with file, line and excerpt ([`messages`]).
+//! 3. The others are put into one layer over stage0's tools, and evaluated there ([`native`]): macros are stage0's rpm's and
+//!    the distribution's own, commands run in a sandbox over that root.
+//! 4. What they say becomes recipes ([`answer`]), errors become diagnostics with file, line and excerpt ([`messages`]).
+//!
+//! SPECs without a project, which `keel spec` is about, are evaluated by the same modules: [`environment`] (macros as
+//! data), [`macros`] (the engine), [`world`] (what macros may ask), [`eval`] (the SPEC), [`header`] and [`query`]
+//! (questions), [`graph`]. [`syntax`], [`format`] and [`lint`] look at the text only.
 //!
 //! Invariants:
 //! - A recipe depends on nothing but what is in its key: SPEC, files beside it, macro files, architecture, macros
 //!   defined, stage0, [`PROTOCOL`].
 //! - All SPECs are tried, and all that is wrong is reported together.
-//! - An error of rpm is an error even where rpm goes on after it.
+//! - What rpm calls an error is one even where rpm goes on after it.
 //!
 //! Never: the network; a SPEC's commands outside the sandbox; a changed SPEC.
 //!
@@ -31,6 +35,8 @@ mod inputs;
 pub mod lint;
 pub mod macros;
 mod messages;
+mod native;
+pub mod parallel;
 pub mod query;
 mod recipe;
 pub mod syntax;
@@ -44,25 +50,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keel_artefact::{Arch, ComponentName, Event, Interrupt, RootPath, Sink, event::Outcome};
+use keel_artefact::{Arch, ComponentName, Event, Interrupt, RootPath, Sink, event};
 use keel_config::{Component, Diagnostic, Errors, Location, Project};
-use keel_host::{
-    rpmspec::{self, Answer, Request},
-    stage0::Stage0,
-};
+use keel_host::stage0::Stage0;
 use keel_store::Store;
 
 pub use error::Error;
 pub use recipe::{BuildRequire, Recipe, RecipePackage, RecipeSource, SourceKind};
 
 use answer::Evaluated;
-use inputs::{Inputs, Macros, Surroundings};
+use eval::Outcome;
+use inputs::{Inputs, Macros, Request, Surroundings};
+use native::Ground;
 
 /// The version of [`Recipe`]'s serialised form.
 pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(1);
 
 /// How SPECs are evaluated; raised when the same inputs may give another recipe.
-pub const PROTOCOL: &str = "recipe/1";
+pub const PROTOCOL: &str = "recipe/2";
 
 /// The version of the digest of macro files, which recipes and build roots have in common.
 pub const MACROS_PROTOCOL: &str = "macros/1";
@@ -92,12 +97,8 @@ pub fn evaluate(
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Vec<Recipe>, Error> {
-    let ask = |layer: &Path, requests: &[Request]| {
-        let (source, binary) = (answer::SOURCE_FORMAT, answer::BINARY_FORMAT);
-        Ok(rpmspec::query(
-            stage0, layer, requests, source, binary, interrupt,
-        )?)
-    };
+    let ground = Ground::new(stage0, arch);
+    let ask = |layer: &Path, requests: &[Request]| ground.evaluate(layer, requests, interrupt);
     let base = BASE.parse().expect("a constant root path");
     let run = Evaluation {
         project,
@@ -111,8 +112,8 @@ pub fn evaluate(
     run.run(components, overrides)
 }
 
-/// Asks rpmspec about SPECs in a layer.
-type Ask<'a> = dyn Fn(&Path, &[Request]) -> Result<Vec<Answer>, Error> + 'a;
+/// Evaluates SPECs in a layer.
+type Ask<'a> = dyn Fn(&Path, &[Request]) -> Result<Vec<Outcome>, Error> + 'a;
 
 struct Evaluation<'a> {
     project: &'a Project,
@@ -218,7 +219,7 @@ impl Evaluation<'_> {
             let requests: Vec<Request> = missing.iter().map(|inputs| inputs.request.clone()).collect();
             (self.ask)(&layer, &requests)
         });
-        let answers = answers.inspect_err(|_| finish(Outcome::Failed))?;
+        let answers = answers.inspect_err(|_| finish(event::Outcome::Failed))?;
         let mut wrong = Vec::new();
         let missing = known.iter_mut().filter(|(_, evaluated)| evaluated.is_none());
         for ((inputs, evaluated), answer) in missing.zip(&answers) {
@@ -231,30 +232,24 @@ impl Evaluation<'_> {
             }
         }
         finish(if wrong.is_empty() {
-            Outcome::Done
+            event::Outcome::Done
         } else {
-            Outcome::Failed
+            event::Outcome::Failed
         });
         Ok(wrong)
     }
 
-    fn judge(&self, inputs: &Inputs<'_>, answer: &Answer) -> Result<Evaluated, Box<Diagnostic>> {
-        let replies = [&answer.source, &answer.binaries, &answer.expanded];
-        let stderr: String = replies.map(|reply| reply.stderr.as_str()).concat();
-        let (mut errors, warnings) = messages::read(&stderr, inputs.request.spec.as_str());
-        if replies.iter().any(|reply| reply.code == 124) {
-            let text = "reading it takes too long (does it run a command that never ends?)".to_owned();
-            errors.insert(0, messages::Message { line: None, text });
-        }
+    fn judge(&self, inputs: &Inputs<'_>, outcome: &Outcome) -> Result<Evaluated, Box<Diagnostic>> {
+        let (errors, warnings) = messages::read(&outcome.messages, inputs.request.spec.as_str());
         let component = &inputs.component.name;
         let shown = self.project.display(&inputs.component.spec);
         let wrong = |errors: &[messages::Message]| {
             Box::new(messages::diagnostic(component, &shown, &inputs.text, errors))
         };
-        if !errors.is_empty() || replies.iter().any(|reply| reply.code != 0) {
+        let Some(evaluated) = outcome.evaluated.as_ref().filter(|_| errors.is_empty()) else {
             return Err(wrong(&errors));
-        }
-        let mut evaluated = answer::read(answer, &inputs.text, self.arch).map_err(|odd| {
+        };
+        let mut evaluated = answer::read(evaluated, &inputs.text, self.arch).map_err(|odd| {
             wrong(&[messages::Message {
                 line: None,
                 text: odd.0,
@@ -305,7 +300,7 @@ impl Evaluation<'_> {
     }
 }
 
-/// Why what rpm said makes no recipe.
+/// Why what a SPEC says makes no recipe.
 enum Unfit {
     OtherArch(String),
     Wrong(Box<Diagnostic>),

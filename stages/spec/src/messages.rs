@@ -1,4 +1,4 @@
-//! What rpm says about a SPEC, as diagnostics with the line and its text.
+//! What is said of a SPEC, as diagnostics with the line and its text.
 //!
 //! rpm's errors come as `error: line 7: …`, `error: /path/a.spec: line 7: …`, `error: /path/a.spec:7: …` or without a
 //! place (`build/parseSpec.c`, `build/expression.c` in rpm).
@@ -9,6 +9,8 @@ use keel_artefact::ComponentName;
 use keel_config::{Diagnostic, Excerpt, Location};
 use serde::{Deserialize, Serialize};
 
+use crate::macros::{self, Severity};
+
 /// One message of rpm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Message {
@@ -17,18 +19,18 @@ pub(crate) struct Message {
     pub(crate) text: String,
 }
 
-/// The errors and the warnings in what rpm said on stderr, each once. `spec`: the SPEC's path as rpm was told it.
-pub(crate) fn read(stderr: &str, spec: &str) -> (Vec<Message>, Vec<Message>) {
+/// The errors and the warnings, each once. `spec`: the SPEC's path as it was evaluated.
+pub(crate) fn read(said: &[macros::Message], spec: &str) -> (Vec<Message>, Vec<Message>) {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
-    for line in stderr.lines() {
-        let (list, text) = match (line.strip_prefix("error: "), line.strip_prefix("warning: ")) {
-            (Some(text), _) => (&mut errors, text),
-            (_, Some(text)) => (&mut warnings, text),
-            _ => continue,
+    for message in said {
+        let list = match message.severity {
+            Severity::Error => &mut errors,
+            Severity::Warning => &mut warnings,
+            Severity::Note => continue,
         };
-        let text = text.trim();
-        // A caret under a condition, and the closing line that only says that there was an error.
-        if text.is_empty() || text == "^" || text.starts_with("query of specfile ") {
+        let text = message.text.trim();
+        // A caret under a condition.
+        if text.is_empty() || text == "^" {
             continue;
         }
         let message = place(text, spec);
@@ -75,7 +77,7 @@ pub(crate) fn diagnostic(
         .find(|error| error.line.is_some())
         .or(errors.first())
     else {
-        return new.at(Location::file(shown)).note("rpm gives no reason");
+        return new.at(Location::file(shown)).note("there is no reason given");
     };
     let line = main.line.unwrap_or(0);
     let new = (new.at(Location::line(shown, line)).note(&main.text)).excerpt(Excerpt::of_line(text, line));
@@ -95,18 +97,34 @@ pub(crate) fn warning(shown: &Path, message: &Message) -> String {
 mod tests {
     use super::*;
 
-    fn told(stderr: &str) -> String {
+    fn said(lines: &str) -> Vec<macros::Message> {
+        let message = |line: &str| {
+            let (word, text) = line.split_once(": ")?;
+            let severity = match word {
+                "error" => Severity::Error,
+                "warning" => Severity::Warning,
+                _ => Severity::Note,
+            };
+            Some(macros::Message {
+                severity,
+                text: text.to_owned(),
+            })
+        };
+        lines.lines().filter_map(message).collect()
+    }
+
+    fn told(lines: &str) -> String {
         let text = "Name: a\nVersion: 1\n%if foo bar\nSumary: s\n";
-        let (errors, _) = read(stderr, "/keel/specs/a/a.spec");
+        let (errors, _) = read(&said(lines), "/keel/specs/a/a.spec");
         diagnostic(&"a".parse().unwrap(), Path::new("specs/a.spec"), text, &errors).to_string()
     }
 
     #[test]
     fn messages_of_rpm_get_the_line_that_they_mean() {
         let head = "error: cannot evaluate the SPEC of `a`\n  specs/a.spec";
-        for (stderr, expected) in [
+        for (lines, expected) in [
             (
-                "error: line 4: Unknown tag: Sumary: s\nerror: query of specfile /x failed, can't parse\n",
+                "error: line 4: Unknown tag: Sumary: s\n",
                 ":4: Unknown tag: Sumary: s\n    4 | Sumary: s",
             ),
             (
@@ -123,19 +141,19 @@ mod tests {
                 "error: Version field must be present before build in package: a\n",
                 ": Version field must be present before build in package: a",
             ),
-            ("sh: 1: boo\n", ": rpm gives no reason"),
+            ("sh: 1: boo\n", ": there is no reason given"),
             ("error: 12: x\n", ": 12: x"),
             ("error: line 99: beyond\n", ":99: beyond"),
         ] {
-            assert_eq!(told(stderr), format!("{head}{expected}"));
+            assert_eq!(told(lines), format!("{head}{expected}"));
         }
     }
 
     #[test]
     fn warnings_are_told_once_and_apart() {
-        let stderr =
+        let lines =
             "warning: line 10: second Description\nwarning: line 10: second Description\nerror: line 1: x\n";
-        let (errors, warnings) = read(stderr, "s");
+        let (errors, warnings) = read(&said(lines), "s");
         assert_eq!((errors.len(), warnings.len()), (1, 1));
         assert_eq!(
             warning(Path::new("a.spec"), &warnings[0]),

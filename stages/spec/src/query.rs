@@ -348,7 +348,11 @@ impl Writer<'_> {
             None => "(none)".to_owned(),
         };
         let fill = " ".repeat(field.width.saturating_sub(text::encode(&shown).len()));
-        let (before, after) = if field.left { ("", fill.as_str()) } else { (fill.as_str(), "") };
+        let (before, after) = if field.left {
+            ("", fill.as_str())
+        } else {
+            (fill.as_str(), "")
+        };
         self.out.extend([before, &shown, after]);
     }
 }

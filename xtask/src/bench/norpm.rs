@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Bench;
 use crate::conformance::{Spec, from_keel};
 
-const SCRIPT: &str = include_str!("norpm.py");
+const SCRIPT: &str = include_str!("peer.py");
 
 #[derive(Deserialize)]
 struct Line {
@@ -32,7 +32,7 @@ struct Score {
 pub fn compare(python: &str, bench: &Bench, specs: &[Spec], files: &[PathBuf]) -> Result<Value> {
     let work = tempfile::tempdir().context("no temporary folder")?;
     let (script, list, defines) = (
-        work.path().join("norpm.py"),
+        work.path().join("peer.py"),
         work.path().join("list"),
         work.path().join("defines.json"),
     );

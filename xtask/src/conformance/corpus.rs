@@ -75,7 +75,7 @@ pub fn run(mut options: Options) -> Result<()> {
     if !without_parse {
         times.push(("parse", ask_parse(&keel, &corpus, &defines, &mut specs)?));
     }
-    let syntax = match without_syntax {
+    let syntax = match without_syntax || !keel.knows("syntax")? {
         true => None,
         false => Some(ask_syntax(&keel, &corpus, &specs)?),
     };
@@ -167,9 +167,7 @@ fn files(corpus: &Path, specs: &[Spec]) -> Vec<PathBuf> {
 fn ask_eval(keel: &Keel, corpus: &Path, defines: &[String], specs: &mut [Spec]) -> Result<Times> {
     let files = files(corpus, specs);
     let first = keel.lines("eval", defines, &files, |index, line| {
-        let (spec, facts) = mapping::from_keel(line)?;
-        ensure!(Path::new(&spec) == files[index], "this line is about {spec}");
-        specs[index].keel = facts;
+        specs[index].keel = mapping::from_keel(line)?.1;
         Ok(())
     })?;
     let mut times = vec![("eval", first)];
@@ -220,16 +218,15 @@ fn ask_syntax(keel: &Keel, corpus: &Path, specs: &[Spec]) -> Result<Vec<String>>
         program: keel.program.clone(),
         arguments: Vec::new(),
     };
-    let mut other = Vec::new();
+    let mut same = vec![false; files.len()];
     bare.lines("syntax", &[], &files, |index, line| {
         let printed: Printed = serde_json::from_str(line)?;
         let bytes = fs::read(&files[index]).context("cannot read it")?;
-        if printed.sha256 != Some(hex(&Sha256::digest(bytes))) {
-            other.push(specs[index].path.clone());
-        }
+        same[index] = printed.sha256 == Some(hex(&Sha256::digest(bytes)));
         Ok(())
     })?;
-    Ok(other)
+    let other = specs.iter().zip(same).filter(|(_, same)| !same);
+    Ok(other.map(|(spec, _)| spec.path.clone()).collect())
 }
 
 fn hex(digest: &[u8]) -> String {

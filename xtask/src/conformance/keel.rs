@@ -1,7 +1,8 @@
-//! Running `keel spec` over many files: one JSON object a line, in the order of the files.
+//! Running `keel spec` over many files: one JSON object a line.
 
 use std::{
-    fs::File,
+    collections::HashMap,
+    fs::{self, File},
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -9,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
 
 use crate::options::Options;
 
@@ -48,8 +50,16 @@ impl Keel {
         run
     }
 
-    /// Runs `keel spec COMMAND --output json` on `files` and hands over each line; there must be one for each file.
-    /// What is said on the side goes to `target/conformance-COMMAND.log`.
+    /// Whether there is such a subcommand.
+    pub fn knows(&self, command: &str) -> Result<bool> {
+        let mut help = Command::new(&self.program);
+        help.args(["spec", command, "--help"]).stdin(Stdio::null());
+        let output = help.output().with_context(|| self.not_run())?;
+        Ok(output.status.success())
+    }
+
+    /// Runs `keel spec COMMAND --output json` on `files` and hands over each line with the index of the file that it is
+    /// about; there is at most one for a file. What is said on the side goes to `target/conformance-COMMAND.log`.
     pub fn lines(
         &self,
         command: &str,
@@ -58,6 +68,7 @@ impl Keel {
         mut each: impl FnMut(usize, &str) -> Result<()>,
     ) -> Result<Duration> {
         let log = Path::new("target").join(format!("conformance-{command}.log"));
+        fs::create_dir_all("target").context("cannot make target")?;
         let side = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let started = Instant::now();
         let mut child = self
@@ -68,25 +79,39 @@ impl Keel {
             .stdout(Stdio::piped())
             .stderr(side)
             .spawn()
-            .with_context(|| format!("cannot run {}", self.program.display()))?;
+            .with_context(|| self.not_run())?;
         let stdout = child.stdout.take().context("the output is piped")?;
-        let mut count = 0;
+        let mut left: HashMap<&Path, usize> = HashMap::new();
+        left.extend(
+            files
+                .iter()
+                .enumerate()
+                .map(|(index, file)| (file.as_path(), index)),
+        );
         for line in BufReader::new(stdout).lines() {
             let line = line.context("cannot read what keel says")?;
-            let file = files
-                .get(count)
-                .context("keel says more lines than it got files")?;
-            each(count, &line).with_context(|| format!("line {} ({})", count + 1, file.display()))?;
-            count += 1;
+            let about: About = serde_json::from_str(&line).context("a line is no JSON about a SPEC")?;
+            let index = left.remove(Path::new(&about.spec));
+            let index = index.with_context(|| format!("nobody asked about {}, or twice", about.spec))?;
+            each(index, &line).with_context(|| about.spec.clone())?;
         }
         let status = child.wait().context("cannot wait for keel")?;
         let elapsed = started.elapsed();
         ensure!(
-            count == files.len(),
-            "`keel spec {command}` said {count} lines of {}, and ended with {status}; see {}",
-            files.len(),
+            left.len() < files.len() || files.is_empty(),
+            "`keel spec {command}` said nothing, and ended with {status}; see {}",
             log.display()
         );
         Ok(elapsed)
     }
+
+    fn not_run(&self) -> String {
+        format!("cannot run {}", self.program.display())
+    }
+}
+
+/// What every line begins with.
+#[derive(Deserialize)]
+struct About {
+    spec: String,
 }

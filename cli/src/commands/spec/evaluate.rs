@@ -13,10 +13,10 @@ use std::{
 };
 
 use keel_spec::{
-    environment::{Distribution, Environment, Options, Tree},
+    environment::{Distribution, Environment, Options},
     eval::{self, Evaluated, Outcome},
-    macros::{Engine, Limits, Message, Severity, World, level, text},
-    world::{self, Facts, Policy, Root, SpecWorld, Surroundings},
+    macros::{Engine, Limits, Message, Severity, level, text},
+    world::{self, Facts, Layered, Policy, Root, Surroundings},
 };
 use serde::Serialize;
 
@@ -182,48 +182,6 @@ fn readable(context: &Context<'_>, how: &How, files: &[File]) -> Vec<PathBuf> {
     all.into_iter().collect()
 }
 
-/// Macro files as the environment has them, everything else as the surroundings have it.
-struct Layered {
-    tree: Tree,
-    rest: SpecWorld,
-}
-
-impl World for Layered {
-    fn shell(&self, command: &[u8]) -> Result<Vec<u8>, String> {
-        self.rest.shell(command)
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        self.rest.variable(name)
-    }
-
-    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        match self.tree.covers(path) {
-            true => self.tree.read(path),
-            false => self.rest.read(path),
-        }
-    }
-
-    fn exists(&self, path: &str) -> bool {
-        self.tree.exists(path) || self.rest.exists(path)
-    }
-
-    fn list(&self, path: &str) -> Vec<String> {
-        match self.tree.covers(path) {
-            true => self.tree.list(path),
-            false => self.rest.list(path),
-        }
-    }
-
-    fn processors(&self) -> usize {
-        self.rest.processors()
-    }
-
-    fn now(&self) -> i64 {
-        self.rest.now()
-    }
-}
-
 /// What came of one SPEC.
 pub struct Answer {
     /// The file, as it was named.
@@ -319,34 +277,22 @@ pub fn each(
     files: &[File],
     with: &mut dyn FnMut(usize, &Answer) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
-    // Few answers wait for the one that is next: they are large.
-    let (send, receive) = mpsc::sync_channel(4 * macros.jobs);
-    let interrupt = &context.interrupt;
-    let failed = thread::scope(|scope| {
-        for _ in 0..macros.jobs.min(files.len()).max(1) {
-            let send = send.clone();
-            let (next, stop) = (&next, &stop);
-            let worker = move || {
-                while !stop.load(Ordering::Relaxed) && !interrupt.is_set() {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(file) = files.get(index) else { break };
-                    if send.send((index, macros.evaluate(file))).is_err() {
-                        break;
-                    }
-                }
-            };
-            // Macros may be nested deeply.
-            let builder = thread::Builder::new().stack_size(64 << 20);
-            builder.spawn_scoped(scope, worker)?;
-        }
-        drop(send);
-        let result = in_order(context, files, &receive, with);
-        stop.store(true, Ordering::Relaxed);
-        drop(receive);
-        result
-    })?;
+    let mut failed = 0;
+    keel_spec::parallel::each(
+        files.len(),
+        macros.jobs,
+        &context.interrupt,
+        |index| macros.evaluate(&files[index]),
+        |index, answer: io::Result<Answer>| {
+            let answer = answer?;
+            let shown = (files.len() > 1 || answer.error().is_some()).then_some(answer.path.as_str());
+            for message in &answer.outcome.messages {
+                say(context, shown, message);
+            }
+            failed += usize::from(answer.outcome.evaluated.is_none());
+            with(index, &answer)
+        },
+    )?;
     context.interrupt.check()?;
     macros
         .surroundings
@@ -362,33 +308,6 @@ pub fn each(
             ))
         }
     }
-}
-
-type Received = (usize, io::Result<Answer>);
-
-/// Gives how many could not be read.
-fn in_order(
-    context: &Context<'_>,
-    files: &[File],
-    receive: &mpsc::Receiver<Received>,
-    with: &mut dyn FnMut(usize, &Answer) -> Result<(), Failure>,
-) -> Result<usize, Failure> {
-    let mut waiting = std::collections::BTreeMap::new();
-    let (mut next, mut failed) = (0, 0);
-    for (index, answer) in receive {
-        waiting.insert(index, answer);
-        while let Some(answer) = waiting.remove(&next) {
-            let answer = answer?;
-            let shown = (files.len() > 1 || answer.error().is_some()).then_some(answer.path.as_str());
-            for message in &answer.outcome.messages {
-                say(context, shown, message);
-            }
-            failed += usize::from(answer.outcome.evaluated.is_none());
-            with(next, &answer)?;
-            next += 1;
-        }
-    }
-    Ok(failed)
 }
 
 /// Expands texts one after the other, with what each defines.

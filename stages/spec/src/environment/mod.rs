@@ -33,7 +33,7 @@ use crate::macros::{Behaviour, Engine, Message, Severity, Table, level, text};
 pub use assemble::Distribution;
 pub use options::Options;
 pub use rpmrc::Rpmrc;
-pub use target::Target;
+pub use target::{ParseError as TargetError, Target};
 pub use tree::{CONFIG, ETC, Tree};
 
 /// The macros that all SPECs start with. A clone of the table is as good as free.

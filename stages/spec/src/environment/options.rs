@@ -52,7 +52,8 @@ impl Options {
 
     /// What a folder gives: a checkout of a known distribution, rpm's own folder, or a root that has one.
     ///
-    /// `base` is rpm's folder that a checkout is laid over; without a checkout it is not looked at.
+    /// `base` is rpm's folder that a checkout is laid over; without a checkout it is not looked at. A checkout says itself
+    /// which rpm is followed, and what is defined.
     pub fn open(folder: &Path, base: &Path, target: Target, behaviour: Behaviour) -> Result<Self, Error> {
         if let Some(distribution) = Distribution::of(folder) {
             let tree = distribution.assemble(folder, base)?;

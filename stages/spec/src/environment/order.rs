@@ -12,13 +12,19 @@ use super::{
 /// Folders of rpm's own; any other that holds macros is the vendor's.
 const OWN: [&str; 4] = ["fileattrs", "lua", "macros.d", "platform"];
 
-/// The vendors whose folders a tree has.
+/// The vendors whose folders a tree has; a folder by several names counts once.
 pub(super) fn vendors(tree: &Tree) -> Vec<String> {
-    let is_vendor = |name: &String| {
-        let has = |file: &str| tree.is_file(&format!("{CONFIG}/{name}/{file}"));
-        !OWN.contains(&name.as_str()) && (has("macros") || has("rpmrc"))
-    };
-    tree.list(CONFIG).into_iter().filter(is_vendor).collect()
+    let file = |vendor: &str, name: &str| format!("{CONFIG}/{vendor}/{name}");
+    let mut vendors: Vec<String> = Vec::new();
+    for name in tree.list(CONFIG) {
+        let has = |wanted: &str| tree.is_file(&file(&name, wanted));
+        let same = |other: &String| tree.is_same(&file(&name, "macros"), &file(other, "macros"));
+        let is_vendor = !OWN.contains(&name.as_str()) && (has("macros") || has("rpmrc"));
+        if is_vendor && !vendors.iter().any(same) {
+            vendors.push(name);
+        }
+    }
+    vendors
 }
 
 /// Files with architectures and compiler flags.

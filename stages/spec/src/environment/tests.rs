@@ -104,6 +104,26 @@ fn another_target_has_its_own_flags_or_the_hosts() {
 }
 
 #[test]
+fn threads_share_it() {
+    let environment = Environment::load(&options("x86_64", Behaviour::Rpm420)).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..2 {
+            let table = environment.table.clone();
+            scope.spawn(move || {
+                let mut engine = Engine::for_loading(table, Behaviour::Rpm420);
+                engine.load_text("spec", &format!("%where {number}\n"));
+                let mine = engine
+                    .table()
+                    .get("where")
+                    .map(|found| found.text() == number.to_string());
+                assert_eq!(mine, Some(true));
+            });
+        }
+    });
+    assert_eq!(text(&environment, "where"), Some("acme"));
+}
+
+#[test]
 fn what_can_be_built_is_scored() {
     let environment = Environment::load(&options("x86_64", Behaviour::Rpm420)).unwrap();
     let scores = ["x86_64", "X86_64", "noarch", "i686"].map(|arch| environment.machine_score(arch));

@@ -133,6 +133,14 @@ impl Tree {
         self.files.contains_key(&normal(path))
     }
 
+    /// Are these one file of the host, by two names?
+    pub fn is_same(&self, one: &str, other: &str) -> bool {
+        match (self.files.get(&normal(one)), self.files.get(&normal(other))) {
+            (Some(Content::Disk(one)), Some(Content::Disk(other))) => one == other,
+            _ => false,
+        }
+    }
+
     /// Is there such a file or folder?
     pub fn exists(&self, path: &str) -> bool {
         let path = normal(path);

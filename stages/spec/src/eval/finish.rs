@@ -259,7 +259,12 @@ impl Parser<'_> {
             flags: flags::EQUAL,
         }));
         if late {
-            let Package { name, version, release, .. } = source;
+            let Package {
+                name,
+                version,
+                release,
+                ..
+            } = source;
             let no = if self.no_source { "no" } else { "" };
             self.spec.source_rpm = Some(format!("{name}-{version}-{release}.{no}src.rpm"));
             for source in &mut self.spec.sources {

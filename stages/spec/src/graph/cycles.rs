@@ -31,7 +31,11 @@ impl Graph {
             for needed in &self.edges[node] {
                 let same = in_circle && components.of[*needed] == components.of[node];
                 let colour = if same { " [color=red]" } else { "" };
-                dot += &format!("  {} -> {}{colour};\n", quoted(name), quoted(&self.names[*needed]));
+                dot += &format!(
+                    "  {} -> {}{colour};\n",
+                    quoted(name),
+                    quoted(&self.names[*needed])
+                );
             }
         }
         dot + "}\n"
@@ -156,13 +160,29 @@ mod tests {
 
     #[test]
     fn cycles_are_found_all_at_once() {
-        let graph = graph(8, &[(0, 1), (1, 2), (2, 0), (2, 3), (3, 4), (4, 3), (5, 5), (6, 5), (6, 0)]);
+        let graph = graph(
+            8,
+            &[
+                (0, 1),
+                (1, 2),
+                (2, 0),
+                (2, 3),
+                (3, 4),
+                (4, 3),
+                (5, 5),
+                (6, 5),
+                (6, 0),
+            ],
+        );
         let components = graph.components();
         let mut found: Vec<Vec<usize>> = components.all.clone();
         found.iter_mut().for_each(|nodes| nodes.sort_unstable());
         assert_eq!(found, [vec![3, 4], vec![0, 1, 2], vec![5], vec![6], vec![7]]);
         assert_eq!(graph.depth(&components), 3);
-        assert_eq!(super::Graph::default().depth(&super::Graph::default().components()), 0);
+        assert_eq!(
+            super::Graph::default().depth(&super::Graph::default().components()),
+            0
+        );
     }
 
     #[test]

@@ -72,10 +72,19 @@ mod tests {
             ("gcc", &["gcc"]),
             ("pkgconfig(x)", &["pkgconfig(x)"]),
             ("(a or b)", &["a", "b"]),
-            ("(a >= 1.0 and pkgconfig(b)(64bit) < 2)", &["a", "pkgconfig(b)(64bit)"]),
+            (
+                "(a >= 1.0 and pkgconfig(b)(64bit) < 2)",
+                &["a", "pkgconfig(b)(64bit)"],
+            ),
             ("(a if b else c)", &["a"]),
-            ("((a if x) or (b with (c unless y)) or d-with-e)", &["a", "b", "c", "d-with-e"]),
-            ("(crate(x/default) >= 1 with crate(x/default) < 2~)", &["crate(x/default)", "crate(x/default)"]),
+            (
+                "((a if x) or (b with (c unless y)) or d-with-e)",
+                &["a", "b", "c", "d-with-e"],
+            ),
+            (
+                "(crate(x/default) >= 1 with crate(x/default) < 2~)",
+                &["crate(x/default)", "crate(x/default)"],
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(names(text), expected, "{text}");

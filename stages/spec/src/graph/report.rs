@@ -183,30 +183,63 @@ impl fmt::Display for Report {
     /// A table for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let skipped = self.skipped.len();
-        writeln!(f, "for {}: {} SPECs ({skipped} are for other architectures)", self.arch, self.specs)?;
-        let Self { packages, provides, requires, .. } = self;
+        writeln!(
+            f,
+            "for {}: {} SPECs ({skipped} are for other architectures)",
+            self.arch, self.specs
+        )?;
+        let Self {
+            packages,
+            provides,
+            requires,
+            ..
+        } = self;
         writeln!(f, "packages {packages}, provides {provides}, requires {requires}")?;
-        let BuildRequires { entries, capabilities, rich, ambiguous, .. } = &self.build_requires;
+        let BuildRequires {
+            entries,
+            capabilities,
+            rich,
+            ambiguous,
+            ..
+        } = &self.build_requires;
         writeln!(
             f,
             "build requirements {entries}, names {capabilities}, rich {rich}, of several providers {ambiguous}"
         )?;
         writeln!(f)?;
-        writeln!(f, "{:14}{:>8}{:>8}{:>7}{:>11}{:>10}{:>7}", "graph", "nodes", "edges", "loops", "components", "in them", "depth")?;
+        writeln!(
+            f,
+            "{:14}{:>8}{:>8}{:>7}{:>11}{:>10}{:>7}",
+            "graph", "nodes", "edges", "loops", "components", "in them", "depth"
+        )?;
         for (name, shape) in [
             ("build", &self.build),
             ("build and run", &self.build_and_run),
             ("run", &self.run),
         ] {
-            let Shape { nodes, edges, self_loops, cycles, in_cycles, depth } = shape;
+            let Shape {
+                nodes,
+                edges,
+                self_loops,
+                cycles,
+                in_cycles,
+                depth,
+            } = shape;
             let cycles = cycles.len();
-            writeln!(f, "{name:14}{nodes:>8}{edges:>8}{self_loops:>7}{cycles:>11}{in_cycles:>10}{depth:>7}")?;
+            writeln!(
+                f,
+                "{name:14}{nodes:>8}{edges:>8}{self_loops:>7}{cycles:>11}{in_cycles:>10}{depth:>7}"
+            )?;
         }
         for cycle in &self.build.cycles {
             writeln!(f, "\na circle of {} SPECs:", cycle.len())?;
             cycle.iter().try_for_each(|spec| writeln!(f, "  {spec}"))?;
         }
-        list_unresolved(f, "no package provides, for building", &self.build_requires.unresolved)?;
+        list_unresolved(
+            f,
+            "no package provides, for building",
+            &self.build_requires.unresolved,
+        )?;
         list_unresolved(f, "no package provides, for running", &self.run_unresolved)?;
         let unfit = &self.build_requires.unfit;
         heading(f, "no provider has the version", unfit.len())?;
@@ -214,7 +247,11 @@ impl fmt::Display for Report {
             let (provided, by) = (one.provided.join(", "), one.asked_by.join(", "));
             writeln!(f, "  {} (there is {provided}), for {by}", one.wanted)?;
         }
-        heading(f, "several SPECs provide (the first is taken)", self.ambiguous.len())?;
+        heading(
+            f,
+            "several SPECs provide (the first is taken)",
+            self.ambiguous.len(),
+        )?;
         for one in self.ambiguous.iter().take(SHOWN) {
             writeln!(f, "  {}: {}", one.name, one.specs.join(", "))?;
         }
@@ -251,7 +288,10 @@ impl Graph {
     /// The graph in Graphviz's language: an arrow leads to what is needed, each cycle has a box around it.
     pub fn dot(&self, title: &str) -> String {
         let components = self.components();
-        let mut out = format!("digraph {} {{\n  rankdir=LR;\n  node [shape=box];\n", quoted(title));
+        let mut out = format!(
+            "digraph {} {{\n  rankdir=LR;\n  node [shape=box];\n",
+            quoted(title)
+        );
         let cycles = components.all.iter().filter(|nodes| nodes.len() > 1);
         for (number, nodes) in cycles.enumerate() {
             let names: BTreeSet<String> = nodes.iter().map(|node| quoted(&self.names[*node])).collect();

@@ -56,16 +56,33 @@ fn distribution() -> Vec<Node> {
 fn graphs_are_counted() {
     let analysis = analyse(&distribution(), "x86_64");
     let report = &analysis.report;
-    assert_eq!((report.specs, report.packages, report.provides, report.requires), (5, 5, 8, 6));
+    assert_eq!(
+        (report.specs, report.packages, report.provides, report.requires),
+        (5, 5, 8, 6)
+    );
     assert_eq!(report.skipped, ["other/other.spec"]);
     let seen = &report.build_requires;
-    assert_eq!((seen.entries, seen.capabilities, seen.rich, seen.ambiguous), (9, 10, 1, 1));
+    assert_eq!(
+        (seen.entries, seen.capabilities, seen.rich, seen.ambiguous),
+        (9, 10, 1, 1)
+    );
     // bash comes before dash, so `sh` is bash's.
     assert_eq!(report.ambiguous[0].specs, ["bash/bash.spec", "dash/dash.spec"]);
-    let circle = ["bash/bash.spec", "gcc/gcc.spec", "glibc/glibc.spec", "make/make.spec"];
+    let circle = [
+        "bash/bash.spec",
+        "gcc/gcc.spec",
+        "glibc/glibc.spec",
+        "make/make.spec",
+    ];
     assert_eq!(report.build.cycles, [circle.map(str::to_owned).to_vec()]);
-    assert_eq!((report.build.nodes, report.build.edges, report.build.depth), (5, 7, 2));
-    assert_eq!((report.run.nodes, report.run.edges, report.run.self_loops), (5, 5, 1));
+    assert_eq!(
+        (report.build.nodes, report.build.edges, report.build.depth),
+        (5, 7, 2)
+    );
+    assert_eq!(
+        (report.run.nodes, report.run.edges, report.run.self_loops),
+        (5, 5, 1)
+    );
     assert_eq!((report.build_and_run.nodes, report.build_and_run.edges), (10, 17));
     assert_eq!(report.most_needed[0], ("make/make.spec".to_owned(), 3));
 }

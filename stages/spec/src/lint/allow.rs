@@ -57,7 +57,10 @@ fn allowed<'a>(tree: &Tree<'a>, line: &Line) -> Vec<(&'a str, Span)> {
     let text = tree.slice(line.span);
     let list = || {
         let comment = text.trim_start().trim_start_matches('#').trim_start();
-        let list = comment.strip_prefix("keel-lint:")?.trim_start().strip_prefix("allow(")?;
+        let list = comment
+            .strip_prefix("keel-lint:")?
+            .trim_start()
+            .strip_prefix("allow(")?;
         list.split_once(')').map(|(list, _)| list)
     };
     let Some(list) = (line.kind == Kind::Comment).then(list).flatten() else {

@@ -16,7 +16,12 @@ pub(super) const RULES: &[Rule] = &[
         "rpm takes what comes next for the text of an entry without one, even if it is the next entry.",
         empty_entry,
     ),
-    Rule::new(Warning, "changelog-bogus-date", "rpm warns of days that were not that day of the week.", bogus_date),
+    Rule::new(
+        Warning,
+        "changelog-bogus-date",
+        "rpm warns of days that were not that day of the week.",
+        bogus_date,
+    ),
     Rule::new(
         Error,
         "changelog-order",
@@ -41,7 +46,8 @@ fn entries<'s>(subject: &Subject<'s>) -> impl Iterator<Item = (&'s Line, &'s Ent
 fn malformed_entry(subject: &Subject<'_>, report: &mut Report<'_>) {
     for section in subject.sections(SectionKind::Changelog) {
         let lines = subject.tree.body(section).iter();
-        let mut texts = lines.filter(|line| matches!(line.kind, Kind::Entry(_) | Kind::Text | Kind::Macro(_)));
+        let mut texts =
+            lines.filter(|line| matches!(line.kind, Kind::Entry(_) | Kind::Text | Kind::Macro(_)));
         if let Some(line) = texts.next().filter(|line| line.kind == Kind::Text) {
             report.line(line, "an entry starts with an asterisk at the start of the line");
         }
@@ -92,7 +98,12 @@ fn bogus_date(subject: &Subject<'_>, report: &mut Report<'_>) {
                 let name = Date::weekday_name(day);
                 let written = Span::new(entry.date_span.start, entry.date_span.start + name.len());
                 let message = format!("that day was a {name}");
-                report.fixable(entry.date_span, message, &format!("write `{name}`"), vec![Edit::replace(written, name)]);
+                report.fixable(
+                    entry.date_span,
+                    message,
+                    &format!("write `{name}`"),
+                    vec![Edit::replace(written, name)],
+                );
             }
             None => report.at(entry.date_span, "there is no such day"),
         }
@@ -108,7 +119,10 @@ fn order(subject: &Subject<'_>, report: &mut Report<'_>) {
             && day(last) < day(date)
         {
             let at = subject.tree.position(before.span.start).line;
-            report.at(entry.date_span, format!("this is later than the entry above it (line {at})"));
+            report.at(
+                entry.date_span,
+                format!("this is later than the entry above it (line {at})"),
+            );
         }
         above = Some((date, line));
     }
@@ -121,9 +135,18 @@ fn version(subject: &Subject<'_>, report: &mut Report<'_>) {
     let Some(span) = entry.version else { return };
     let said = subject.tree.slice(span);
     let said = said.split_once(':').map_or(said, |(_, rest)| rest);
-    let (version, release) = (subject.names.resolve("%{version}"), subject.names.resolve("%{release}"));
-    let release = release.replace("%{?dist}", "").replace("%{dist}", "").replace("%dist", "");
-    if [said, &*version, release.as_str()].iter().any(|text| text.contains('%')) {
+    let (version, release) = (
+        subject.names.resolve("%{version}"),
+        subject.names.resolve("%{release}"),
+    );
+    let release = release
+        .replace("%{?dist}", "")
+        .replace("%{dist}", "")
+        .replace("%dist", "");
+    if [said, &*version, release.as_str()]
+        .iter()
+        .any(|text| text.contains('%'))
+    {
         return;
     }
     let (said_version, said_release) = match said.rsplit_once('-') {
@@ -131,9 +154,15 @@ fn version(subject: &Subject<'_>, report: &mut Report<'_>) {
         None => (said, None),
     };
     // The distribution's suffix may be written out: `1.2-3.azl3`.
-    let fits = |said: &str| said.strip_prefix(&*release).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let fits = |said: &str| {
+        said.strip_prefix(&*release)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
     if said_version != version || !said_release.is_none_or(fits) {
-        report.at(span, format!("the newest entry is about {said}, the SPEC about {version}-{release}"));
+        report.at(
+            span,
+            format!("the newest entry is about {said}, the SPEC about {version}-{release}"),
+        );
     }
 }
 
@@ -157,8 +186,13 @@ mod tests {
             "%changelog\n* Fri Jan 01 2026 A\n- a\n* Sun Feb 29 2004 A\n- a\n",
             "%changelog\n* Thu Jan 01 2026 A\n- a\n* Sun Feb 29 2004 A\n- a\n",
         );
-        assert_finds("changelog-bogus-date", "%changelog\n* Thu Feb 29 2001 A\n- a\n", &[2]);
-        let spec = "%changelog\n* Thu Jan 01 2026 A\n- a\n* Thu Jan 01 2026 A\n- a\n* Fri Jan 02 2026 A\n- a\n";
+        assert_finds(
+            "changelog-bogus-date",
+            "%changelog\n* Thu Feb 29 2001 A\n- a\n",
+            &[2],
+        );
+        let spec =
+            "%changelog\n* Thu Jan 01 2026 A\n- a\n* Thu Jan 01 2026 A\n- a\n* Fri Jan 02 2026 A\n- a\n";
         assert_finds("changelog-order", spec, &[6]);
     }
 

@@ -70,7 +70,12 @@ fn non_break_space(subject: &Subject<'_>, report: &mut Report<'_>) {
     let text = subject.tree.text();
     for (at, space) in text.match_indices('\u{a0}') {
         let span = Span::new(at, at + space.len());
-        report.fixable(span, "a space that does not break", "put a blank", vec![Edit::replace(span, " ")]);
+        report.fixable(
+            span,
+            "a space that does not break",
+            "put a blank",
+            vec![Edit::replace(span, " ")],
+        );
     }
 }
 
@@ -78,8 +83,16 @@ fn carriage_return(subject: &Subject<'_>, report: &mut Report<'_>) {
     let text = subject.tree.text();
     let all = || text.match_indices('\r').map(|(at, _)| Span::new(at, at + 1));
     if let Some(first) = all().next() {
-        let edits = all().filter(|span| text[span.end..].starts_with('\n')).map(Edit::remove).collect();
-        report.fixable(first, format!("{} carriage returns, the first here", all().count()), "remove them", edits);
+        let edits = all()
+            .filter(|span| text[span.end..].starts_with('\n'))
+            .map(Edit::remove)
+            .collect();
+        report.fixable(
+            first,
+            format!("{} carriage returns, the first here", all().count()),
+            "remove them",
+            edits,
+        );
     }
 }
 
@@ -118,7 +131,11 @@ fn mixed_spaces_and_tabs(subject: &Subject<'_>, report: &mut Report<'_>) {
     }
     if let (Some(tabs), Some(blanks)) = (tabs, blanks) {
         let line = |span: Span| subject.tree.position(span.start).line;
-        let message = format!("tabs (line {}) and blanks (line {}) align tags", line(tabs), line(blanks));
+        let message = format!(
+            "tabs (line {}) and blanks (line {}) align tags",
+            line(tabs),
+            line(blanks)
+        );
         report.at(tabs.max(blanks), message);
     }
 }
@@ -130,10 +147,22 @@ mod tests {
 
     #[test]
     fn characters() {
-        assert_finds("non-utf8-spec-file", &decode(b"Name: a\nSummary: \xe9\xe9\n"), &[2]);
-        assert_finds("forbidden-controlchar-found", "Name:\ta\nSummary: \x07\x07\n", &[2]);
+        assert_finds(
+            "non-utf8-spec-file",
+            &decode(b"Name: a\nSummary: \xe9\xe9\n"),
+            &[2],
+        );
+        assert_finds(
+            "forbidden-controlchar-found",
+            "Name:\ta\nSummary: \x07\x07\n",
+            &[2],
+        );
         assert_fixes("non-break-space", "Name:\u{a0}a\u{a0}\n", "Name: a \n");
-        assert_fixes("carriage-return", "Name: a\r\nVersion: 1\r\n", "Name: a\nVersion: 1\n");
+        assert_fixes(
+            "carriage-return",
+            "Name: a\r\nVersion: 1\r\n",
+            "Name: a\nVersion: 1\n",
+        );
     }
 
     #[test]
@@ -143,7 +172,15 @@ mod tests {
             "%global a b \\ \n  c\n%build\nmake \\\t\n x\\\\ \n%description\na \\ \n",
             "%global a b \\\n  c\n%build\nmake \\\n x\\\\ \n%description\na \\ \n",
         );
-        assert_finds("mixed-use-of-spaces-and-tabs", "Name:\ta\nVersion:  1\nRelease: 1\n", &[2]);
-        assert_finds("mixed-use-of-spaces-and-tabs", "Name:\ta\nRelease: 1\n%build\n\tx\n  y\n", &[]);
+        assert_finds(
+            "mixed-use-of-spaces-and-tabs",
+            "Name:\ta\nVersion:  1\nRelease: 1\n",
+            &[2],
+        );
+        assert_finds(
+            "mixed-use-of-spaces-and-tabs",
+            "Name:\ta\nRelease: 1\n%build\n\tx\n  y\n",
+            &[],
+        );
     }
 }

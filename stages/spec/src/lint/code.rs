@@ -29,7 +29,10 @@ pub(super) fn macros(text: &str, offset: usize) -> impl Iterator<Item = Use<'_>>
                 at += 1;
             }
             let start = at;
-            while bytes.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+            while bytes
+                .get(at)
+                .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+            {
                 at += 1;
             }
             if at > start && !bytes[start].is_ascii_digit() {
@@ -48,7 +51,8 @@ pub(super) fn words(text: &str, offset: usize) -> impl Iterator<Item = (&str, Sp
         let start = offset + (word.as_ptr() as usize - text.as_ptr() as usize);
         Span::new(start, start + word.len())
     };
-    text.split_ascii_whitespace().map(move |word| (word, bounds(word)))
+    text.split_ascii_whitespace()
+        .map(move |word| (word, bounds(word)))
 }
 
 /// The lines of the file that `text` has, without their ends, and where they start.
@@ -64,7 +68,12 @@ pub(super) fn physical(text: &str, offset: usize) -> impl Iterator<Item = (&str,
 /// A line of a shell script without its comment.
 pub(super) fn without_comment(line: &str) -> &str {
     let bytes = line.as_bytes();
-    let starts = |at: &usize| bytes[*at] == b'#' && at.checked_sub(1).is_none_or(|before| bytes[before].is_ascii_whitespace());
+    let starts = |at: &usize| {
+        bytes[*at] == b'#'
+            && at
+                .checked_sub(1)
+                .is_none_or(|before| bytes[before].is_ascii_whitespace())
+    };
     let end = (0..bytes.len()).find(starts);
     &line[..end.unwrap_or(line.len())]
 }
@@ -76,7 +85,12 @@ pub(super) fn programs(text: &str, program: &str) -> impl Iterator<Item = usize>
         let apart = before.is_none_or(|byte| byte.is_ascii_whitespace() || b"|&;(`\"'!".contains(&byte));
         apart || text[..at].ends_with("bin/") || text[..at].ends_with("bindir}/")
     };
-    let ends = move |at: usize| text[at..].bytes().next().is_none_or(|byte| byte.is_ascii_whitespace());
+    let ends = move |at: usize| {
+        text[at..]
+            .bytes()
+            .next()
+            .is_none_or(|byte| byte.is_ascii_whitespace())
+    };
     let length = program.len();
     (text.match_indices(program).map(|(at, _)| at)).filter(move |at| begins(*at) && ends(at + length))
 }

@@ -37,14 +37,23 @@ fn text_after_directive(subject: &Subject<'_>, report: &mut Report<'_>) {
         let bare = matches!(directive.keyword, Keyword::Else | Keyword::Endif);
         if bare && !text.is_empty() && !text.starts_with('#') {
             let message = format!("`{}` takes nothing", directive.keyword.as_str());
-            let edit = Edit::insert(directive.argument.start, if has_space(subject, directive) { "# " } else { " # " });
+            let edit = Edit::insert(
+                directive.argument.start,
+                if has_space(subject, directive) {
+                    "# "
+                } else {
+                    " # "
+                },
+            );
             report.fixable(directive.argument, message, "make it a comment", vec![edit]);
         }
     }
 }
 
 fn has_space(subject: &Subject<'_>, directive: &Directive) -> bool {
-    let before = subject.tree.text()[..directive.argument.start].chars().next_back();
+    let before = subject.tree.text()[..directive.argument.start]
+        .chars()
+        .next_back();
     before.is_some_and(char::is_whitespace)
 }
 
@@ -55,9 +64,16 @@ fn operator_in_ifarch(subject: &Subject<'_>, report: &mut Report<'_>) {
             Keyword::If | Keyword::Elif | Keyword::Else | Keyword::Endif
         );
         let text = subject.tree.slice(directive.argument);
-        if of_names && text.split_ascii_whitespace().any(|word| matches!(word, "||" | "&&" | "|" | "or" | "and")) {
+        if of_names
+            && text
+                .split_ascii_whitespace()
+                .any(|word| matches!(word, "||" | "&&" | "|" | "or" | "and"))
+        {
             let word = directive.keyword.as_str();
-            report.at(directive.argument, format!("`{word}` takes names alone, and is true if one of them fits"));
+            report.at(
+                directive.argument,
+                format!("`{word}` takes names alone, and is true if one of them fits"),
+            );
         }
     }
 }
@@ -70,7 +86,12 @@ fn assignment_in_condition(subject: &Subject<'_>, report: &mut Report<'_>) {
             let at = directive.argument.start + at;
             let span = Span::new(at, at + 1);
             let edit = Edit::insert(at, "=");
-            report.fixable(span, "`=` is no operator of expressions", "compare with `==`", vec![edit]);
+            report.fixable(
+                span,
+                "`=` is no operator of expressions",
+                "compare with `==`",
+                vec![edit],
+            );
         }
     }
 }
@@ -103,9 +124,21 @@ mod tests {
 
     #[test]
     fn directives() {
-        assert_fixes("text-after-directive", "%if 1\n%endif foo\n", "%if 1\n%endif # foo\n");
-        assert_fixes("text-after-directive", "%if 1\n%else(a)\n%endif # b\n", "%if 1\n%else # (a)\n%endif # b\n");
-        assert_finds("operator-in-ifarch", "%ifarch x86_64 || aarch64\n%endif\n%ifarch a b\n%endif\n", &[1]);
+        assert_fixes(
+            "text-after-directive",
+            "%if 1\n%endif foo\n",
+            "%if 1\n%endif # foo\n",
+        );
+        assert_fixes(
+            "text-after-directive",
+            "%if 1\n%else(a)\n%endif # b\n",
+            "%if 1\n%else # (a)\n%endif # b\n",
+        );
+        assert_finds(
+            "operator-in-ifarch",
+            "%ifarch x86_64 || aarch64\n%endif\n%ifarch a b\n%endif\n",
+            &[1],
+        );
         let spec = "%if 0%{?x} = 1 && \"a=b\" == \"%{y:=}\"\n%endif\n%if 1 >= 2 || 1 != 2\n%endif\n";
         assert_finds("assignment-in-condition", spec, &[1]);
     }

@@ -120,7 +120,9 @@ fn unversioned(subject: &Subject<'_>, report: &mut Report<'_>, tag: &str) {
 
 /// `%{?x}`, which could be anything.
 fn is_macro_alone(name: &str) -> bool {
-    name.starts_with('%') && !name[1..].contains(['-', '.', '%']) && name.find('}').is_none_or(|at| at + 1 == name.len())
+    name.starts_with('%')
+        && !name[1..].contains(['-', '.', '%'])
+        && name.find('}').is_none_or(|at| at + 1 == name.len())
 }
 
 fn unversioned_provides(subject: &Subject<'_>, report: &mut Report<'_>) {
@@ -182,9 +184,16 @@ fn duplicate_dependency(subject: &Subject<'_>, report: &mut Report<'_>) {
             let title = subject.tree.title(tag).to_ascii_lowercase();
             let before = seen.entry((line.section, title, words.join(" "))).or_default();
             // Only one that is always read makes this one superfluous.
-            let twin = before.iter().rev().take(8).find(|twin| twin.branch.is_none() || twin.branch == line.branch);
+            let twin = before
+                .iter()
+                .rev()
+                .take(8)
+                .find(|twin| twin.branch.is_none() || twin.branch == line.branch);
             if let Some(twin) = twin {
-                let message = format!("this is already in line {}", subject.tree.position(twin.span.start).line);
+                let message = format!(
+                    "this is already in line {}",
+                    subject.tree.position(twin.span.start).line
+                );
                 match alone {
                     true => report.fixable(span, message, "remove the line", vec![Edit::remove(line.span)]),
                     false => report.at(span, message),

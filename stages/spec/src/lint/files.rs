@@ -36,8 +36,13 @@ pub(super) const RULES: &[Rule] = &[
 fn noarch(subject: &Subject<'_>) -> HashMap<String, bool> {
     let mut known = HashMap::new();
     for (line, tag) in subject.tree.tags().filter(|(_, tag)| tag.is("BuildArch")) {
-        let name = subject.tree.package_name(subject.tree.section_of(line), &subject.names);
-        known.insert(name, line.branch.is_none() && subject.tree.slice(tag.value) == "noarch");
+        let name = subject
+            .tree
+            .package_name(subject.tree.section_of(line), &subject.names);
+        known.insert(
+            name,
+            line.branch.is_none() && subject.tree.slice(tag.value) == "noarch",
+        );
     }
     known
 }
@@ -55,7 +60,10 @@ fn libdir_in_noarch(subject: &Subject<'_>, report: &mut Report<'_>) {
         for line in lines.filter(|line| matches!(line.kind, Kind::Text | Kind::Macro(_))) {
             let uses = macros(subject.text(line), line.span.start);
             for used in uses.filter(|used| matches!(used.name, "_lib" | "_libdir")) {
-                report.at(used.span, format!("`%{}` in a package for all architectures", used.name));
+                report.at(
+                    used.span,
+                    format!("`%{}` in a package for all architectures", used.name),
+                );
             }
         }
     }
@@ -73,24 +81,52 @@ fn globs(subject: &Subject<'_>, report: &mut Report<'_>, folders: &[&str]) {
 }
 
 fn python_sitelib_glob(subject: &Subject<'_>, report: &mut Report<'_>) {
-    let folders = ["python_sitelib", "python_sitearch", "python3_sitelib", "python3_sitearch"];
+    let folders = [
+        "python_sitelib",
+        "python_sitearch",
+        "python3_sitelib",
+        "python3_sitearch",
+    ];
     globs(subject, report, &folders);
 }
 
 fn shared_dir_glob(subject: &Subject<'_>, report: &mut Report<'_>) {
-    globs(subject, report, &["_bindir", "_sbindir", "_datadir", "_docdir", "_includedir", "_mandir"]);
+    globs(
+        subject,
+        report,
+        &[
+            "_bindir",
+            "_sbindir",
+            "_datadir",
+            "_docdir",
+            "_includedir",
+            "_mandir",
+        ],
+    );
 }
 
 fn superfluous_defattr(subject: &Subject<'_>, report: &mut Report<'_>) {
     for section in subject.sections(SectionKind::Files) {
-        let first = subject.tree.body(section).iter().find(|line| !matches!(line.kind, Kind::Blank | Kind::Comment));
+        let first = subject
+            .tree
+            .body(section)
+            .iter()
+            .find(|line| !matches!(line.kind, Kind::Blank | Kind::Comment));
         let Some(line) = first.filter(|line| !line.joined) else {
             continue;
         };
         let text: String = subject.text(line).split_ascii_whitespace().collect();
-        if matches!(text.as_str(), "%defattr(-,root,root)" | "%defattr(-,root,root,-)" | "%defattr(-,root,root,0755)") {
+        if matches!(
+            text.as_str(),
+            "%defattr(-,root,root)" | "%defattr(-,root,root,-)" | "%defattr(-,root,root,0755)"
+        ) {
             let edits = vec![Edit::remove(line.span)];
-            report.fixable(report.first_line(line), "this says nothing new", "remove the line", edits);
+            report.fixable(
+                report.first_line(line),
+                "this says nothing new",
+                "remove the line",
+                edits,
+            );
         }
     }
 }
@@ -102,18 +138,38 @@ mod tests {
     #[test]
     fn noarch_packages() {
         let rule = "libdir-macro-in-noarch-package";
-        let spec = "Name: a\nBuildArch: noarch\n%package x\n%files\n%{_libdir}/a\n# %{_libdir}\n%files x\n%{_lib}\n";
+        let spec =
+            "Name: a\nBuildArch: noarch\n%package x\n%files\n%{_libdir}/a\n# %{_libdir}\n%files x\n%{_lib}\n";
         assert_finds(rule, spec, &[5, 8]);
         let spec = "Name: a\n%package x\nBuildArch: noarch\n%files\n%{_libdir}/a\n%files -n a-x\n%{_lib}\n";
         assert_finds(rule, spec, &[7]);
-        assert_finds(rule, "Name: a\n%if 1\nBuildArch: noarch\n%endif\n%files\n%{_libdir}/a\n", &[]);
+        assert_finds(
+            rule,
+            "Name: a\n%if 1\nBuildArch: noarch\n%endif\n%files\n%{_libdir}/a\n",
+            &[],
+        );
     }
 
     #[test]
     fn whole_folders() {
-        assert_finds("python-sitelib-glob-in-files", "%files\n%{python3_sitelib}/*\n%{python3_sitelib}/a*\n", &[2]);
-        assert_finds("shared-dir-glob-in-files", "%files\n%{_bindir}/*\n%{_bindir}/a\n", &[2]);
-        let (before, after) = ("%files\n%defattr(-, root, root)\n/a\n%defattr(-,root,root)\n", "%files\n/a\n");
-        assert_fixes("superfluous-defattr", before, &format!("{after}%defattr(-,root,root)\n"));
+        assert_finds(
+            "python-sitelib-glob-in-files",
+            "%files\n%{python3_sitelib}/*\n%{python3_sitelib}/a*\n",
+            &[2],
+        );
+        assert_finds(
+            "shared-dir-glob-in-files",
+            "%files\n%{_bindir}/*\n%{_bindir}/a\n",
+            &[2],
+        );
+        let (before, after) = (
+            "%files\n%defattr(-, root, root)\n/a\n%defattr(-,root,root)\n",
+            "%files\n/a\n",
+        );
+        assert_fixes(
+            "superfluous-defattr",
+            before,
+            &format!("{after}%defattr(-,root,root)\n"),
+        );
     }
 }

@@ -27,11 +27,20 @@ pub(super) const RULES: &[Rule] = &[
 
 fn escape(report: &mut Report<'_>, span: Span, written: &str, place: &str) {
     let message = format!("`{written}` is expanded, though it stands in {place}");
-    report.fixable(span, message, "double the `%`", vec![Edit::insert(span.start, "%")]);
+    report.fixable(
+        span,
+        message,
+        "double the `%`",
+        vec![Edit::insert(span.start, "%")],
+    );
 }
 
 fn macro_in_comment(subject: &Subject<'_>, report: &mut Report<'_>) {
-    let comments = subject.tree.lines().iter().filter(|line| line.kind == Kind::Comment);
+    let comments = subject
+        .tree
+        .lines()
+        .iter()
+        .filter(|line| line.kind == Kind::Comment);
     for line in comments {
         let text = subject.text(line);
         let comment = text.trim_start().trim_start_matches('#');
@@ -51,7 +60,9 @@ fn macro_in_comment(subject: &Subject<'_>, report: &mut Report<'_>) {
 /// Where commands (`%(`) begin.
 fn commands(text: &str) -> Vec<usize> {
     let percents = |at: usize| text[..at].bytes().rev().take_while(|byte| *byte == b'%').count();
-    (text.match_indices("%(").map(|(at, _)| at)).filter(|at| percents(*at).is_multiple_of(2)).collect()
+    (text.match_indices("%(").map(|(at, _)| at))
+        .filter(|at| percents(*at).is_multiple_of(2))
+        .collect()
 }
 
 fn macro_in_changelog(subject: &Subject<'_>, report: &mut Report<'_>) {
@@ -71,7 +82,9 @@ fn depscript_without_disabling_depgen(subject: &Subject<'_>, report: &mut Report
     let tree = subject.tree;
     let definitions = || {
         tree.lines().iter().filter_map(|line| match &line.kind {
-            Kind::Definition(made) if made.kind.has_body() => Some((line, tree.slice(made.name), tree.slice(made.body))),
+            Kind::Definition(made) if made.kind.has_body() => {
+                Some((line, tree.slice(made.name), tree.slice(made.body)))
+            }
             _ => None,
         })
     };
@@ -107,6 +120,10 @@ mod tests {
     fn dependency_scripts() {
         let rule = "depscript-without-disabling-depgen";
         assert_finds(rule, "%define __find_requires x\n", &[1]);
-        assert_finds(rule, "%define __find_requires x\n%define _use_internal_dependency_generator 0\n", &[]);
+        assert_finds(
+            rule,
+            "%define __find_requires x\n%define _use_internal_dependency_generator 0\n",
+            &[],
+        );
     }
 }

@@ -202,7 +202,10 @@ impl<'a> Subject<'a> {
     }
 
     fn sections(&self, kind: SectionKind) -> impl Iterator<Item = &'a Section> {
-        self.tree.sections().iter().filter(move |section| section.kind == kind)
+        self.tree
+            .sections()
+            .iter()
+            .filter(move |section| section.kind == kind)
     }
 
     /// Lines of sections of this class that are neither comments nor directives nor definitions.
@@ -224,7 +227,9 @@ impl<'a> Subject<'a> {
             || (self.tree.lines().iter()).any(|line| match line.kind {
                 Kind::Macro(name) => {
                     let (name, text) = (self.tree.slice(name), self.text(line));
-                    ["pkg", "package", "expand", "lua", "subpackage"].iter().any(|part| name.contains(part))
+                    ["pkg", "package", "expand", "lua", "subpackage"]
+                        .iter()
+                        .any(|part| name.contains(part))
                         || text.contains("%package")
                         || text.contains("%files")
                 }

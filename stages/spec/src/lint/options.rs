@@ -51,7 +51,10 @@ pub(super) fn fits(pattern: &str, text: &str) -> bool {
                 continue;
             }
             Some(b'#') => number(&text[t..]),
-            Some(b' ') => text[t..].iter().take_while(|byte| byte.is_ascii_whitespace()).count(),
+            Some(b' ') => text[t..]
+                .iter()
+                .take_while(|byte| byte.is_ascii_whitespace())
+                .count(),
             Some(byte) => usize::from(text.get(t).is_some_and(|other| other.eq_ignore_ascii_case(byte))),
             None => 0,
         };
@@ -85,8 +88,16 @@ mod tests {
             ("#%{?dist}", "012%{?dist}", false),
             ("#%{?dist}", "1.2%{?dist}", false),
             ("*license verified*", "- License  verified.", true),
-            ("- Initial import from Fedora # (license: MIT)*", "- Initial import from Fedora 36 (license: MIT)", true),
-            ("- Initial import from Fedora # (license: MIT)", "- Initial import from Fedora x (license: MIT)", false),
+            (
+                "- Initial import from Fedora # (license: MIT)*",
+                "- Initial import from Fedora 36 (license: MIT)",
+                true,
+            ),
+            (
+                "- Initial import from Fedora # (license: MIT)",
+                "- Initial import from Fedora x (license: MIT)",
+                false,
+            ),
             ("", "", true),
             ("a", "", false),
             ("*", "", true),

@@ -41,16 +41,34 @@ fn required_tag(subject: &Subject<'_>, report: &mut Report<'_>) {
         for (_, tag) in subject.tree.tags().filter(|(_, tag)| tag.is(name)) {
             if !value.is_empty() && subject.tree.slice(tag.value) != value {
                 let edits = vec![subject.tree.set_value(tag, value)];
-                report.fixable(tag.name, format!("`{name}` must be `{value}`"), "give it that value", edits);
+                report.fixable(
+                    tag.name,
+                    format!("`{name}` must be `{value}`"),
+                    "give it that value",
+                    edits,
+                );
             }
         }
-        if !subject.tree.find_tags(Package::Main, name, &subject.names).is_empty() || subject.includes() {
+        if !subject
+            .tree
+            .find_tags(Package::Main, name, &subject.names)
+            .is_empty()
+            || subject.includes()
+        {
             continue;
         }
         let message = format!("there is no tag `{name}`");
-        match subject.tree.insert_tag(Package::Main, name, value, &subject.names) {
+        match subject
+            .tree
+            .insert_tag(Package::Main, name, value, &subject.names)
+        {
             Ok(edit) if !value.is_empty() => {
-                report.fixable(Span::new(0, 0), message, &format!("add `{name}: {value}`"), vec![edit]);
+                report.fixable(
+                    Span::new(0, 0),
+                    message,
+                    &format!("add `{name}: {value}`"),
+                    vec![edit],
+                );
             }
             _ => report.file(message),
         }
@@ -63,13 +81,20 @@ fn release_format(subject: &Subject<'_>, report: &mut Report<'_>) {
         let value = subject.tree.slice(tag.value);
         if !formats.is_empty() && !formats.iter().any(|format| fits(format, value)) {
             let list: Vec<String> = formats.iter().map(|format| format!("`{format}`")).collect();
-            report.at(tag.value, format!("`{value}` is none of {} (`#`: a number)", list.join(", ")));
+            report.at(
+                tag.value,
+                format!("`{value}` is none of {} (`#`: a number)", list.join(", ")),
+            );
         }
     }
 }
 
 fn changelog_statement(subject: &Subject<'_>, report: &mut Report<'_>) {
-    let lines = || subject.sections(SectionKind::Changelog).flat_map(|section| subject.tree.body(section));
+    let lines = || {
+        subject
+            .sections(SectionKind::Changelog)
+            .flat_map(|section| subject.tree.body(section))
+    };
     for statement in &subject.options.changelog_statements {
         let said = lines().any(|line| {
             let text = subject.text(line).trim();
@@ -105,7 +130,11 @@ fn invalid_spec_name(subject: &Subject<'_>, report: &mut Report<'_>) {
         return;
     };
     let name = subject.names.resolve("%{name}");
-    let Some(line) = subject.tree.lines().iter().find(|line| matches!(&line.kind, Kind::Tag(tag) if tag.is("Name")))
+    let Some(line) = subject
+        .tree
+        .lines()
+        .iter()
+        .find(|line| matches!(&line.kind, Kind::Tag(tag) if tag.is("Name")))
     else {
         return;
     };
@@ -120,8 +149,15 @@ mod tests {
 
     /// What Azure Linux's checks ask for, as options.
     fn options() -> Options {
-        let tags = [("Distribution", "Azure Linux"), ("Vendor", "Microsoft Corporation")];
-        let formats = ["#%{?dist}", "%{release_prefix}#%{?dist}", "#%{release_suffix}%{?dist}"];
+        let tags = [
+            ("Distribution", "Azure Linux"),
+            ("Vendor", "Microsoft Corporation"),
+        ];
+        let formats = [
+            "#%{?dist}",
+            "%{release_prefix}#%{?dist}",
+            "#%{release_suffix}%{?dist}",
+        ];
         let statement = |about: &str, any_of: &[&str]| Statement {
             about: about.to_owned(),
             any_of: any_of.iter().map(|pattern| (*pattern).to_owned()).collect(),
@@ -131,10 +167,16 @@ mod tests {
             required_tags: tags.map(|(tag, value)| (tag.to_owned(), value.to_owned())).into(),
             release_formats: formats.map(str::to_owned).into(),
             changelog_statements: vec![
-                statement("that the licence was checked", &["*license verified*", "*verified license*"]),
+                statement(
+                    "that the licence was checked",
+                    &["*license verified*", "*verified license*"],
+                ),
                 statement(
                     "where the SPEC comes from",
-                    &["- Initial Azure Linux import from Fedora # (license: MIT)*", "- Original version for CBL-Mariner*"],
+                    &[
+                        "- Initial Azure Linux import from Fedora # (license: MIT)*",
+                        "- Original version for CBL-Mariner*",
+                    ],
                 ),
             ],
             patch_flag_required: true,
@@ -144,7 +186,9 @@ mod tests {
 
     fn rules(text: &str) -> Vec<(&'static str, u32)> {
         let policy = |name: &str| super::RULES.iter().any(|rule| rule.name == name);
-        let found = lint(text, &options()).into_iter().filter(|finding| policy(finding.rule));
+        let found = lint(text, &options())
+            .into_iter()
+            .filter(|finding| policy(finding.rule));
         found.map(|finding| (finding.rule, finding.line)).collect()
     }
 
@@ -154,7 +198,8 @@ mod tests {
                      %patch -P 1 -p1\n%changelog\n* Thu Jan 01 2026 A <a@b> - 1-1\n\
                      - Initial Azure Linux import from Fedora 36 (license: MIT).\n- License verified.\n";
         assert_eq!(rules(right), []);
-        let wrong = "Name: b\nRelease: 3\nVendor: Me\n%prep\n%patch -p1\n%patch 2\n%changelog\n- License verified\n";
+        let wrong =
+            "Name: b\nRelease: 3\nVendor: Me\n%prep\n%patch -p1\n%patch 2\n%changelog\n- License verified\n";
         assert_eq!(
             rules(wrong),
             [
@@ -172,10 +217,15 @@ mod tests {
     #[test]
     fn required_tags_are_set_and_added() {
         let text = "Name:    a\nVendor:  Me\n%prep\n";
-        let found = lint(text, &options()).into_iter().filter(|finding| finding.rule == "required-tag");
+        let found = lint(text, &options())
+            .into_iter()
+            .filter(|finding| finding.rule == "required-tag");
         let (fixed, count) = fix(text, &found.collect::<Vec<_>>());
         assert_eq!(count, 2);
-        assert_eq!(fixed, "Name:    a\nVendor:  Microsoft Corporation\nDistribution: Azure Linux\n%prep\n");
+        assert_eq!(
+            fixed,
+            "Name:    a\nVendor:  Microsoft Corporation\nDistribution: Azure Linux\n%prep\n"
+        );
     }
 
     #[test]

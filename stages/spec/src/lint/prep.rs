@@ -75,7 +75,9 @@ pub(super) fn patch_calls(text: &str, offset: usize) -> Vec<PatchCall> {
 
 /// The start of what follows a macro: arguments are not longer, and hostile lines take no time.
 pub(super) fn head(rest: &str) -> &str {
-    rest.char_indices().nth(1000).map_or(rest, |(end, _)| &rest[..end])
+    rest.char_indices()
+        .nth(1000)
+        .map_or(rest, |(end, _)| &rest[..end])
 }
 
 fn patch_call(span: Span, digits: &str, rest: &str) -> PatchCall {
@@ -93,7 +95,11 @@ fn patch_call(span: Span, digits: &str, rest: &str) -> PatchCall {
     while let Some(word) = list.next() {
         if let Some(number) = word.strip_prefix("-P") {
             call.flagged = true;
-            let number = if number.is_empty() { list.next().unwrap_or_default() } else { number };
+            let number = if number.is_empty() {
+                list.next().unwrap_or_default()
+            } else {
+                number
+            };
             call.numbers.extend(number.parse::<u32>());
         } else if matches!(word, "-p" | "-b" | "-F" | "-d" | "-o" | "-z") {
             list.next();
@@ -111,10 +117,12 @@ fn patch_call(span: Span, digits: &str, rest: &str) -> PatchCall {
 /// Lines of build scripts that start with one of these macros.
 fn calls<'s>(subject: &Subject<'s>, names: &'static [&str]) -> impl Iterator<Item = (&'s Line, &'s str)> {
     let tree = subject.tree;
-    subject.lines_of(Class::BuildScript).filter_map(move |line| match line.kind {
-        Kind::Macro(name) if names.contains(&tree.slice(name)) => Some((line, tree.slice(name))),
-        _ => None,
-    })
+    subject
+        .lines_of(Class::BuildScript)
+        .filter_map(move |line| match line.kind {
+            Kind::Macro(name) if names.contains(&tree.slice(name)) => Some((line, tree.slice(name))),
+            _ => None,
+        })
 }
 
 fn setup_not_quiet(subject: &Subject<'_>, report: &mut Report<'_>) {
@@ -122,12 +130,18 @@ fn setup_not_quiet(subject: &Subject<'_>, report: &mut Report<'_>) {
         let Kind::Macro(name) = line.kind else { continue };
         let text = subject.tree.slice(Span::new(name.end, line.span.end));
         let has = |flag: char| {
-            words(text, 0).any(|(word, _)| word.starts_with('-') && !word.starts_with("--") && word.contains(flag))
+            words(text, 0)
+                .any(|(word, _)| word.starts_with('-') && !word.starts_with("--") && word.contains(flag))
         };
         let unpacks = !has('T') || has('a') || has('b');
         if unpacks && !has('q') {
             let edit = Edit::insert(name.end, " -q");
-            report.fixable(report.first_line(line), "`%setup` without `-q`", "add `-q`", vec![edit]);
+            report.fixable(
+                report.first_line(line),
+                "`%setup` without `-q`",
+                "add `-q`",
+                vec![edit],
+            );
         }
     }
 }
@@ -159,7 +173,12 @@ fn patch_macro_old_format(subject: &Subject<'_>, report: &mut Report<'_>) {
             true => report.at(call.span, message),
             false => {
                 let edit = Edit::replace(call.span, format!("%patch -P {number}"));
-                report.fixable(call.span, message, &format!("write `%patch -P {number}`"), vec![edit]);
+                report.fixable(
+                    call.span,
+                    message,
+                    &format!("write `%patch -P {number}`"),
+                    vec![edit],
+                );
             }
         }
     }
@@ -168,7 +187,12 @@ fn patch_macro_old_format(subject: &Subject<'_>, report: &mut Report<'_>) {
 fn ifarch_applied_patch(subject: &Subject<'_>, report: &mut Report<'_>) {
     for (line, call) in all_patch_calls(subject) {
         let of_prep = subject.kind(line) == SectionKind::Prep;
-        if of_prep && subject.tree.branches_around(line).any(|branch| branch.keyword.is_arch()) {
+        if of_prep
+            && subject
+                .tree
+                .branches_around(line)
+                .any(|branch| branch.keyword.is_arch())
+        {
             report.at(call.span, "this patch is not applied on all architectures");
         }
     }
@@ -192,9 +216,17 @@ mod tests {
 
     #[test]
     fn sources_are_unpacked_quietly_and_in_prep() {
-        assert_fixes("setup-not-quiet", "%prep\n%setup -n a\n%setup -qT\n", "%prep\n%setup -q -n a\n%setup -qT\n");
+        assert_fixes(
+            "setup-not-quiet",
+            "%prep\n%setup -n a\n%setup -qT\n",
+            "%prep\n%setup -q -n a\n%setup -qT\n",
+        );
         assert_finds("setup-not-quiet", "%prep\n%setup -T -D\n%setup -T -a 1\n", &[3]);
-        assert_finds("setup-outside-prep", "%prep\n%autosetup\n%build\n%patch -P 1\n%install\n# %setup\n", &[4]);
+        assert_finds(
+            "setup-outside-prep",
+            "%prep\n%autosetup\n%build\n%patch -P 1\n%install\n# %setup\n",
+            &[4],
+        );
     }
 
     #[test]
@@ -212,8 +244,16 @@ mod tests {
             assert_eq!((&calls[0].numbers, calls[0].old), (&numbers, old), "{text}");
         }
         assert!(patch_calls("%patches %PATCH1 %%patch1", 0).is_empty());
-        assert_fixes("patch-macro-old-format", "%prep\n%patch1 -p1\n", "%prep\n%patch -P 1 -p1\n");
-        assert_finds("patch-macro-old-format", "%prep\n# %patch1\n%changelog\n- %patch1\n", &[]);
+        assert_fixes(
+            "patch-macro-old-format",
+            "%prep\n%patch1 -p1\n",
+            "%prep\n%patch -P 1 -p1\n",
+        );
+        assert_finds(
+            "patch-macro-old-format",
+            "%prep\n# %patch1\n%changelog\n- %patch1\n",
+            &[],
+        );
         let spec = "%prep\n%ifarch x86_64\n%if 1\n%patch -P 1\n%endif\n%endif\n%patch -P 2\n";
         assert_finds("ifarch-applied-patch", spec, &[4]);
         assert_finds("patch-fuzz-is-changed", "%global _default_patch_fuzz 2\n", &[1]);

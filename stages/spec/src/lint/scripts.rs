@@ -69,25 +69,47 @@ pub(super) const RULES: &[Rule] = &[
 
 /// Folders in `/usr/lib` that are the same on all architectures.
 const COMMON: [&str; 22] = [
-    "binfmt.d", "cpp", "debug", "dracut", "environment.d", "firewalld", "firmware", "hotplug", "initcpio", "kernel",
-    "locale", "modprobe.d", "modules", "modules-load.d", "os-release", "perl5", "rpm", "sysctl.d", "sysimage", "systemd",
-    "sysusers.d", "tmpfiles.d",
+    "binfmt.d",
+    "cpp",
+    "debug",
+    "dracut",
+    "environment.d",
+    "firewalld",
+    "firmware",
+    "hotplug",
+    "initcpio",
+    "kernel",
+    "locale",
+    "modprobe.d",
+    "modules",
+    "modules-load.d",
+    "os-release",
+    "perl5",
+    "rpm",
+    "sysctl.d",
+    "sysimage",
+    "systemd",
+    "sysusers.d",
+    "tmpfiles.d",
 ];
 
 /// Lines of build scripts, by the lines of the file, without comments: text and where it starts.
 fn build_code<'s>(subject: &Subject<'s>) -> impl Iterator<Item = (&'s Line, &'s str, usize)> {
     let tree = subject.tree;
     subject.lines_of(Class::BuildScript).flat_map(move |line| {
-        physical(tree.slice(line.span), line.span.start).map(move |(text, at)| (line, without_comment(text), at))
+        physical(tree.slice(line.span), line.span.start)
+            .map(move |(text, at)| (line, without_comment(text), at))
     })
 }
 
 /// Where the build root is mentioned.
 fn buildroots(code: &str, offset: usize) -> impl Iterator<Item = Span> {
-    let by_macro = macros(code, offset).filter(|used| used.name == "buildroot").map(|used| used.span);
-    let by_variable = code.match_indices("RPM_BUILD_ROOT").map(move |(at, name)| {
-        Span::new(offset + at, offset + at + name.len())
-    });
+    let by_macro = macros(code, offset)
+        .filter(|used| used.name == "buildroot")
+        .map(|used| used.span);
+    let by_variable = code
+        .match_indices("RPM_BUILD_ROOT")
+        .map(move |(at, name)| Span::new(offset + at, offset + at + name.len()));
     by_macro.chain(by_variable)
 }
 
@@ -110,7 +132,11 @@ fn buildroot_usage(subject: &Subject<'_>, report: &mut Report<'_>) {
 
 fn superfluous_buildroot_removal(subject: &Subject<'_>, report: &mut Report<'_>) {
     for section in subject.sections(SectionKind::Install) {
-        let first = subject.tree.body(section).iter().find(|line| !matches!(line.kind, Kind::Blank | Kind::Comment));
+        let first = subject
+            .tree
+            .body(section)
+            .iter()
+            .find(|line| !matches!(line.kind, Kind::Blank | Kind::Comment));
         let Some(line) = first.filter(|line| !line.joined) else {
             continue;
         };
@@ -120,10 +146,18 @@ fn superfluous_buildroot_removal(subject: &Subject<'_>, report: &mut Report<'_>)
         };
         let path = path.trim_matches('"');
         let removes = matches!(program, "rm" | "/bin/rm" | "%{__rm}" | "%__rm");
-        let whole = matches!(path, "%{buildroot}" | "%buildroot" | "$RPM_BUILD_ROOT" | "${RPM_BUILD_ROOT}");
+        let whole = matches!(
+            path,
+            "%{buildroot}" | "%buildroot" | "$RPM_BUILD_ROOT" | "${RPM_BUILD_ROOT}"
+        );
         if removes && whole {
             let edits = vec![Edit::remove(line.span)];
-            report.fixable(report.first_line(line), "the build root is empty here", "remove the line", edits);
+            report.fixable(
+                report.first_line(line),
+                "the build root is empty here",
+                "remove the line",
+                edits,
+            );
         }
     }
 }
@@ -174,7 +208,10 @@ fn hardcoded_library_path(subject: &Subject<'_>, report: &mut Report<'_>) {
         for (start, _) in code.match_indices("/lib") {
             if let Some(span) = library_path(code, start) {
                 let span = Span::new(at + span.start, at + span.end);
-                report.at(span, format!("`{}` is the same on all architectures", subject.tree.slice(span)));
+                report.at(
+                    span,
+                    format!("`{}` is the same on all architectures", subject.tree.slice(span)),
+                );
             }
         }
     }
@@ -182,21 +219,44 @@ fn hardcoded_library_path(subject: &Subject<'_>, report: &mut Report<'_>) {
 
 /// The path around the `/lib` at `start`, if it lies in `/lib` or `/usr/lib`, of the system or of the build root.
 fn library_path(code: &str, start: usize) -> Option<Span> {
-    const ROOTS: [&str; 4] = ["%{buildroot}", "%buildroot", "${RPM_BUILD_ROOT}", "$RPM_BUILD_ROOT"];
-    let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b';' | b',' | b')' | b'}');
+    const ROOTS: [&str; 4] = [
+        "%{buildroot}",
+        "%buildroot",
+        "${RPM_BUILD_ROOT}",
+        "$RPM_BUILD_ROOT",
+    ];
+    let ends =
+        |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b';' | b',' | b')' | b'}');
     let after = &code[start + "/lib".len()..];
-    if after.bytes().next().is_some_and(|byte| byte != b'/' && !ends(&byte)) {
+    if after
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte != b'/' && !ends(&byte))
+    {
         return None;
     }
     let before = &code[..start];
     let prefix = ["/usr", "%{_prefix}", "%_prefix", "%{_exec_prefix}"];
-    let path = prefix.iter().find_map(|prefix| before.strip_suffix(prefix)).unwrap_or(before);
-    let path = ROOTS.iter().find_map(|root| path.strip_suffix(root)).unwrap_or(path);
-    if path.bytes().next_back().is_some_and(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'')) {
+    let path = prefix
+        .iter()
+        .find_map(|prefix| before.strip_suffix(prefix))
+        .unwrap_or(before);
+    let path = ROOTS
+        .iter()
+        .find_map(|root| path.strip_suffix(root))
+        .unwrap_or(path);
+    if path
+        .bytes()
+        .next_back()
+        .is_some_and(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\''))
+    {
         return None;
     }
     let folder = after.strip_prefix('/').unwrap_or_default();
-    let length = folder.bytes().position(|byte| byte == b'/' || ends(&byte)).unwrap_or(folder.len());
+    let length = folder
+        .bytes()
+        .position(|byte| byte == b'/' || ends(&byte))
+        .unwrap_or(folder.len());
     if COMMON.contains(&&folder[..length]) || folder.starts_with("udev") {
         return None;
     }
@@ -206,7 +266,9 @@ fn library_path(code: &str, start: usize) -> Option<Span> {
 
 fn use_of_source_dir(subject: &Subject<'_>, report: &mut Report<'_>) {
     for (_, code, at) in build_code(subject) {
-        let by_macro = macros(code, at).find(|used| used.name == "_sourcedir").map(|used| used.span);
+        let by_macro = macros(code, at)
+            .find(|used| used.name == "_sourcedir")
+            .map(|used| used.span);
         let by_variable = || {
             let start = at + code.find("RPM_SOURCE_DIR")?;
             Some(Span::new(start, start + "RPM_SOURCE_DIR".len()))
@@ -226,7 +288,12 @@ fn deprecated_grep(subject: &Subject<'_>, report: &mut Report<'_>) {
                     for start in programs(code, old).map(|start| at + start) {
                         let span = Span::new(start, start + old.len());
                         let edits = vec![Edit::replace(span, new)];
-                        report.fixable(span, format!("`{old}` is `{new}`"), &format!("write `{new}`"), edits);
+                        report.fixable(
+                            span,
+                            format!("`{old}` is `{new}`"),
+                            &format!("write `{new}`"),
+                            edits,
+                        );
                     }
                 }
             }
@@ -264,7 +331,11 @@ mod tests {
                     %post\nrm $RPM_BUILD_ROOT/a\n%files\n";
         assert_finds("rpm-buildroot-usage", spec, &[2, 8]);
         let rule = "superfluous-buildroot-removal";
-        assert_fixes(rule, "%install\n# a\nrm -rf \"%{buildroot}\"\nmake\n", "%install\n# a\nmake\n");
+        assert_fixes(
+            rule,
+            "%install\n# a\nrm -rf \"%{buildroot}\"\nmake\n",
+            "%install\n# a\nmake\n",
+        );
         assert_finds(rule, "%install\nmake\nrm -rf %{buildroot}\n", &[]);
     }
 
@@ -288,8 +359,13 @@ mod tests {
     fn old_commands() {
         let spec = "%build\ncp $RPM_SOURCE_DIR/a .\ncp %{_sourcedir}/b . # %{_sourcedir}\n";
         assert_finds("use-of-rpm-source-dir", spec, &[2, 3]);
-        assert_fixes("deprecated-grep", "%post\necho | egrep a\nfgreps\n", "%post\necho | grep -E a\nfgreps\n");
-        let spec = "%build\npython3 setup.py build\npython3 setup.py -q install\n%check\npython setup.py test\n";
+        assert_fixes(
+            "deprecated-grep",
+            "%post\necho | egrep a\nfgreps\n",
+            "%post\necho | grep -E a\nfgreps\n",
+        );
+        let spec =
+            "%build\npython3 setup.py build\npython3 setup.py -q install\n%check\npython setup.py test\n";
         assert_finds("python-setup-install", spec, &[3]);
         assert_finds("python-setup-test", spec, &[5]);
     }

@@ -68,7 +68,12 @@ fn duplicate_source_number(subject: &Subject<'_>, report: &mut Report<'_>) {
         for Numbered { line, tag, number } in numbered(subject, name) {
             let Some(number) = number else { continue };
             let before = seen.entry(number).or_default();
-            if let Some(twin) = before.iter().rev().take(8).find(|twin| subject.tree.together(twin, line)) {
+            if let Some(twin) = before
+                .iter()
+                .rev()
+                .take(8)
+                .find(|twin| subject.tree.together(twin, line))
+            {
                 let at = subject.tree.position(twin.span.start).line;
                 report.at(tag.name, format!("{name} {number} is already in line {at}"));
             }
@@ -139,7 +144,10 @@ impl Reads {
             let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
             text[..end].parse::<u32>().ok()
         };
-        let upper = |prefix: &str| name.strip_prefix(prefix).map(|rest| rest.strip_prefix("URL").unwrap_or(rest));
+        let upper = |prefix: &str| {
+            name.strip_prefix(prefix)
+                .map(|rest| rest.strip_prefix("URL").unwrap_or(rest))
+        };
         match name {
             "sources" => self.any_source = true,
             "patches" => self.any_patch = true,
@@ -157,8 +165,11 @@ impl Reads {
                 if name.contains("setup") || name.ends_with("prep") {
                     self.sources.insert(0);
                 }
-                let plain = name.strip_prefix("patch").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
-                self.any_patch |= (name.contains("patch") && !plain && !name.starts_with('_')) || name.contains("autosetup");
+                let plain = name
+                    .strip_prefix("patch")
+                    .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+                self.any_patch |= (name.contains("patch") && !plain && !name.starts_with('_'))
+                    || name.contains("autosetup");
             }
         }
     }
@@ -178,14 +189,20 @@ impl Reads {
         let (mut unpacks, mut patches) = (true, name == "autosetup");
         let mut list = words(line, 0).map(|(word, _)| word);
         while let Some(word) = list.next() {
-            let Some(flags) = word.strip_prefix('-') else { continue };
+            let Some(flags) = word.strip_prefix('-') else {
+                continue;
+            };
             for (at, flag) in flags.char_indices() {
                 match flag {
                     'T' => unpacks = false,
                     'N' => patches = false,
                     'a' | 'b' => {
                         let attached = &flags[at + 1..];
-                        let value = if attached.is_empty() { list.next().unwrap_or_default() } else { attached };
+                        let value = if attached.is_empty() {
+                            list.next().unwrap_or_default()
+                        } else {
+                            attached
+                        };
                         self.add(true, value.parse().ok());
                         break;
                     }
@@ -230,21 +247,28 @@ impl Reads {
     fn reads_patch(&self, number: u32) -> bool {
         self.any_patch
             || self.patches.contains(&number)
-            || self.ranges.iter().any(|(from, to)| (*from..=*to).contains(&number))
+            || self
+                .ranges
+                .iter()
+                .any(|(from, to)| (*from..=*to).contains(&number))
     }
 }
 
 /// Does the path of one file follow `%{_sourcedir`, without macros, variables and patterns?
 fn names_a_file(rest: &str) -> bool {
     let path = rest.strip_prefix('}').unwrap_or(rest);
-    let end = path.find(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\'' | '}' | ';' | ')')).unwrap_or(path.len());
+    let end = path
+        .find(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\'' | '}' | ';' | ')'))
+        .unwrap_or(path.len());
     path.starts_with('/') && end > 1 && !path[..end].contains(['%', '$', '*', '?', '['])
 }
 
 fn unused_source(subject: &Subject<'_>, report: &mut Report<'_>) {
     let reads = reads(subject);
     let not_read = |source: &Numbered<'_>| {
-        let number = source.number.is_some_and(|number| !reads.sources.contains(&number));
+        let number = source
+            .number
+            .is_some_and(|number| !reads.sources.contains(&number));
         number && !accompanies(subject.tree.slice(source.tag.value))
     };
     let unused: Vec<Numbered<'_>> = numbered(subject, "Source").into_iter().filter(not_read).collect();
@@ -262,15 +286,30 @@ fn unused_source(subject: &Subject<'_>, report: &mut Report<'_>) {
 
 /// Files that people or other tools read: signatures, keys, configuration of checks.
 fn accompanies(value: &str) -> bool {
-    [".asc", ".sig", ".sign", ".gpg", ".keyring", "rpmlintrc", ".minisig", ".sha256", ".sha512"]
-        .iter()
-        .any(|end| value.ends_with(end))
+    [
+        ".asc",
+        ".sig",
+        ".sign",
+        ".gpg",
+        ".keyring",
+        "rpmlintrc",
+        ".minisig",
+        ".sha256",
+        ".sha512",
+    ]
+    .iter()
+    .any(|end| value.ends_with(end))
 }
 
 /// Does a line other than the source's own say its name, as it is written or resolved?
 fn is_named(subject: &Subject<'_>, own: &Line, name: &str) -> bool {
     let written = match &own.kind {
-        Kind::Tag(tag) => subject.tree.slice(tag.value).rsplit('/').next().unwrap_or_default(),
+        Kind::Tag(tag) => subject
+            .tree
+            .slice(tag.value)
+            .rsplit('/')
+            .next()
+            .unwrap_or_default(),
         _ => "",
     };
     let reader = |line: &&Line| match &line.kind {
@@ -302,7 +341,10 @@ fn conditional_source(subject: &Subject<'_>, report: &mut Report<'_>) {
         for found in numbered(subject, name) {
             if found.line.branch.is_some() {
                 let span = Span::new(found.tag.name.start, found.tag.value.end);
-                report.at(span, "whether this is in the source package depends on a condition");
+                report.at(
+                    span,
+                    "whether this is in the source package depends on a condition",
+                );
             }
         }
     }

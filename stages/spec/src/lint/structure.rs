@@ -73,7 +73,10 @@ fn unterminated_macro(subject: &Subject<'_>, report: &mut Report<'_>) {
     for defect in subject.tree.defects() {
         if defect.kind == DefectKind::Unterminated {
             let line = &subject.tree.lines()[defect.line];
-            report.line(line, "a bracket or a backslash keeps this line open up to the end of the file");
+            report.line(
+                line,
+                "a bracket or a backslash keeps this line open up to the end of the file",
+            );
         }
     }
 }
@@ -111,8 +114,14 @@ fn identity(subject: &Subject<'_>, section: &Section) -> Option<(SectionKind, St
 fn duplicate_section(subject: &Subject<'_>, report: &mut Report<'_>) {
     let tree = subject.tree;
     let once = |section: &&Section| {
-        let whole = section.header.as_ref().is_some_and(|header| header.mode == Mode::Whole);
-        let repeats = matches!(section.kind.class(), Class::Tags | Class::Trigger | Class::List | Class::Nothing);
+        let whole = section
+            .header
+            .as_ref()
+            .is_some_and(|header| header.mode == Mode::Whole);
+        let repeats = matches!(
+            section.kind.class(),
+            Class::Tags | Class::Trigger | Class::List | Class::Nothing
+        );
         whole && !repeats
     };
     let mut seen: HashMap<_, Vec<&Section>> = HashMap::new();
@@ -122,10 +131,17 @@ fn duplicate_section(subject: &Subject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let before = seen.entry(identity).or_default();
-        let twin = before.iter().rev().take(8).find(|twin| tree.together(&tree.lines()[twin.lines.start], line));
+        let twin = before
+            .iter()
+            .rev()
+            .take(8)
+            .find(|twin| tree.together(&tree.lines()[twin.lines.start], line));
         if let Some(twin) = twin {
             let at = tree.position(tree.section_span(twin).start).line;
-            report.line(line, format!("`%{}` is already in line {at}", section.kind.name()));
+            report.line(
+                line,
+                format!("`%{}` is already in line {at}", section.kind.name()),
+            );
         }
         before.push(section);
     }
@@ -148,7 +164,11 @@ fn missing_section(subject: &Subject<'_>, report: &mut Report<'_>) {
 fn no_check_section(subject: &Subject<'_>, report: &mut Report<'_>) {
     let built_by_system = subject.tree.tags().any(|(_, tag)| tag.is("BuildSystem"));
     let builds = subject.sections(SectionKind::Build).next().is_some();
-    if builds && !built_by_system && !subject.includes() && subject.sections(SectionKind::Check).next().is_none() {
+    if builds
+        && !built_by_system
+        && !subject.includes()
+        && subject.sections(SectionKind::Check).next().is_none()
+    {
         report.file("there is no `%check` section");
     }
 }
@@ -171,7 +191,11 @@ fn duplicate_package(subject: &Subject<'_>, report: &mut Report<'_>) {
         let line = &tree.lines()[section.lines.start];
         let name = tree.package_name(section, &subject.names);
         let before = seen.entry(name).or_default();
-        let twin = before.iter().rev().take(8).find(|twin| tree.together(&tree.lines()[twin.lines.start], line));
+        let twin = before
+            .iter()
+            .rev()
+            .take(8)
+            .find(|twin| tree.together(&tree.lines()[twin.lines.start], line));
         if let Some(twin) = twin {
             let at = tree.position(tree.section_span(twin).start).line;
             report.line(line, format!("this package already begins in line {at}"));
@@ -182,7 +206,9 @@ fn duplicate_package(subject: &Subject<'_>, report: &mut Report<'_>) {
 
 /// Whole names of packages that sections of this kind are about.
 fn packages_of(subject: &Subject<'_>, kind: SectionKind) -> HashSet<String> {
-    (subject.sections(kind)).map(|section| subject.tree.package_name(section, &subject.names)).collect()
+    (subject.sections(kind))
+        .map(|section| subject.tree.package_name(section, &subject.names))
+        .collect()
 }
 
 fn unknown_package(subject: &Subject<'_>, report: &mut Report<'_>) {
@@ -197,7 +223,9 @@ fn unknown_package(subject: &Subject<'_>, report: &mut Report<'_>) {
     }
     for section in subject.tree.sections() {
         let package = section.header.as_ref().and_then(|header| header.package);
-        let Some(span) = package.filter(|_| section.kind != SectionKind::Package && !section.kind.is_single()) else {
+        let Some(span) =
+            package.filter(|_| section.kind != SectionKind::Package && !section.kind.is_single())
+        else {
             continue;
         };
         let name = subject.tree.package_name(section, &subject.names);
@@ -217,7 +245,10 @@ fn without(subject: &Subject<'_>, report: &mut Report<'_>, kind: SectionKind) {
         let name = subject.tree.package_name(section, &subject.names);
         if !known.contains(&name) && !name.contains('%') {
             let line = &subject.tree.lines()[section.lines.start];
-            report.line(line, format!("package `{name}` has no `%{}` section", kind.name()));
+            report.line(
+                line,
+                format!("package `{name}` has no `%{}` section", kind.name()),
+            );
         }
     }
 }
@@ -236,19 +267,35 @@ mod tests {
 
     #[test]
     fn shapes_that_rpm_refuses() {
-        assert_finds("unterminated-macro", "Name: a\n%global x %{foo\nVersion: 1\n", &[2]);
+        assert_finds(
+            "unterminated-macro",
+            "Name: a\n%global x %{foo\nVersion: 1\n",
+            &[2],
+        );
         assert_finds("unterminated-macro", "Name: a\n%build\nmake \\\n", &[3]);
-        assert_finds("unbalanced-condition", "%if 1\nName: a\n%else\n%elif 2\n%endif\n%endif\n", &[4, 6]);
+        assert_finds(
+            "unbalanced-condition",
+            "%if 1\nName: a\n%else\n%elif 2\n%endif\n%endif\n",
+            &[4, 6],
+        );
         assert_finds("unbalanced-condition", "%if 1\n%ifarch x86_64\n", &[1, 2]);
         let two = "%build\n%if 1\n%install\n%else\n%install\n%endif\n%build\n%build -a\n%files x\n%files y\n%files x\n";
         assert_finds("duplicate-section", two, &[7, 11]);
-        assert_finds("duplicate-section", "%if %{with a}\n%check\n%endif\n%if %{without a}\n%check\n%endif\n", &[]);
+        assert_finds(
+            "duplicate-section",
+            "%if %{with a}\n%check\n%endif\n%if %{without a}\n%check\n%endif\n",
+            &[],
+        );
     }
 
     #[test]
     fn sections_that_should_be_there_or_not() {
         assert_finds("missing-section", "Name: a\n%prep\n%build\n%install\n", &[1]);
-        assert_finds("missing-section", "Name: a\nBuildSystem: autotools\n%changelog\n", &[]);
+        assert_finds(
+            "missing-section",
+            "Name: a\nBuildSystem: autotools\n%changelog\n",
+            &[],
+        );
         assert_finds("no-check-section", "Name: a\n%build\n", &[1]);
         assert_fixes(
             "superfluous-clean-section",
@@ -263,11 +310,23 @@ mod tests {
                     %description -n %{name}-x\n%description -n b\n";
         assert_finds("duplicate-package", spec, &[4]);
         assert_finds("unknown-package", spec, &[6, 8]);
-        assert_finds("unknown-package", "Name: a\n%package -n b%{v}\n%files -n b1\n%if 1\n%files c\n%endif\n", &[]);
+        assert_finds(
+            "unknown-package",
+            "Name: a\n%package -n b%{v}\n%files -n b1\n%if 1\n%files c\n%endif\n",
+            &[],
+        );
         assert_finds("package-without-files", "Name: a\n%package x\n%files\n", &[2]);
-        assert_finds("package-without-description", "Name: a\n%package x\n%description\n", &[2]);
+        assert_finds(
+            "package-without-description",
+            "Name: a\n%package x\n%description\n",
+            &[2],
+        );
         let spec = "%global text \\\nWords.\nName: a\n%description %{text}\n";
         assert_finds("unknown-package", spec, &[]);
-        assert_finds("package-without-files", "Name: a\n%fontpkg\n%package x\n%files\n", &[]);
+        assert_finds(
+            "package-without-files",
+            "Name: a\n%fontpkg\n%package x\n%files\n",
+            &[],
+        );
     }
 }

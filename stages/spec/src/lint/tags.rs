@@ -6,7 +6,12 @@ use super::{Report, Rule, Severity::*, Subject};
 use crate::syntax::{Class, Edit, Kind, Line, Span, Tag};
 
 pub(super) const RULES: &[Rule] = &[
-    Rule::new(Error, "unknown-tag", "rpm refuses lines in the preamble that it does not know.", unknown_tag),
+    Rule::new(
+        Error,
+        "unknown-tag",
+        "rpm refuses lines in the preamble that it does not know.",
+        unknown_tag,
+    ),
     Rule::new(
         Error,
         "missing-tag",
@@ -45,14 +50,24 @@ pub(super) const RULES: &[Rule] = &[
          there.",
         buildarch_instead_of_exclusivearch,
     ),
-    Rule::new(Warning, "summary-ends-with-dot", "A summary is a title, not a sentence.", summary_ends_with_dot),
+    Rule::new(
+        Warning,
+        "summary-ends-with-dot",
+        "A summary is a title, not a sentence.",
+        summary_ends_with_dot,
+    ),
     Rule::new(
         Warning,
         "summary-too-long",
         "Lists of packages show a summary in one line: 79 characters fit.",
         summary_too_long,
     ),
-    Rule::new(Warning, "invalid-url", "People follow `URL`: it is a web address, whole.", invalid_url),
+    Rule::new(
+        Warning,
+        "invalid-url",
+        "People follow `URL`: it is a web address, whole.",
+        invalid_url,
+    ),
 ];
 
 /// Longest summary, in characters.
@@ -66,7 +81,9 @@ fn unknown_tag(subject: &Subject<'_>, report: &mut Report<'_>) {
                 report.at(tag.name, format!("there is no tag `{}`", subject.tree.title(tag)));
             }
             // What begins with `%` could become anything.
-            Kind::Text if of_tags && !line.joined && !subject.text(line).trim_start().starts_with('%') => report.line(line, "this is neither a tag nor a macro"),
+            Kind::Text if of_tags && !line.joined && !subject.text(line).trim_start().starts_with('%') => {
+                report.line(line, "this is neither a tag nor a macro")
+            }
             _ => {}
         }
     }
@@ -100,7 +117,9 @@ fn duplicate_tag(subject: &Subject<'_>, report: &mut Report<'_>) {
             continue;
         }
         let title = subject.tree.title(tag);
-        let before = seen.entry((line.section, title.to_ascii_lowercase())).or_default();
+        let before = seen
+            .entry((line.section, title.to_ascii_lowercase()))
+            .or_default();
         if let Some(twin) = before.iter().rev().take(8).find(|twin| subject.tree.together(twin, line))
             // A value for all, and another one in a condition after it, is a way to write a default.
             && !(twin.branch.is_none() && line.branch.is_some())
@@ -121,7 +140,9 @@ fn replacement(name: &str) -> Option<&'static str> {
         ("Serial", "Epoch"),
         ("BuildRoot", ""),
     ];
-    OLD.into_iter().find(|(old, _)| old.eq_ignore_ascii_case(name)).map(|(_, new)| new)
+    OLD.into_iter()
+        .find(|(old, _)| old.eq_ignore_ascii_case(name))
+        .map(|(_, new)| new)
 }
 
 fn deprecated_tag(subject: &Subject<'_>, report: &mut Report<'_>) {
@@ -131,11 +152,21 @@ fn deprecated_tag(subject: &Subject<'_>, report: &mut Report<'_>) {
             None => {}
             Some("") => {
                 let message = format!("`{name}` does nothing");
-                report.fixable(tag.name, message, "remove the line", vec![Edit::remove(line.span)]);
+                report.fixable(
+                    tag.name,
+                    message,
+                    "remove the line",
+                    vec![Edit::remove(line.span)],
+                );
             }
             Some(new) => {
                 let edit = Edit::replace(tag.name, new);
-                report.fixable(tag.name, format!("`{name}` is old"), &format!("write `{new}`"), vec![edit]);
+                report.fixable(
+                    tag.name,
+                    format!("`{name}` is old"),
+                    &format!("write `{new}`"),
+                    vec![edit],
+                );
             }
         }
     }
@@ -177,7 +208,10 @@ fn buildarch_instead_of_exclusivearch(subject: &Subject<'_>, report: &mut Report
     for name in ["BuildArch", "BuildArchitectures"] {
         each(subject, name, |_, tag, value| {
             if value != "noarch" && !value.contains('%') && !value.is_empty() {
-                report.at(tag.value, format!("`{name}` is for `noarch` alone: use `ExclusiveArch`"));
+                report.at(
+                    tag.value,
+                    format!("`{name}` is for `noarch` alone: use `ExclusiveArch`"),
+                );
             }
         });
     }
@@ -187,7 +221,12 @@ fn summary_ends_with_dot(subject: &Subject<'_>, report: &mut Report<'_>) {
     each(subject, "Summary", |_, tag, value| {
         if value.ends_with('.') && !value.ends_with("..") && !value.ends_with("etc.") {
             let end = Span::new(tag.value.end - 1, tag.value.end);
-            report.fixable(end, "a full stop ends the summary", "remove it", vec![Edit::remove(end)]);
+            report.fixable(
+                end,
+                "a full stop ends the summary",
+                "remove it",
+                vec![Edit::remove(end)],
+            );
         }
     });
 }
@@ -204,7 +243,9 @@ fn summary_too_long(subject: &Subject<'_>, report: &mut Report<'_>) {
 fn invalid_url(subject: &Subject<'_>, report: &mut Report<'_>) {
     each(subject, "URL", |_, tag, value| {
         let known = ["http://", "https://", "ftp://", "git://"].iter().any(|scheme| {
-            value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            value
+                .get(..scheme.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
         });
         if !known && !value.starts_with('%') {
             report.at(tag.value, "this is not the address of a web page");
@@ -218,9 +259,17 @@ mod tests {
 
     #[test]
     fn tags_that_are_not_there_or_should_not_be() {
-        assert_finds("unknown-tag", "Nmae: a\n%{?x}\nfoo bar\n# c\n%description\nfoo: bar\n", &[1, 3]);
+        assert_finds(
+            "unknown-tag",
+            "Nmae: a\n%{?x}\nfoo bar\n# c\n%description\nfoo: bar\n",
+            &[1, 3],
+        );
         assert_finds("unknown-tag", "Serial: 1\nRequires(post): a\nName(de): b\n", &[3]);
-        assert_finds("missing-tag", "Name: a\nVersion: 1\nRelease: 1\nSummary: s\n%package b\nLicense: l\n", &[1]);
+        assert_finds(
+            "missing-tag",
+            "Name: a\nVersion: 1\nRelease: 1\nSummary: s\n%package b\nLicense: l\n",
+            &[1],
+        );
         assert_finds("missing-tag", "%include a.inc\n", &[]);
         let spec = "Name: a\nVersion: 1\n%if 1\nVersion: 2\nSummary: a\n%else\nSummary: b\n%endif\nName: b\n\
                     Summary(de): c\n%package x\nSummary: d\n";
@@ -229,19 +278,43 @@ mod tests {
 
     #[test]
     fn tags_of_old() {
-        assert_fixes("deprecated-tag", "PreReq:  sh\nBuildRoot: /x\nName: a\n", "Requires:  sh\nName: a\n");
+        assert_fixes(
+            "deprecated-tag",
+            "PreReq:  sh\nBuildRoot: /x\nName: a\n",
+            "Requires:  sh\nName: a\n",
+        );
         assert_fixes("group-tag", "Group: Games\nName: a\n", "Name: a\n");
         assert_finds("hardcoded-packager-tag", "Packager: me\nPackager: %{me}\n", &[1]);
         assert_finds("hardcoded-prefix-tag", "Prefix: /usr\nPrefix: %{_prefix}\n", &[1]);
         let rule = "buildarch-instead-of-exclusivearch-tag";
-        assert_finds(rule, "BuildArch: noarch\nBuildArch: x86_64\nBuildArch: %{x}\n", &[2]);
+        assert_finds(
+            rule,
+            "BuildArch: noarch\nBuildArch: x86_64\nBuildArch: %{x}\n",
+            &[2],
+        );
     }
 
     #[test]
     fn values() {
-        assert_fixes("summary-ends-with-dot", "Summary: A thing.\n", "Summary: A thing\n");
-        assert_finds("summary-ends-with-dot", "Summary: Things...\nSummary: Things etc.\n", &[]);
-        assert_finds("summary-too-long", &format!("Summary: {}\n", "x".repeat(80)), &[1]);
-        assert_finds("invalid-url", "URL: example.org\nURL: HTTPS://example.org\nURL: %{u}\n", &[1]);
+        assert_fixes(
+            "summary-ends-with-dot",
+            "Summary: A thing.\n",
+            "Summary: A thing\n",
+        );
+        assert_finds(
+            "summary-ends-with-dot",
+            "Summary: Things...\nSummary: Things etc.\n",
+            &[],
+        );
+        assert_finds(
+            "summary-too-long",
+            &format!("Summary: {}\n", "x".repeat(80)),
+            &[1],
+        );
+        assert_finds(
+            "invalid-url",
+            "URL: example.org\nURL: HTTPS://example.org\nURL: %{u}\n",
+            &[1],
+        );
     }
 }

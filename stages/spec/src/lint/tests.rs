@@ -7,7 +7,9 @@ use super::{Options, Severity, fix, lint, rules};
 /// Asserts in which lines a rule finds something.
 pub(super) fn assert_finds(rule: &str, text: &str, lines: &[u32]) {
     assert!(rules().any(|one| one.name == rule), "no rule {rule}");
-    let findings = lint(text, &Options::default()).into_iter().filter(|finding| finding.rule == rule);
+    let findings = lint(text, &Options::default())
+        .into_iter()
+        .filter(|finding| finding.rule == rule);
     let found: Vec<u32> = findings.map(|finding| finding.line).collect();
     assert_eq!(found, lines, "{rule} in:\n{text}");
 }
@@ -16,7 +18,9 @@ pub(super) fn assert_finds(rule: &str, text: &str, lines: &[u32]) {
 pub(super) fn assert_fixes(rule: &str, text: &str, expected: &str) {
     let found = |text: &str| -> Vec<_> {
         let findings = lint(text, &Options::default()).into_iter();
-        findings.filter(|finding| finding.rule == rule && finding.fix.is_some()).collect()
+        findings
+            .filter(|finding| finding.rule == rule && finding.fix.is_some())
+            .collect()
     };
     let (fixed, _) = fix(text, &found(text));
     assert_eq!(fixed, expected, "{rule}");
@@ -38,7 +42,10 @@ fn rules_have_names_and_reasons_of_their_own() {
 fn findings_say_where_they_are() {
     let text = "Summary: é ümläut.\n";
     let findings = lint(text, &Options::default());
-    let dot = findings.iter().find(|finding| finding.rule == "summary-ends-with-dot").unwrap();
+    let dot = findings
+        .iter()
+        .find(|finding| finding.rule == "summary-ends-with-dot")
+        .unwrap();
     assert_eq!((dot.line, dot.column, dot.severity), (1, 18, Severity::Warning));
     assert_eq!(dot.span.of(text), ".");
     let json = serde_json::to_value(dot).unwrap();
@@ -51,17 +58,32 @@ fn comments_turn_rules_off() {
     let found = |text: &str| {
         let mine = ["group-tag", "summary-ends-with-dot", "unknown-rule"];
         let findings = lint(text, &Options::default()).into_iter();
-        findings.filter(|finding| mine.contains(&finding.rule)).map(|finding| finding.line).collect::<Vec<u32>>()
+        findings
+            .filter(|finding| mine.contains(&finding.rule))
+            .map(|finding| finding.line)
+            .collect::<Vec<u32>>()
     };
     assert_eq!(found("Group: a\nSummary: a.\n"), [1, 2]);
-    assert_eq!(found(&format!("{line}\nName: a\nGroup: a\nSummary: a.\n")), [0_u32; 0]);
+    assert_eq!(
+        found(&format!("{line}\nName: a\nGroup: a\nSummary: a.\n")),
+        [0_u32; 0]
+    );
     assert_eq!(found(&format!("Name: a\n{line}Group: a\nSummary: a.\n")), [4]);
-    assert_eq!(found(&format!("Name: a\n{line}# keel-lint: allow(x-y)\nGroup: a\nGroup: b\n")), [3, 5]);
+    assert_eq!(
+        found(&format!(
+            "Name: a\n{line}# keel-lint: allow(x-y)\nGroup: a\nGroup: b\n"
+        )),
+        [3, 5]
+    );
     let options = Options {
         allow: ["group-tag".to_owned()].into(),
         ..Options::default()
     };
-    assert!(!lint("Group: a\n", &options).iter().any(|finding| finding.rule == "group-tag"));
+    assert!(
+        !lint("Group: a\n", &options)
+            .iter()
+            .any(|finding| finding.rule == "group-tag")
+    );
 }
 
 #[test]
@@ -126,7 +148,20 @@ fn what_is_never_read_is_not_wrong() {
 
 #[test]
 fn any_input_is_checked() {
-    for text in ["", "%", "%{", "\\", "*", "%changelog\n*", "%if", "%patch", "%setup -", "Source", "\u{10FFFF}", "# keel-lint: allow("] {
+    for text in [
+        "",
+        "%",
+        "%{",
+        "\\",
+        "*",
+        "%changelog\n*",
+        "%if",
+        "%patch",
+        "%setup -",
+        "Source",
+        "\u{10FFFF}",
+        "# keel-lint: allow(",
+    ] {
         lint(text, &Options::default());
     }
 }

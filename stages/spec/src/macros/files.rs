@@ -91,8 +91,13 @@ impl<'t> Iterator for Definitions<'t> {
                 }
                 line = self.line();
             };
-            let text = &start[blanks + 1..start.len() - self.rest.len()];
-            let text = if complete { without_end(text) } else { text };
+            // Only the last line loses its end, though it may be nothing but that.
+            let end = if complete {
+                line.len() - without_end(line).len()
+            } else {
+                0
+            };
+            let text = &start[blanks + 1..start.len() - self.rest.len() - end];
             return Some((self.line, unix(text)));
         }
         None
@@ -275,6 +280,7 @@ mod tests {
             // A line that is no definition is skipped alone.
             ("# c \\\n%aa 1\ntext %{\n%bb 2\n", Some("1"), Some("2")),
             ("%aa x%%{\n%bb 2\n", Some("x%%{"), Some("2")),
+            ("%aa one\\\n\n%bb two\n", Some("one"), Some("two")),
             // The last line needs no end; one that should go on is taken as it is.
             ("%aa 1\\\n", Some("1"), None),
             ("%aa() %1 %2\n", Some("%1 %2"), None),

@@ -53,9 +53,15 @@ pub(crate) fn engine(behaviour: Behaviour) -> Engine {
 const CASES: &[(&str, &str)] = &[
     ("plain 100%", "plain 100%"),
     ("%%a %%", "%a %"),
-    ("%nope %{nope} %{nope:x} %?nope %!nope", "%nope %{nope} %{nope:x}  %nope"),
+    (
+        "%nope %{nope} %{nope:x} %?nope %!nope",
+        "%nope %{nope} %{nope:x}  %nope",
+    ),
     ("%{}%{?}%{!?}", "%{}%{?}%{!?}"),
-    ("%define a x%{b}\n%define b 1\n%a%{?a}%{!?a:n}%{?c}%{!?c:n}%{?a:y}", "x1x1ny"),
+    (
+        "%define a x%{b}\n%define b 1\n%a%{?a}%{!?a:n}%{?c}%{!?c:n}%{?a:y}",
+        "x1x1ny",
+    ),
     // A question with an empty answer expands the macro after all.
     ("%define a x\n%{?a:}|%{!?a:}|", "x||"),
     ("%{?nope:%{error:never}}%{!?!nope:x}", ""),
@@ -64,9 +70,18 @@ const CASES: &[(&str, &str)] = &[
     ("%define a b\\c\\\\d\n%a", "bc\\d"),
     ("%define a %{expand:%%b}\n%define b 7\n%a", "7"),
     ("%global g %{l}\n%define l 1\n%g", "1"),
-    ("%define l 1\n%global g %{l}\n%define l 2\n%g%undefine l\n%l", "1\n1"),
-    ("%define p() [%0|%1|%2|%#|%*|%**]\n%p a  b\n%{p:a b}%{p a b}%p", "[p|a|b|2|a b|a b]\n[p|a b|%2|1|a b|a b][p|a|b|2|a b|a b][p|%1|%2|0||]"),
-    ("%define o(ab:) %{-a:A}%{-b:B%{-b*}}%{!-b:n}%{-b}.%*\n%o -a x -b y z\n%o -by", "ABy-b y.x z\nBy-b y."),
+    (
+        "%define l 1\n%global g %{l}\n%define l 2\n%g%undefine l\n%l",
+        "1\n1",
+    ),
+    (
+        "%define p() [%0|%1|%2|%#|%*|%**]\n%p a  b\n%{p:a b}%{p a b}%p",
+        "[p|a|b|2|a b|a b]\n[p|a b|%2|1|a b|a b][p|a|b|2|a b|a b][p|%1|%2|0||]",
+    ),
+    (
+        "%define o(ab:) %{-a:A}%{-b:B%{-b*}}%{!-b:n}%{-b}.%*\n%o -a x -b y z\n%o -by",
+        "ABy-b y.x z\nBy-b y.",
+    ),
     ("%define o(-) %*\n%o -a -b", "-a -b"),
     // Arguments are not seen by the macros that a parametric macro calls.
     ("%define i() %1\n%define o() %i%{i z}\n%o x", "%1z"),
@@ -75,24 +90,51 @@ const CASES: &[(&str, &str)] = &[
     ("%{basename:/a/b.c}%{dirname:/a/b}%{suffix:a.b.c}", "b.c/ac"),
     ("%{shrink: a  b\tc }|%{quote:a b}|%{expand:%%%%a}", "a b c|a b|%a"),
     ("%{url2path:http://h/p/q}%{u2p:/x}%{u2p:ftp://h}", "/p/q/x/"),
-    ("%{exists:/there}%{exists:/not}%{getenv:HOME}%{getenv:NOT}", "10/home/u"),
+    (
+        "%{exists:/there}%{exists:/not}%{getenv:HOME}%{getenv:NOT}",
+        "10/home/u",
+    ),
     ("%{shescape:it's}", "'it'\\''s'"),
-    ("%define SOURCE1 s\n%define PATCH0 p\n%{S:1}%{P:0}%{S:2}", "sp%SOURCE2"),
+    (
+        "%define SOURCE1 s\n%define PATCH0 p\n%{S:1}%{P:0}%{S:2}",
+        "sp%SOURCE2",
+    ),
     ("a%dnl rest of it\nb", "ab"),
-    ("%[1+2*3]%[1 < 2 ? \"a\" : \"b\"]%[\"%{getenv:HOME}\" == \"/home/u\"]", "7a1"),
+    (
+        "%[1+2*3]%[1 < 2 ? \"a\" : \"b\"]%[\"%{getenv:HOME}\" == \"/home/u\"]",
+        "7a1",
+    ),
     ("%define one 1\n%[%{one} + 0%{?two}]%{expr:1 == 1 && 2}", "12"),
-    ("%[v\"1.10\" > v\"1.9\"]%[\"1.10\" > \"1.9\"]%[v\"2:1\" > v\"3\"]", "101"),
+    (
+        "%[v\"1.10\" > v\"1.9\"]%[\"1.10\" > \"1.9\"]%[v\"2:1\" > v\"3\"]",
+        "101",
+    ),
     ("%[0 && %{error:never}]%[!1 || -3]", "0-3"),
     ("%{lua:print(1, rpm.expand('%%'), \"x\")}", "1\t%\tx"),
-    ("%define m(a:b) %{lua: print(opt.a, opt.b == '', #arg, arg[1])}\n%m -a 1 x -b", "1\ttrue\t1\tx"),
-    ("%{lua: macros.z = 'q'; print(macros.z, macros.nope, rpm.isdefined('z'))}%z", "q\tnil\ttrue\tfalseq"),
-    ("%define m() <%1,%2>\n%{lua: print(macros.m('a b'), macros.m({'a b', 'c'}))}", "<a,b>\t<a b,c>"),
-    ("%{lua: rpm.define('d() [%1]'); print(rpm.vercmp('1.0', '1.0~1'))}%{d 5}", "1[5]"),
+    (
+        "%define m(a:b) %{lua: print(opt.a, opt.b == '', #arg, arg[1])}\n%m -a 1 x -b",
+        "1\ttrue\t1\tx",
+    ),
+    (
+        "%{lua: macros.z = 'q'; print(macros.z, macros.nope, rpm.isdefined('z'))}%z",
+        "q\tnil\ttrue\tfalseq",
+    ),
+    (
+        "%define m() <%1,%2>\n%{lua: print(macros.m('a b'), macros.m({'a b', 'c'}))}",
+        "<a,b>\t<a b,c>",
+    ),
+    (
+        "%{lua: rpm.define('d() [%1]'); print(rpm.vercmp('1.0', '1.0~1'))}%{d 5}",
+        "1[5]",
+    ),
     ("%{lua: return 1, 2}", "1\t2"),
 ];
 
 const SINCE_420: &[(&str, &str)] = &[
-    ("%{len:abc}%{lower:AbC}%{upper:x}%{reverse:abc}%{rep ab 2}%{sub hello 2 -2}", "3abcXcbaababell"),
+    (
+        "%{len:abc}%{lower:AbC}%{upper:x}%{reverse:abc}%{rep ab 2}%{sub hello 2 -2}",
+        "3abcXcbaababell",
+    ),
     ("%{gsub:aab}%{gsub aab a x}%{gsub aab a x 1}", ""),
     ("%define o() %#:%1|%2\n%{o %{quote:a b} c}", "2:a b|c"),
 ];
@@ -108,7 +150,9 @@ fn expansions_are_rpms() {
             let got = got.map(|got| got.replace('\x1f', ""));
             let said = engine.take_messages();
             if got.as_deref() != Ok(*expected) {
-                wrong.push(format!("{text} ({behaviour:?}): {got:?}, not {expected:?}: {said:?}"));
+                wrong.push(format!(
+                    "{text} ({behaviour:?}): {got:?}, not {expected:?}: {said:?}"
+                ));
             }
         }
     }
@@ -116,7 +160,12 @@ fn expansions_are_rpms() {
     for (text, expected) in SINCE_420.iter().filter(|(_, expected)| !expected.is_empty()) {
         let mut engine = engine(Behaviour::Rpm420);
         let got = engine.expand(text);
-        assert_eq!(got.as_deref(), Ok(*expected), "{text}: {:?}", engine.take_messages());
+        assert_eq!(
+            got.as_deref(),
+            Ok(*expected),
+            "{text}: {:?}",
+            engine.take_messages()
+        );
     }
 }
 
@@ -135,11 +184,20 @@ fn what_fails_says_what_rpm_says() {
         ("%{rpmversion:x}", "%rpmversion: unexpected argument"),
         ("%{load:/nope}", "failed to load macro file /nope"),
         ("%[1 +]", "unexpected end of expression: 1 +"),
-        ("%[a]", "bare words are no longer supported, please use \"...\": a"),
+        (
+            "%[a]",
+            "bare words are no longer supported, please use \"...\": a",
+        ),
         ("%[1 + \"a\"]", "types must match: 1 + \"a\""),
         ("%[1/0]", "division by zero: 1/0"),
-        ("%{lua: x.y = 1}", "lua script failed: [string \"<lua>\"]:1: attempt to index a nil value (global 'x')"),
-        ("%{lua: (}", "invalid syntax in lua script: [string \"<lua>\"]:1: unexpected symbol near <eof>"),
+        (
+            "%{lua: x.y = 1}",
+            "lua script failed: [string \"<lua>\"]:1: attempt to index a nil value (global 'x')",
+        ),
+        (
+            "%{lua: (}",
+            "invalid syntax in lua script: [string \"<lua>\"]:1: unexpected symbol near <eof>",
+        ),
         (
             "%define a %a\n%a",
             "Too many levels of recursion in macro expansion. It is likely caused by recursive macro declaration.",
@@ -157,7 +215,11 @@ fn what_fails_says_what_rpm_says() {
 #[test]
 fn macro_files_are_read_as_rpm_reads_them() {
     let mut engine = engine(Behaviour::Rpm420);
-    assert_eq!(engine.expand("%{load:/macros.a}"), Err(Failed), "one line has no body");
+    assert_eq!(
+        engine.expand("%{load:/macros.a}"),
+        Err(Failed),
+        "one line has no body"
+    );
     assert_eq!(engine.expand("%a_b|%{c -n 1 x}").unwrap(), "one \n  two|x-1");
 }
 

@@ -188,7 +188,10 @@ fn xml(element: &str, text: &str) -> String {
     if text.is_empty() {
         return format!("\t<{element}/>");
     }
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     format!("\t<{element}>{text}</{element}>")
 }
 
@@ -287,7 +290,12 @@ mod tests {
 
     #[test]
     fn numbers_are_made_short() {
-        let cases = [(0, 1024, "0"), (999, 1000, "999"), (1500, 1000, "1.5K"), (10 << 20, 1024, "10M")];
+        let cases = [
+            (0, 1024, "0"),
+            (999, 1000, "999"),
+            (1500, 1000, "1.5K"),
+            (10 << 20, 1024, "10M"),
+        ];
         for (number, kilo, text) in cases {
             assert_eq!(human(number, kilo), text);
         }

@@ -24,11 +24,16 @@ impl Tag {
 
 static NUMBERS: LazyLock<HashMap<&str, u32>> = LazyLock::new(|| {
     let all = TAGS.split_whitespace().filter_map(|word| word.split_once('='));
-    all.filter_map(|(name, number)| Some((name, number.parse().ok()?))).collect()
+    all.filter_map(|(name, number)| Some((name, number.parse().ok()?)))
+        .collect()
 });
 
-static ALIASES: LazyLock<HashMap<&str, &str>> =
-    LazyLock::new(|| OTHER_NAMES.split_whitespace().filter_map(|word| word.split_once('=')).collect());
+static ALIASES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+    OTHER_NAMES
+        .split_whitespace()
+        .filter_map(|word| word.split_once('='))
+        .collect()
+});
 
 const OTHER_NAMES: &str = "\
 C=CONFLICTNAME CONFLICTS=CONFLICTNAME E=EPOCH ENHANCES=ENHANCENAME FILEMD5S=FILEDIGESTS HDRID=SHA1HEADER

@@ -4,7 +4,11 @@ struct Header;
 
 impl Tags for Header {
     fn get(&self, tag: &str) -> Option<Values> {
-        let strings = |all: &[&str]| Some(Values::Strings(all.iter().map(|text| (*text).to_owned()).collect()));
+        let strings = |all: &[&str]| {
+            Some(Values::Strings(
+                all.iter().map(|text| (*text).to_owned()).collect(),
+            ))
+        };
         match tag {
             "NAME" => Some("zlib".into()),
             "SUMMARY" => Some("it's <small>\t\"quoted\"".into()),
@@ -36,7 +40,10 @@ fn formats_are_filled_in() {
         ("<%10{NAME}|%-10{NAME}|%2{NAME}>", "<      zlib|zlib      |zlib>"),
         ("%{VERSION} %{LICENSE}", "(none) (none)"),
         ("%{PROVIDES}", "zlib"),
-        ("[%{PROVIDES} %{PROVIDEFLAGS:depflags} %{PROVIDEVERSION}\\n]", "zlib = 1.3-1\nlibz.so.1  \n"),
+        (
+            "[%{PROVIDES} %{PROVIDEFLAGS:depflags} %{PROVIDEVERSION}\\n]",
+            "zlib = 1.3-1\nlibz.so.1  \n",
+        ),
         ("[%{=NAME}: %{P} ]", "zlib: zlib zlib: libz.so.1 "),
         ("[%{REQUIRES}\\n]", ""),
         ("[%{PROVIDES}%{REQUIRES} ]", "zlib(none) libz.so.1(none) "),
@@ -45,14 +52,26 @@ fn formats_are_filled_in() {
         ("%|EPOCH?{%{EPOCH}:}|%{NAME}", "zlib"),
         ("%|EPOCH?{e}:{%|NAME?{n}|}|", "n"),
         ("%|NOSUCH?{a}:{b}|", "b"),
-        ("[%{PROVIDES}%|PROVIDES?{ %{PROVIDEVERSION}}|,]", "zlib 1.3-1,libz.so.1 ,"),
+        (
+            "[%{PROVIDES}%|PROVIDES?{ %{PROVIDEVERSION}}|,]",
+            "zlib 1.3-1,libz.so.1 ,",
+        ),
         ("%{SUMMARY:shescape}", "'it'\\''s <small>\t\"quoted\"'"),
         ("%{SUMMARY:json}", "\"it's <small>\\t\\\"quoted\\\"\""),
-        ("%{SUMMARY:xml}", "\t<string>it's &lt;small&gt;\t\"quoted\"</string>"),
-        ("%{BUILDTIME} %{BUILDTIME:day} %{BUILDTIME:json}", "86400 Fri Jan 02 1970 86400"),
+        (
+            "%{SUMMARY:xml}",
+            "\t<string>it's &lt;small&gt;\t\"quoted\"</string>",
+        ),
+        (
+            "%{BUILDTIME} %{BUILDTIME:day} %{BUILDTIME:json}",
+            "86400 Fri Jan 02 1970 86400",
+        ),
         ("%{BUILDTIME:date}", "Fri Jan  2 00:00:00 1970"),
         ("%{BUILDTIME:hex} %{BUILDTIME:octal}", "15180 250600"),
-        ("%{NAME:date} %{BUILDTIME:expand} %{NAME:base64}", "(not a number) (not a string) (not a blob)"),
+        (
+            "%{NAME:date} %{BUILDTIME:expand} %{NAME:base64}",
+            "(not a number) (not a string) (not a blob)",
+        ),
         ("%{NAME:expand} %{P:tagname} %{P:tagnum}", "ZLIB Providename 1047"),
         ("", ""),
     ];
@@ -84,9 +103,16 @@ fn errors_are_in_rpms_words() {
         ("%|NAME?{x}y", ": expected following ? subexpression"),
         ("%|NAME?{x}:y", "{ expected after : in expression"),
         ("%|NAME?{x}:{y}z", "| expected at end of expression"),
-        ("[%{NAME} %{PROVIDES}]", "array iterator used with different sized arrays"),
+        (
+            "[%{NAME} %{PROVIDES}]",
+            "array iterator used with different sized arrays",
+        ),
     ];
     for (format, expected) in cases {
-        assert_eq!(show(format), Err(format!("incorrect format: {expected}")), "{format}");
+        assert_eq!(
+            show(format),
+            Err(format!("incorrect format: {expected}")),
+            "{format}"
+        );
     }
 }

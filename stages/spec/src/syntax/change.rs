@@ -21,7 +21,8 @@ impl Tree<'_> {
             Kind::Tag(tag) => Some((line, tag)),
             _ => None,
         });
-        tags.filter(|(_, tag)| self.title(tag).eq_ignore_ascii_case(name)).collect()
+        tags.filter(|(_, tag)| self.title(tag).eq_ignore_ascii_case(name))
+            .collect()
     }
 
     /// A tag's name with its qualifier: `Requires(post)`.
@@ -91,10 +92,13 @@ impl Tree<'_> {
         let section = self.tags_of(package, names)?;
         let family = family(name);
         let tags = || {
-            self.body(section).iter().rev().filter_map(|line| match &line.kind {
-                Kind::Tag(tag) => Some((line, tag)),
-                _ => None,
-            })
+            self.body(section)
+                .iter()
+                .rev()
+                .filter_map(|line| match &line.kind {
+                    Kind::Tag(tag) => Some((line, tag)),
+                    _ => None,
+                })
         };
         let alike = tags().find(|(_, tag)| family.eq_ignore_ascii_case(self::family(self.slice(tag.name))));
         let neighbour = alike.or_else(|| tags().next());
@@ -136,13 +140,23 @@ impl Tree<'_> {
 
     /// The line before which a line can be put that is after `line`, and in no condition that begins in the section.
     fn past_conditions(&self, line: &Line, section: &Section) -> usize {
-        let inside = self.branches_around(line).map(|branch| &self.conditions[branch.condition]);
-        let outermost = inside.take_while(|condition| condition.lines.start >= section.lines.start).last();
+        let inside = self
+            .branches_around(line)
+            .map(|branch| &self.conditions[branch.condition]);
+        let outermost = inside
+            .take_while(|condition| condition.lines.start >= section.lines.start)
+            .last();
         let mut after = match outermost {
-            Some(condition) if condition.closed && condition.lines.end <= section.lines.end => condition.lines.end,
+            Some(condition) if condition.closed && condition.lines.end <= section.lines.end => {
+                condition.lines.end
+            }
             _ => line.index + 1,
         };
-        while self.lines.get(after).is_some_and(|next| next.joined && next.section == section.index) {
+        while self
+            .lines
+            .get(after)
+            .is_some_and(|next| next.joined && next.section == section.index)
+        {
             after += 1;
         }
         after
@@ -154,9 +168,13 @@ impl Tree<'_> {
         if gap.is_some_and(|gap| gap.contains('\t')) {
             return format!("{name}:\t{value}");
         }
-        let column = neighbour.filter(|tag| !tag.value.is_empty()).map_or(COLUMN, |tag| {
-            self.slice(Span::new(tag.head.start, tag.value.start)).chars().count()
-        });
+        let column = neighbour
+            .filter(|tag| !tag.value.is_empty())
+            .map_or(COLUMN, |tag| {
+                self.slice(Span::new(tag.head.start, tag.value.start))
+                    .chars()
+                    .count()
+            });
         let width = column.saturating_sub(1).max(name.chars().count() + 1);
         let head = format!("{name}:");
         format!("{head:width$} {value}")
@@ -174,6 +192,8 @@ impl Tree<'_> {
 
 /// A tag's name without number and qualifier.
 fn family(name: &str) -> &str {
-    let end = name.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(name.len());
+    let end = name
+        .find(|c: char| !c.is_ascii_alphabetic())
+        .unwrap_or(name.len());
     &name[..end]
 }

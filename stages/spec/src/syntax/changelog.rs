@@ -30,7 +30,8 @@ pub struct Date {
 impl Date {
     /// The weekday that this day really is, from Sunday, 0; none if there is no such day.
     pub fn true_weekday(self) -> Option<u8> {
-        let leap = self.year.is_multiple_of(4) && (!self.year.is_multiple_of(100) || self.year.is_multiple_of(400));
+        let leap =
+            self.year.is_multiple_of(4) && (!self.year.is_multiple_of(100) || self.year.is_multiple_of(400));
         let most = LENGTHS[usize::from(self.month - 1)] - u8::from(self.month == 2 && !leap);
         if self.day == 0 || self.day > most {
             return None;
@@ -95,7 +96,10 @@ pub(super) fn entry(source: &str, span: Span) -> Entry {
 fn word_at(source: &str, span: Span) -> Span {
     let bytes = &source.as_bytes()[span.start..span.end];
     let space = bytes.iter().take_while(|byte| text::is_space(**byte)).count();
-    let length = bytes[space..].iter().take_while(|byte| !text::is_space(**byte)).count();
+    let length = bytes[space..]
+        .iter()
+        .take_while(|byte| !text::is_space(**byte))
+        .count();
     Span::new(span.start + space, span.start + space + length)
 }
 

@@ -47,7 +47,10 @@ impl Keyword {
 
     /// Does it open a condition?
     pub fn opens(self) -> bool {
-        matches!(self, Self::If | Self::Ifarch | Self::Ifnarch | Self::Ifos | Self::Ifnos)
+        matches!(
+            self,
+            Self::If | Self::Ifarch | Self::Ifnarch | Self::Ifos | Self::Ifnos
+        )
     }
 
     /// Is it about the architecture?

@@ -68,7 +68,9 @@ pub enum Error {
     #[error("the preamble can be neither added nor removed")]
     Preamble,
     /// A part of what should go is in another condition than the rest.
-    #[error("line {line} is in another condition than the section that it ends (its `%if` starts or ends in between)")]
+    #[error(
+        "line {line} is in another condition than the section that it ends (its `%if` starts or ends in between)"
+    )]
     Straddles {
         /// From 1.
         line: u32,

@@ -56,16 +56,28 @@ fn difference(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
 }
 
 fn section<'t>(tree: &'t Tree<'_>, kind: SectionKind) -> &'t Section {
-    tree.sections().iter().find(|section| section.kind == kind).unwrap()
+    tree.sections()
+        .iter()
+        .find(|section| section.kind == kind)
+        .unwrap()
 }
 
 #[test]
 fn values_are_set() {
-    let out = edited(SPEC, |tree, names| tree.set_tag(Package::Main, "source1", "new", names));
-    assert_eq!(difference(SPEC, &out), (vec!["Source1:  new".to_owned()], vec!["Source1:  y".to_owned()]));
-    let out = edited("Name:\nVersion: 1\n", |tree, names| tree.set_tag(Package::Main, "Name", "a", names));
+    let out = edited(SPEC, |tree, names| {
+        tree.set_tag(Package::Main, "source1", "new", names)
+    });
+    assert_eq!(
+        difference(SPEC, &out),
+        (vec!["Source1:  new".to_owned()], vec!["Source1:  y".to_owned()])
+    );
+    let out = edited("Name:\nVersion: 1\n", |tree, names| {
+        tree.set_tag(Package::Main, "Name", "a", names)
+    });
     assert_eq!(out, "Name: a\nVersion: 1\n");
-    let out = edited(SPEC, |tree, names| tree.set_tag(Package::Named("z"), "Requires", "b", names));
+    let out = edited(SPEC, |tree, names| {
+        tree.set_tag(Package::Named("z"), "Requires", "b", names)
+    });
     assert!(out.contains("-n z\nRequires: b\n"));
 }
 
@@ -73,31 +85,65 @@ fn values_are_set() {
 fn tags_are_inserted_after_their_kind_and_outside_of_conditions() {
     for (package, name, before, line) in [
         (Package::Main, "Source2", "%endif\n", "Source2:  v\n"),
-        (Package::Main, "Requires", "Requires(post): sh\n", "Requires:       v\n"),
-        (Package::Main, "URL", "Requires(post): sh\n", "URL:            v\n"),
-        (Package::Named("devel"), "Requires", "Summary: d\n", "Requires: v\n"),
-        (Package::Named("a-devel"), "Requires", "Summary: d\n", "Requires: v\n"),
+        (
+            Package::Main,
+            "Requires",
+            "Requires(post): sh\n",
+            "Requires:       v\n",
+        ),
+        (
+            Package::Main,
+            "URL",
+            "Requires(post): sh\n",
+            "URL:            v\n",
+        ),
+        (
+            Package::Named("devel"),
+            "Requires",
+            "Summary: d\n",
+            "Requires: v\n",
+        ),
+        (
+            Package::Named("a-devel"),
+            "Requires",
+            "Summary: d\n",
+            "Requires: v\n",
+        ),
     ] {
-        let out = edited(SPEC, |tree, names| Ok(vec![tree.insert_tag(package, name, "v", names)?]));
+        let out = edited(SPEC, |tree, names| {
+            Ok(vec![tree.insert_tag(package, name, "v", names)?])
+        });
         assert!(out.contains(&format!("{before}{line}")), "{name} in:\n{out}");
     }
-    let out = edited("Name:\ta", |tree, names| Ok(vec![tree.insert_tag(Package::Main, "URL", "v", names)?]));
+    let out = edited("Name:\ta", |tree, names| {
+        Ok(vec![tree.insert_tag(Package::Main, "URL", "v", names)?])
+    });
     assert_eq!(out, "Name:\ta\nURL:\tv\n");
-    let out = edited("", |tree, names| Ok(vec![tree.insert_tag(Package::Main, "URL", "v", names)?]));
+    let out = edited("", |tree, names| {
+        Ok(vec![tree.insert_tag(Package::Main, "URL", "v", names)?])
+    });
     assert_eq!(out, "URL:            v\n");
-    let out = edited("Name: a\r\n", |tree, names| Ok(vec![tree.append_tag(Package::Main, "URL", "v", names)?]));
+    let out = edited("Name: a\r\n", |tree, names| {
+        Ok(vec![tree.append_tag(Package::Main, "URL", "v", names)?])
+    });
     assert_eq!(out, "Name: a\r\nURL:  v\r\n");
 }
 
 #[test]
 fn tags_are_removed() {
-    let out = edited(SPEC, |tree, names| tree.remove_tag(Package::Main, "Source0", Some("X"), names));
+    let out = edited(SPEC, |tree, names| {
+        tree.remove_tag(Package::Main, "Source0", Some("X"), names)
+    });
     assert_eq!(difference(SPEC, &out), (vec![], vec!["Source0:  x".to_owned()]));
     let tree = Tree::parse(SPEC);
     let names = tree.names();
-    let error = tree.remove_tag(Package::Main, "Source0", Some("z"), &names).unwrap_err();
+    let error = tree
+        .remove_tag(Package::Main, "Source0", Some("z"), &names)
+        .unwrap_err();
     assert_eq!(error.to_string(), "there is no tag `Source0` with the value `z`");
-    let error = tree.insert_tag(Package::Named("q"), "URL", "v", &names).unwrap_err();
+    let error = tree
+        .insert_tag(Package::Named("q"), "URL", "v", &names)
+        .unwrap_err();
     assert_eq!(error.to_string(), "there is no package `q`");
 }
 
@@ -118,17 +164,32 @@ fn lines_go_to_sections() {
 
 #[test]
 fn sections_are_removed_and_added() {
-    let remove = |kind| edited(SPEC, |tree, _| Ok(vec![tree.remove_section(section(tree, kind))?]));
+    let remove = |kind| {
+        edited(SPEC, |tree, _| {
+            Ok(vec![tree.remove_section(section(tree, kind))?])
+        })
+    };
     let lines = |list: &[&str]| list.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
-    assert_eq!(difference(SPEC, &remove(SectionKind::Build)).1, lines(&["%build", "make"]));
+    assert_eq!(
+        difference(SPEC, &remove(SectionKind::Build)).1,
+        lines(&["%build", "make"])
+    );
     let out = edited(SPEC, |tree, names| tree.remove_package("devel", names));
-    assert_eq!(difference(SPEC, &out).1, lines(&["%package devel", "Summary: d", "# about z", "%files devel", "/b"]));
+    assert_eq!(
+        difference(SPEC, &out).1,
+        lines(&["%package devel", "Summary: d", "# about z", "%files devel", "/b"])
+    );
     assert_eq!(Tree::parse(&out).defects(), []);
     let out = edited(SPEC, |tree, _| {
-        Ok(vec![tree.add_section("%check\ntrue\n", Some(section(tree, SectionKind::Files)))?])
+        Ok(vec![tree.add_section(
+            "%check\ntrue\n",
+            Some(section(tree, SectionKind::Files)),
+        )?])
     });
     assert!(out.contains("make\n\n%check\ntrue\n\n%if 2\n%files\n"), "{out}");
-    let out = edited(SPEC, |tree, _| Ok(vec![tree.add_section("%check\ntrue\n", None)?]));
+    let out = edited(SPEC, |tree, _| {
+        Ok(vec![tree.add_section("%check\ntrue\n", None)?])
+    });
     assert!(out.ends_with("%changelog\n\n%check\ntrue\n"), "{out}");
 }
 
@@ -136,7 +197,9 @@ fn sections_are_removed_and_added() {
 fn what_is_not_only_a_sections_own_is_not_removed() {
     let text = "%if 1\n%post\nx\n%endif\ny\n%files\n";
     let tree = Tree::parse(text);
-    let error = tree.remove_section(section(&tree, SectionKind::Post)).unwrap_err();
+    let error = tree
+        .remove_section(section(&tree, SectionKind::Post))
+        .unwrap_err();
     assert_eq!(error, Error::Straddles { line: 5 });
     assert_eq!(tree.remove_section(&tree.sections()[0]), Err(Error::Preamble));
 }
@@ -145,8 +208,20 @@ fn what_is_not_only_a_sections_own_is_not_removed() {
 fn edits_do_not_overlap() {
     let text = "aé\nb";
     let edit = |start, end| Edit::replace(Span::new(start, end), "x");
-    assert_eq!(apply(text, [edit(4, 5), edit(0, 1), edit(1, 1)]).unwrap(), "xxé\nx");
-    assert_eq!(apply(text, [edit(0, 4), edit(3, 5)]), Err(Error::Overlap { line: 1 }));
-    assert_eq!(apply(text, [edit(2, 3)]), Err(Error::NotInText { start: 2, end: 3 }));
-    assert_eq!(apply(text, [edit(5, 9)]), Err(Error::NotInText { start: 5, end: 9 }));
+    assert_eq!(
+        apply(text, [edit(4, 5), edit(0, 1), edit(1, 1)]).unwrap(),
+        "xxé\nx"
+    );
+    assert_eq!(
+        apply(text, [edit(0, 4), edit(3, 5)]),
+        Err(Error::Overlap { line: 1 })
+    );
+    assert_eq!(
+        apply(text, [edit(2, 3)]),
+        Err(Error::NotInText { start: 2, end: 3 })
+    );
+    assert_eq!(
+        apply(text, [edit(5, 9)]),
+        Err(Error::NotInText { start: 5, end: 9 })
+    );
 }

@@ -186,7 +186,10 @@ pub(super) fn macro_name(text: &str) -> Option<Span> {
         at += 1;
     }
     let start = at;
-    while bytes.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+    while bytes
+        .get(at)
+        .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    {
         at += 1;
     }
     (at > start && !bytes[start].is_ascii_digit()).then_some(Span::new(start, at))

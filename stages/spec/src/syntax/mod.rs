@@ -23,8 +23,8 @@
 //! The rules are those of rpm's readers (`build/parseSpec.cc`, `build/parsePreamble.cc` in rpm).
 
 mod build;
-mod changelog;
 mod change;
+mod changelog;
 mod condition;
 mod edit;
 #[cfg(test)]
@@ -250,7 +250,10 @@ impl<'a> Tree<'a> {
 
     /// Bytes of several lines.
     pub fn span_of(&self, lines: Range<usize>) -> Span {
-        let start = self.lines.get(lines.start).map_or(self.text.len(), |line| line.span.start);
+        let start = self
+            .lines
+            .get(lines.start)
+            .map_or(self.text.len(), |line| line.span.start);
         let end = lines.end.checked_sub(1).and_then(|last| self.lines.get(last));
         Span::new(start, end.map_or(start, |line| line.span.end.max(start)))
     }

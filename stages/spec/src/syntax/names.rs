@@ -36,7 +36,9 @@ impl<'a> Names<'a> {
                 Kind::Tag(tag) if line.section == 0 && tag.kind.is_some_and(|kind| kind.single) => {
                     let name = tree.slice(tag.name).to_ascii_lowercase();
                     let value = tree.slice(tag.value);
-                    values.entry(Cow::Owned(name.to_ascii_uppercase())).or_insert(value);
+                    values
+                        .entry(Cow::Owned(name.to_ascii_uppercase()))
+                        .or_insert(value);
                     values.entry(Cow::Owned(name)).or_insert(value);
                 }
                 Kind::Definition(made) if made.kind.has_body() && made.options.is_none() => {
@@ -96,7 +98,14 @@ fn simple_macro(text: &str) -> (&str, usize) {
             };
             let inner = &text[2..end - 1];
             let name = inner.strip_prefix('?').unwrap_or(inner);
-            (if name.bytes().all(|byte| word(&byte)) { name } else { "" }, end)
+            (
+                if name.bytes().all(|byte| word(&byte)) {
+                    name
+                } else {
+                    ""
+                },
+                end,
+            )
         }
         Some(b'%') => ("", 2),
         _ => {
@@ -119,9 +128,13 @@ impl<'a> Tree<'a> {
         let Some(header) = &section.header else {
             return main();
         };
-        let written = header.package.map(|span| names.resolve(unquoted(self.slice(span))));
+        let written = header
+            .package
+            .map(|span| names.resolve(unquoted(self.slice(span))));
         // `%description %{_description}`: what the macro brings after an end of line is no name.
-        let written = written.as_deref().map(|name| name.lines().next().unwrap_or_default());
+        let written = written
+            .as_deref()
+            .map(|name| name.lines().next().unwrap_or_default());
         match written.map(|name| name.trim_end_matches(['\\', ' ', '\t'])) {
             None | Some("") => main(),
             Some(name) if header.whole_name => name.to_owned(),

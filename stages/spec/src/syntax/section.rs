@@ -133,7 +133,9 @@ impl SectionKind {
         if name.eq_ignore_ascii_case("end") {
             return Some(Self::End);
         }
-        let found = SECTIONS.iter().find(|(token, ..)| token.eq_ignore_ascii_case(name));
+        let found = SECTIONS
+            .iter()
+            .find(|(token, ..)| token.eq_ignore_ascii_case(name));
         found.map(|(_, kind, _)| *kind)
     }
 
@@ -149,7 +151,10 @@ impl SectionKind {
 
     /// Are its lines those of a script, of any kind?
     pub fn is_script(self) -> bool {
-        matches!(self.class(), Class::BuildScript | Class::Scriptlet | Class::Trigger)
+        matches!(
+            self.class(),
+            Class::BuildScript | Class::Scriptlet | Class::Trigger
+        )
     }
 
     /// Can one SPEC have it once only (without `-a` and `-p`)?
@@ -246,7 +251,11 @@ pub(super) fn header(source: &str, span: Span, kind: SectionKind) -> Header {
             (Class::Scriptlet | Class::Trigger, 'q') => header.query_format = true,
             (_, 'n' | 'p' | 'l' | 'f' | 'P') => {
                 let attached = Span::new(word.start + 2, word.end);
-                let value = if attached.is_empty() { words.next() } else { Some(attached) };
+                let value = if attached.is_empty() {
+                    words.next()
+                } else {
+                    Some(attached)
+                };
                 header.set(flag, value);
             }
             _ => {}

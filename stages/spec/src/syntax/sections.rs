@@ -13,7 +13,8 @@ impl Tree<'_> {
         package: Package<'t>,
         names: &'t Names<'_>,
     ) -> impl Iterator<Item = &'t Section> {
-        self.sections_about(package, names).filter(move |section| section.kind == kind)
+        self.sections_about(package, names)
+            .filter(move |section| section.kind == kind)
     }
 
     /// Puts lines at the start of a section, after its header.
@@ -24,7 +25,10 @@ impl Tree<'_> {
     /// Puts lines at the end of a section: before empty lines, before comments that an empty line divides from it, and
     /// before directives of conditions that do not begin and end in it.
     pub fn append(&self, section: &Section, lines: &str) -> Edit {
-        self.insert_line(self.content_end(section), lines.strip_suffix('\n').unwrap_or(lines))
+        self.insert_line(
+            self.content_end(section),
+            lines.strip_suffix('\n').unwrap_or(lines),
+        )
     }
 
     /// Gives a section other lines; header, and what [`Tree::append`] goes before, stay.
@@ -39,7 +43,9 @@ impl Tree<'_> {
         if lines.is_empty() {
             return Edit::remove(span);
         }
-        let text = self.insert_line(range.start, lines.strip_suffix('\n').unwrap_or(lines)).text;
+        let text = self
+            .insert_line(range.start, lines.strip_suffix('\n').unwrap_or(lines))
+            .text;
         Edit::replace(span, text)
     }
 
@@ -66,7 +72,9 @@ impl Tree<'_> {
     /// Removes all sections that are about a package other than the main one.
     pub fn remove_package(&self, package: &str, names: &Names<'_>) -> Result<Vec<Edit>, Error> {
         let sections = self.sections_about(Package::Named(package), names);
-        let edits: Vec<Edit> = sections.map(|section| self.remove_section(section)).collect::<Result<_, _>>()?;
+        let edits: Vec<Edit> = sections
+            .map(|section| self.remove_section(section))
+            .collect::<Result<_, _>>()?;
         if edits.is_empty() {
             let package = package.to_owned();
             return Err(Error::NoPackage { package });
@@ -131,7 +139,8 @@ impl Tree<'_> {
 
     fn first_straddling(&self, section: &Section) -> Option<usize> {
         let mut body = self.body(section).iter();
-        body.find(|line| self.straddles(line, section)).map(|line| line.index)
+        body.find(|line| self.straddles(line, section))
+            .map(|line| line.index)
     }
 
     /// Is a line the directive of a condition that does not begin and end in the section?

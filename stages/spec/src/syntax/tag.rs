@@ -172,7 +172,9 @@ pub(super) fn tag(source: &str, span: Span) -> Option<Tag> {
     let end = if kind.is_some_and(is_numbered) {
         skip_number(bytes, letters)
     } else {
-        skip(letters, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        skip(letters, |byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+        })
     };
     let kind = kind.filter(|kind| end == letters || is_numbered(kind));
     let mut at = skip(end, text::is_space);

@@ -69,11 +69,64 @@ on}
 /// Texts made of pieces that mean something to a reader of SPECs, the same every time.
 pub(crate) fn wild_texts() -> impl Iterator<Item = String> {
     const PIECES: [&str; 58] = [
-        "\n", "\n", "\n", "\n\n", "\r\n", " ", "  ", "\t", "\\\n", "\\ \n", "\\", "%", "%%", "%{", "}", "%(", ")", "%[", "]",
-        "{", "(", "#", "# c\n", "%if 1\n", "%if\n", " %else\n", "%elif 0\n", "%endif\n", "%endif", "%ifarch a\n", "%build\n",
-        "%files x\n", "%package -n a\n", "%description\n", "%changelog\n", "%prep  \n", "%end\n", "%global a b", "%define x() y\\\n",
-        "%dnl z\n", "%include f\n", "%undefine a\n", "Name: a\n", "Name  :b\n", " Source1:\tc  \n", "Requires(post, x): d\n",
-        "X-y: z\n", "Summary:\n", "* Thu Jan 01 2026 A\n", "* x\n", "- text  \n", "ünï", "\u{10FFC3}", "\u{a0}", "\0", "\"", "'", "-p",
+        "\n",
+        "\n",
+        "\n",
+        "\n\n",
+        "\r\n",
+        " ",
+        "  ",
+        "\t",
+        "\\\n",
+        "\\ \n",
+        "\\",
+        "%",
+        "%%",
+        "%{",
+        "}",
+        "%(",
+        ")",
+        "%[",
+        "]",
+        "{",
+        "(",
+        "#",
+        "# c\n",
+        "%if 1\n",
+        "%if\n",
+        " %else\n",
+        "%elif 0\n",
+        "%endif\n",
+        "%endif",
+        "%ifarch a\n",
+        "%build\n",
+        "%files x\n",
+        "%package -n a\n",
+        "%description\n",
+        "%changelog\n",
+        "%prep  \n",
+        "%end\n",
+        "%global a b",
+        "%define x() y\\\n",
+        "%dnl z\n",
+        "%include f\n",
+        "%undefine a\n",
+        "Name: a\n",
+        "Name  :b\n",
+        " Source1:\tc  \n",
+        "Requires(post, x): d\n",
+        "X-y: z\n",
+        "Summary:\n",
+        "* Thu Jan 01 2026 A\n",
+        "* x\n",
+        "- text  \n",
+        "ünï",
+        "\u{10FFC3}",
+        "\u{a0}",
+        "\0",
+        "\"",
+        "'",
+        "-p",
     ];
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut random = move |below: usize| {
@@ -107,7 +160,10 @@ fn assert_sound(text: &str) {
     }
     assert_eq!(at, tree.lines().len());
     for branch in tree.branches() {
-        assert!(branch.body.start <= branch.body.end && branch.body.end <= tree.lines().len(), "{text:?}");
+        assert!(
+            branch.body.start <= branch.body.end && branch.body.end <= tree.lines().len(),
+            "{text:?}"
+        );
     }
 }
 
@@ -173,7 +229,9 @@ fn lines_are_what_rpm_takes_them_for() {
     );
     let rest = &kinds[24..];
     assert!(rest.contains(&"Macro setup".to_owned()) && rest.contains(&"Dnl".to_owned()));
-    assert!(rest.contains(&"Ifarch x86_64".to_owned()) && rest.contains(&"Entry A B <a@example.org>".to_owned()));
+    assert!(
+        rest.contains(&"Ifarch x86_64".to_owned()) && rest.contains(&"Entry A B <a@example.org>".to_owned())
+    );
     let definition = |index: usize| match &tree.lines()[index].kind {
         Kind::Definition(made) => made.clone(),
         kind => panic!("{kind:?}"),
@@ -186,7 +244,10 @@ fn lines_are_what_rpm_takes_them_for() {
 #[test]
 fn a_backslash_does_not_hide_a_directive() {
     let tree = Tree::parse("%build\na \\\n%if 1\n b \\\n%endif\n c\n%install\n");
-    assert_eq!(kinds(&tree), ["Header", "Text", "If 1", "Text", "Endif ", "Text", "Header"]);
+    assert_eq!(
+        kinds(&tree),
+        ["Header", "Text", "If 1", "Text", "Endif ", "Text", "Header"]
+    );
     let joined: Vec<bool> = tree.lines().iter().map(|line| line.joined).collect();
     assert_eq!(joined, [false, false, true, false, true, false, false]);
 }
@@ -218,39 +279,99 @@ fn directives_need_their_blank_and_sections_their_place() {
 fn headers_are_read() {
     let tree = Tree::parse(RICH);
     let header = |kind: SectionKind| {
-        let section = tree.sections().iter().find(|section| section.kind == kind).unwrap();
+        let section = tree
+            .sections()
+            .iter()
+            .find(|section| section.kind == kind)
+            .unwrap();
         section.header.clone().unwrap()
     };
     let text = |span: Option<Span>| span.map(|span| tree.slice(span));
     let post = header(SectionKind::Post);
-    assert_eq!((text(post.program), text(post.package)), (Some("\"/bin/sh -e\""), Some("%{name}-tools")));
+    assert_eq!(
+        (text(post.program), text(post.package)),
+        (Some("\"/bin/sh -e\""), Some("%{name}-tools"))
+    );
     let trigger = header(SectionKind::Triggerin);
-    assert_eq!((text(trigger.priority), text(trigger.package)), (Some("5"), Some("devel")));
+    assert_eq!(
+        (text(trigger.priority), text(trigger.package)),
+        (Some("5"), Some("devel"))
+    );
     assert_eq!(text(trigger.trigger), Some("other > 1, more"));
     let files = header(SectionKind::Files);
-    assert_eq!(files.files.iter().map(|span| tree.slice(*span)).collect::<Vec<_>>(), ["list.txt", "more.txt"]);
+    assert_eq!(
+        files
+            .files
+            .iter()
+            .map(|span| tree.slice(*span))
+            .collect::<Vec<_>>(),
+        ["list.txt", "more.txt"]
+    );
     assert_eq!((text(files.package), files.whole_name), (Some("devel"), false));
     assert_eq!(header(SectionKind::Build).mode, Mode::Append);
     let names = tree.names();
-    let packages: Vec<String> = (tree.sections().iter()).map(|section| tree.package_name(section, &names)).collect();
+    let packages: Vec<String> = (tree.sections().iter())
+        .map(|section| tree.package_name(section, &names))
+        .collect();
     assert_eq!(packages[0], "libdemo");
     assert_eq!(packages[2..4], ["libdemo-tools", "libdemo-tools"]);
-    let about = tree.sections_about(Package::Named("libdemo-tools"), &names).count();
+    let about = tree
+        .sections_about(Package::Named("libdemo-tools"), &names)
+        .count();
     assert_eq!(about, 3);
-    assert_eq!(tree.sections_about(Package::Named("%{name}-tools"), &names).count(), 3);
+    assert_eq!(
+        tree.sections_about(Package::Named("%{name}-tools"), &names)
+            .count(),
+        3
+    );
 }
 
 #[test]
 fn every_token_of_a_section_is_known() {
     for token in [
-        "package", "description", "prep", "generate_buildrequires", "conf", "build", "install", "check", "clean", "pre",
-        "post", "preun", "postun", "pretrans", "posttrans", "preuntrans", "postuntrans", "verifyscript", "trigger",
-        "triggerin", "triggerun", "triggerpostun", "triggerprein", "filetrigger", "filetriggerin", "filetriggerun",
-        "filetriggerpostun", "transfiletrigger", "transfiletriggerin", "transfiletriggerun", "transfiletriggerpostun",
-        "files", "changelog", "sourcelist", "patchlist", "sepolicy", "end",
+        "package",
+        "description",
+        "prep",
+        "generate_buildrequires",
+        "conf",
+        "build",
+        "install",
+        "check",
+        "clean",
+        "pre",
+        "post",
+        "preun",
+        "postun",
+        "pretrans",
+        "posttrans",
+        "preuntrans",
+        "postuntrans",
+        "verifyscript",
+        "trigger",
+        "triggerin",
+        "triggerun",
+        "triggerpostun",
+        "triggerprein",
+        "filetrigger",
+        "filetriggerin",
+        "filetriggerun",
+        "filetriggerpostun",
+        "transfiletrigger",
+        "transfiletriggerin",
+        "transfiletriggerun",
+        "transfiletriggerpostun",
+        "files",
+        "changelog",
+        "sourcelist",
+        "patchlist",
+        "sepolicy",
+        "end",
     ] {
         let kind = SectionKind::of_name(token).unwrap();
-        assert!(token.starts_with(kind.name()) || kind.name().starts_with(token), "{token}");
+        assert!(
+            token.starts_with(kind.name()) || kind.name().starts_with(token),
+            "{token}"
+        );
         assert_eq!(Tree::parse(&format!("%{token}\n")).sections()[1].kind, kind);
     }
 }
@@ -260,22 +381,38 @@ fn conditions_nest_across_sections() {
     let text = "%if 1\nName: a\n%ifarch x\n%package b\n%else\nUrl: u\n%endif\n%elif 2\n%endif\n%endif\n%if 3\n%if 4\n";
     let tree = Tree::parse(text);
     let url = &tree.lines()[5];
-    let around: Vec<&str> = tree.branches_around(url).map(|branch| branch.keyword.as_str()).collect();
+    let around: Vec<&str> = tree
+        .branches_around(url)
+        .map(|branch| branch.keyword.as_str())
+        .collect();
     assert_eq!(around, ["%else", "%if"]);
     let (name, package) = (&tree.lines()[1], &tree.lines()[3]);
     assert!(tree.together(name, package) && tree.together(name, url) && !tree.together(package, url));
     assert_eq!(tree.branches()[0].body, 1..7);
     assert_eq!(tree.conditions()[0].lines, 0..9);
-    let defects: Vec<(usize, DefectKind)> = tree.defects().iter().map(|defect| (defect.line, defect.kind)).collect();
+    let defects: Vec<(usize, DefectKind)> = tree
+        .defects()
+        .iter()
+        .map(|defect| (defect.line, defect.kind))
+        .collect();
     assert_eq!(
         defects,
-        [(9, DefectKind::NoIf), (10, DefectKind::NoEndif), (11, DefectKind::NoEndif)]
+        [
+            (9, DefectKind::NoIf),
+            (10, DefectKind::NoEndif),
+            (11, DefectKind::NoEndif)
+        ]
     );
 }
 
 #[test]
 fn what_never_ends_is_told() {
-    for (text, line) in [("a\n%{b\nc\n", Some(1)), ("a\nb \\\nc \\\n", Some(1)), ("a \\", None), ("%{a}\n", None)] {
+    for (text, line) in [
+        ("a\n%{b\nc\n", Some(1)),
+        ("a\nb \\\nc \\\n", Some(1)),
+        ("a \\", None),
+        ("%{a}\n", None),
+    ] {
         let found = Tree::parse(text).defects().first().map(|defect| defect.line);
         assert_eq!(found, line, "{text:?}");
     }
@@ -285,7 +422,11 @@ fn what_never_ends_is_told() {
 fn entries_of_the_changelog() {
     for (line, version, weekday) in [
         ("* Thu Jan  1 2026 A B <a@b> - 1.0-1", Some("1.0-1"), Some(4)),
-        ("* Thu Jan 01 10:11:12 UTC 2026 A B <a@b> 1:1.0-1", Some("1:1.0-1"), Some(4)),
+        (
+            "* Thu Jan 01 10:11:12 UTC 2026 A B <a@b> 1:1.0-1",
+            Some("1:1.0-1"),
+            Some(4),
+        ),
         ("* Sun Feb 29 2004 A - 2", Some("2"), Some(0)),
         ("* Sun Feb 29 2003 A", None, None),
         ("* Tue Dec 31 1999 A <a@b>", None, Some(5)),
@@ -299,7 +440,13 @@ fn entries_of_the_changelog() {
         assert_eq!(entry.date.unwrap().true_weekday(), weekday, "{line}");
         assert!(tree.slice(entry.author).starts_with('A'));
     }
-    for line in ["* Thu 2026-01-01 A", "* thu Jan 01 2026 A", "* Thu Jan 32 2026 A", "* Thu Jan 01 1989 A", "*"] {
+    for line in [
+        "* Thu 2026-01-01 A",
+        "* thu Jan 01 2026 A",
+        "* Thu Jan 32 2026 A",
+        "* Thu Jan 01 1989 A",
+        "*",
+    ] {
         let text = format!("%changelog\n{line}\n");
         let date = Tree::parse(&text).lines().last().map(|line| match &line.kind {
             Kind::Entry(entry) => entry.date,

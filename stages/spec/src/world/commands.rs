@@ -47,7 +47,11 @@ pub(super) struct Ran {
 
 impl Commands {
     /// None if the guest has no root to run anything in.
-    pub(super) fn new(guest: &Guest, environment: &BTreeMap<String, String>, interrupt: &Interrupt) -> Option<Self> {
+    pub(super) fn new(
+        guest: &Guest,
+        environment: &BTreeMap<String, String>,
+        interrupt: &Interrupt,
+    ) -> Option<Self> {
         let mut sandbox = guest.sandbox()?;
         sandbox.env.clone_from(environment);
         sandbox.user = User::Builder;
@@ -55,7 +59,11 @@ impl Commands {
         sandbox.limits.tmpfs = Some(WRITTEN);
         sandbox.limits.file_size = Some(WRITTEN);
         sandbox.limits.processes = Some(PROCESSES);
-        Some(Self { sandbox, interrupt: interrupt.clone(), idle: Mutex::default() })
+        Some(Self {
+            sandbox,
+            interrupt: interrupt.clone(),
+            idle: Mutex::default(),
+        })
     }
 
     /// Runs a command, in the SPEC's own session if it has one, for at most `time`.
@@ -72,7 +80,12 @@ impl Commands {
                     Error::Exec { .. } => ("there is no bash in the root".to_owned(), true),
                     other => (with_causes(&other), false),
                 };
-                return Ran { answer: Err(why), is_for_all, touched: None, took };
+                return Ran {
+                    answer: Err(why),
+                    is_for_all,
+                    touched: None,
+                    took,
+                };
             }
         };
         let touched = match session.state() {
@@ -90,10 +103,18 @@ impl Commands {
             Err(format!("it prints more than {} MiB", OUTPUT >> 20))
         } else {
             // One that fails, or is killed, has printed what it has printed.
-            Ok(Printed { stdout: exit.stdout, stderr: exit.stderr })
+            Ok(Printed {
+                stdout: exit.stdout,
+                stderr: exit.stderr,
+            })
         };
         let is_for_all = !was_touched && touched.is_none() && (!is_late || time == TIME);
-        Ran { answer, is_for_all, touched, took }
+        Ran {
+            answer,
+            is_for_all,
+            touched,
+            took,
+        }
     }
 
     fn exit(&self, command: &[u8], own: Option<Session>, time: Duration) -> Result<(Exit, Session), Error> {
@@ -103,7 +124,13 @@ impl Commands {
         };
         // As /bin/sh, which not every root has as bash; the last word is what messages begin with.
         let run = Run {
-            argv: vec!["bash".into(), "--posix".into(), "-c".into(), script(command), "sh".into()],
+            argv: vec![
+                "bash".into(),
+                "--posix".into(),
+                "-c".into(),
+                script(command),
+                "sh".into(),
+            ],
             stdin: Stdin::Null,
             stdout: Output::Capture { limit: OUTPUT },
             stderr: Output::Tail { limit: WARNING },

@@ -74,9 +74,15 @@ impl Facts {
         let mut built_in = built_in();
         let Some(values) = built_in.profile.remove(name) else {
             let known = built_in.profile.into_keys().collect();
-            return Err(Error::Profile { name: name.to_owned(), known });
+            return Err(Error::Profile {
+                name: name.to_owned(),
+                known,
+            });
         };
-        let mut facts = Self { values, facts: built_in.fact };
+        let mut facts = Self {
+            values,
+            facts: built_in.fact,
+        };
         facts.set("arch", arch.rpm());
         Ok(facts)
     }
@@ -88,13 +94,22 @@ impl Facts {
 
     /// Reads a file of facts; `name` is its own, for messages.
     pub fn parse(text: &str, name: &str, arch: Arch) -> Result<Self, Error> {
-        let error = |why: String| Error::Facts { file: name.to_owned(), why };
+        let error = |why: String| Error::Facts {
+            file: name.to_owned(),
+            why,
+        };
         let file: File = toml::from_str(text).map_err(|source| error(source.to_string()))?;
         if file.format != 1 {
-            return Err(error(format!("format {} is unknown; this Keel reads 1", file.format)));
+            return Err(error(format!(
+                "format {} is unknown; this Keel reads 1",
+                file.format
+            )));
         }
         if let Some(fact) = file.fact.iter().find(|fact| fact.command.is_empty()) {
-            return Err(error(format!("the fact with the output {:?} has no command", fact.output)));
+            return Err(error(format!(
+                "the fact with the output {:?} has no command",
+                fact.output
+            )));
         }
         let mut facts = match &file.profile {
             Some(profile) => Self::profile(profile, arch)?,
@@ -121,9 +136,15 @@ impl Facts {
             let (program, words) = fact.command.split_first()?;
             let mut taken = Vec::new();
             let fits = words.len() == argv.len() - 1
-                && fact.needs.as_ref().is_none_or(|value| self.values.contains_key(value))
+                && fact
+                    .needs
+                    .as_ref()
+                    .is_none_or(|value| self.values.contains_key(value))
                 && matches(program, name, &mut Vec::new())
-                && words.iter().zip(&argv[1..]).all(|(pattern, word)| matches(pattern, word, &mut taken));
+                && words
+                    .iter()
+                    .zip(&argv[1..])
+                    .all(|(pattern, word)| matches(pattern, word, &mut taken));
             if !fits {
                 return None;
             }
@@ -154,8 +175,12 @@ fn built_in() -> BuiltIn {
 
 /// Does the pattern match the whole word? What its stars took is added to `taken`.
 fn matches<'a>(pattern: &str, word: &'a str, taken: &mut Vec<&'a str>) -> bool {
-    let Some((before, after)) = pattern.split_once('*') else { return pattern == word };
-    let Some(word) = word.strip_prefix(before) else { return false };
+    let Some((before, after)) = pattern.split_once('*') else {
+        return pattern == word;
+    };
+    let Some(word) = word.strip_prefix(before) else {
+        return false;
+    };
     let count = taken.len();
     for (end, _) in word.char_indices().chain([(word.len(), ' ')]) {
         taken.push(&word[..end]);
@@ -188,13 +213,24 @@ mod tests {
             (&["/usr/bin/getconf", "_NPROCESSORS_ONLN"][..], "4\n"),
             (&["nproc"], "4\n"),
             (&["perl", "-V:version"], "version='5.38.2';\n"),
-            (&["/usr/bin/perl", "-V:installvendorlib"], "installvendorlib='/usr/share/perl5/vendor_perl';\n"),
-            (&["/usr/bin/python3", "-Esc", purelib], "/usr/lib/python3.12/site-packages\n"),
+            (
+                &["/usr/bin/perl", "-V:installvendorlib"],
+                "installvendorlib='/usr/share/perl5/vendor_perl';\n",
+            ),
+            (
+                &["/usr/bin/python3", "-Esc", purelib],
+                "/usr/lib/python3.12/site-packages\n",
+            ),
             (&["uname", "-m"], "x86_64\n"),
         ] {
             assert_eq!(ask(&facts(), words), Some((output.to_owned(), 0)), "{words:?}");
         }
-        for unknown in [&["perl", "-V:d_fork"][..], &["nproc", "--all"], &["/opt/bin/nproc"], &["uname"]] {
+        for unknown in [
+            &["perl", "-V:d_fork"][..],
+            &["nproc", "--all"],
+            &["/opt/bin/nproc"],
+            &["uname"],
+        ] {
             assert_eq!(ask(&facts(), unknown), None, "{unknown:?}");
         }
     }
@@ -209,7 +245,10 @@ mod tests {
             Facts::profile(&name, Arch::X86_64).unwrap();
         }
         let error = Facts::profile("no", Arch::X86_64).unwrap_err().to_string();
-        assert!(error.starts_with("there is no profile `no` of facts; there are azurelinux-3, "), "{error}");
+        assert!(
+            error.starts_with("there is no profile `no` of facts; there are azurelinux-3, "),
+            "{error}"
+        );
     }
 
     #[test]
@@ -217,14 +256,25 @@ mod tests {
         let text = "format = 1\nprofile = \"azurelinux-3\"\n[values]\nperl = \"9\"\n\
                     [[fact]]\ncommand = [\"x\", \"*-*\"]\noutput = \"{2}{1}{arch}\"\nstatus = 3\n";
         let facts = Facts::parse(text, "f.toml", Arch::X86_64).unwrap();
-        assert_eq!(ask(&facts, &["perl", "-V:version"]), Some(("version='9';\n".to_owned(), 0)));
+        assert_eq!(
+            ask(&facts, &["perl", "-V:version"]),
+            Some(("version='9';\n".to_owned(), 0))
+        );
         assert_eq!(ask(&facts, &["x", "a-b-c"]), Some(("b-cax86_64".to_owned(), 3)));
         for (wrong, why) in [
-            ("format = 2\n", "cannot read the facts in f.toml: format 2 is unknown; this Keel reads 1"),
-            ("format = 1\n[[fact]]\ncommand = []\noutput = \"\"\n", "has no command"),
+            (
+                "format = 2\n",
+                "cannot read the facts in f.toml: format 2 is unknown; this Keel reads 1",
+            ),
+            (
+                "format = 1\n[[fact]]\ncommand = []\noutput = \"\"\n",
+                "has no command",
+            ),
             ("format = 1\nfoo = 1\n", "unknown field `foo`"),
         ] {
-            let error = Facts::parse(wrong, "f.toml", Arch::X86_64).unwrap_err().to_string();
+            let error = Facts::parse(wrong, "f.toml", Arch::X86_64)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(why), "{error}");
         }
     }

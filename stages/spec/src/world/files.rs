@@ -5,10 +5,11 @@
 //! the place that is mounted there in a sandbox. So what a command inside would read is what is read here.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, Read as _},
     os::fd::{AsRawFd as _, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::{
@@ -34,12 +35,14 @@ pub(super) struct Files {
 struct Place {
     /// Inside; empty for the root.
     at: String,
-    /// None is memory: what is in there, only the commands of one SPEC know.
-    host: Option<OwnedFd>,
+    /// The folders there, the top first. None is memory: what is in there, only the commands of one SPEC know.
+    layers: Vec<OwnedFd>,
 }
 
 /// A file found.
 pub(super) struct Found {
+    /// Without links; empty for the root.
+    at: String,
     /// Opened as a path only.
     fd: OwnedFd,
     pub(super) stat: Stat,
@@ -51,17 +54,32 @@ impl Files {
     pub(super) fn new(guest: &Guest) -> Result<Self, Error> {
         let mut places = Vec::new();
         for memory in &guest.memory {
-            places.push(Place { at: memory.as_str().to_owned(), host: None });
+            places.push(Place {
+                at: memory.as_str().to_owned(),
+                layers: Vec::new(),
+            });
         }
         for elsewhere in ["/proc", "/dev", "/sys"] {
-            places.push(Place { at: elsewhere.to_owned(), host: None });
+            places.push(Place {
+                at: elsewhere.to_owned(),
+                layers: Vec::new(),
+            });
         }
-        let root = guest.lower.iter().map(|folder| (folder, ""));
-        let binds = guest.binds.iter().map(|(host, guest)| (host, guest.as_str()));
-        for (host, at) in root.chain(binds) {
-            places.push(Place { at: at.to_owned(), host: Some(open_path(host).map_err(|source| Error::root(host, source))?) });
+        let open = |host: &PathBuf| open_path(host).map_err(|source| Error::root(host, source));
+        if !guest.lowers.is_empty() {
+            let layers = guest.lowers.iter().map(open).collect::<Result<_, _>>()?;
+            places.push(Place {
+                at: String::new(),
+                layers,
+            });
         }
-        places.sort_by(|one, other| other.at.len().cmp(&one.at.len()));
+        for (host, at) in &guest.binds {
+            places.push(Place {
+                at: at.as_str().to_owned(),
+                layers: vec![open(host)?],
+            });
+        }
+        places.sort_by_key(|place| std::cmp::Reverse(place.at.len()));
         Ok(Self { places })
     }
 
@@ -70,19 +88,27 @@ impl Files {
         self.find(path)?.read()
     }
 
-    /// The names in a folder, sorted.
+    /// The names in a folder, in whichever of its layers, sorted.
     pub(super) fn list(&self, path: &str) -> io::Result<Vec<String>> {
         let found = self.find(path)?;
-        let folder = found.reopen(OFlags::DIRECTORY)?;
-        let mut names = Vec::new();
-        for entry in rustix::fs::Dir::new(folder)? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if name != "." && name != ".." {
-                names.push(name);
+        let (place, rest) = self.place(&found.at)?;
+        let mut names = BTreeSet::new();
+        for layer in &place.layers {
+            let folder = match open_below(layer, rest).and_then(|fd| reopen(&fd, OFlags::DIRECTORY)) {
+                Ok(folder) => folder,
+                Err(Errno::NOENT) => continue,
+                // What lies on top hides what is below.
+                Err(_) if !names.is_empty() => break,
+                Err(errno) => return Err(errno.into()),
+            };
+            for entry in rustix::fs::Dir::new(folder)? {
+                names.insert(entry?.file_name().to_string_lossy().into_owned());
             }
         }
-        names.sort();
-        Ok(names)
+        Ok(names
+            .into_iter()
+            .filter(|name| name != "." && name != "..")
+            .collect())
     }
 
     /// The file that a path leads to. `EXDEV` where only the commands of a SPEC can know.
@@ -126,37 +152,47 @@ impl Files {
             }
         }
         let (fd, stat) = found?;
-        Ok(Found { fd, stat, is_public })
+        let at = path_of(&here);
+        Ok(Found {
+            at,
+            fd,
+            stat,
+            is_public,
+        })
     }
 
     /// Opens a path whose folders are no links; the last part may be one.
     fn open(&self, parts: &[String]) -> rustix::io::Result<(OwnedFd, Stat)> {
-        let path: String = parts.iter().flat_map(|part| ["/", part]).collect();
-        let inside = |place: &Place| path.strip_prefix(&place.at).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        let (place, rest) = (self.places.iter())
-            .find_map(|place| Some((place, inside(place)?)))
-            .ok_or(Errno::NOENT)?;
-        let host = place.host.as_ref().ok_or(Errno::XDEV)?;
-        let fd = if rest.is_empty() {
-            rustix::io::fcntl_dupfd_cloexec(host, 0)?
-        } else {
-            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-            loop {
-                match rustix::fs::openat2(host, &rest[1..], flags, Mode::empty(), resolve) {
-                    // A rename elsewhere on the machine got in the way (openat2(2)).
-                    Err(Errno::AGAIN) => {}
-                    done => break done?,
-                }
+        let path = path_of(parts);
+        let (place, rest) = self.place(&path)?;
+        let mut result = Err(Errno::XDEV);
+        for layer in &place.layers {
+            result = open_below(layer, rest);
+            if !matches!(result, Err(Errno::NOENT)) {
+                break;
             }
-        };
+        }
+        let fd = result?;
         let stat = rustix::fs::fstat(&fd)?;
         Ok((fd, stat))
     }
 
+    /// What is mounted where a path is, and the rest of the path: empty, or with a slash in front. Where there is no root,
+    /// nobody knows.
+    fn place<'a>(&self, path: &'a str) -> rustix::io::Result<(&Place, &'a str)> {
+        let inside = |place: &Place| {
+            let rest = path.strip_prefix(&place.at)?;
+            (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+        };
+        let mut places = self.places.iter();
+        places
+            .find_map(|place| Some((place, inside(place)?)))
+            .ok_or(Errno::XDEV)
+    }
+
     /// Is it a folder on the way to something mounted, which the root need not have?
     fn is_above_a_place(&self, parts: &[String]) -> bool {
-        let path: String = parts.iter().flat_map(|part| ["/", part]).chain(["/"]).collect();
+        let path = path_of(parts) + "/";
         self.places.iter().any(|place| place.at.starts_with(&path))
     }
 }
@@ -169,24 +205,57 @@ impl Found {
             FileType::Directory => return Err(io::ErrorKind::IsADirectory.into()),
             _ => return Err(io::Error::other("it is not a regular file")),
         }
-        let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {} MiB", LARGEST >> 20));
+        let too_large = || {
+            io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("it has more than {} MiB", LARGEST >> 20),
+            )
+        };
         if u64::try_from(self.stat.st_size).is_ok_and(|size| size > LARGEST) {
             return Err(too_large());
         }
-        let file = File::from(self.reopen(OFlags::NONBLOCK | OFlags::NOCTTY)?);
+        let file = File::from(reopen(&self.fd, OFlags::NONBLOCK | OFlags::NOCTTY)?);
         let mut bytes = Vec::new();
         // It may grow meanwhile.
         file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > LARGEST { Err(too_large()) } else { Ok(bytes) }
+        if bytes.len() as u64 > LARGEST {
+            Err(too_large())
+        } else {
+            Ok(bytes)
+        }
     }
+}
 
-    /// The file behind a path descriptor, for reading (proc(5), `/proc/pid/fd`).
-    fn reopen(&self, flags: OFlags) -> io::Result<OwnedFd> {
-        let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
-        Ok(rustix::fs::open(path, flags | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+/// The file behind a path descriptor, for reading (proc(5), `/proc/pid/fd`).
+fn reopen(fd: &OwnedFd, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    rustix::fs::open(path, flags | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn path_of(parts: &[String]) -> String {
+    parts.iter().flat_map(|part| ["/", part]).collect()
+}
+
+/// Opens `rest`, which is empty or begins with a slash, below a folder.
+fn open_below(folder: &OwnedFd, rest: &str) -> rustix::io::Result<OwnedFd> {
+    let Some(path) = rest.strip_prefix('/') else {
+        return rustix::io::fcntl_dupfd_cloexec(folder, 0);
+    };
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match rustix::fs::openat2(folder, path, flags, Mode::empty(), resolve) {
+            // A rename elsewhere on the machine got in the way (openat2(2)).
+            Err(Errno::AGAIN) => {}
+            done => return done,
+        }
     }
 }
 
 fn open_path(path: &Path) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(rustix::fs::open(
+        path,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
 }

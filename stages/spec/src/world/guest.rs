@@ -15,8 +15,8 @@ use super::{Error, Options, Root};
 /// What is mounted where.
 #[derive(Debug, Clone)]
 pub(super) struct Guest {
-    /// The root folder itself.
-    pub(super) lower: Option<PathBuf>,
+    /// The root's folders, the top first; none: there is no root.
+    pub(super) lowers: Vec<PathBuf>,
     /// Files and folders of the host, read-only.
     pub(super) binds: Vec<(PathBuf, RootPath)>,
     /// Empty and writable, for the commands of one SPEC.
@@ -40,15 +40,18 @@ const TOP: [&str; 6] = ["bin", "lib", "lib32", "lib64", "libx32", "sbin"];
 
 impl Guest {
     pub(super) fn new(options: &Options) -> Result<Self, Error> {
-        let mut guest = Self { lower: None, binds: Vec::new(), memory: Vec::new() };
+        let mut guest = Self {
+            lowers: Vec::new(),
+            binds: Vec::new(),
+            memory: Vec::new(),
+        };
         match &options.root {
             Root::Nothing => {}
-            Root::Folder(folder) => {
-                let is_folder = folder.canonicalize().map_err(|source| Error::root(folder, source))?;
-                if is_folder == Path::new("/") {
-                    return Err(Error::root(folder, io::Error::other("it is the host's own, with all that is in it")));
+            Root::Folder(folder) => guest.add_layer(folder)?,
+            Root::Layers(folders) => {
+                for folder in folders {
+                    guest.add_layer(folder)?;
                 }
-                guest.lower = Some(is_folder);
             }
             Root::Host { cache } => guest.add_host(cache)?,
         }
@@ -75,11 +78,25 @@ impl Guest {
         Ok(guest)
     }
 
+    fn add_layer(&mut self, folder: &Path) -> Result<(), Error> {
+        let real = folder
+            .canonicalize()
+            .map_err(|source| Error::root(folder, source))?;
+        if real == Path::new("/") {
+            return Err(Error::root(
+                folder,
+                io::Error::other("it is the host's own, with all that is in it"),
+            ));
+        }
+        self.lowers.push(real);
+        Ok(())
+    }
+
     /// The host's programs under a root of our own.
     fn add_host(&mut self, cache: &Path) -> Result<(), Error> {
         let skeleton = cache.join("host-root-1");
         make_skeleton(&skeleton).map_err(|source| Error::root(&skeleton, source))?;
-        self.lower = Some(skeleton);
+        self.lowers.push(skeleton);
         let mut bind = |path: String| {
             if let (Ok(host), Ok(guest)) = (Path::new(&path).canonicalize(), path.parse()) {
                 self.binds.push((host, guest));
@@ -87,7 +104,12 @@ impl Guest {
         };
         bind("/usr".to_owned());
         // A host whose /usr is not merged.
-        for name in TOP.iter().filter(|name| Path::new("/").join(name).symlink_metadata().is_ok_and(|it| it.is_dir())) {
+        for name in TOP.iter().filter(|name| {
+            Path::new("/")
+                .join(name)
+                .symlink_metadata()
+                .is_ok_and(|it| it.is_dir())
+        }) {
             bind(format!("/{name}"));
         }
         for name in FROM_ETC {
@@ -98,7 +120,10 @@ impl Guest {
 
     /// The sandbox that shows it; it has no limits yet.
     pub(super) fn sandbox(&self) -> Option<Sandbox> {
-        let mut sandbox = Sandbox::new(vec![self.lower.clone()?]);
+        if self.lowers.is_empty() {
+            return None;
+        }
+        let mut sandbox = Sandbox::new(self.lowers.clone());
         sandbox.tmpfs.clone_from(&self.memory);
         let bind = |(host, guest): &(PathBuf, RootPath)| Bind {
             host: host.clone(),

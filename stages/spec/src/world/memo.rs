@@ -31,7 +31,9 @@ impl Memo {
         let mut own = None;
         let shared = cell.get_or_init(|| {
             let (answer, is_for_all) = (find.take()?)();
-            let is_long = answer.as_ref().is_ok_and(|printed| printed.stdout.len() > LONGEST);
+            let is_long = answer
+                .as_ref()
+                .is_ok_and(|printed| printed.stdout.len() > LONGEST);
             let answer = Arc::new(answer);
             own = Some((answer.clone(), is_for_all));
             (is_for_all && !is_long).then_some(answer)
@@ -55,7 +57,10 @@ mod tests {
     use crate::world::Printed;
 
     fn printed(text: &str) -> Answer {
-        Ok(Printed { stdout: text.into(), stderr: Vec::new() })
+        Ok(Printed {
+            stdout: text.into(),
+            stderr: Vec::new(),
+        })
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod commands;
 mod facts;
 mod files;
 mod guest;
+mod layered;
 mod memo;
 mod record;
 mod shell;
@@ -44,6 +45,7 @@ use std::{
 use keel_artefact::{Interrupt, RootPath};
 
 pub use facts::Facts;
+pub use layered::Layered;
 pub use spec::{SpecWorld, Warning};
 
 #[cfg(doc)]
@@ -82,6 +84,8 @@ pub enum Root {
     Nothing,
     /// In a folder that holds a whole root.
     Folder(PathBuf),
+    /// In folders that lie over each other, the top first, and together are a root.
+    Layers(Vec<PathBuf>),
     /// The target is like this machine: its programs (`/usr`), and an `/etc` without users, keys and addresses. A few
     /// small files are kept in the folder `cache`, which may be deleted at any time.
     Host {
@@ -134,7 +138,9 @@ impl Default for Options {
             replay: None,
             readable: Vec::new(),
             writable: vec!["/root".parse().expect("a constant root path")],
-            environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            environment: environment
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             processors: 1,
             now: 0,
             interrupt: Interrupt::default(),
@@ -194,7 +200,10 @@ pub enum Error {
 
 impl Error {
     fn root(path: &Path, source: io::Error) -> Self {
-        Self::Root { path: path.to_owned(), source }
+        Self::Root {
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
@@ -227,17 +236,32 @@ impl Surroundings {
         let guest = guest::Guest::new(&options)?;
         let files = files::Files::new(&guest)?;
         let replay = options.replay.as_deref();
-        let replay = replay.map(|file| record::Replay::read(file, &options.environment)).transpose()?;
+        let replay = replay
+            .map(|file| record::Replay::read(file, &options.environment))
+            .transpose()?;
         let commands = match options.policy {
             Policy::Sandbox if replay.is_none() => {
                 commands::Commands::new(&guest, &options.environment, &options.interrupt)
             }
             _ => None,
         };
-        let path = options.environment.get("PATH").filter(|_| files.find("/bin/sh").is_ok());
-        let path = path.map(|path| path.split(':').map(str::to_owned).collect()).unwrap_or_default();
+        let path = options
+            .environment
+            .get("PATH")
+            .filter(|_| files.find("/bin/sh").is_ok());
+        let path = path
+            .map(|path| path.split(':').map(str::to_owned).collect())
+            .unwrap_or_default();
         let recorder = options.record.as_deref().map(record::Recorder::new);
-        Ok(Arc::new(Self { options, files, memo: memo::Memo::default(), commands, recorder, replay, path }))
+        Ok(Arc::new(Self {
+            options,
+            files,
+            memo: memo::Memo::default(),
+            commands,
+            recorder,
+            replay,
+            path,
+        }))
     }
 
     /// The world of one SPEC. `name`, which nothing else in the run has, says which SPEC is evaluated, and how.

@@ -58,12 +58,17 @@ type Answers = BTreeMap<(Option<String>, Vec<u8>), Vec<Arc<Answer>>>;
 
 impl Recorder {
     pub(super) fn new(file: &Path) -> Self {
-        Self { file: file.to_owned(), answers: Mutex::default() }
+        Self {
+            file: file.to_owned(),
+            answers: Mutex::default(),
+        }
     }
 
     pub(super) fn note(&self, spec: Option<&str>, command: &[u8], answer: &Arc<Answer>) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let turns = answers.entry((spec.map(str::to_owned), command.to_owned())).or_default();
+        let turns = answers
+            .entry((spec.map(str::to_owned), command.to_owned()))
+            .or_default();
         if spec.is_some() || turns.is_empty() {
             turns.push(answer.clone());
         }
@@ -71,7 +76,10 @@ impl Recorder {
 
     /// Writes the file, whole or not at all.
     pub(super) fn write(&self, environment: &BTreeMap<String, String>) -> Result<(), Error> {
-        let mut out = json(&Head { format: FORMAT, environment: environment.clone() });
+        let mut out = json(&Head {
+            format: FORMAT,
+            environment: environment.clone(),
+        });
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         for ((spec, command), turns) in &*answers {
             for (turn, answer) in turns.iter().enumerate() {
@@ -81,10 +89,20 @@ impl Recorder {
                     Err(why) => (None, Some(why.clone()), String::new()),
                 };
                 let command = words(command);
-                out += &json(&Line { command, spec: spec.clone(), turn, output, error, warning });
+                out += &json(&Line {
+                    command,
+                    spec: spec.clone(),
+                    turn,
+                    output,
+                    error,
+                    warning,
+                });
             }
         }
-        let error = |source| Error::Record { file: self.file.clone(), source };
+        let error = |source| Error::Record {
+            file: self.file.clone(),
+            source,
+        };
         let mut new = self.file.clone().into_os_string();
         new.push(".new");
         fs_err::write(&new, out).map_err(error)?;
@@ -106,24 +124,41 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) fn read(file: &Path, environment: &BTreeMap<String, String>) -> Result<Self, Error> {
-        let error = |source| Error::Record { file: file.to_owned(), source };
-        let wrong = |line: usize, why: String| Error::Replay { file: file.to_owned(), line, why };
+        let error = |source| Error::Record {
+            file: file.to_owned(),
+            source,
+        };
+        let wrong = |line: usize, why: String| Error::Replay {
+            file: file.to_owned(),
+            line,
+            why,
+        };
         let text = fs_err::read_to_string(file).map_err(error)?;
         let mut lines = text.lines().zip(1..);
         let (head, _) = lines.next().ok_or_else(|| wrong(1, "it is empty".to_owned()))?;
         let head: Head = serde_json::from_str(head).map_err(|source| wrong(1, source.to_string()))?;
         if head.format != FORMAT {
-            return Err(wrong(1, format!("format {} is unknown; this Keel reads {FORMAT}", head.format)));
+            return Err(wrong(
+                1,
+                format!("format {} is unknown; this Keel reads {FORMAT}", head.format),
+            ));
         }
         if let Some(name) = differing(&head.environment, environment) {
-            return Err(wrong(1, format!("it was recorded with another value of the variable `{name}`")));
+            return Err(wrong(
+                1,
+                format!("it was recorded with another value of the variable `{name}`"),
+            ));
         }
         let mut new = Self::default();
         for (line, number) in lines {
-            let line: Line = serde_json::from_str(line).map_err(|source| wrong(number, source.to_string()))?;
+            let line: Line =
+                serde_json::from_str(line).map_err(|source| wrong(number, source.to_string()))?;
             let bytes = |words: &str| text::encode(words).into_owned();
             let answer = Arc::new(match (line.output, line.error) {
-                (Some(output), None) => Ok(Printed { stdout: bytes(&output), stderr: bytes(&line.warning) }),
+                (Some(output), None) => Ok(Printed {
+                    stdout: bytes(&output),
+                    stderr: bytes(&line.warning),
+                }),
                 (None, Some(why)) => Err(why),
                 _ => return Err(wrong(number, "it has not one of `output` and `error`".to_owned())),
             });
@@ -144,12 +179,19 @@ impl Replay {
 
     /// The next answer for this SPEC, which says in `turns` what it has asked since it began to write; and whether it is
     /// the same for every SPEC.
-    pub(super) fn answer(&self, spec: &str, command: &[u8], turns: &mut Turns) -> Option<(Arc<Answer>, bool)> {
+    pub(super) fn answer(
+        &self,
+        spec: &str,
+        command: &[u8],
+        turns: &mut Turns,
+    ) -> Option<(Arc<Answer>, bool)> {
         let shared = self.answers.get(command).map(|answer| (answer.clone(), true));
         if shared.is_some() && !turns.has_written {
             return shared;
         }
-        let Some(own) = self.own.get(&(spec.to_owned(), command.to_owned())) else { return shared };
+        let Some(own) = self.own.get(&(spec.to_owned(), command.to_owned())) else {
+            return shared;
+        };
         turns.has_written = true;
         let turn = turns.asked.entry(command.to_owned()).or_default();
         let answer = own.get(*turn).or(own.last())?;
@@ -167,5 +209,8 @@ pub(super) struct Turns {
 
 fn differing(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Option<String> {
     let names = one.keys().chain(other.keys());
-    names.into_iter().find(|name| one.get(*name) != other.get(*name)).cloned()
+    names
+        .into_iter()
+        .find(|name| one.get(*name) != other.get(*name))
+        .cloned()
 }

@@ -50,7 +50,11 @@ pub struct Warning {
 
 impl SpecWorld {
     pub(super) fn new(shared: Arc<Surroundings>, name: &str) -> Self {
-        Self { shared, name: name.to_owned(), state: Mutex::default() }
+        Self {
+            shared,
+            name: name.to_owned(),
+            state: Mutex::default(),
+        }
     }
 
     /// What commands wrote to standard error so far; it is not said again.
@@ -87,12 +91,24 @@ impl SpecWorld {
     /// The answer, and whether it is the same for every SPEC.
     fn find(&self, command: &[u8], state: &mut State) -> (Answer, bool) {
         if command.len() >= LONGEST || command.contains(&0) {
-            return (Err(format!("it is longer than {} KiB, or has a NUL in it", LONGEST >> 10)), true);
+            return (
+                Err(format!(
+                    "it is longer than {} KiB, or has a NUL in it",
+                    LONGEST >> 10
+                )),
+                true,
+            );
         }
         let environment = &self.shared.options.environment;
         let text = std::str::from_utf8(command).map_err(|_| Unsure);
         if let Ok(said) = text.and_then(|text| shell::run(text, environment, &*self.shared)) {
-            return (Ok(Printed { stdout: said.stdout.into(), stderr: said.stderr.into() }), true);
+            return (
+                Ok(Printed {
+                    stdout: said.stdout.into(),
+                    stderr: said.stderr.into(),
+                }),
+                true,
+            );
         }
         let Some(commands) = &self.shared.commands else {
             let why = match self.shared.options.policy {
@@ -103,7 +119,13 @@ impl SpecWorld {
         };
         let left = TIME.saturating_sub(state.spent);
         if left.is_zero() {
-            return (Err(format!("the commands of this SPEC take longer than {} s", TIME.as_secs())), false);
+            return (
+                Err(format!(
+                    "the commands of this SPEC take longer than {} s",
+                    TIME.as_secs()
+                )),
+                false,
+            );
         }
         let own = state.own.take();
         let had_own = own.is_some() || state.has_lost;
@@ -121,8 +143,13 @@ impl World for SpecWorld {
         match &*answer {
             Ok(printed) => {
                 if !printed.stderr.is_empty() {
-                    let text = String::from_utf8_lossy(&printed.stderr).trim_end_matches('\n').to_owned();
-                    self.state().warnings.push(Warning { command: beginning(command), text });
+                    let text = String::from_utf8_lossy(&printed.stderr)
+                        .trim_end_matches('\n')
+                        .to_owned();
+                    self.state().warnings.push(Warning {
+                        command: beginning(command),
+                        text,
+                    });
                 }
                 Ok(printed.stdout.clone())
             }
@@ -169,6 +196,13 @@ fn beginning(command: &[u8]) -> String {
     }
 }
 
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
 /// In a folder that only the commands of a SPEC know, or that is the kernel's.
 fn is_elsewhere(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::XDEV.raw_os_error())
@@ -186,7 +220,10 @@ impl Machine for Surroundings {
         let candidates: Vec<String> = if name.contains('/') {
             vec![name.to_owned()]
         } else {
-            self.path.iter().map(|folder| format!("{folder}/{name}")).collect()
+            self.path
+                .iter()
+                .map(|folder| format!("{folder}/{name}"))
+                .collect()
         };
         for candidate in candidates {
             match self.look(&candidate) {
@@ -201,9 +238,7 @@ impl Machine for Surroundings {
     fn look(&self, path: &str) -> Sure<Option<Seen>> {
         let found = match self.files.find(path) {
             Ok(found) if found.is_public => found,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
+            Err(error) if is_missing(&error) => return Ok(None),
             _ => return Err(Unsure),
         };
         let kind = FileType::from_raw_mode(found.stat.st_mode);
@@ -216,12 +251,18 @@ impl Machine for Surroundings {
     }
 
     fn read(&self, path: &str) -> Sure<Option<String>> {
-        let Some(seen) = self.look(path)? else { return Ok(None) };
+        let Some(seen) = self.look(path)? else {
+            return Ok(None);
+        };
         if !seen.is_file || seen.mode & 0o444 != 0o444 || seen.size > 1 << 20 {
             return Err(Unsure);
         }
         let bytes = self.files.read(path).map_err(|_| Unsure)?;
         let text = String::from_utf8(bytes).map_err(|_| Unsure)?;
-        if shell::is_plain(&text) { Ok(Some(text)) } else { Err(Unsure) }
+        if shell::is_plain(&text) {
+            Ok(Some(text))
+        } else {
+            Err(Unsure)
+        }
     }
 }

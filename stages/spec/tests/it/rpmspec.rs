@@ -131,7 +131,10 @@ fn texts_and_headers_are_rpms() {
         let judge = rpmspec(&path, &["-P"]);
         let expected = text::decode(&judge.stdout).into_owned();
         if outcome.parsed != expected {
-            wrong.push(format!("{name}: {}", first_difference(&outcome.parsed, &expected)));
+            wrong.push(format!(
+                "{name}: {}",
+                first_difference(&outcome.parsed, &expected)
+            ));
         }
         let source = format!("{FORMAT}{SOURCE_FORMAT}");
         for (which, format, headers) in [
@@ -155,7 +158,11 @@ fn first_difference(got: &str, expected: &str) -> String {
     let mut lines = got.lines().zip(expected.lines()).enumerate();
     match lines.find(|(_, (got, expected))| got != expected) {
         Some((at, (got, expected))) => format!("line {}: {got:?}, rpm has {expected:?}", at + 1),
-        None => format!("{} lines, rpm has {}", got.lines().count(), expected.lines().count()),
+        None => format!(
+            "{} lines, rpm has {}",
+            got.lines().count(),
+            expected.lines().count()
+        ),
     }
 }
 
@@ -176,7 +183,10 @@ fn errors_are_rpms() {
             .find(|message| message.severity == Severity::Error)
             .map(|message| message.text.lines().next().unwrap_or("").to_owned());
         if judge.status.success() != outcome.evaluated.is_some() {
-            wrong.push(format!("{name}: rpm ends with {}, Keel says {said:?}", judge.status));
+            wrong.push(format!(
+                "{name}: rpm ends with {}, Keel says {said:?}",
+                judge.status
+            ));
         } else if said.as_deref().map(str::trim_end) != error.map(str::trim_end) {
             wrong.push(format!("{name}: {said:?}, rpm says {error:?}"));
         }

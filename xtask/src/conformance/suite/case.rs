@@ -39,6 +39,15 @@ pub struct Step {
     pub evals: Option<Vec<Call>>,
 }
 
+impl Step {
+    /// Whether `evals` is the whole of it: the extraction joins lines at a backslash, which inside of `'…'` is none.
+    pub fn is_plain(&self) -> bool {
+        let mut joints = self.script.match_indices("\\\n");
+        let quoted = |(at, _): (usize, &str)| self.script[..at].matches('\'').count() % 2 == 1;
+        self.evals.is_some() && !joints.any(quoted)
+    }
+}
+
 /// One call of `rpm`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
@@ -118,6 +127,13 @@ mod tests {
             stderr: "whatever".to_owned(),
         };
         assert_eq!(judge(step, &did("0", "x\n")), None);
+        assert!(step.is_plain());
+        let script = "rpm \\\n -E 'a \\\nb'\n".to_owned();
+        let step_with_joint = Step {
+            script,
+            ..step.clone()
+        };
+        assert!(!step_with_joint.is_plain());
         let wrong = judge(step, &did("1", "y\n")).unwrap();
         assert!(
             wrong.starts_with("status: expected 0, got 1\nstdout: expected \"x\\n\""),

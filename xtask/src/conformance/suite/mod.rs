@@ -130,7 +130,11 @@ impl Suite {
     }
 
     fn verdict(&self, case: &Case) -> Result<Verdict> {
-        let direct = case.steps.iter().all(|step| step.evals.is_some());
+        // Files of the suite are at `/data`, in a session.
+        let direct = case
+            .steps
+            .iter()
+            .all(|step| step.is_plain() && (self.data.is_none() || !step.script.contains("/data")));
         let (did, not) = match (direct, &self.data) {
             (true, _) => self.direct(case)?,
             (false, Some(data)) => self.session(case, data)?,

@@ -13,6 +13,8 @@ layer usr /usr usr
 layer etc /etc etc
 mkdir -p tree/usr/lib/rpm
 layer rpm "$macros" usr/lib/rpm
+mkdir -p tree/usr/lib/rpm/{lua,macros.d}
+printf '%s\n' '%_buildhost testhost' '%_topdir /build' '%_tmppath /var/tmp' >tree/usr/lib/rpm/macros.d/macros.testenv
 mount -t proc proc tree/proc
 mount --rbind /dev tree/dev
 mount --bind "$work" tree/suite

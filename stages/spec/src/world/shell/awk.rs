@@ -16,8 +16,15 @@ pub(super) fn awk(arguments: &[String], input: &str) -> Sure<String> {
         Some(text) if text.len() == 1 && ".-_:,/=~".contains(text) => text.chars().next(),
         Some(_) => return Err(Unsure),
     };
-    let program = program.trim_matches(' ').strip_prefix('{').and_then(|text| text.strip_suffix('}'));
-    let items = program.ok_or(Unsure)?.trim_matches(' ').strip_prefix("print").ok_or(Unsure)?;
+    let program = program
+        .trim_matches(' ')
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'));
+    let items = program
+        .ok_or(Unsure)?
+        .trim_matches(' ')
+        .strip_prefix("print")
+        .ok_or(Unsure)?;
     if !items.starts_with([' ', '$', '"']) {
         return Err(Unsure);
     }
@@ -27,7 +34,10 @@ pub(super) fn awk(arguments: &[String], input: &str) -> Sure<String> {
         let fields: Vec<&str> = match separator {
             Some(_) if line.is_empty() => Vec::new(),
             Some(separator) => line.split(separator).collect(),
-            None => line.split([' ', '\t']).filter(|field| !field.is_empty()).collect(),
+            None => line
+                .split([' ', '\t'])
+                .filter(|field| !field.is_empty())
+                .collect(),
         };
         for item in &items {
             match item {
@@ -83,5 +93,9 @@ fn awk_items(text: &str) -> Sure<Vec<AwkItem<'_>>> {
             after_comma = true;
         }
     }
-    if after_comma || items.len() > 100 { Err(Unsure) } else { Ok(items) }
+    if after_comma || items.len() > 100 {
+        Err(Unsure)
+    } else {
+        Ok(items)
+    }
 }

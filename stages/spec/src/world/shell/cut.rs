@@ -31,7 +31,11 @@ impl Cut {
                 only_delimited = true;
                 continue;
             }
-            let value = if attached.is_empty() { arguments.next().ok_or(Unsure)? } else { attached };
+            let value = if attached.is_empty() {
+                arguments.next().ok_or(Unsure)?
+            } else {
+                attached
+            };
             let slot = match letter {
                 "d" => &mut delimiter,
                 "f" => &mut fields,
@@ -48,12 +52,22 @@ impl Cut {
             (None, Some(list), None) if !only_delimited && between.is_none() => (list, None),
             _ => return Err(Unsure),
         };
-        Ok(Self { delimiter, between, ranges: ranges(&list)?, only_delimited, files })
+        Ok(Self {
+            delimiter,
+            between,
+            ranges: ranges(&list)?,
+            only_delimited,
+            files,
+        })
     }
 
     pub(super) fn run(&self, input: &str) -> String {
         let mut out = String::new();
-        let is_chosen = |number: usize| self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&number));
+        let is_chosen = |number: usize| {
+            self.ranges
+                .iter()
+                .any(|(first, last)| (*first..=*last).contains(&number))
+        };
         for line in input.split_terminator('\n') {
             match self.delimiter {
                 Some(delimiter) if !line.contains(delimiter) => {
@@ -64,12 +78,19 @@ impl Cut {
                 }
                 Some(delimiter) => {
                     let fields = line.split(delimiter).zip(1..);
-                    let chosen: Vec<&str> =
-                        fields.filter(|(_, number)| is_chosen(*number)).map(|(field, _)| field).collect();
+                    let chosen: Vec<&str> = fields
+                        .filter(|(_, number)| is_chosen(*number))
+                        .map(|(field, _)| field)
+                        .collect();
                     let own = delimiter.to_string();
                     out.push_str(&chosen.join(self.between.as_deref().unwrap_or(&own)));
                 }
-                None => out.extend(line.chars().zip(1..).filter(|(_, number)| is_chosen(*number)).map(|(c, _)| c)),
+                None => out.extend(
+                    line.chars()
+                        .zip(1..)
+                        .filter(|(_, number)| is_chosen(*number))
+                        .map(|(c, _)| c),
+                ),
             }
             out.push('\n');
         }

@@ -14,7 +14,10 @@ enum Item {
     One,
     This(u8),
     /// `[…]`
-    Of { members: Vec<(u8, u8)>, negated: bool },
+    Of {
+        members: Vec<(u8, u8)>,
+        negated: bool,
+    },
 }
 
 /// The work of one expansion, in comparisons of a pattern with a text.
@@ -32,7 +35,12 @@ impl Glob {
                 b'*' => Item::Run,
                 b'?' => Item::One,
                 b'[' => {
-                    let end = rest.iter().skip(1).position(|(byte, _)| *byte == b']').ok_or(Unsure)? + 1;
+                    let end = rest
+                        .iter()
+                        .skip(1)
+                        .position(|(byte, _)| *byte == b']')
+                        .ok_or(Unsure)?
+                        + 1;
                     let inner = &rest[..end];
                     rest = &rest[end + 1..];
                     set(inner)?
@@ -43,7 +51,11 @@ impl Glob {
             });
         }
         // The expansions that make a pattern may be long, and matching is quadratic.
-        if items.len() > 200 { Err(Unsure) } else { Ok(Self(items)) }
+        if items.len() > 200 {
+            Err(Unsure)
+        } else {
+            Ok(Self(items))
+        }
     }
 
     fn is_match(&self, text: &[u8]) -> bool {
@@ -82,7 +94,10 @@ impl Item {
             Self::One => true,
             Self::This(this) => *this == byte,
             Self::Of { members, negated } => {
-                members.iter().any(|(first, last)| (*first..=*last).contains(&byte)) != *negated
+                members
+                    .iter()
+                    .any(|(first, last)| (*first..=*last).contains(&byte))
+                    != *negated
             }
         }
     }
@@ -90,7 +105,10 @@ impl Item {
 
 /// What is between the brackets.
 fn set(inner: &[(u8, bool)]) -> Sure<Item> {
-    if inner.iter().any(|(byte, quoted)| *quoted || matches!(byte, b'[' | b'\\' | b'/')) {
+    if inner
+        .iter()
+        .any(|(byte, quoted)| *quoted || matches!(byte, b'[' | b'\\' | b'/'))
+    {
         return Err(Unsure);
     }
     let bytes: Vec<u8> = inner.iter().map(|(byte, _)| *byte).collect();
@@ -106,7 +124,11 @@ fn set(inner: &[(u8, bool)]) -> Sure<Item> {
             _ => ([members, vec![(*first, *first)]].concat(), after),
         };
     }
-    if members.is_empty() { Err(Unsure) } else { Ok(Item::Of { members, negated }) }
+    if members.is_empty() {
+        Err(Unsure)
+    } else {
+        Ok(Item::Of { members, negated })
+    }
 }
 
 /// `text` without the shortest or longest beginning, or end, that matches.
@@ -115,8 +137,11 @@ pub(super) fn strip<'a>(text: &'a str, pattern: &Glob, longest: bool, at_end: bo
         return Err(Unsure);
     }
     // From short to long for `#` and `%`, from long to short for the doubled ones.
-    let lengths: Box<dyn Iterator<Item = usize>> =
-        if longest { Box::new((0..=text.len()).rev()) } else { Box::new(0..=text.len()) };
+    let lengths: Box<dyn Iterator<Item = usize>> = if longest {
+        Box::new((0..=text.len()).rev())
+    } else {
+        Box::new(0..=text.len())
+    };
     for length in lengths {
         let (kept, matched) = if at_end {
             text.split_at(text.len() - length)
@@ -139,7 +164,9 @@ pub(super) fn replace(text: &str, pattern: &Glob, with: &str, all: bool) -> Sure
     let mut out = String::new();
     let mut at = 0;
     while at < text.len() {
-        let end = (at + 1..=text.len()).rev().find(|end| pattern.is_match(&text.as_bytes()[at..*end]));
+        let end = (at + 1..=text.len())
+            .rev()
+            .find(|end| pattern.is_match(&text.as_bytes()[at..*end]));
         match end {
             Some(end) => {
                 out.push_str(with);

@@ -5,7 +5,7 @@
 //! thousand times what they do.
 //!
 //! - [`parse`], `parse_word.rs`: text to a [`tree`]. [`words`]: expansion. [`glob`], [`regex`]: patterns.
-//! - [`run`]: lists, pipelines, redirections to nowhere, shell built-ins; [`print`] has two of these.
+//! - [`run`]: lists, pipelines, redirections to nowhere ([`streams`]), built-ins ([`print`], [`condition`]).
 //! - [`tools`], [`cut`], [`sed`], [`awk`]: programs.
 //!
 //! Every function here either gives exactly what bash as `sh` would give in the locale `C.UTF-8`, or is [`Unsure`], and
@@ -13,6 +13,7 @@
 //! purpose: loops, functions, arithmetic, here-documents, arrays, globbing, jobs, anything not ASCII.
 
 mod awk;
+mod condition;
 mod cut;
 mod glob;
 mod parse;
@@ -21,6 +22,7 @@ mod print;
 mod regex;
 mod run;
 mod sed;
+mod streams;
 mod tools;
 mod tree;
 mod words;
@@ -85,14 +87,15 @@ pub(super) fn run(text: &str, environment: &BTreeMap<String, String>, machine: &
     }
     let list = parse::parse(text)?;
     let mut shell = run::Shell::new(machine, environment);
-    let mut streams = run::Streams::default();
+    let mut streams = streams::Streams::default();
     shell.list(&list, &mut streams)?;
     Ok(streams.said())
 }
 
 /// ASCII without control characters but tab and newline: one byte is one character everywhere.
 pub(super) fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b'\t' | b'\n' | 0x20..=0x7e))
+    text.bytes()
+        .all(|byte| matches!(byte, b'\t' | b'\n' | 0x20..=0x7e))
 }
 
 fn is_plain_locale(environment: &BTreeMap<String, String>) -> bool {

@@ -10,8 +10,8 @@ use super::{
 pub(super) const DEEPEST: u32 = 50;
 
 const RESERVED: [&str; 21] = [
-    "!", "[[", "{", "}", "case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in",
-    "select", "then", "time", "until", "while",
+    "!", "[[", "{", "}", "case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function",
+    "if", "in", "select", "then", "time", "until", "while",
 ];
 
 pub(super) fn parse(text: &str) -> Sure<List> {
@@ -22,9 +22,17 @@ pub(super) fn parse_at(text: &str, depth: u32) -> Sure<List> {
     if depth > DEEPEST {
         return Err(Unsure);
     }
-    let mut parser = Parser { text: text.as_bytes(), at: 0, depth };
+    let mut parser = Parser {
+        text: text.as_bytes(),
+        at: 0,
+        depth,
+    };
     let list = parser.list(&[])?;
-    if parser.at == text.len() { Ok(list) } else { Err(Unsure) }
+    if parser.at == text.len() {
+        Ok(list)
+    } else {
+        Err(Unsure)
+    }
 }
 
 pub(super) struct Parser<'a> {
@@ -57,9 +65,11 @@ impl Parser<'_> {
                 Some(b' ' | b'\t') => self.at += 1,
                 Some(b'\n') if lines => self.at += 1,
                 Some(b'\\') if self.starts("\\\n") => self.at += 2,
-                Some(b'#') => while self.peek().is_some_and(|byte| byte != b'\n') {
-                    self.at += 1;
-                },
+                Some(b'#') => {
+                    while self.peek().is_some_and(|byte| byte != b'\n') {
+                        self.at += 1;
+                    }
+                }
                 _ => return,
             }
         }
@@ -68,7 +78,10 @@ impl Parser<'_> {
     /// The reserved word here, if one is.
     fn reserved(&self) -> Option<&'static str> {
         let rest = &self.text[self.at..];
-        let end = rest.iter().position(|byte| is_end_of_word(*byte)).unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|byte| is_end_of_word(*byte))
+            .unwrap_or(rest.len());
         RESERVED.into_iter().find(|word| word.as_bytes() == &rest[..end])
     }
 
@@ -81,7 +94,11 @@ impl Parser<'_> {
             let ends = matches!(self.peek(), None | Some(b')'))
                 || self.reserved().is_some_and(|word| until.contains(&word));
             if ends {
-                return if when == When::Always { Ok(List(list)) } else { Err(Unsure) };
+                return if when == When::Always {
+                    Ok(List(list))
+                } else {
+                    Err(Unsure)
+                };
             }
             list.push((when, self.pipeline()?));
             self.skip(false);
@@ -217,7 +234,10 @@ impl Parser<'_> {
         if assignments.is_empty() && words.is_empty() && redirections.is_empty() {
             return Err(Unsure);
         }
-        Ok(Command { what: What::Simple { assignments, words }, redirections })
+        Ok(Command {
+            what: What::Simple { assignments, words },
+            redirections,
+        })
     }
 
     /// The name before a `=` here.
@@ -232,7 +252,11 @@ impl Parser<'_> {
         let is_part = |(index, byte): (usize, &u8)| {
             *byte == b'_' || byte.is_ascii_alphabetic() || index > 0 && byte.is_ascii_digit()
         };
-        let end = rest.iter().enumerate().position(|part| !is_part(part)).unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .enumerate()
+            .position(|part| !is_part(part))
+            .unwrap_or(rest.len());
         String::from_utf8_lossy(&rest[..end]).into_owned()
     }
 
@@ -242,16 +266,28 @@ impl Parser<'_> {
         self.at += usize::from(number.is_some());
         if number.is_none() && self.take("&>") {
             // Both streams; as two redirections it would be `>/dev/null 2>&1`.
-            return if self.is_null_device()? { Ok(Some(Redirection::Null(0))) } else { Err(Unsure) };
+            return if self.is_null_device()? {
+                Ok(Some(Redirection::Null(0)))
+            } else {
+                Err(Unsure)
+            };
         }
         let number = number.map(|byte| byte - b'0');
         if self.take("<<<") {
             self.skip(false);
             let word = self.word()?;
-            return if number.is_none() { Ok(Some(Redirection::Text(word))) } else { Err(Unsure) };
+            return if number.is_none() {
+                Ok(Some(Redirection::Text(word)))
+            } else {
+                Err(Unsure)
+            };
         }
         if self.take("<") {
-            return if number.is_none() && self.is_null_device()? { Ok(Some(Redirection::Nothing)) } else { Err(Unsure) };
+            return if number.is_none() && self.is_null_device()? {
+                Ok(Some(Redirection::Nothing))
+            } else {
+                Err(Unsure)
+            };
         }
         if !self.take(">") {
             self.at = start;
@@ -269,9 +305,17 @@ impl Parser<'_> {
             };
             self.at += 1;
             let ends = self.peek().is_none_or(is_end_of_word);
-            return if ends { Ok(Some(Redirection::Copy { from, to })) } else { Err(Unsure) };
+            return if ends {
+                Ok(Some(Redirection::Copy { from, to }))
+            } else {
+                Err(Unsure)
+            };
         }
-        if self.is_null_device()? { Ok(Some(Redirection::Null(from))) } else { Err(Unsure) }
+        if self.is_null_device()? {
+            Ok(Some(Redirection::Null(from)))
+        } else {
+            Err(Unsure)
+        }
     }
 
     fn is_null_device(&mut self) -> Sure<bool> {
@@ -282,5 +326,8 @@ impl Parser<'_> {
 }
 
 pub(super) fn is_end_of_word(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')')
+    matches!(
+        byte,
+        b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')'
+    )
 }

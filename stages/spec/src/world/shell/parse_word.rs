@@ -22,7 +22,9 @@ impl Parser<'_> {
                 }
                 b'*' | b'?' => return Err(Unsure),
                 b'[' if !self.is_test(start) => return Err(Unsure),
-                b'~' if self.at == start || matches!(self.text[self.at - 1], b'=' | b':') => return Err(Unsure),
+                b'~' if self.at == start || matches!(self.text[self.at - 1], b'=' | b':') => {
+                    return Err(Unsure);
+                }
                 _ => self.piece(&mut parts)?,
             }
         }
@@ -36,7 +38,11 @@ impl Parser<'_> {
         if is_number && matches!(self.peek(), Some(b'<' | b'>')) {
             return Err(Unsure);
         }
-        if self.at == start { Err(Unsure) } else { Ok(parts.word()) }
+        if self.at == start {
+            Err(Unsure)
+        } else {
+            Ok(parts.word())
+        }
     }
 
     /// Is the word here the command `[`?
@@ -111,13 +117,21 @@ impl Parser<'_> {
             return Err(Unsure);
         }
         if self.take("$(") {
-            let mut inner = Parser { text: self.text, at: self.at, depth: self.depth + 1 };
+            let mut inner = Parser {
+                text: self.text,
+                at: self.at,
+                depth: self.depth + 1,
+            };
             if inner.depth > DEEPEST {
                 return Err(Unsure);
             }
             let list = inner.list(&[])?;
             self.at = inner.at;
-            return if self.take(")") { Ok(Part::Command { list, quoted }) } else { Err(Unsure) };
+            return if self.take(")") {
+                Ok(Part::Command { list, quoted })
+            } else {
+                Err(Unsure)
+            };
         }
         if self.take("${") {
             return self.braced(quoted);
@@ -131,10 +145,17 @@ impl Parser<'_> {
             _ => self.name(),
         };
         if name.is_empty() {
-            return Ok(Part::Text { text: "$".to_owned(), quoted: true });
+            return Ok(Part::Text {
+                text: "$".to_owned(),
+                quoted: true,
+            });
         }
         self.at += name.len();
-        Ok(Part::Parameter { name, change: Change::None, quoted })
+        Ok(Part::Parameter {
+            name,
+            change: Change::None,
+            quoted,
+        })
     }
 
     fn backticks(&mut self, quoted: bool) -> Sure<Part> {
@@ -179,7 +200,11 @@ impl Parser<'_> {
             self.change(quoted)?
         };
         self.depth -= 1;
-        if self.take("}") { Ok(Part::Parameter { name, change, quoted }) } else { Err(Unsure) }
+        if self.take("}") {
+            Ok(Part::Parameter { name, change, quoted })
+        } else {
+            Err(Unsure)
+        }
     }
 
     fn change(&mut self, quoted: bool) -> Sure<Change> {
@@ -193,14 +218,22 @@ impl Parser<'_> {
             b':' => {
                 self.at += 1;
                 let offset = self.number()?;
-                let length = if self.take(":") { Some(self.number()?) } else { None };
+                let length = if self.take(":") {
+                    Some(self.number()?)
+                } else {
+                    None
+                };
                 Change::Slice { offset, length }
             }
             b'-' | b'+' => {
                 self.at += 1;
                 let word = self.operand(quoted, false, false)?;
                 // Quotes in it would have to keep their meaning for splitting.
-                if word.0.iter().any(|part| matches!(part, Part::Text { quoted: true, .. })) {
+                if word
+                    .0
+                    .iter()
+                    .any(|part| matches!(part, Part::Text { quoted: true, .. }))
+                {
                     return Err(Unsure);
                 }
                 if first == b'-' {
@@ -212,7 +245,11 @@ impl Parser<'_> {
             b'#' | b'%' => {
                 self.at += length;
                 let pattern = self.operand(quoted, true, false)?;
-                Change::Strip { pattern, longest: is_double, at_end: first == b'%' }
+                Change::Strip {
+                    pattern,
+                    longest: is_double,
+                    at_end: first == b'%',
+                }
             }
             b'/' => {
                 self.at += length;
@@ -232,11 +269,19 @@ impl Parser<'_> {
                         return Err(Unsure);
                     }
                 }
-                Change::Replace { pattern, with, all: is_double }
+                Change::Replace {
+                    pattern,
+                    with,
+                    all: is_double,
+                }
             }
             b',' | b'^' if is_double && rest.get(2) == Some(&b'}') => {
                 self.at += 2;
-                if first == b',' { Change::Lower } else { Change::Upper }
+                if first == b',' {
+                    Change::Lower
+                } else {
+                    Change::Upper
+                }
             }
             _ => return Err(Unsure),
         })
@@ -244,7 +289,10 @@ impl Parser<'_> {
 
     fn number(&mut self) -> Sure<usize> {
         let rest = &self.text[self.at..];
-        let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|byte| !byte.is_ascii_digit())
+            .unwrap_or(rest.len());
         // A leading zero would make it octal.
         if end > 1 && rest[0] == b'0' {
             return Err(Unsure);
@@ -284,7 +332,10 @@ impl Parts {
         let new = String::from_utf8_lossy(new);
         match self.0.last_mut() {
             Some(Part::Text { text, quoted }) if *quoted == is_quoted => text.push_str(&new),
-            _ => self.0.push(Part::Text { text: new.into_owned(), quoted: is_quoted }),
+            _ => self.0.push(Part::Text {
+                text: new.into_owned(),
+                quoted: is_quoted,
+            }),
         }
     }
 

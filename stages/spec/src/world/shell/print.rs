@@ -22,9 +22,9 @@ pub(super) fn echo(arguments: &[String]) -> Sure<String> {
 
 /// `%s`, `%d` and `%%`, with a width and, for text, a precision.
 pub(super) fn printf(arguments: &[String]) -> Sure<String> {
-    let arguments = arguments.strip_prefix(&["--".to_owned()]).unwrap_or(arguments);
-    let (format, mut values) = arguments.split_first().ok_or(Unsure)?;
-    if format.starts_with('-') || format.is_empty() {
+    let marked = arguments.strip_prefix(&["--".to_owned()]);
+    let (format, mut values) = marked.unwrap_or(arguments).split_first().ok_or(Unsure)?;
+    if marked.is_none() && format.starts_with('-') || format.is_empty() {
         return Err(Unsure);
     }
     let mut out = String::new();
@@ -73,7 +73,11 @@ fn conversion(chars: &mut Peekable<Chars<'_>>, value: &str) -> Sure<String> {
         }
         (Some('d'), None) if is_decimal(value) => {
             let value: i64 = value.parse().map_err(|_| Unsure)?;
-            Ok(if zero { format!("{value:0width$}") } else { format!("{value:width$}") })
+            Ok(if zero {
+                format!("{value:0width$}")
+            } else {
+                format!("{value:width$}")
+            })
         }
         _ => Err(Unsure),
     }
@@ -94,5 +98,6 @@ fn number(chars: &mut Peekable<Chars<'_>>) -> Sure<Option<usize>> {
 /// A leading zero would make it octal.
 fn is_decimal(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    digits == "0" || !digits.starts_with('0') && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    digits == "0"
+        || !digits.starts_with('0') && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -17,7 +17,11 @@ enum Item {
     Open(usize),
     Close(usize),
     /// One character, so many times.
-    Some { one: One, least: usize, most: usize },
+    Some {
+        one: One,
+        least: usize,
+        most: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -41,7 +45,13 @@ const MOST_STEPS: u32 = 200_000;
 impl Regex {
     /// Reads a basic, or an extended, expression.
     pub(super) fn parse(text: &str, extended: bool) -> Sure<Self> {
-        let mut reader = Reader { rest: text.as_bytes(), extended, items: Vec::new(), open: Vec::new(), groups: 0 };
+        let mut reader = Reader {
+            rest: text.as_bytes(),
+            extended,
+            items: Vec::new(),
+            open: Vec::new(),
+            groups: 0,
+        };
         while !reader.rest.is_empty() {
             reader.item()?;
         }
@@ -49,7 +59,10 @@ impl Regex {
         if reader.items.is_empty() || !reader.open.is_empty() || reader.items.len() > 500 {
             return Err(Unsure);
         }
-        Ok(Self { items: reader.items, groups: reader.groups })
+        Ok(Self {
+            items: reader.items,
+            groups: reader.groups,
+        })
     }
 
     /// How many groups it has.
@@ -60,13 +73,21 @@ impl Regex {
     /// The first match in a line that begins at `from` or later.
     pub(super) fn find(&self, line: &str, from: usize) -> Sure<Option<Match>> {
         for start in from..=line.len() {
-            let mut search = Search { line: line.as_bytes(), steps: 0, groups: vec![(0, 0); self.groups] };
+            let mut search = Search {
+                line: line.as_bytes(),
+                steps: 0,
+                groups: vec![(0, 0); self.groups],
+            };
             if let Some(end) = search.greedy(&self.items, start)? {
                 // POSIX wants the longest; where greed finds a shorter one, C libraries are known to disagree.
                 if self.longest(line.as_bytes(), start) != Some(end) {
                     return Err(Unsure);
                 }
-                return Ok(Some(Match { start, end, groups: search.groups }));
+                return Ok(Some(Match {
+                    start,
+                    end,
+                    groups: search.groups,
+                }));
             }
         }
         Ok(None)
@@ -108,7 +129,9 @@ impl Search<'_> {
         if self.steps > MOST_STEPS {
             return Err(Unsure);
         }
-        let Some((item, rest)) = items.split_first() else { return Ok(Some(at)) };
+        let Some((item, rest)) = items.split_first() else {
+            return Ok(Some(at));
+        };
         match item {
             Item::Start if at != 0 => Ok(None),
             Item::End if at != self.line.len() => Ok(None),
@@ -145,14 +168,20 @@ impl One {
             Self::This(this) => *this == byte,
             Self::Any => true,
             Self::Of { members, negated } => {
-                members.iter().any(|(first, last)| (*first..=*last).contains(&byte)) != *negated
+                members
+                    .iter()
+                    .any(|(first, last)| (*first..=*last).contains(&byte))
+                    != *negated
             }
         }
     }
 
     /// How many characters in a row it takes.
     fn run(&self, text: &[u8], most: usize) -> usize {
-        text.iter().take(most).take_while(|byte| self.takes(**byte)).count()
+        text.iter()
+            .take(most)
+            .take_while(|byte| self.takes(**byte))
+            .count()
     }
 }
 
@@ -173,7 +202,8 @@ impl Reader<'_> {
         let escaped = *byte == b'\\';
         let byte = if escaped { self.take()? } else { *byte };
         // What is special bare in one dialect is special with a backslash in the other.
-        let special = matches!(byte, b'(' | b')' | b'+' | b'?' | b'{' | b'}' | b'|') && escaped != self.extended;
+        let special =
+            matches!(byte, b'(' | b')' | b'+' | b'?' | b'{' | b'}' | b'|') && escaped != self.extended;
         let one = match byte {
             b'(' if special => {
                 self.items.push(Item::Open(self.groups));
@@ -190,7 +220,11 @@ impl Reader<'_> {
             _ if special => return Err(Unsure),
             b'^' if !escaped && (first || self.extended) => {
                 self.items.push(Item::Start);
-                return if first && !self.repeats() { Ok(()) } else { Err(Unsure) };
+                return if first && !self.repeats() {
+                    Ok(())
+                } else {
+                    Err(Unsure)
+                };
             }
             b'$' if !escaped && (self.extended || self.ends()) => {
                 self.items.push(Item::End);
@@ -280,7 +314,8 @@ impl Reader<'_> {
     }
 
     fn class(&mut self) -> Sure<Vec<(u8, u8)>> {
-        let classes: [(&[u8], &[(u8, u8)]); 6] = [
+        type Ranges<'a> = &'a [(u8, u8)];
+        let classes: [(&[u8], Ranges<'_>); 6] = [
             (b"[:digit:]", &[(b'0', b'9')]),
             (b"[:lower:]", &[(b'a', b'z')]),
             (b"[:upper:]", &[(b'A', b'Z')]),

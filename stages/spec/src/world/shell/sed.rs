@@ -54,7 +54,11 @@ impl Script {
         } else {
             texts.join("\n")
         };
-        Ok(Self { commands: commands(&script, extended)?, quiet, files: others })
+        Ok(Self {
+            commands: commands(&script, extended)?,
+            quiet,
+            files: others,
+        })
     }
 
     pub(super) fn run(&self, input: &str) -> Sure<String> {
@@ -97,7 +101,9 @@ impl Substitute {
         let (mut at, mut after, mut changed) = (0, None, false);
         let mut from = 0;
         while from <= line.len() {
-            let Some(found) = self.regex.find(line, from)? else { break };
+            let Some(found) = self.regex.find(line, from)? else {
+                break;
+            };
             // No empty match directly after another match.
             if found.start == found.end && after == Some(found.start) {
                 from += 1;
@@ -154,13 +160,22 @@ fn commands(script: &str, extended: bool) -> Sure<Vec<Substitute>> {
             "gp" | "pg" => (true, true),
             _ => return Err(Unsure),
         };
-        commands.push(Substitute { regex, with, all, print });
+        commands.push(Substitute {
+            regex,
+            with,
+            all,
+            print,
+        });
         rest = after.trim_start_matches([' ', '\t']);
         if !rest.is_empty() && !rest.starts_with([';', '\n']) {
             return Err(Unsure);
         }
     }
-    if commands.is_empty() { Err(Unsure) } else { Ok(commands) }
+    if commands.is_empty() {
+        Err(Unsure)
+    } else {
+        Ok(commands)
+    }
 }
 
 /// Up to the delimiter, and what follows it. An escaped delimiter loses its backslash.
@@ -172,11 +187,17 @@ fn part(text: &str, delimiter: char, is_pattern: bool) -> Sure<(String, &str)> {
             _ if c == delimiter => return Ok((out, &text[index + 1..])),
             '\n' => return Err(Unsure),
             // In brackets the delimiter still ends the pattern for sed, and people mean otherwise.
-            '[' if is_pattern && text[index..].find(']').is_some_and(|end| text[index..][..end].contains(delimiter)) => {
+            '[' if is_pattern
+                && text[index..]
+                    .find(']')
+                    .is_some_and(|end| text[index..][..end].contains(delimiter)) =>
+            {
                 return Err(Unsure);
             }
             '\\' => match chars.next().ok_or(Unsure)?.1 {
-                next if next == delimiter && matches!(next, '/' | ',' | ':' | '!' | '@' | '%') => out.push(next),
+                next if next == delimiter && matches!(next, '/' | ',' | ':' | '!' | '@' | '%') => {
+                    out.push(next)
+                }
                 next if next == delimiter => return Err(Unsure),
                 next => out.extend(['\\', next]),
             },

@@ -1,8 +1,8 @@
 //! Against the real bash, where there is one.
 
-use std::{collections::BTreeMap, process::Command};
+mod generated;
 
-use proptest::prelude::*;
+use std::{collections::BTreeMap, process::Command};
 
 use super::*;
 
@@ -29,7 +29,14 @@ impl Machine for Plain {
     }
 
     fn look(&self, path: &str) -> Sure<Option<Seen>> {
-        let seen = |is_file, mode, size| Some(Seen { is_file, is_folder: !is_file, mode, size });
+        let seen = |is_file, mode, size| {
+            Some(Seen {
+                is_file,
+                is_folder: !is_file,
+                mode,
+                size,
+            })
+        };
         match path {
             "/etc/file" => Ok(seen(true, 0o644, 3)),
             "/usr/lib/rpm" => Ok(seen(false, 0o755, 40)),
@@ -84,7 +91,10 @@ fn what_specs_ask() {
         ("pkg-config --modversion y", ""),
         ("/usr/bin/gone; echo $?", "127\n"),
         ("fails || echo $?", "so far\n3\n"),
-        ("d=/usr/lib/rpm; [ -d $d ] || d=/etc/rpm; echo $d", "/usr/lib/rpm\n"),
+        (
+            "d=/usr/lib/rpm; [ -d $d ] || d=/etc/rpm; echo $d",
+            "/usr/lib/rpm\n",
+        ),
         ("d=/no/such; [ -d $d ] || d=/etc/rpm; /bin/echo $d", "/etc/rpm\n"),
         ("test -x /bin/tool && echo 1 || echo 0", "1\n"),
         ("test -x /etc/file && echo 1 || echo 0", "0\n"),
@@ -92,8 +102,14 @@ fn what_specs_ask() {
         ("cat /no/.mmn 2>/dev/null || echo 0-0", "0-0\n"),
         ("grep ^ID= /etc/file | sed -e 's/^ID=//'", "azl\n"),
         ("sed -n -e 's/rhel/redhat/' -e 's/^ID=//p' /etc/file", "azl\n"),
-        ("{ pkg-config --modversion openssl 2>/dev/null || echo 0;} | sed 's|-|-0.|'", "0\n"),
-        ("if (grep -q XenServer /etc/file 2>/dev/null); then echo -n '1'; else echo -n '0'; fi", "0"),
+        (
+            "{ pkg-config --modversion openssl 2>/dev/null || echo 0;} | sed 's|-|-0.|'",
+            "0\n",
+        ),
+        (
+            "if (grep -q XenServer /etc/file 2>/dev/null); then echo -n '1'; else echo -n '0'; fi",
+            "0",
+        ),
     ] {
         assert_eq!(ours(text).as_deref(), Some(output), "{text}");
     }
@@ -146,7 +162,7 @@ fn what_bash_says_too() {
         "eval echo perl-Foo | /usr/bin/sed -e 's/^perl-//'",
         "echo $(echo a; echo b)",
         "echo \"$(echo a; echo b)\"",
-        "v=; echo \"[${v:-x}]\" \"[${v-x}]\" [${n-y}] ${n+z} ${v+w}",
+        "v=; echo \"[${v:-x}]\" \"[${v-x}]\" ${n-y} ${n+z} ${v+w}",
         "(echo a; echo b) | head -1",
         "echo a &>/dev/null; echo b",
         "echo a >/dev/null 2>&1 || echo c; echo $?",
@@ -168,7 +184,7 @@ fn what_bash_says_too() {
         "[ 3 -gt 2 ] && [ -5 -le 05 ] && [ a -a b ] && echo yes",
         "dirname /a; echo ${HOME}; echo $unset_name; echo \"${unset_name}\"x",
         "echo baaac | sed 's/a*/x/g'; echo abc | sed 's/x*/-/g'; echo abc | sed 's/b*$/-/'",
-        "echo 'a.b' | sed 's/./&&/g; s/\\./\\//;s,/,\\n,'",
+        "echo 'a.b' | sed 's/./&&/g; s/\\./\\//'; echo a/b | sed 's,/,\\n,'",
         "echo $ \"$\" '$' a$ \"a$\"",
         "LANG=C echo x | LC_ALL=C sed s/x/y/",
         "head -n 1 <<< 'a b'; echo a:b:c | cut -d: -f2 -s; echo abc | cut -d: -f2 -s",
@@ -176,26 +192,105 @@ fn what_bash_says_too() {
     ] {
         let ours = ours(text);
         if let Some(bash) = bash(text) {
-            assert!(ours.is_none() || ours.as_ref() == Some(&bash), "{text}\nours: {ours:?}\nbash: {bash:?}");
+            assert!(
+                ours.is_none() || ours.as_ref() == Some(&bash),
+                "{text}\nours: {ours:?}\nbash: {bash:?}"
+            );
         }
-        let knows_better = text.contains("^/usr$|") || text.contains("LANG=C echo") || text.contains("$(cat)");
-        assert!(ours.is_some() || knows_better || text.contains("&>"), "unsure: {text}");
+        let knows_better =
+            text.contains("^/usr$|") || text.contains("LANG=C echo") || text.contains("$(cat)");
+        assert!(
+            ours.is_some() || knows_better || text.contains("&>"),
+            "unsure: {text}"
+        );
     }
 }
 
 #[test]
 fn what_is_left_to_bash() {
     for text in [
-        "ls", "cat", "python3 -c 'print(1)'", "echo *", "echo a?", "echo ~", "echo {a,b}", "x=(1 2)", "echo $((1+1))",
-        "echo $RANDOM", "echo $$", "echo $1", "echo \"$@\"", "for i in 1; do echo $i; done", "case a in a) ;; esac", "f() { :; }",
-        "cd /", "pwd", "echo a > /tmp/x", "echo a >> x", "cat < /etc/file", "cat <<E\na\nE", "sleep 1 &", "echo a & echo b",
-        "[ a -gt 1 ]", "[ a", "[[ a ]]", "((1))", "test -d /tmp/x", "test -r /secret", "echo 'a", "echo \"a", "echo `a", "a |", "a &&",
-        "echo $(", "if true; then", "echo ${x", "echo ${!x}", "echo ${x[0]}", "echo ${x:?}", "echo ${x:=y}", "echo -e 'a\\n'", "IFS=: true",
-        "PATH=/x; echo", "X=1 cut -c1", "echo é", "echo \u{1}", "v='*'; echo $v", "pkg-config 2>&1 | cat", "sed -i s/a/b/ x", "sed '/a/d'",
-        "echo a | sed 's/a\\|b/c/'", "echo a | sed 's/\\(a\\)*/c/'", "echo a | sed -E 's/(a|b)/c/'", "tr -s a", "echo a | tr '[:upper:]' x",
-        "cut -d. -f0", "cut -f", "echo a | awk '{print $1-1}'", "source /x", ". /x", "exit 1", "unset x", "export x=1", "read x",
-        "type -p x", "command -v x", "exec true", "trap '' TERM", "kill 1", "sh -c 'echo'", "bash -c 'echo'", "find /", "date", "12>/dev/null",
-        "echo \"${x:-'a'}\"", "echo ${x//a/&}", "echo ${x/\\&/b}${x:08}", "echo ${v%~*}", "time true", "echo a | tee x", "select x in a; do :; done",
+        "ls",
+        "python3 -c 'print(1)'",
+        "echo *",
+        "echo a?",
+        "echo ~",
+        "echo {a,b}",
+        "x=(1 2)",
+        "echo $((1+1))",
+        "echo $RANDOM",
+        "echo $$",
+        "echo $1",
+        "echo \"$@\"",
+        "for i in 1; do echo $i; done",
+        "case a in a) ;; esac",
+        "f() { :; }",
+        "cd /",
+        "pwd",
+        "echo a > /tmp/x",
+        "echo a >> x",
+        "cat < /etc/file",
+        "cat <<E\na\nE",
+        "sleep 1 &",
+        "echo a & echo b",
+        "[ a -gt 1 ]",
+        "[ a",
+        "[[ a ]]",
+        "((1))",
+        "test -d /tmp/x",
+        "test -r /secret",
+        "echo 'a",
+        "echo \"a",
+        "echo `a",
+        "a |",
+        "a &&",
+        "echo $(",
+        "if true; then",
+        "echo ${x",
+        "echo ${!x}",
+        "echo ${x[0]}",
+        "echo ${x:?}",
+        "echo ${x:=y}",
+        "echo -e 'a\\n'",
+        "IFS=: true",
+        "PATH=/x; echo",
+        "X=1 cut -c1",
+        "echo é",
+        "echo \u{1}",
+        "v='*'; echo $v",
+        "pkg-config 2>&1 | cat",
+        "sed -i s/a/b/ x",
+        "sed '/a/d'",
+        "echo a | sed 's/a\\|b/c/'",
+        "echo a | sed 's/\\(a\\)*/c/'",
+        "echo a | sed -E 's/(a|b)/c/'",
+        "tr -s a",
+        "echo a | tr '[:upper:]' x",
+        "cut -d. -f0",
+        "cut -f",
+        "echo a | awk '{print $1-1}'",
+        "source /x",
+        ". /x",
+        "exit 1",
+        "unset x",
+        "export x=1",
+        "read x",
+        "type -p x",
+        "command -v x",
+        "exec true",
+        "trap '' TERM",
+        "kill 1",
+        "sh -c 'echo'",
+        "bash -c 'echo'",
+        "find /",
+        "date",
+        "12>/dev/null",
+        "echo \"${x:-'a'}\"",
+        "echo ${x//a/&}",
+        "echo ${x/\\&/b}${x:08}",
+        "echo ${v%~*}",
+        "time true",
+        "echo a | tee x",
+        "select x in a; do :; done",
     ] {
         assert_eq!(ours(text), None, "{text}");
     }
@@ -205,136 +300,15 @@ fn what_is_left_to_bash() {
     assert_eq!(ours(&deep), None);
     let braces = format!("echo {}x{}", "${x:-".repeat(500), "}".repeat(500));
     assert_eq!(ours(&braces), None);
-    assert_eq!(ours(&format!("a='{}'; eval eval eval \"$a\"", "eval ".repeat(300))), None);
+    assert_eq!(
+        ours(&format!("a='{}'; eval eval eval \"$a\"", "eval ".repeat(300))),
+        None
+    );
     // Each doubles: it must give up, not eat the memory.
-    assert_eq!(ours(&format!("a=xxxxxxxxxx; {} echo $a", "a=$a$a;".repeat(60))), None);
+    assert_eq!(
+        ours(&format!("a=xxxxxxxxxx; {} echo $a", "a=$a$a;".repeat(60))),
+        None
+    );
     let slow = format!("echo {} | sed 's/{}y/z/'", "x".repeat(300), "x*".repeat(12));
     assert_eq!(ours(&slow), None);
-}
-
-/// Texts like those that are cut in SPECs.
-fn value() -> impl Strategy<Value = String> + Clone {
-    prop_oneof![
-        "[0-9]{1,2}(\\.[0-9]{1,2}){0,3}",
-        "[0-9]\\.[0-9](~rc[0-9]|\\^git[0-9a-f]{7}|-[a-z]{1,3})?",
-        "[0-9a-f]{10}",
-        "[a-c._/ -]{0,12}",
-        "[A-Za-z]{1,5}([-_][A-Za-z0-9]{1,5}){0,3}",
-    ]
-}
-
-fn quoted(value: &str, how: u8) -> String {
-    match how {
-        0 => format!("'{value}'"),
-        1 => format!("\"{value}\""),
-        _ => value.to_owned(),
-    }
-}
-
-/// A regular expression out of few pieces, so that it often matches.
-fn expression() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(vec![
-        ".", "\\.", "[0-9]", "[^.]", "a", "b", "1", "-", "_", "\\(.*\\)", "\\([^.-]*\\)", "\\(a\\)", "[a-c]", "[[:digit:]]", "(", "+", "\\/",
-        "[]a]", "[^]]", "~", " ",
-    ]);
-    let repeat = prop::sample::select(vec!["", "", "", "*", "\\+", "\\?"]);
-    let anchors = prop::sample::select(vec![("", ""), ("", ""), ("^", ""), ("", "$"), ("^", "$")]);
-    (prop::collection::vec((piece, repeat), 1..4), anchors).prop_map(|(pieces, (start, end))| {
-        let middle: String = pieces.iter().flat_map(|(piece, repeat)| [*piece, *repeat]).collect();
-        format!("{start}{middle}{end}")
-    })
-}
-
-fn pattern() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(vec!["*", "?", ".", "[0-9]", "[!.]", "a", "-", "1", "\\.", "b", "_", "[a-c]"]);
-    prop::collection::vec(piece, 1..4).prop_map(|pieces| pieces.concat())
-}
-
-fn filter() -> impl Strategy<Value = String> {
-    let list = prop::sample::select(vec!["1", "2", "1-2", "-2", "2-", "1,3", "3,1", "2-3,1"]);
-    let delimiter = prop::sample::select(vec![".", "-", "~", "_", "' '", "/"]);
-    let set = || prop::sample::select(vec![".", "~", "a-c", "A-Z", "abc", "._", "'. '", "-", "_-", "/"]);
-    let replacement = prop::sample::select(vec!["", "x", "_", "\\1", "&&", "\\2.\\1", "[&]", "\\&"]);
-    let flags = prop::sample::select(vec!["", "g"]);
-    let field = prop::sample::select(vec!["$1", "$2", "$1\".\"$2", "$1, $2", "$NF", "$0", "\"v\"$3"]);
-    prop_oneof![
-        (list.clone(), delimiter.clone()).prop_map(|(list, delimiter)| format!("cut -d{delimiter} -f{list}")),
-        (list, delimiter.clone()).prop_map(|(list, delimiter)| format!("cut -f {list} -s -d {delimiter}")),
-        prop::sample::select(vec!["1-3", "-2", "2-", "1,4"]).prop_map(|list| format!("cut -c {list}")),
-        (set(), set()).prop_map(|(from, to)| format!("tr {from} {to}")),
-        set().prop_map(|set| format!("tr -d {set}")),
-        (expression(), replacement, flags).prop_map(|(from, to, flags)| format!("sed 's/{from}/{to}/{flags}'")),
-        expression().prop_map(|expression| format!("grep '{expression}'")),
-        (delimiter, field).prop_map(|(delimiter, field)| format!("awk -F{delimiter} '{{print {field}}}'")),
-        Just("rev".to_owned()),
-        Just("cat".to_owned()),
-        Just("head -1".to_owned()),
-    ]
-}
-
-fn change() -> impl Strategy<Value = String> {
-    prop_oneof![
-        Just("$v".to_owned()),
-        Just("${#v}".to_owned()),
-        Just("${v,,}".to_owned()),
-        (0..12_u8, 0..9_u8).prop_map(|(offset, length)| format!("${{v:{offset}:{length}}}")),
-        (0..12_u8).prop_map(|offset| format!("${{v:{offset}}}")),
-        (prop::sample::select(vec!["#", "##", "%", "%%"]), pattern()).prop_map(|(op, p)| format!("${{v{op}{p}}}")),
-        (prop::sample::select(vec!["/", "//"]), pattern(), "[x_-]?").prop_map(|(op, p, w)| format!("${{v{op}{p}/{w}}}")),
-        (prop::sample::select(vec!["-", ":-", "+", ":+"]), "[a-z]{0,3}").prop_map(|(op, w)| format!("${{v{op}{w}}}")),
-        (prop::sample::select(vec!["-", ":-", "+", ":+"]), "[a-z ]{0,5}").prop_map(|(op, w)| format!("${{u{op}{w}}}")),
-    ]
-}
-
-fn command() -> impl Strategy<Value = String> {
-    let echo = (value(), 0..3_u8).prop_map(|(value, how)| format!("echo {}", quoted(&value, how)));
-    let echo = echo.boxed();
-    let piped = (echo.clone(), prop::collection::vec(filter(), 1..3))
-        .prop_map(|(echo, filters)| format!("{echo} | {}", filters.join(" | ")));
-    let changed = (value(), change(), any::<bool>()).prop_map(|(value, change, quoted)| {
-        let quote = if quoted { "\"" } else { "" };
-        format!("v='{value}'; echo x{quote}{change}{quote}y")
-    });
-    let operator = prop::sample::select(vec!["=", "!=", "==", "-eq", "-lt", "-ge", "-a", "-o"]);
-    let tested = (value(), operator, value())
-        .prop_map(|(one, operator, other)| format!("[ \"{one}\" {operator} \"{other}\" ] && echo 1 || echo 0"));
-    let printed = (prop::sample::select(vec!["%s", "%5s|", "%.3s", "%s-%s\\n", "%d", "%03d", "%%%s"]), value(), 0..200_i32)
-        .prop_map(|(format, value, number)| {
-            let value = if format.contains('d') { number.to_string() } else { value };
-            format!("printf '{format}' '{value}' '{value}'")
-        });
-    let simple = prop_oneof![echo, piped, changed, tested, printed, Just("false".to_owned()), Just("true".to_owned())];
-    simple.prop_recursive(2, 8, 3, |inner| {
-        let join = prop::sample::select(vec!["; ", " && ", " || ", "\n"]);
-        prop_oneof![
-            (inner.clone(), join, inner.clone()).prop_map(|(one, join, other)| format!("{one}{join}{other}")),
-            inner.clone().prop_map(|inner| format!("echo a$({inner})b")),
-            inner.clone().prop_map(|inner| format!("echo \"a`{}`b\"", inner.replace(['`', '\\', '"'], ""))),
-            inner.clone().prop_map(|inner| format!("({inner}) 2>/dev/null | cat")),
-            inner.clone().prop_map(|inner| format!("! {{ {inner}; }} || echo $?")),
-            (inner.clone(), inner.clone()).prop_map(|(one, other)| format!("if {one}; then {other}; else echo no; fi")),
-            (inner.clone(), inner).prop_map(|(one, other)| format!("w=$({one}); echo \"$w\" $w; {other}")),
-        ]
-    })
-}
-
-#[test]
-fn generated_texts_print_what_bash_prints() {
-    if bash("echo").is_none() {
-        println!("skipped: this machine has no bash");
-        return;
-    }
-    let cases = std::env::var("KEEL_SHELL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(600);
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..Default::default() });
-    let sure = std::cell::Cell::new(0_u32);
-    let checked = runner.run(&command(), |text| {
-        if let Some(ours) = ours(&text) {
-            sure.set(sure.get() + 1);
-            prop_assert_eq!(Some(ours), bash(&text), "{}", text);
-        }
-        Ok(())
-    });
-    checked.unwrap();
-    println!("of {cases} generated texts, our shell was sure of {}", sure.get());
-    assert!(sure.get() > cases / 3, "{}", sure.get());
 }

@@ -12,7 +12,11 @@ pub(super) struct Done {
 
 impl Done {
     fn printed(stdout: String) -> Self {
-        Self { stdout, complaint: String::new(), code: 0 }
+        Self {
+            stdout,
+            complaint: String::new(),
+            code: 0,
+        }
     }
 }
 
@@ -68,7 +72,10 @@ fn cat(arguments: &[String], stdin: Stdin<'_>, machine: &dyn Machine) -> Sure<Do
 }
 
 fn grep(arguments: &[String], input: impl Fn(&[String]) -> Sure<String>) -> Sure<Done> {
-    let options = arguments.iter().take_while(|argument| argument.starts_with('-')).count();
+    let options = arguments
+        .iter()
+        .take_while(|argument| argument.starts_with('-'))
+        .count();
     let (options, rest) = arguments.split_at(options);
     let (mut extended, mut quiet, mut inverted) = (false, false, false);
     for option in options {
@@ -94,7 +101,11 @@ fn grep(arguments: &[String], input: impl Fn(&[String]) -> Sure<String>) -> Sure
         }
     }
     let stdout = if quiet { String::new() } else { out };
-    Ok(Done { stdout, complaint: String::new(), code: i32::from(!found) })
+    Ok(Done {
+        stdout,
+        complaint: String::new(),
+        code: i32::from(!found),
+    })
 }
 
 fn base_name(arguments: &[String]) -> Sure<String> {
@@ -108,7 +119,10 @@ fn base_name(arguments: &[String]) -> Sure<String> {
         return Err(Unsure);
     }
     let name = path.rsplit('/').next().unwrap_or(path);
-    let short = name.strip_suffix(suffix).filter(|short| !short.is_empty()).unwrap_or(name);
+    let short = name
+        .strip_suffix(suffix)
+        .filter(|short| !short.is_empty())
+        .unwrap_or(name);
     Ok(format!("{short}\n"))
 }
 
@@ -187,7 +201,10 @@ fn rev(input: &str) -> Sure<String> {
     if !input.is_empty() && !input.ends_with('\n') {
         return Err(Unsure);
     }
-    Ok(input.split_terminator('\n').flat_map(|line| line.chars().rev().chain(['\n'])).collect())
+    Ok(input
+        .split_terminator('\n')
+        .flat_map(|line| line.chars().rev().chain(['\n']))
+        .collect())
 }
 
 fn head(arguments: &[String], input: impl Fn(&[String]) -> Sure<String>) -> Sure<String> {

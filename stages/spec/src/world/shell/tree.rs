@@ -60,11 +60,21 @@ pub(super) struct Word(pub(super) Vec<Part>);
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Part {
-    Text { text: String, quoted: bool },
+    Text {
+        text: String,
+        quoted: bool,
+    },
     /// `$name`, `${name…}`
-    Parameter { name: String, change: Change, quoted: bool },
+    Parameter {
+        name: String,
+        change: Change,
+        quoted: bool,
+    },
     /// `$(…)`, `` `…` ``
-    Command { list: List, quoted: bool },
+    Command {
+        list: List,
+        quoted: bool,
+    },
 }
 
 /// What `${…}` does with the value.
@@ -74,15 +84,32 @@ pub(super) enum Change {
     /// `${#v}`
     Length,
     /// `${v:offset:length}`
-    Slice { offset: usize, length: Option<usize> },
+    Slice {
+        offset: usize,
+        length: Option<usize>,
+    },
     /// `${v-word}`, `${v:-word}`
-    Default { word: Word, even_empty: bool },
+    Default {
+        word: Word,
+        even_empty: bool,
+    },
     /// `${v+word}`, `${v:+word}`
-    Alternative { word: Word, even_empty: bool },
+    Alternative {
+        word: Word,
+        even_empty: bool,
+    },
     /// `${v#pattern}`, `${v##pattern}`, `${v%pattern}`, `${v%%pattern}`
-    Strip { pattern: Word, longest: bool, at_end: bool },
+    Strip {
+        pattern: Word,
+        longest: bool,
+        at_end: bool,
+    },
     /// `${v/pattern/with}`, `${v//pattern/with}`
-    Replace { pattern: Word, with: Word, all: bool },
+    Replace {
+        pattern: Word,
+        with: Word,
+        all: bool,
+    },
     /// `${v,,}`
     Lower,
     /// `${v^^}`

@@ -3,26 +3,25 @@
 use super::{
     LONGEST, Sure, Unsure,
     glob::{self, Glob},
-    run::{Shell, Streams},
+    run::Shell,
+    streams::Streams,
     tree::{Change, Part, Word},
 };
 
 /// Variables that bash sets, reads or treats in a way of its own. (bash(1), "Shell Variables", and readline's, locale's.)
-const SPECIAL: [&str; 56] = [
-    "_", "CDPATH", "CHILD_MAX", "COLUMNS", "COPROC", "DIRSTACK", "EMACS", "ENV", "EUID", "EXECIGNORE", "FCEDIT", "FIGNORE",
-    "FUNCNAME", "FUNCNEST", "GLOBIGNORE", "GLOBSORT", "GROUPS", "HISTCMD", "HISTCONTROL", "HISTFILE", "HISTSIZE",
-    "HOSTFILE", "HOSTNAME", "HOSTTYPE", "IFS", "IGNOREEOF", "INPUTRC", "INSIDE_EMACS", "LANG", "LINENO", "LINES",
-    "MACHTYPE", "MAIL", "MAILCHECK", "MAILPATH", "MAPFILE", "OLDPWD", "OPTARG", "OPTERR", "OPTIND", "OSTYPE", "PATH",
-    "PIPESTATUS", "POSIXLY_CORRECT", "PPID", "PWD", "RANDOM", "REPLY", "SECONDS", "SHELL", "SHELLOPTS", "SHLVL",
-    "SRANDOM", "TERM", "TZ", "UID",
-];
+const SPECIAL: &str = "_ CDPATH CHILD_MAX COLUMNS COPROC DIRSTACK EMACS ENV EUID EXECIGNORE FCEDIT FIGNORE FUNCNAME \
+    FUNCNEST GLOBIGNORE GLOBSORT GROUPS HISTCMD HISTCONTROL HISTFILE HISTSIZE HOSTFILE HOSTNAME HOSTTYPE \
+    IFS IGNOREEOF INPUTRC INSIDE_EMACS LANG LINENO LINES MACHTYPE MAIL MAILCHECK MAILPATH MAPFILE OLDPWD \
+    OPTARG OPTERR OPTIND OSTYPE PATH PIPESTATUS POSIXLY_CORRECT PPID PWD RANDOM REPLY SECONDS SHELL \
+    SHELLOPTS SHLVL SRANDOM TERM TZ UID";
+
+/// And all that begin with one of these.
+const PREFIXES: &str = "BASH COMP_ COMPREPLY EPOCH HIST LC_ PROMPT_ PS READLINE_ TIMEFORMAT TMOUT";
 
 /// Does bash have its own idea of this variable?
 pub(super) fn is_special(name: &str) -> bool {
-    SPECIAL.contains(&name)
-        || ["BASH", "COMP_", "COMPREPLY", "EPOCH", "HIST", "LC_", "PROMPT_", "PS", "READLINE_", "TIMEFORMAT", "TMOUT"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+    SPECIAL.split(' ').any(|special| special == name)
+        || PREFIXES.split(' ').any(|prefix| name.starts_with(prefix))
 }
 
 impl Shell<'_> {
@@ -62,7 +61,11 @@ impl Shell<'_> {
     fn within_limits(&self, fields: &[String]) -> Sure<()> {
         let size: usize = fields.iter().map(|field| field.len() + 1).sum();
         // Each argument of a program may have 128 KiB (execve(2)).
-        if size > LONGEST || fields.iter().any(|field| field.len() > 100_000) { Err(Unsure) } else { Ok(()) }
+        if size > LONGEST || fields.iter().any(|field| field.len() > 100_000) {
+            Err(Unsure)
+        } else {
+            Ok(())
+        }
     }
 
     /// A word as one text: the value of an assignment, or what is in double quotes.
@@ -107,12 +110,24 @@ impl Shell<'_> {
                 rest[..length.unwrap_or(rest.len()).min(rest.len())].to_owned()
             }
             Change::Default { word, even_empty } => {
-                if is_set && !(*even_empty && value.is_empty()) { value } else { self.text(word, streams)? }
+                if is_set && !(*even_empty && value.is_empty()) {
+                    value
+                } else {
+                    self.text(word, streams)?
+                }
             }
             Change::Alternative { word, even_empty } => {
-                if is_set && !(*even_empty && value.is_empty()) { self.text(word, streams)? } else { String::new() }
+                if is_set && !(*even_empty && value.is_empty()) {
+                    self.text(word, streams)?
+                } else {
+                    String::new()
+                }
             }
-            Change::Strip { pattern, longest, at_end } => {
+            Change::Strip {
+                pattern,
+                longest,
+                at_end,
+            } => {
                 let pattern = self.glob(pattern, streams)?;
                 glob::strip(&value, &pattern, *longest, *at_end)?.to_owned()
             }

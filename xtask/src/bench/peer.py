@@ -1,15 +1,17 @@
-"""norpm.py: what norpm (PyPI, praiskup/norpm) makes of SPECs: `python norpm.py DEFINES.json LIST`, one JSON object a line.
+"""peer.py: what norpm (PyPI, praiskup/norpm) makes of SPECs: `python peer.py DEFINES.json LIST`, one JSON object a line.
 
 The macro files are read once and not counted; nor is the copy of them that each SPEC gets.
 """
 
 import copy
+import glob
 import json
 import signal
 import sys
 import time
 
-from norpm.macrofile import system_macro_registry
+from norpm.macro import MacroRegistry
+from norpm.macrofile import macrofile_split_generator
 from norpm.specfile import ParserHooks, specfile_expand
 
 
@@ -31,7 +33,16 @@ def too_long(*_):
 
 signal.signal(signal.SIGALRM, too_long)
 sys.setrecursionlimit(20000)
-registry = system_macro_registry()
+# As `system_macro_registry` does, but in rpm's own order and with every vendor's file, and past names that norpm stops at.
+registry = MacroRegistry()
+registry.target = "x86_64"
+for pattern in ("macros", "macros.d/macros.*", "platform/x86_64-linux/macros", "[!pdflm]*/macros"):
+    for file in sorted(glob.glob("/usr/lib/rpm/" + pattern)):
+        for name, value, params, modifiers in macrofile_split_generator(open(file, encoding="utf8").read()):
+            try:
+                registry[name] = (value, params, modifiers)
+            except Exception:
+                pass
 if hasattr(registry, "known_norpm_hacks"):
     registry.known_norpm_hacks()
 for define in json.load(open(sys.argv[1])):
