@@ -4,7 +4,7 @@
 //! last lines.
 //!
 //! 1. [`stage0::prepare`] makes a Debian root once, splits it into layers and keeps it in the store.
-//! 2. [`rpmspec`], [`rpmbuild`], [`rpmdb`], [`mkfs_erofs`], [`ldconfig`] run in a sandbox over such layers: the machine needs
+//! 2. [`rpmbuild`], [`rpmdb`], [`mkfs_erofs`], [`ldconfig`] run in a sandbox over such layers: the machine needs
 //!    none of them.
 //! 3. [`mmdebstrap`] (which makes the root) and [`qemu`] are programs of the machine; one that is missing is an error that
 //!    names the Debian package ([`Program`]).
@@ -27,7 +27,6 @@ mod program;
 pub mod qemu;
 pub mod rpmbuild;
 pub mod rpmdb;
-pub mod rpmspec;
 pub mod stage0;
 
 pub use error::Error;

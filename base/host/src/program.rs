@@ -38,8 +38,6 @@ pub enum Program {
     Rpm,
     /// `rpmbuild`, in a build root.
     Rpmbuild,
-    /// `rpmspec`, in stage0.
-    Rpmspec,
 }
 
 impl Program {
@@ -56,7 +54,6 @@ impl Program {
             Self::FsckErofs => "fsck.erofs",
             Self::Rpm => "rpm",
             Self::Rpmbuild => "rpmbuild",
-            Self::Rpmspec => "rpmspec",
         }
     }
 
@@ -70,7 +67,7 @@ impl Program {
             Self::Qemu(Arch::Aarch64) => "qemu-system-arm",
             Self::Ldconfig => "libc-bin",
             Self::MkfsErofs | Self::FsckErofs => "erofs-utils",
-            Self::Rpm | Self::Rpmbuild | Self::Rpmspec => "rpm",
+            Self::Rpm | Self::Rpmbuild => "rpm",
         }
     }
 

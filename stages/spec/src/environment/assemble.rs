@@ -114,14 +114,22 @@ const MACROS: &[&str] = &["macros.*"];
 /// What pkgconf.spec of Azure Linux 3 writes, with its slip of the pen.
 const PKGCONF: &str = "%pkgconfig_personalitydir %{_datadir}/pkgconfPig/personality.d\n";
 
-/// What azurelinux-release of Azure Linux 4 installs; `%dist` finds `%distprefix0` to `%distprefix9999`.
+/// What azurelinux-release of Azure Linux 4 installs; `%dist` puts `%distprefix0`, `%distprefix1` … in front.
 const DIST_4: &str = "\
 %__bootstrap ~bootstrap
 %azurelinux 4
 %azl4 1
 %fedora 43
 %distcore .azl4
-%dist %{!?distprefix0:%{?distprefix}}%{expand:%{lua:for i=0,9999 do print(\"%{?distprefix\" .. i ..\"}\") end}}%{distcore}%{?with_bootstrap:%{__bootstrap}}%{?buildrelease:+build%{buildrelease}}
+%dist %{lua: \\
+    local text = rpm.isdefined('distprefix0') and '' or rpm.expand('%{?distprefix}') \\
+    local n = 0 \\
+    while rpm.isdefined('distprefix' .. n) do \\
+        text = text .. rpm.expand('%distprefix' .. n) \\
+        n = n + 1 \\
+    end \\
+    print(text) \\
+}%{distcore}%{?with_bootstrap:%{__bootstrap}}%{?buildrelease:+build%{buildrelease}}
 %dist_vendor Microsoft Corporation
 %dist_name Azure Linux
 ";
