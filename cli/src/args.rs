@@ -154,7 +154,7 @@ Examples:
   keel spec lint SPECS             what is wrong with a folder of SPECs?
   keel spec graph --macros CHECKOUT CHECKOUT/SPECS"
     )]
-    Spec(spec::Spec),
+    Spec(Box<spec::Spec>),
     /// Signing keys
     #[command(
         subcommand,

@@ -112,7 +112,9 @@ fn places(request: &Request, owner: u32) -> Result<Vec<Place>, Failure> {
     };
     // Empty files cost memory too: at most one for each page.
     let size = request.sandbox.limits.tmpfs;
-    let size = size.map_or_else(String::new, |size| format!(",size={size},nr_inodes={}", size / 4096 + 16));
+    let size = size.map_or_else(String::new, |size| {
+        format!(",size={size},nr_inodes={}", size / 4096 + 16)
+    });
     let tmpfs = |mode: &str| What::Tmpfs {
         options: format!("mode={mode},uid={owner},gid={owner}{size}"),
     };

@@ -98,7 +98,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start<'a>(sandbox: &Sandbox, run: Run<'a>, program: &str) -> Result<(Self, [Reader<'a>; 2]), Error> {
+    pub(crate) fn start<'a>(
+        sandbox: &Sandbox,
+        run: Run<'a>,
+        program: &str,
+    ) -> Result<(Self, [Reader<'a>; 2]), Error> {
         static NEXT_CPU: AtomicUsize = AtomicUsize::new(0);
         let request = Request {
             sandbox: sandbox.clone(),

@@ -42,7 +42,10 @@ pub(crate) fn serve(sandbox: &Sandbox, socket: OwnedFd) {
         }
         // The caller has read all that it wants to.
         let mut byte = [0];
-        if !matches!(rustix::net::recv(&socket, &mut byte, rustix::net::RecvFlags::empty()), Ok((_, 1))) {
+        if !matches!(
+            rustix::net::recv(&socket, &mut byte, rustix::net::RecvFlags::empty()),
+            Ok((_, 1))
+        ) {
             return;
         }
         let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);

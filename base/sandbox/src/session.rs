@@ -48,7 +48,10 @@ impl Session {
     /// Makes the sandbox and waits until it is ready. `sandbox.limits.wall` means nothing for it.
     pub fn start(sandbox: &Sandbox, interrupt: &Interrupt) -> Result<Self, Error> {
         interrupt.check()?;
-        let error = |why: String| Error::Request { program: NAME.to_owned(), why };
+        let error = |why: String| Error::Request {
+            program: NAME.to_owned(),
+            why,
+        };
         check(sandbox, &Run::captured([NAME])).map_err(error)?;
         if sandbox.upper.is_some() {
             return Err(error("an upper folder is for one command".to_owned()));
@@ -61,7 +64,11 @@ impl Session {
             stderr: Output::Null,
         };
         let (running, _) = Running::start(sandbox, run, NAME)?;
-        let mut session = Self { running, socket, state: State::Over };
+        let mut session = Self {
+            running,
+            socket,
+            state: State::Over,
+        };
         match session.answer(interrupt)? {
             Some(Answer::Ready) => session.state = State::Untouched,
             _ => return Err(failure(&session.running)),
@@ -78,7 +85,12 @@ impl Session {
     /// everything else inside is killed. After `wall`, or an error, the session is [`State::Over`].
     ///
     /// Of [`Exit::usage`], only the wall time is known.
-    pub fn run(&mut self, run: Run<'_>, wall: Option<Duration>, interrupt: &Interrupt) -> Result<Exit, Error> {
+    pub fn run(
+        &mut self,
+        run: Run<'_>,
+        wall: Option<Duration>,
+        interrupt: &Interrupt,
+    ) -> Result<Exit, Error> {
         interrupt.check()?;
         let program = run.argv.first().cloned().unwrap_or_default();
         if run.argv.is_empty() || run.argv.iter().any(|argument| argument.contains('\0')) {
@@ -106,7 +118,9 @@ impl Session {
     ) -> Result<Exit, Error> {
         let started = Instant::now();
         let lost = start(program, "speak to its session");
-        let killed = || Error::Killed { program: program.to_owned() };
+        let killed = || Error::Killed {
+            program: program.to_owned(),
+        };
         let mut streams = self.order(run, program)?;
         let mut ended = None;
         while ended.is_none() || streams[0].fd().is_some() {
@@ -126,8 +140,14 @@ impl Session {
             }
         }
         wire::nudge(&self.socket);
-        let Some(Answer::Swept { untouched }) = self.answer(interrupt)? else { return Err(killed()) };
-        self.state = if untouched { State::Untouched } else { State::Touched };
+        let Some(Answer::Swept { untouched }) = self.answer(interrupt)? else {
+            return Err(killed());
+        };
+        self.state = if untouched {
+            State::Untouched
+        } else {
+            State::Touched
+        };
         // Whoever could write to it is dead.
         while streams[1].fd().is_some() {
             streams[1].read().map_err(&lost)?;
@@ -148,7 +168,10 @@ impl Session {
         let stdin = open_stdin(run.stdin).map_err(start(program, "open its standard input"))?;
         let (stdout, stdout_end) = stream(run.stdout).map_err(&pipe)?;
         let (stderr, stderr_end) = match run.stderr {
-            Output::WithStdout => (Reader::new(Output::Null, None).map_err(&pipe)?.0, stdout_end.try_clone().map_err(&pipe)?),
+            Output::WithStdout => (
+                Reader::new(Output::Null, None).map_err(&pipe)?.0,
+                stdout_end.try_clone().map_err(&pipe)?,
+            ),
             other => stream(other).map_err(&pipe)?,
         };
         for fd in [&stdin, &stdout_end, &stderr_end] {
@@ -180,9 +203,15 @@ impl Session {
     fn poll(&self, streams: &[Reader<'_>; 2], socket: bool, most: Duration) -> io::Result<[bool; 3]> {
         let socket = Some(self.socket.as_fd()).filter(|_| socket);
         let sources = [socket, streams[0].fd(), streams[1].fd()];
-        let mut fds: Vec<PollFd<'_>> =
-            sources.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
-        let most = Timespec { tv_sec: 0, tv_nsec: most.subsec_nanos().into() };
+        let mut fds: Vec<PollFd<'_>> = sources
+            .iter()
+            .flatten()
+            .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+            .collect();
+        let most = Timespec {
+            tv_sec: 0,
+            tv_nsec: most.subsec_nanos().into(),
+        };
         match poll(&mut fds, Some(&most)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -232,6 +261,9 @@ fn exit(status: Status, streams: [Reader<'_>; 2], started: Instant) -> Exit {
         stdout,
         stderr,
         truncated: one || other,
-        usage: Usage { wall: started.elapsed(), ..Usage::default() },
+        usage: Usage {
+            wall: started.elapsed(),
+            ..Usage::default()
+        },
     }
 }

@@ -26,7 +26,7 @@ pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
         Command::Build(command) => build::run(context, &command),
         Command::Repo(command) => repo::run(context, command),
         Command::Image(command) => image::run(context, command),
-        Command::Spec(command) => spec::run(context, command),
+        Command::Spec(command) => spec::run(context, *command),
         Command::Key(command) => key::run(context, command),
         Command::Store(command) => store::run(context, command),
         Command::Clean => store::clean(context),

@@ -109,7 +109,9 @@ impl<'t> Layout<'t> {
         };
         let inner = &text[..text.len() - end.len()];
         match &line.kind {
-            Kind::Tag(tag) if tag.kind.is_some() => Cow::Owned(self.tag(tag, self.columns[line.index]) + end),
+            Kind::Tag(tag) if is_laid_out(self.tree, tag) => {
+                Cow::Owned(self.tag(tag, self.columns[line.index]) + end)
+            }
             _ if self.is_body(line) || inner.contains('\n') => Cow::Borrowed(text),
             _ => {
                 let kept = inner.trim_end_matches(|c: char| u8::try_from(c).is_ok_and(is_space));
@@ -169,6 +171,12 @@ fn is_loose(class: Class) -> bool {
     matches!(class, Class::Tags | Class::Files | Class::List | Class::Nothing)
 }
 
+/// Does rpm know the tag, and is nothing between name and colon (`Patch 0:`) that only white space keeps apart?
+fn is_laid_out(tree: &Tree<'_>, tag: &Tag) -> bool {
+    let bare = |text: &str| text.bytes().filter(|byte| !is_space(*byte)).count();
+    tag.kind.is_some() && bare(tree.slice(tag.head)) == bare(&head(tree, tag))
+}
+
 /// A tag's name, qualifier and colon, without white space between them.
 fn head(tree: &Tree<'_>, tag: &Tag) -> String {
     tree.title(tag) + ":"
@@ -181,7 +189,7 @@ fn columns(tree: &Tree<'_>) -> Vec<usize> {
         let together = |one: &Line, next: &Line| one.kind != Kind::Blank && next.kind != Kind::Blank;
         for block in tree.body(section).chunk_by(together) {
             let widths = block.iter().filter_map(|line| match &line.kind {
-                Kind::Tag(tag) if tag.kind.is_some() => Some(head(tree, tag).chars().count() + 1),
+                Kind::Tag(tag) if is_laid_out(tree, tag) => Some(head(tree, tag).chars().count() + 1),
                 _ => None,
             });
             let column = widths.filter(|width| *width <= LONGEST).fold(COLUMN, usize::max);

@@ -32,6 +32,8 @@ pub struct Spec {
     pub rpm: Option<Facts>,
     /// What Keel says, or why it says nothing.
     pub keel: Result<Facts, String>,
+    /// Keel's expanded text, where it is not rpm's.
+    pub text: Option<String>,
 }
 
 /// How long Keel took, for all SPECs.
@@ -49,6 +51,7 @@ pub fn run(mut options: Options) -> Result<()> {
     let graph = options.value("--graph")?;
     let show = options.values("--show")?;
     let most = options.parsed::<usize>("-n")?.unwrap_or(10);
+    let texts = options.value("--texts")?.map(PathBuf::from);
     let report = options.value("--report")?;
     let bars = bars(&options.values("--bar")?)?;
     let without_parse = options.flag("--no-parse");
@@ -89,7 +92,8 @@ pub fn run(mut options: Options) -> Result<()> {
     };
     let table = Table::new(&specs, syntax, graphs, times);
     table.print();
-    table.show(&specs, &show, most);
+    let kept = |path: &str| kept_text(texts.as_deref()?, path);
+    table.show(&specs, &show, most, &kept);
     if let Some(file) = report {
         let text = serde_json::to_string_pretty(&table.json(&specs))?;
         fs::write(&file, text + "\n").with_context(|| format!("cannot write {file}"))?;
@@ -98,6 +102,18 @@ pub fn run(mut options: Options) -> Result<()> {
         [] => Ok(()),
         under => bail!("under the bar: {}", under.join("; ")),
     }
+}
+
+/// What `rpmspec -P` printed, where somebody kept it: `DIR/PATH.parsed`, or with `.zst`.
+fn kept_text(dir: &Path, path: &str) -> Option<String> {
+    let plain = dir.join(format!("{path}.parsed"));
+    let packed = dir.join(format!("{path}.parsed.zst"));
+    if let Ok(bytes) = fs::read(plain) {
+        return Some(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let output = Command::new("zstd").arg("-dcq").arg(packed).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    output.status.success().then_some(text)
 }
 
 /// `nevr=100 fields=99.9 parse=99 syntax=100 graph=100`
@@ -125,8 +141,12 @@ pub fn read_baseline(file: &Path) -> Result<Vec<Spec>> {
             let line = line.with_context(|| format!("cannot read {}", file.display()))?;
             let (path, rpm) = mapping::from_baseline(&line)
                 .with_context(|| format!("{}:{}", file.display(), number + 1))?;
-            let keel = Err("keel was not asked".to_owned());
-            specs.push(Spec { path, rpm, keel });
+            specs.push(Spec {
+                path,
+                rpm,
+                keel: Err("keel was not asked".to_owned()),
+                text: None,
+            });
         }
         Ok(())
     };
@@ -199,8 +219,13 @@ fn ask_parse(keel: &Keel, corpus: &Path, defines: &[String], specs: &mut [Spec])
     let files = files(corpus, specs);
     keel.lines("parse", defines, &files, |index, line| {
         let parsed: Text = serde_json::from_str(line)?;
-        if let (Ok(facts), Some(text)) = (&mut specs[index].keel, parsed.text) {
-            facts.parse_sha256 = Some(hex(&Sha256::digest(text)));
+        let Spec { rpm, keel, text, .. } = &mut specs[index];
+        if let (Ok(facts), Some(parsed)) = (keel, parsed.text) {
+            facts.parse_sha256 = Some(hex(&Sha256::digest(&parsed)));
+            let same = rpm
+                .as_ref()
+                .is_some_and(|rpm| rpm.parse_sha256 == facts.parse_sha256);
+            *text = (!same).then_some(parsed);
         }
         Ok(())
     })

@@ -24,11 +24,11 @@ pub struct Keel {
 }
 
 impl Keel {
-    /// From `--keel`, `--macros`, `--target` and every `--keel-arg`.
+    /// From `--keel`, `--macros`, `--target`, `--rpm` and every `--keel-arg`.
     pub fn from_options(options: &mut Options) -> Result<Self> {
         let program = options.value("--keel")?;
         let mut arguments = Vec::new();
-        for name in ["--macros", "--target"] {
+        for name in ["--macros", "--target", "--rpm"] {
             if let Some(value) = options.value(name)? {
                 arguments.extend([name.to_owned(), value]);
             }

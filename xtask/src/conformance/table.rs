@@ -155,8 +155,9 @@ impl Table {
         println!("wall: {}", times.collect::<Vec<_>>().join(", "));
     }
 
-    /// Of each field in `names` the first `most` SPECs that differ, with the difference.
-    pub fn show(&self, specs: &[Spec], names: &[String], most: usize) {
+    /// Of each field in `names` the first `most` SPECs that differ, with the difference. `kept`: rpm's expanded text of a SPEC, if
+    /// somebody has it.
+    pub fn show(&self, specs: &[Spec], names: &[String], most: usize, kept: &dyn Fn(&str) -> Option<String>) {
         for name in names {
             let row = self.rows.iter().find(|row| row.name == name);
             let field = FIELDS.iter().find(|field| field.name == name);
@@ -172,8 +173,15 @@ impl Table {
                 match (&spec.rpm, &spec.keel) {
                     (_, Err(error)) => println!("    error: {error}"),
                     (Some(rpm), Ok(keel)) => {
-                        let [rpm, keel] = [rpm, keel].map(|facts| (field.lines)(facts).unwrap_or_default());
-                        let lines = difference(&rpm, &keel);
+                        let texts = (field.bar == Bar::Parse).then(|| kept(path)).flatten();
+                        let lines = match texts.zip(spec.text.as_ref()) {
+                            Some((rpm, keel)) => difference(&lines_of(&rpm), &lines_of(keel)),
+                            None => {
+                                let [rpm, keel] =
+                                    [rpm, keel].map(|facts| (field.lines)(facts).unwrap_or_default());
+                                difference(&rpm, &keel)
+                            }
+                        };
                         lines.iter().take(20).for_each(|line| println!("    {line}"));
                         if lines.len() > 20 {
                             println!("    … and {} more lines", lines.len() - 20);
@@ -238,6 +246,10 @@ impl Table {
     }
 }
 
+fn lines_of(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
 /// A row, unless nobody said anything about this field.
 fn row(specs: &[Spec], field: usize) -> Option<Row> {
     let field = &FIELDS[field];
@@ -296,8 +308,12 @@ mod tests {
     }
 
     fn spec(path: &str, rpm: Option<Facts>, keel: Result<Facts, String>) -> Spec {
-        let path = path.to_owned();
-        Spec { path, rpm, keel }
+        Spec {
+            path: path.to_owned(),
+            rpm,
+            keel,
+            text: None,
+        }
     }
 
     #[test]

@@ -4,11 +4,7 @@ use std::{
     collections::BTreeSet,
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc,
-    },
+    sync::Arc,
     thread,
 };
 
@@ -85,13 +81,8 @@ impl Macros {
             tree: self.environment.tree.clone(),
             rest: self.surroundings.of_spec(name),
         });
-        let limits = Limits {
-            // What commands take is counted apart.
-            time: std::time::Duration::from_secs(5),
-            ..Limits::default()
-        };
         let table = self.environment.table.clone();
-        Engine::new(table, self.environment.behaviour, world, limits)
+        Engine::new(table, self.environment.behaviour, world, Limits::default())
     }
 
     fn evaluate(&self, file: &File) -> io::Result<Answer> {

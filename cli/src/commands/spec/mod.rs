@@ -91,7 +91,7 @@ pub fn run(context: &Context<'_>, command: Spec) -> Result<(), Failure> {
             });
             let analysis = graph::analyse(&nodes, &arch);
             if dot {
-                report::line(&analysis.build.to_dot())?;
+                report::line(&analysis.build.dot("build requirements"))?;
             } else {
                 report::print(context, &analysis.report, |report| report.to_string())?;
             }

@@ -103,6 +103,7 @@ fn layout() {
         ("Name: a\nfoo \\", "Name:           a\nfoo \\"),
         ("Name: a\n%{x  \n\n", "Name:           a\n%{x  \n\n"),
         ("Summary:\n", "Summary:\n"),
+        ("Patch 0: a \n", "Patch 0: a\n"),
         (
             "%changelog\n* Thu Jan 01 2026 A  \n- a  \n\n\n* Thu Jan 01 2026 B\n- b\n\n",
             "%changelog\n* Thu Jan 01 2026 A  \n- a  \n\n\n* Thu Jan 01 2026 B\n- b\n",

@@ -19,28 +19,6 @@ pub(super) struct Components {
 }
 
 impl Graph {
-    /// The graph in Graphviz' language; what goes round in circles is red.
-    pub fn to_dot(&self) -> String {
-        let components = self.components();
-        let quoted = |name: &str| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
-        let mut dot = "digraph needs {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
-        for (node, name) in self.names.iter().enumerate() {
-            let in_circle = components.all[components.of[node]].len() > 1;
-            let colour = if in_circle { " [color=red]" } else { "" };
-            dot += &format!("  {}{colour};\n", quoted(name));
-            for needed in &self.edges[node] {
-                let same = in_circle && components.of[*needed] == components.of[node];
-                let colour = if same { " [color=red]" } else { "" };
-                dot += &format!(
-                    "  {} -> {}{colour};\n",
-                    quoted(name),
-                    quoted(&self.names[*needed])
-                );
-            }
-        }
-        dot + "}\n"
-    }
-
     pub(super) fn add(&mut self, name: String) -> usize {
         self.names.push(name);
         self.edges.push(BTreeSet::new());

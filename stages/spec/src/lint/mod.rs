@@ -4,8 +4,8 @@
 //! [`Options`]. Output: [`Finding`]s in the order of the text.
 //!
 //! A [`Rule`] is a function with a name, a severity and a reason; [`rules`] lists all of them. One file holds the rules
-//! about one thing: `structure.rs`, `conditions.rs`, `tags.rs`, `dependencies.rs`, `sources.rs`, `prep.rs`, `macros.rs`,
-//! `scripts.rs`, `files.rs`, `changelog.rs`, `characters.rs`; and `policy.rs` those that ask for what a distribution's
+//! about one thing: `structure.rs`, `packages.rs`, `conditions.rs`, `tags.rs`, `dependencies.rs`, `sources.rs`, `prep.rs`, `macros.rs`,
+//! `scripts.rs`, `commands.rs`, `files.rs`, `changelog.rs`, `characters.rs`; and `policy.rs` those that ask for what a distribution's
 //! [`Options`] say. Names are rpmlint's where it has the rule, without `%`.
 //!
 //! A comment turns a rule off: `# keel-lint: allow(unused-source)` for the line after it, or for the whole file if it
@@ -17,13 +17,16 @@ mod allow;
 mod changelog;
 mod characters;
 mod code;
+mod commands;
 mod conditions;
 mod dependencies;
 mod files;
 mod macros;
 mod options;
+mod packages;
 mod policy;
 mod prep;
+mod reads;
 mod scripts;
 mod sources;
 mod structure;
@@ -81,8 +84,9 @@ impl Rule {
     }
 }
 
-const RULES: [&[Rule]; 12] = [
+const RULES: [&[Rule]; 14] = [
     structure::RULES,
+    packages::RULES,
     conditions::RULES,
     tags::RULES,
     dependencies::RULES,
@@ -90,6 +94,7 @@ const RULES: [&[Rule]; 12] = [
     prep::RULES,
     macros::RULES,
     scripts::RULES,
+    commands::RULES,
     files::RULES,
     changelog::RULES,
     characters::RULES,
@@ -214,6 +219,15 @@ impl<'a> Subject<'a> {
         let tree = self.tree;
         let lines = sections.flat_map(move |section| tree.body(section));
         lines.filter(|line| matches!(line.kind, Kind::Text | Kind::Macro(_)))
+    }
+
+    /// Lines of build scripts by the lines of the file, without comments: text, and where it starts.
+    fn build_code(&self) -> impl Iterator<Item = (&'a Line, &'a str, usize)> {
+        let tree = self.tree;
+        self.lines_of(Class::BuildScript).flat_map(move |line| {
+            let physical = code::physical(tree.slice(line.span), line.span.start);
+            physical.map(move |(text, at)| (line, code::without_comment(text), at))
+        })
     }
 
     /// Does another file bring lines that nobody sees here?

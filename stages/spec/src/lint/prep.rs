@@ -75,9 +75,11 @@ pub(super) fn patch_calls(text: &str, offset: usize) -> Vec<PatchCall> {
 
 /// The start of what follows a macro: arguments are not longer, and hostile lines take no time.
 pub(super) fn head(rest: &str) -> &str {
-    rest.char_indices()
-        .nth(1000)
-        .map_or(rest, |(end, _)| &rest[..end])
+    let mut end = rest.len().min(1000);
+    while !rest.is_char_boundary(end) {
+        end -= 1;
+    }
+    &rest[..end]
 }
 
 fn patch_call(span: Span, digits: &str, rest: &str) -> PatchCall {
@@ -88,9 +90,10 @@ fn patch_call(span: Span, digits: &str, rest: &str) -> PatchCall {
         numbers: Vec::new(),
         computed: false,
     };
-    let arguments = rest.split(['}', '#', ';', '|']).next().unwrap_or_default();
-    // `%patch -P %{x}`: what `}` ends is not the call.
-    call.computed = arguments.contains(['%', '$']);
+    let end = rest.find(['}', '#', ';', '|', '%', '$']).unwrap_or(rest.len());
+    let (arguments, after) = rest.split_at(end);
+    // `%patch -P %{x}`
+    call.computed = after.starts_with(['%', '$']) && !after.starts_with("%patch");
     let mut list = arguments.split_ascii_whitespace();
     while let Some(word) = list.next() {
         if let Some(number) = word.strip_prefix("-P") {

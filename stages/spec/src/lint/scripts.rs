@@ -4,7 +4,7 @@ use super::{
     Report, Rule,
     Severity::*,
     Subject,
-    code::{macros, physical, programs, without_comment, words},
+    code::{macros, physical, without_comment, words},
 };
 use crate::syntax::{Class, Edit, Kind, Line, SectionKind, Span};
 
@@ -40,31 +40,6 @@ pub(super) const RULES: &[Rule] = &[
         "Where libraries lie differs between architectures: `%{_libdir}` and `%{_lib}` say where.",
         hardcoded_library_path,
     ),
-    Rule::new(
-        Warning,
-        "use-of-rpm-source-dir",
-        "What is read from the folder of sources by its path may not be a source, and then the source package lacks it: \
-         `%{SOURCE1}` names sources.",
-        use_of_source_dir,
-    ),
-    Rule::new(
-        Warning,
-        "deprecated-grep",
-        "GNU grep warns that `egrep` and `fgrep` will go.",
-        deprecated_grep,
-    ),
-    Rule::new(
-        Info,
-        "python-setup-install",
-        "`setup.py install` is given up upstream: `%pyproject_wheel` and `%pyproject_install` follow it.",
-        python_setup_install,
-    ),
-    Rule::new(
-        Info,
-        "python-setup-test",
-        "`setup.py test` is given up upstream: run the test tool itself (`%pytest`).",
-        python_setup_test,
-    ),
 ];
 
 /// Folders in `/usr/lib` that are the same on all architectures.
@@ -92,15 +67,6 @@ const COMMON: [&str; 22] = [
     "sysusers.d",
     "tmpfiles.d",
 ];
-
-/// Lines of build scripts, by the lines of the file, without comments: text and where it starts.
-fn build_code<'s>(subject: &Subject<'s>) -> impl Iterator<Item = (&'s Line, &'s str, usize)> {
-    let tree = subject.tree;
-    subject.lines_of(Class::BuildScript).flat_map(move |line| {
-        physical(tree.slice(line.span), line.span.start)
-            .map(move |(text, at)| (line, without_comment(text), at))
-    })
-}
 
 /// Where the build root is mentioned.
 fn buildroots(code: &str, offset: usize) -> impl Iterator<Item = Span> {
@@ -163,7 +129,7 @@ fn superfluous_buildroot_removal(subject: &Subject<'_>, report: &mut Report<'_>)
 }
 
 fn make_check_outside_check(subject: &Subject<'_>, report: &mut Report<'_>) {
-    for (line, code, at) in build_code(subject) {
+    for (line, code, at) in subject.build_code() {
         if subject.kind(line) == SectionKind::Check {
             continue;
         }
@@ -203,7 +169,7 @@ fn hardcoded_library_path(subject: &Subject<'_>, report: &mut Report<'_>) {
     let files = subject.lines_of(Class::Files).flat_map(|line| {
         physical(subject.text(line), line.span.start).map(|(text, at)| (without_comment(text), at))
     });
-    let scripts = build_code(subject).map(|(_, code, at)| (code, at));
+    let scripts = subject.build_code().map(|(_, code, at)| (code, at));
     for (code, at) in scripts.chain(files) {
         for (start, _) in code.match_indices("/lib") {
             if let Some(span) = library_path(code, start) {
@@ -264,63 +230,6 @@ fn library_path(code: &str, start: usize) -> Option<Span> {
     Some(Span::new(path.len(), start + "/lib".len() + length))
 }
 
-fn use_of_source_dir(subject: &Subject<'_>, report: &mut Report<'_>) {
-    for (_, code, at) in build_code(subject) {
-        let by_macro = macros(code, at)
-            .find(|used| used.name == "_sourcedir")
-            .map(|used| used.span);
-        let by_variable = || {
-            let start = at + code.find("RPM_SOURCE_DIR")?;
-            Some(Span::new(start, start + "RPM_SOURCE_DIR".len()))
-        };
-        if let Some(span) = by_macro.or_else(by_variable) {
-            report.at(span, "the folder of sources is named");
-        }
-    }
-}
-
-fn deprecated_grep(subject: &Subject<'_>, report: &mut Report<'_>) {
-    for class in [Class::BuildScript, Class::Scriptlet, Class::Trigger] {
-        for line in subject.lines_of(class) {
-            for (text, at) in physical(subject.text(line), line.span.start) {
-                let code = without_comment(text);
-                for (old, new) in [("egrep", "grep -E"), ("fgrep", "grep -F")] {
-                    for start in programs(code, old).map(|start| at + start) {
-                        let span = Span::new(start, start + old.len());
-                        let edits = vec![Edit::replace(span, new)];
-                        report.fixable(
-                            span,
-                            format!("`{old}` is `{new}`"),
-                            &format!("write `{new}`"),
-                            edits,
-                        );
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn python_setup(subject: &Subject<'_>, report: &mut Report<'_>, command: &str) {
-    for (_, code, at) in build_code(subject) {
-        let mut after_script = false;
-        for (word, span) in words(code, at) {
-            if after_script && word == command {
-                report.at(span, format!("`setup.py {command}` is given up"));
-            }
-            after_script = word == "setup.py" || (after_script && word.starts_with('-'));
-        }
-    }
-}
-
-fn python_setup_install(subject: &Subject<'_>, report: &mut Report<'_>) {
-    python_setup(subject, report, "install");
-}
-
-fn python_setup_test(subject: &Subject<'_>, report: &mut Report<'_>) {
-    python_setup(subject, report, "test");
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::{assert_finds, assert_fixes};
@@ -353,20 +262,5 @@ mod tests {
                     cp x /usr/lib/systemd/system /usr/lib64/x /opt/lib/x /usr/libexec/x ../usr/lib/x\n%files\n/usr/lib/c\n\
                     /usr/lib/tmpfiles.d/x\n";
         assert_finds("hardcoded-library-path", spec, &[2, 3, 3, 6]);
-    }
-
-    #[test]
-    fn old_commands() {
-        let spec = "%build\ncp $RPM_SOURCE_DIR/a .\ncp %{_sourcedir}/b . # %{_sourcedir}\n";
-        assert_finds("use-of-rpm-source-dir", spec, &[2, 3]);
-        assert_fixes(
-            "deprecated-grep",
-            "%post\necho | egrep a\nfgreps\n",
-            "%post\necho | grep -E a\nfgreps\n",
-        );
-        let spec =
-            "%build\npython3 setup.py build\npython3 setup.py -q install\n%check\npython setup.py test\n";
-        assert_finds("python-setup-install", spec, &[3]);
-        assert_finds("python-setup-test", spec, &[5]);
     }
 }

@@ -165,3 +165,32 @@ fn any_input_is_checked() {
         lint(text, &Options::default());
     }
 }
+
+#[test]
+fn fixes_fit_any_text() {
+    for text in crate::syntax::tests::wild_texts().take(1_000) {
+        let findings = lint(&text, &Options::default());
+        let fixable = findings.iter().filter(|finding| finding.fix.is_some()).count();
+        let (_, count) = fix(&text, &findings);
+        assert!(fixable == 0 || count > 0, "{text:?}");
+    }
+}
+
+#[test]
+fn hostile_texts_take_no_time() {
+    let started = std::time::Instant::now();
+    for text in [
+        format!("# {}\n", "%{a".repeat(12_000)),
+        format!("%build\n{}\n", "/lib".repeat(12_000)),
+        format!("%prep\n{}\n", "%patch ".repeat(12_000)),
+        format!("%install\n{}\n", "%{lua:".repeat(12_000)),
+        "%files x\n%{_libdir}\n".repeat(5_000),
+        "Source: a\nPatch: b\nRequires: c\n".repeat(2_500),
+        "%package x\nSummary: a.\n".repeat(2_500),
+        "%if 1\nName: a\n".repeat(2_500),
+        "%changelog\n* Thu Jan 01 2026 A\n".repeat(2_500),
+    ] {
+        lint(&text, &Options::default());
+    }
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}

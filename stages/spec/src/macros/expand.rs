@@ -1,6 +1,6 @@
 //! The walk over a text.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{
     Behaviour, Engine, Failed, Severity, expression,
@@ -381,7 +381,13 @@ impl Engine {
         if failed {
             return;
         }
-        match self.world().clone().shell(&text::encode(&command)) {
+        let started = Instant::now();
+        let said = self.world().clone().shell(&text::encode(&command));
+        // Commands have limits of their own.
+        if let Some(deadline) = &mut self.deadline {
+            *deadline += started.elapsed();
+        }
+        match said {
             Ok(output) => {
                 let output = text::decode(&output);
                 let output = output.trim_end_matches(['\n', '\r']);
@@ -389,9 +395,6 @@ impl Engine {
                 self.pay(output.len());
             }
             Err(why) => self.fail(frame, &why),
-        }
-        if self.stopped.is_none() && self.is_late() {
-            self.stop(format!("it takes longer than {:?}", self.limits.time));
         }
     }
 

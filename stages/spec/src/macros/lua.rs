@@ -5,14 +5,12 @@
 //!
 //! While Lua runs, the engine lies in the state's own data, where the functions that rpm offers find it.
 
+mod compiled;
 mod functions;
 
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Instant};
 
-use mlua::{
-    HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Value as LuaValue, VmState,
-    chunk::ChunkMode,
-};
+use mlua::{HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Value as LuaValue, VmState};
 
 use crate::eval::{Source, SourceKind};
 
@@ -46,10 +44,7 @@ impl State {
             },
         )?;
         functions::install(&lua)?;
-        lua.load(include_str!("lua/prelude.lua"))
-            .set_name("=prelude")
-            .set_mode(ChunkMode::Text)
-            .exec()?;
+        compiled::load(&lua, "=prelude", include_bytes!("lua/prelude.lua"))?.call::<()>(())?;
         Ok(Self {
             lua,
             printed: Vec::new(),
@@ -132,11 +127,7 @@ impl Engine {
     fn lua_script(&mut self, name: &str, script: &str, given: &Given) -> Result<Vec<u8>, Failed> {
         let lua = self.lua_state()?;
         let source = format!("local opt, arg = ...;{script}");
-        let chunk = lua
-            .load(text::encode(&source).into_owned())
-            .set_name(name)
-            .set_mode(ChunkMode::Text)
-            .into_function();
+        let chunk = compiled::load(&lua, name, &text::encode(&source));
         let function = match chunk {
             Ok(function) => function,
             Err(error) => {
@@ -176,11 +167,7 @@ impl Engine {
     pub(super) fn lua_function(&mut self, name: &str, arguments: Vec<Value>) -> Result<String, Failed> {
         let lua = self.lua_state()?;
         let source = format!("return ({name})(...)");
-        let chunk = lua
-            .load(source)
-            .set_name(name)
-            .set_mode(ChunkMode::Text)
-            .into_function();
+        let chunk = compiled::load(&lua, name, source.as_bytes());
         let result = chunk.map_err(|error| message(&error)).and_then(|function| {
             self.lend(&lua, |lua| {
                 let mut given = MultiValue::new();

@@ -120,7 +120,7 @@ pub struct Failed;
 /// How much one engine may use before it stops.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Time from its making.
+    /// Time from its making, without that of commands.
     pub time: Duration,
     /// Text made by all its expansions, in bytes.
     pub text: usize,

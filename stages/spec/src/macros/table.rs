@@ -1,9 +1,8 @@
 //! Macros by name, each a stack of definitions; what a whole distribution shares is shared.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+use rustc_hash::FxHashMap as HashMap;
 
 use super::builtins::Builtin;
 

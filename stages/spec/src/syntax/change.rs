@@ -138,7 +138,8 @@ impl Tree<'_> {
         })
     }
 
-    /// The line before which a line can be put that is after `line`, and in no condition that begins in the section.
+    /// The line before which a line can be put that is near `line`, and in no condition that begins in the section: after
+    /// them, or before those that end in another section.
     fn past_conditions(&self, line: &Line, section: &Section) -> usize {
         let inside = self
             .branches_around(line)
@@ -150,6 +151,7 @@ impl Tree<'_> {
             Some(condition) if condition.closed && condition.lines.end <= section.lines.end => {
                 condition.lines.end
             }
+            Some(condition) if !self.lines[condition.lines.start].joined => return condition.lines.start,
             _ => line.index + 1,
         };
         while self

@@ -115,6 +115,11 @@ fn tags_are_inserted_after_their_kind_and_outside_of_conditions() {
         });
         assert!(out.contains(&format!("{before}{line}")), "{name} in:\n{out}");
     }
+    let straddling = "Name: a\n%if 1\nURL: b\n%package x\n%endif\n";
+    let out = edited(straddling, |tree, names| {
+        Ok(vec![tree.insert_tag(Package::Main, "VCS", "v", names)?])
+    });
+    assert!(out.starts_with("Name: a\nVCS: v\n%if 1\n"), "{out}");
     let out = edited("Name:\ta", |tree, names| {
         Ok(vec![tree.insert_tag(Package::Main, "URL", "v", names)?])
     });

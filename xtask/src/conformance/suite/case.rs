@@ -78,10 +78,12 @@ pub struct Did {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
+    /// What of it Keel is not meant to do.
+    pub not: Option<String>,
 }
 
-/// What is not as expected: a few lines, or nothing.
-pub fn judge(step: &Step, did: &Did) -> Option<String> {
+/// What is not as expected: a few lines, or nothing. `rpm_version` is what the suite's rpm calls itself.
+pub fn judge(step: &Step, did: &Did, rpm_version: &str) -> Option<String> {
     let mut wrong = Vec::new();
     if step.status != "ignore" && step.status != did.status {
         wrong.push(format!("status: expected {}, got {}", step.status, did.status));
@@ -94,17 +96,79 @@ pub fn judge(step: &Step, did: &Did) -> Option<String> {
         let matters = expected
             .as_deref()
             .filter(|text| !matches!(*text, "stdout" | "stderr" | "ignore" | "expout" | "experr"))
-            .filter(|text| !(step.unquoted && text.contains(['$', '`'])));
-        if let Some(expected) = matters.filter(|expected| expected != got) {
-            wrong.push(format!("{name}: expected {expected:?}\n{name}: got      {got:?}"));
+            .filter(|text| !(step.unquoted && text.contains(['$', '`'])))
+            // configure's name for it
+            .map(|text| text.replace("AT_PACKAGE_VERSION", rpm_version))
+            .map(|text| without_frame(&text));
+        let got = without_frame(got);
+        if let Some(expected) = matters.filter(|expected| *expected != got) {
+            wrong.push(format!(
+                "{name}: expected {}\n{name}: got      {}",
+                quoted(&expected),
+                quoted(&got)
+            ));
         }
     }
     (!wrong.is_empty()).then(|| wrong.join("\n"))
 }
 
+fn quoted(text: &str) -> String {
+    const MOST: usize = 1_500;
+    let quoted = format!("{text:?}");
+    match quoted.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &quoted[..end]),
+        None => quoted,
+    }
+}
+
+/// Messages without what each program puts around them: the SPEC's name before a place in it, and the line that says that nothing
+/// came of it (rpmspec: `query of specfile X failed, can't parse`; keel: ``cannot expand `…` ``, `1 of 1 SPECs could not be read`).
+fn without_frame(text: &str) -> String {
+    const EXPAND: &str = "error: cannot expand `";
+    let mut rest = text.to_owned();
+    // What could not be expanded may be many lines.
+    while let Some(start) = rest.find(EXPAND) {
+        let end = rest[start..]
+            .find("`\n")
+            .map_or(rest.len(), |end| start + end + 2);
+        rest.replace_range(start..end, "");
+    }
+    let is_frame = |line: &&str| {
+        let failed = line.starts_with("error: query of specfile ") && line.contains(" failed, can't parse");
+        let last = line.starts_with("error: ") && line.ends_with(" SPECs could not be read\n");
+        !(failed || last)
+    };
+    let bare = |line: &str| {
+        let Some(kind) = ["error: ", "warning: "]
+            .into_iter()
+            .find(|kind| line.starts_with(kind))
+        else {
+            return line.to_owned();
+        };
+        let mut message = &line[kind.len()..];
+        while let Some((path, rest)) = message.split_once(".spec: ")
+            && !path.contains(' ')
+        {
+            message = rest;
+        }
+        format!("{kind}{message}")
+    };
+    rest.split_inclusive('\n').filter(is_frame).map(bare).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_around_a_message_does_not_count() {
+        let rpm = "error: line 9: no\nerror: query of specfile /data/x.spec failed, can't parse\n";
+        let keel = "error: /data/x.spec: line 9: no\nerror: 1 of 1 SPECs could not be read\n";
+        assert_eq!(without_frame(rpm), "error: line 9: no\n");
+        assert_eq!(without_frame(keel), without_frame(rpm));
+        let expand = "error: bad\nerror: cannot expand `%{lua:\n x}`\nerror: cannot expand `b`\nx\n";
+        assert_eq!(without_frame(expand), "error: bad\nx\n");
+    }
 
     #[test]
     fn cases_are_read_with_and_without_environment() {
@@ -125,8 +189,9 @@ mod tests {
             status: status.to_owned(),
             stdout: stdout.to_owned(),
             stderr: "whatever".to_owned(),
+            not: None,
         };
-        assert_eq!(judge(step, &did("0", "x\n")), None);
+        assert_eq!(judge(step, &did("0", "x\n"), "6.0.0"), None);
         assert!(step.is_plain());
         let script = "rpm \\\n -E 'a \\\nb'\n".to_owned();
         let step_with_joint = Step {
@@ -134,7 +199,7 @@ mod tests {
             ..step.clone()
         };
         assert!(!step_with_joint.is_plain());
-        let wrong = judge(step, &did("1", "y\n")).unwrap();
+        let wrong = judge(step, &did("1", "y\n"), "6.0.0").unwrap();
         assert!(
             wrong.starts_with("status: expected 0, got 1\nstdout: expected \"x\\n\""),
             "{wrong}"

@@ -14,7 +14,7 @@ pub const OUT_OF_SCOPE: u8 = 97;
 pub const WOULD_BUILD: u8 = 98;
 
 /// The programs of rpm that may stand in a case.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "rpm",
     "rpmspec",
     "rpmbuild",
@@ -29,6 +29,7 @@ pub const NAMES: [&str; 14] = [
     "rpmverify",
     "rpmgraph",
     "rpmdeps",
+    "elfdeps",
 ];
 
 /// What a call comes down to.
@@ -104,7 +105,7 @@ fn split(arguments: &[String]) -> Vec<String> {
     let mut words = Vec::new();
     for argument in arguments {
         match argument.split_once('=') {
-            Some((name, value)) if name.starts_with("--") && !name.contains(' ') => {
+            Some((name, value)) if (name.starts_with("--") && !name.contains(' ')) || name == "-D" => {
                 words.extend([name.to_owned(), value.to_owned()]);
             }
             _ => words.push(argument.clone()),
@@ -155,6 +156,13 @@ fn rpm(words: &[String]) -> Means {
     }
 }
 
+/// Sources lie where rpm looks for them, not beside the SPEC, as Keel has it.
+fn with_sources(keel: &mut Vec<String>) {
+    if !keel.iter().any(|word| word.starts_with("_sourcedir ")) {
+        keel.extend(["--define", "_sourcedir %{_topdir}/SOURCES"].map(str::to_owned));
+    }
+}
+
 fn rpmspec(words: &[String]) -> Means {
     let (mut command, mut keel, mut at) = (None, Vec::new(), 0);
     while at < words.len() {
@@ -184,6 +192,7 @@ fn rpmspec(words: &[String]) -> Means {
         None if keel.iter().any(|word| word == "-E") => "expand",
         None => return Means::Not("rpmspec without a question".to_owned()),
     };
+    with_sources(&mut keel);
     keel.insert(0, command.to_owned());
     Means::Keel(keel)
 }
@@ -211,6 +220,7 @@ fn rpmbuild(words: &[String]) -> Means {
         keel[0] = "expand".to_owned();
         Means::Keel(keel)
     } else if builds {
+        with_sources(&mut keel);
         Means::Check(keel)
     } else {
         Means::Not("rpmbuild without a stage".to_owned())
@@ -230,6 +240,11 @@ mod tests {
         line.split(' ').map(|word| word.replace('_', " ")).collect()
     }
 
+    fn asked_of_a_spec(line: &str) -> Vec<String> {
+        let sources = ["--define", "_sourcedir %{_topdir}/SOURCES"];
+        keel(line).into_iter().chain(sources.map(str::to_owned)).collect()
+    }
+
     #[test]
     fn rpm_expands_in_the_order_of_its_options() {
         let call = "rpm --define a_b --eval %a --load=f -D c_=d -E %c -v";
@@ -247,11 +262,13 @@ mod tests {
         let call = "rpmspec -q --srpm --qf %{name} --with bus /data/x.spec";
         assert_eq!(
             means(call),
-            Means::Keel(keel("query --srpm --qf %{name} --with bus /data/x.spec"))
+            Means::Keel(asked_of_a_spec(
+                "query --srpm --qf %{name} --with bus /data/x.spec"
+            ))
         );
         assert_eq!(
             means("rpmspec --parse --target=s390x x.spec"),
-            Means::Keel(keel("parse --target s390x x.spec"))
+            Means::Keel(asked_of_a_spec("parse --target s390x x.spec"))
         );
         assert_eq!(
             means("rpmspec --shell x.spec"),
@@ -262,7 +279,10 @@ mod tests {
     #[test]
     fn rpmbuild_only_reads() {
         let call = "rpmbuild -bb --quiet --define pkg_one x.spec";
-        assert_eq!(means(call), Means::Check(keel("parse --define pkg_one x.spec")));
+        assert_eq!(
+            means(call),
+            Means::Check(asked_of_a_spec("parse --define pkg_one x.spec"))
+        );
         assert_eq!(means("rpmbuild -tb x.tar"), Means::Not("rpmbuild -tb".to_owned()));
         assert_eq!(means("rpm2cpio x.rpm"), Means::Not("rpm2cpio".to_owned()));
     }

@@ -22,6 +22,7 @@ mount --bind "$data" tree/data
 mount --bind "$keel" tree/suite/keel
 mount --bind "$xtask" tree/suite/xtask
 ln -sfn ../data/SOURCES tree/build/SOURCES
+for name in rpmuncompress rpmdeps elfdeps; do ln -sf /suite/xtask "tree/usr/lib/rpm/$name"; done
 [ ! -e "$data/macros.testfile" ] || cp "$data/macros.testfile" tree/usr/lib/rpm/macros.d/macros.testfile
 cat >tree/root/functions <<'F'
 runroot() {
@@ -34,7 +35,7 @@ runroot() {
             *) break ;;
         esac
     done
-    (cd "$cd_to" && env "${set[@]}" "$@")
+    (cd / && cd "$cd_to" && env "${set[@]}" "$@")
 }
 runroot_other() { runroot "$@"; }
 run() { "$@"; }
@@ -43,7 +44,7 @@ F
 for ((step = 0; step < steps; step++)); do
     status=0
     env -i PATH=/suite/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root TZ=UTC LC_ALL=C.UTF-8 RPMTEST=/ RPMDATA=/data \
-        RPM_CONFIGDIR=/usr/lib/rpm RPM_CONFIGDIR_PATH=/usr/lib/rpm TOPDIR=/build KEEL_PRETEND_NOT=/suite/not \
+        RPM_CONFIGDIR=/usr/lib/rpm RPM_CONFIGDIR_PATH=/usr/lib/rpm TOPDIR=/build KEEL_PRETEND_NOT="/suite/not.$step" \
         KEEL_PRETEND_ARGS="$KEEL_PRETEND_ARGS" ${KEEL_PRETEND_REAL:+KEEL_PRETEND_REAL="$KEEL_PRETEND_REAL"} \
         timeout 30 chroot tree /bin/bash -c 'cd /suite/cwd; . /root/functions; . "/suite/steps/$0"' "$step" \
         </dev/null >"$work/out.$step" 2>"$work/err.$step" || status=$?

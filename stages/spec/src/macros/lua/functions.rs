@@ -38,15 +38,13 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
     let load = lua.create_function(
         |lua, (chunk, name, environment): (Text, Option<Text>, Option<Table>)| {
             let name = name.as_ref().map_or_else(|| decoded(&chunk), decoded);
-            let mut loaded = lua
-                .load(chunk.as_bytes().to_vec())
-                .set_name(name)
-                .set_mode(mlua::chunk::ChunkMode::Text);
-            if let Some(environment) = environment {
-                loaded = loaded.set_environment(environment);
-            }
-            match loaded.into_function() {
-                Ok(function) => Ok((Value::Function(function), Value::Nil)),
+            match super::compiled::load(lua, &name, &chunk.as_bytes()) {
+                Ok(function) => {
+                    if let Some(environment) = environment {
+                        function.set_environment(environment)?;
+                    }
+                    Ok((Value::Function(function), Value::Nil))
+                }
                 Err(error) => Ok((
                     Value::Nil,
                     Value::String(lua.create_string(super::message(&error))?),

@@ -124,7 +124,6 @@ fn hostile_commands_end_and_leave_nothing() {
 }
 
 #[test]
-#[ignore = "takes 30 seconds"]
 fn a_spec_has_a_budget_of_time() {
     let fixture = Fixture::host();
     let world = fixture.world();
