@@ -225,8 +225,8 @@ impl Parser<'_> {
         self.spec.format = FORMAT;
         self.spec.arch = arch;
         self.spec.sources = std::mem::take(&mut self.engine.prep.sources);
-        if !late {
-            // rpm puts each source before those that it knows.
+        if self.engine.behaviour() < Behaviour::Rpm6 {
+            // Up to 4.20, rpm puts each source before those that it knows.
             self.spec.sources.reverse();
         }
         self.source_package();

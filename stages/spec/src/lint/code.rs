@@ -78,12 +78,21 @@ pub(super) fn without_comment(line: &str) -> &str {
     &line[..end.unwrap_or(line.len())]
 }
 
+/// Does a word at the end of `text` say `path`?
+fn is_path(text: &str, path: &str) -> bool {
+    let before = text.strip_suffix(path).map(|before| before.bytes().next_back());
+    before.is_some_and(|before| before.is_none_or(|byte| byte.is_ascii_whitespace() || byte == b'"'))
+}
+
 /// Where a shell could take `program` in `text` for the name of a program.
 pub(super) fn programs(text: &str, program: &str) -> impl Iterator<Item = usize> {
     let begins = move |at: usize| {
         let before = text[..at].bytes().next_back();
         let apart = before.is_none_or(|byte| byte.is_ascii_whitespace() || b"|&;(`\"'!".contains(&byte));
-        apart || text[..at].ends_with("bin/") || text[..at].ends_with("bindir}/")
+        apart
+            || ["/bin/", "/usr/bin/"]
+                .iter()
+                .any(|path| is_path(&text[..at], path))
     };
     let ends = move |at: usize| {
         text[at..]

@@ -116,10 +116,7 @@ fn superfluous_defattr(subject: &Subject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let text: String = subject.text(line).split_ascii_whitespace().collect();
-        if matches!(
-            text.as_str(),
-            "%defattr(-,root,root)" | "%defattr(-,root,root,-)" | "%defattr(-,root,root,0755)"
-        ) {
+        if matches!(text.as_str(), "%defattr(-,root,root)" | "%defattr(-,root,root,-)") {
             let edits = vec![Edit::remove(line.span)];
             report.fixable(
                 report.first_line(line),

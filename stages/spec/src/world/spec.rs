@@ -163,7 +163,10 @@ impl World for SpecWorld {
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         match self.shared.files.read(path) {
-            Err(error) if is_elsewhere(&error) => Err(io::ErrorKind::NotFound.into()),
+            Err(error) if is_elsewhere(&error) => match path {
+                "/proc/meminfo" => Ok(meminfo(self.shared.options.processors).into_bytes()),
+                _ => Err(io::ErrorKind::NotFound.into()),
+            },
             done => done,
         }
     }
@@ -183,6 +186,12 @@ impl World for SpecWorld {
     fn now(&self) -> i64 {
         self.shared.options.now
     }
+}
+
+/// What the kernel says of memory: macros that limit a build's jobs ask it. A machine has 4 GiB for each processor.
+fn meminfo(processors: usize) -> String {
+    let kib = processors << 22;
+    format!("MemTotal: {kib:>14} kB\nMemFree: {kib:>15} kB\nMemAvailable: {kib:>10} kB\n")
 }
 
 /// The first line of a command, or as much as fits in a message.
