@@ -16,7 +16,7 @@ Examples:
   keel image test micro            boot the machine image under QEMU and run its checks
   keel repo serve                  hand the packages to dnf
 
-Exit codes: 0 done, 1 a build or check failed, 2 wrong input, 3 wrong environment, 70 a bug in keel.";
+Exit codes: 0 done, 1 a build or check failed, 2 wrong input, 3 wrong environment, 70 a bug in keel, 130 stopped by Ctrl-C.";
 
 /// Builds Linux distributions: one tree of TOML and SPEC files becomes signed packages, repositories and images.
 #[derive(Debug, Parser)]
@@ -130,7 +130,7 @@ Examples:
   keel repo create                 build what is missing, sign, publish in out/repo/ARCH
   keel repo create --key my.key    signed with a key of your own
   keel repo verify                 is every byte as it was signed?
-  keel repo serve                  then: dnf --repofrompath keel,http://127.0.0.1:8043/os/ …"
+  keel repo serve                  then: docs/how-to/use-the-repository.md"
     )]
     Repo(Repo),
     /// Make, boot and test images

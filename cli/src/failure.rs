@@ -57,11 +57,10 @@ impl Failure {
 
     /// `what` went wrong because of `error` and its sources.
     pub fn because(class: Class, what: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
-        let class = if is_interrupt(error) {
-            Class::Interrupted
-        } else {
-            class
-        };
+        if let Some(interrupted) = interrupt(error) {
+            // Nothing went wrong: what was being done then does not matter.
+            return Self::new(Class::Interrupted, interrupted.to_string());
+        }
         Self {
             class,
             diagnostics: vec![Diagnostic::new(what).caused_by(error)],
@@ -112,16 +111,16 @@ fn colour(diagnostic: &Diagnostic, paint: bool) -> String {
     text.lines().map(paint_line).collect::<Vec<_>>().join("\n")
 }
 
-/// Is the user behind it?
-fn is_interrupt(error: &(dyn std::error::Error + 'static)) -> bool {
+/// The user, if he is behind it.
+fn interrupt<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e keel_artefact::Interrupted> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<keel_artefact::Interrupted>() {
-            return true;
+        if let Some(interrupted) = error.downcast_ref() {
+            return Some(interrupted);
         }
         next = error.source();
     }
-    false
+    None
 }
 
 impl From<keel_config::Errors> for Failure {

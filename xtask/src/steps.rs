@@ -163,6 +163,11 @@ pub fn image(options: &[String]) -> Result<()> {
     let test = ["-C", "distro", "image", "test", "micro", "--firmware", "both"];
     steps.run("boot and test micro", KEEL, &test, options)?;
     steps.table();
+    let options: String = options.iter().map(|option| format!(" {option}")).collect();
+    println!(
+        "\nMade: containers and the machine in distro/out/images, the repository in distro/out/repo, signed with this \
+         machine's development key.\nGo on with: {KEEL} -C distro{options} image boot micro (or `repo serve`; the README has more)"
+    );
     Ok(())
 }
 

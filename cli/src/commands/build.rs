@@ -168,6 +168,13 @@ fn again(
             elapsed: started.elapsed(),
         });
         context.interrupt.check()?;
+        if compared.is_ok() {
+            let text = format!(
+                "`{}` built twice: every package has the same bytes",
+                job.component
+            );
+            context.sink().event(Event::Note { text: &text });
+        }
         if let Err(error) = compared {
             let diagnostic = keel_config::Diagnostic::new(format!("`{}` built twice", job.component));
             failures.push(diagnostic.caused_by(&error));

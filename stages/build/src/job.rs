@@ -268,7 +268,9 @@ impl Workshop<'_> {
         fs_err::create_dir_all(self.logs)?;
         fs_err::copy(log, &kept)?;
         let text = fs_err::read(log)?;
-        let lines = crate::log::lines_that_matter(&String::from_utf8_lossy(&text));
+        let text = String::from_utf8_lossy(&text);
+        let lines = crate::log::lines_that_matter(&text);
+        let phase = crate::log::phase(&text, phase);
         let component = job.component.clone();
         Ok(Error::Failed(Box::new(Failure {
             component,

@@ -29,11 +29,16 @@ pub fn lines_that_matter(log: &str) -> Vec<String> {
         .iter()
         .position(|line| line.starts_with("RPM build errors:"))
         .unwrap_or(lines.len());
-    let mut chosen: Vec<&str> = lines[..own]
-        .iter()
-        .copied()
-        .filter(is_error_of(&is_error))
-        .collect();
+    let mut chosen: Vec<&str> = Vec::new();
+    let mut lists_files = false;
+    for line in lines[..own].iter().copied() {
+        // The files that rpmbuild means stand in lines of their own.
+        lists_files &= line.starts_with("   /");
+        if lists_files || is_error(&line) {
+            chosen.push(line);
+        }
+        lists_files |= line.contains("Installed (but unpackaged) file(s) found:");
+    }
     chosen.dedup();
     if chosen.is_empty() {
         let from = own.saturating_sub(MOST);
@@ -46,8 +51,20 @@ pub fn lines_that_matter(log: &str) -> Vec<String> {
     chosen.into_iter().map(shorten).collect()
 }
 
-fn is_error_of<'a>(is_error: &'a impl Fn(&&str) -> bool) -> impl FnMut(&&str) -> bool + 'a {
-    move |line| is_error(line)
+/// The phase that failed, if `last` is the last one that began: rpmbuild looks at `%files` when all scripts are done.
+pub fn phase(log: &str, last: String) -> String {
+    let of_files = [
+        "error: Installed (but unpackaged) file(s) found:",
+        "error: File not found:",
+        "error: Directory not found:",
+    ];
+    match log
+        .lines()
+        .any(|line| of_files.iter().any(|start| line.starts_with(start)))
+    {
+        true => "%files".to_owned(),
+        false => last,
+    }
 }
 
 fn shorten(line: &str) -> String {
@@ -73,5 +90,15 @@ mod tests {
             ["one", "two"]
         );
         assert!(lines_that_matter("").is_empty());
+        let log = "Executing(%license): /bin/sh\nerror: Installed (but unpackaged) file(s) found:\n   /usr/a\n   /usr/b\nx\n   /no\n";
+        let found = lines_that_matter(log);
+        let expected = [
+            "error: Installed (but unpackaged) file(s) found:",
+            "   /usr/a",
+            "   /usr/b",
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(phase(log, "%license".to_owned()), "%files");
+        assert_eq!(phase("error: x", "%build".to_owned()), "%build");
     }
 }

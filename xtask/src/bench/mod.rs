@@ -71,6 +71,12 @@ pub fn run(arguments: &[String]) -> Result<()> {
             .collect::<Result<_>>()?,
     )?;
     print("keel spec eval, one process", keel);
+    let each = 1000.0 / files.len().max(1) as f64;
+    println!(
+        "    each SPEC: {:.1} ms and {:.2} ms of processor time",
+        rpmspec.processor * each,
+        keel.processor * each
+    );
     println!(
         "    {:.0} times less processor time, {:.0} times less wall time",
         rpmspec.processor / keel.processor.max(1e-6),
