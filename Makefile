@@ -42,14 +42,14 @@ proof:
 
 conformance:
 	cargo build --release --locked --package keel-cli
-	cargo build --locked --package xtask
-	$(UNDER) target/debug/xtask conformance --corpus $(CORPUS) --baseline $(BASELINE) --macros $(MACROS) $(DEFINES) \
+	cargo build --locked --package xtask --example conformance
+	$(UNDER) target/debug/examples/conformance specs --corpus $(CORPUS) --baseline $(BASELINE) --macros $(MACROS) $(DEFINES) \
 		$(if $(GRAPH),--graph $(GRAPH)) $(BARS) $(SHOW:%=--show %)
 
 bench:
 	cargo build --release --locked --package keel-cli
-	cargo build --locked --package xtask
-	$(UNDER) target/debug/xtask bench --corpus $(CORPUS) --baseline $(BASELINE) --macros $(MACROS) $(DEFINES) $(if $(NORPM),--norpm $(NORPM))
+	cargo build --locked --package xtask --example conformance
+	$(UNDER) target/debug/examples/conformance bench --corpus $(CORPUS) --baseline $(BASELINE) --macros $(MACROS) $(DEFINES) $(if $(NORPM),--norpm $(NORPM))
 
 clean:
 	cargo clean

@@ -5,7 +5,6 @@
 //! - `image`: from a fresh clone to the `core` container and a booted `micro` machine, with a table of times.
 //! - `test`: set-up and every test.
 //! - `proof`: see the Makefile.
-//! - `conformance`, `bench`: Keel's evaluation of SPECs against rpm's, and its speed; see docs/how-to/conformance.md.
 
 #![allow(
     clippy::print_stdout,
@@ -13,24 +12,14 @@
     reason = "this program talks to whoever runs make"
 )]
 
-mod bench;
-mod conformance;
-mod options;
 mod setup;
 mod steps;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use conformance::suite::pretend;
-
-const TASKS: &str = "setup image|test, image, test, proof, conformance, bench";
-
 fn main() -> ExitCode {
-    if let Some(code) = as_rpm() {
-        return code;
-    }
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -40,33 +29,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// In a case of rpm's test suite this program goes by rpm's names.
-fn as_rpm() -> Option<ExitCode> {
-    let mut arguments = std::env::args();
-    let called = PathBuf::from(arguments.next()?);
-    let name = called.file_name()?.to_str()?;
-    if !pretend::NAMES.contains(&name) {
-        return None;
-    }
-    let code = pretend::run(name, &arguments.collect::<Vec<_>>()).unwrap_or_else(|error| {
-        eprintln!("xtask as {name}: {error:#}");
-        pretend::OUT_OF_SCOPE
-    });
-    Some(ExitCode::from(code))
-}
-
 fn run(arguments: &[String]) -> Result<()> {
     let Some((task, rest)) = arguments.split_first() else {
-        bail!("say which: {TASKS}");
+        bail!("say which: setup image|test, image, test, proof");
     };
     match (task.as_str(), rest) {
         ("setup", [what]) => setup::install(what.parse()?),
         ("image", options) => steps::image(options),
         ("test", options) => steps::test(options),
         ("proof", options) => steps::proof(options),
-        ("conformance", options) => conformance::run(options),
-        ("bench", options) => bench::run(options),
-        ("measure", command) => bench::measure::run(command),
-        _ => bail!("unknown task `{}`: {TASKS}", arguments.join(" ")),
+        _ => bail!(
+            "unknown task `{}`: setup image|test, image, test, proof",
+            arguments.join(" ")
+        ),
     }
 }

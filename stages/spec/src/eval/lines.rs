@@ -1,6 +1,6 @@
 //! The lines of a SPEC as its sections see them: joined, expanded, and only those whose condition holds.
 
-use std::{sync::Arc, vec};
+use std::sync::Arc;
 
 use crate::macros::{
     Behaviour, Engine, Severity,
@@ -108,18 +108,29 @@ struct Level {
 /// A file that is being read.
 struct File {
     name: Arc<str>,
-    lines: vec::IntoIter<String>,
+    text: String,
+    /// Where the next line begins.
+    at: usize,
     line: u32,
 }
 
 impl File {
     fn new(name: &str, text: &str) -> Self {
-        let lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
         Self {
             name: name.into(),
-            lines: lines.into_iter(),
+            text: text.to_owned(),
+            at: 0,
             line: 0,
         }
+    }
+
+    /// The next line with its end.
+    fn next(&mut self) -> Option<&str> {
+        let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let length = rest.find('\n').map_or(rest.len(), |end| end + 1);
+        self.at += length;
+        self.line += 1;
+        Some(&rest[..length])
     }
 }
 
@@ -219,7 +230,8 @@ impl Lines {
         let mut open = Open::default();
         let mut first_line = 0;
         loop {
-            let Some(raw) = self.raw_line(engine) else {
+            let before = joined.len();
+            if !self.raw_line(engine, &mut joined) {
                 if let Some(level) = self.levels.last() {
                     let line = level.line;
                     return Err(Stop::error(engine, format!("line {line}: Unclosed %if")));
@@ -229,9 +241,8 @@ impl Lines {
                     return Err(Stop::error(engine, text));
                 }
                 return Ok(false);
-            };
-            joined.push_str(&raw);
-            open.scan(raw.as_bytes());
+            }
+            open.scan(&joined.as_bytes()[before..]);
             if !open.goes_on() {
                 break;
             }
@@ -245,16 +256,20 @@ impl Lines {
         Ok(true)
     }
 
-    fn raw_line(&mut self, engine: &mut Engine) -> Option<String> {
+    /// Adds the next line of the files to `joined`. False at the end.
+    fn raw_line(&mut self, engine: &mut Engine, joined: &mut String) -> bool {
         loop {
-            let file = self.files.last_mut()?;
-            if let Some(line) = file.lines.next() {
-                file.line += 1;
+            let several = self.files.len() > 1;
+            let Some(file) = self.files.last_mut() else {
+                return false;
+            };
+            if let Some(line) = file.next() {
+                joined.push_str(line);
                 self.number = file.line;
-                return Some(line);
+                return true;
             }
-            if self.files.len() == 1 {
-                return None;
+            if !several {
+                return false;
             }
             self.files.pop();
             self.say_where(engine);

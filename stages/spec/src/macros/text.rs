@@ -121,10 +121,19 @@ pub struct Open {
 impl Open {
     /// Counts what `text` opens and closes.
     pub fn scan(&mut self, text: &[u8]) {
+        if !self.brackets() && !text.contains(&b'%') && !text.contains(&b'\\') {
+            self.continued &= !text.contains(&b'\n');
+            return;
+        }
         let mut at = 0;
         while at < text.len() {
+            let byte = text[at];
+            if byte.is_ascii_alphanumeric() || byte == b' ' {
+                at += 1;
+                continue;
+            }
             let next = text.get(at + 1).copied();
-            match text[at] {
+            match byte {
                 b'\\' => match next {
                     Some(b'\n') => {
                         self.continued = true;

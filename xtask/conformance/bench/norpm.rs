@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Bench;
-use crate::conformance::{Spec, from_keel};
+use crate::{corpus::Spec, mapping::from_keel};
 
 const SCRIPT: &str = include_str!("peer.py");
 

@@ -1,4 +1,4 @@
-//! A corpus of SPECs against a baseline: `xtask conformance --corpus DIR --baseline FILE …`
+//! A corpus of SPECs against a baseline: `conformance specs --corpus DIR --baseline FILE …`
 //!
 //! 1. Read the baseline: one JSON object a line, `.zst` or plain.
 //! 2. Ask Keel about the same SPECs: `eval` (and again with `with_check 1`), `parse`, `syntax`.
@@ -13,16 +13,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{
+use crate::{
+    ask,
     fields::{Bar, FIELDS},
+    graph,
     keel::Keel,
-    mapping::{self, Facts, Kind},
+    mapping::{self, Facts},
+    options::Options,
     table::{GraphRow, Outcome, Table},
 };
-use crate::options::Options;
 
 /// One SPEC of the baseline, and what Keel says of it.
 pub struct Spec {
@@ -74,13 +75,13 @@ pub fn run(mut options: Options) -> Result<()> {
     }
     ensure!(!specs.is_empty(), "the baseline has no such SPEC");
 
-    let mut times = ask_eval(&keel, &corpus, &defines, &mut specs)?;
+    let mut times = ask::eval(&keel, &corpus, &defines, &mut specs)?;
     if !without_parse {
-        times.push(("parse", ask_parse(&keel, &corpus, &defines, &mut specs)?));
+        times.push(("parse", ask::parse(&keel, &corpus, &defines, &mut specs)?));
     }
     let syntax = match without_syntax || !keel.knows("syntax")? {
         true => None,
-        false => Some(ask_syntax(&keel, &corpus, &specs)?),
+        false => Some(ask::syntax(&keel, &corpus, &specs)?),
     };
     let graphs = match (&graph, specs.len() == all) {
         (Some(file), true) => graphs(&specs, Path::new(file))?,
@@ -180,84 +181,6 @@ pub fn sample(specs: Vec<Spec>, count: usize, seed: u64) -> Vec<Spec> {
     specs
 }
 
-fn files(corpus: &Path, specs: &[Spec]) -> Vec<PathBuf> {
-    specs.iter().map(|spec| corpus.join(&spec.path)).collect()
-}
-
-fn ask_eval(keel: &Keel, corpus: &Path, defines: &[String], specs: &mut [Spec]) -> Result<Times> {
-    let files = files(corpus, specs);
-    let first = keel.lines("eval", defines, &files, |index, line| {
-        specs[index].keel = mapping::from_keel(line)?.1;
-        Ok(())
-    })?;
-    let mut times = vec![("eval", first)];
-    // As the baseline's script does: the same question with the tests' BuildRequires.
-    let with_check: Vec<String> = defines
-        .iter()
-        .map(|define| define.replace("with_check 0", "with_check 1"))
-        .collect();
-    if with_check == defines {
-        return Ok(times);
-    }
-    let second = keel.lines("eval", &with_check, &files, |index, line| {
-        let (_, facts) = mapping::from_keel(line)?;
-        if let (Ok(known), Ok(facts)) = (&mut specs[index].keel, facts) {
-            known.requires_with_check = Some(facts.source.of(Kind::Requires).to_vec());
-        }
-        Ok(())
-    })?;
-    times.push(("eval, with_check 1", second));
-    Ok(times)
-}
-
-#[derive(Deserialize)]
-struct Text {
-    text: Option<String>,
-}
-
-fn ask_parse(keel: &Keel, corpus: &Path, defines: &[String], specs: &mut [Spec]) -> Result<Duration> {
-    let files = files(corpus, specs);
-    keel.lines("parse", defines, &files, |index, line| {
-        let parsed: Text = serde_json::from_str(line)?;
-        let Spec { rpm, keel, text, .. } = &mut specs[index];
-        if let (Ok(facts), Some(parsed)) = (keel, parsed.text) {
-            facts.parse_sha256 = Some(hex(&Sha256::digest(&parsed)));
-            let same = rpm
-                .as_ref()
-                .is_some_and(|rpm| rpm.parse_sha256 == facts.parse_sha256);
-            *text = (!same).then_some(parsed);
-        }
-        Ok(())
-    })
-}
-
-#[derive(Deserialize)]
-struct Printed {
-    sha256: Option<String>,
-}
-
-/// The SPECs whose syntax tree, printed, is not the file; `keel spec syntax` says the digest of what it prints.
-fn ask_syntax(keel: &Keel, corpus: &Path, specs: &[Spec]) -> Result<Vec<String>> {
-    let files = files(corpus, specs);
-    let bare = Keel {
-        program: keel.program.clone(),
-        arguments: Vec::new(),
-    };
-    let mut same = vec![false; files.len()];
-    bare.lines("syntax", &[], &files, |index, line| {
-        let printed: Printed = serde_json::from_str(line)?;
-        let bytes = fs::read(&files[index]).context("cannot read it")?;
-        same[index] = printed.sha256 == Some(hex(&Sha256::digest(bytes)));
-        Ok(())
-    })?;
-    let other = specs.iter().zip(same).filter(|(_, same)| !same);
-    Ok(other.map(|(spec, _)| spec.path.clone()).collect())
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The graph's numbers for each set of folders that `file` knows and the corpus has.
 fn graphs(specs: &[Spec], file: &Path) -> Result<Vec<GraphRow>> {
     let golden = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -273,7 +196,7 @@ fn graphs(specs: &[Spec], file: &Path) -> Result<Vec<GraphRow>> {
                 .iter()
                 .any(|spec| spec.path.starts_with(&format!("{folder}/")))
         };
-        let Some(known) = super::graph::known(&golden, &folders).filter(|_| folders.iter().all(has)) else {
+        let Some(known) = graph::known(&golden, &folders).filter(|_| folders.iter().all(has)) else {
             continue;
         };
         let facts: Vec<(&str, &Facts)> = specs
@@ -284,7 +207,7 @@ fn graphs(specs: &[Spec], file: &Path) -> Result<Vec<GraphRow>> {
         rows.push(GraphRow {
             folders: title.to_owned(),
             rpm: known,
-            keel: super::graph::lines(&facts, "x86_64"),
+            keel: graph::lines(&facts, "x86_64"),
         });
     }
     Ok(rows)

@@ -1,6 +1,6 @@
 //! What of a SPEC is compared, each as lines of text, so that a difference can be shown.
 
-use super::mapping::{Facts, Kind, Package};
+use crate::mapping::{Facts, Kind, Package};
 
 /// Which bar a field has to reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -193,6 +193,17 @@ fn rpmspec(words: &[String]) -> Means {
         None => return Means::Not("rpmspec without a question".to_owned()),
     };
     with_sources(&mut keel);
+    // rpmspec asks about all packages, Keel about those with files.
+    let which = [
+        "--srpm",
+        "--rpms",
+        "--builtrpms",
+        "--buildrequires",
+        "--buildconflicts",
+    ];
+    if command == "query" && !keel.iter().any(|word| which.contains(&word.as_str())) {
+        keel.push("--rpms".to_owned());
+    }
     keel.insert(0, command.to_owned());
     Means::Keel(keel)
 }
@@ -269,6 +280,10 @@ mod tests {
         assert_eq!(
             means("rpmspec --parse --target=s390x x.spec"),
             Means::Keel(asked_of_a_spec("parse --target s390x x.spec"))
+        );
+        assert_eq!(
+            means("rpmspec -q x.spec"),
+            Means::Keel([asked_of_a_spec("query x.spec"), keel("--rpms")].concat())
         );
         assert_eq!(
             means("rpmspec --shell x.spec"),

@@ -1,4 +1,4 @@
-//! `xtask bench`: how long Keel takes for SPECs, beside `rpmspec` and `norpm`, in one run on one machine.
+//! `conformance bench`: how long Keel takes for SPECs, beside `rpmspec` and `norpm`, in one run on one machine.
 //!
 //! 1. A sample of a corpus (always the same): `rpmspec -q --srpm` and `rpmspec -q --builtrpms`, a process each, as everybody asks today; Keel; norpm.
 //! 2. The whole corpus with `with_check` 0 and 1: wall, processor time, memory.
@@ -19,7 +19,8 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
 use crate::{
-    conformance::{Keel, Spec, read_baseline, sample},
+    corpus::{Spec, read_baseline, sample},
+    keel::Keel,
     options::Options,
 };
 use measure::{Usage, children, measure};
@@ -37,8 +38,7 @@ struct Bench {
 }
 
 /// Runs everything and prints the table.
-pub fn run(arguments: &[String]) -> Result<()> {
-    let mut options = Options::new(arguments);
+pub fn run(mut options: Options) -> Result<()> {
     let bench = Bench {
         corpus: PathBuf::from(options.required("--corpus")?),
         keel: Keel::from_options(&mut options)?,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     corpus::{Spec, Times},
     fields::{Bar, Equality, FIELDS, compare, difference},
 };
@@ -293,8 +293,8 @@ fn kind_of(error: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mapping::{Facts, Package};
     use super::*;
+    use crate::mapping::{Facts, Package};
 
     fn facts(name: &str, sources: &[&str]) -> Facts {
         Facts {

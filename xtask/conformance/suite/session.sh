@@ -1,8 +1,8 @@
 #!/bin/bash
-# session.sh WORK DATA MACROS KEEL XTASK STEPS: the steps of one case, in a root of this machine's /usr and /etc that forgets everything.
+# session.sh WORK DATA MACROS KEEL SELF STEPS: the steps of one case, in a root of this machine's /usr and /etc that forgets everything.
 # Run by `unshare` as root of its own mount and pid namespaces. The results are WORK/{out,err,status}.N.
 set -eu
-work=$1 data=$2 macros=$3 keel=$4 xtask=$5 steps=$6
+work=$1 data=$2 macros=$3 keel=$4 self=$5 steps=$6
 mount --make-rprivate /
 mount -t tmpfs suite "$work/root"
 cd "$work/root"
@@ -20,9 +20,9 @@ mount --rbind /dev tree/dev
 mount --bind "$work" tree/suite
 mount --bind "$data" tree/data
 mount --bind "$keel" tree/suite/keel
-mount --bind "$xtask" tree/suite/xtask
+mount --bind "$self" tree/suite/self
 ln -sfn ../data/SOURCES tree/build/SOURCES
-for name in rpmuncompress rpmdeps elfdeps; do ln -sf /suite/xtask "tree/usr/lib/rpm/$name"; done
+for name in rpmuncompress rpmdeps elfdeps; do ln -sf /suite/self "tree/usr/lib/rpm/$name"; done
 [ ! -e "$data/macros.testfile" ] || cp "$data/macros.testfile" tree/usr/lib/rpm/macros.d/macros.testfile
 cat >tree/root/functions <<'F'
 runroot() {

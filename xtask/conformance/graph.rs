@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::mapping::{Facts, Kind, capability};
+use crate::mapping::{Facts, Kind, capability};
 
 /// The lines that are compared: totals, and size, cycles and depth of three graphs. `specs` in the order of their paths.
 pub fn lines(specs: &[(&str, &Facts)], arch: &str) -> Vec<String> {
@@ -292,8 +292,8 @@ pub fn known(golden: &str, folders: &[&str]) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mapping::Package;
     use super::*;
+    use crate::mapping::Package;
 
     fn facts(name: &str, build_requires: &[&str], requires: &[&str]) -> Facts {
         let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();

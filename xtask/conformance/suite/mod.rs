@@ -1,4 +1,4 @@
-//! rpm's own test suite: `xtask conformance rpm-suite --rpm 4.18 --macros DIR --data DIR FILE.json…`
+//! rpm's own test suite: `conformance rpm-suite --rpm 4.18 --macros DIR --data DIR FILE.json…`
 //!
 //! Cases that are nothing but macro expansion are asked directly; the others run in a shell in a root of their own
 //! (`session.sh`), where `rpm`, `rpmspec` and `rpmbuild` are Keel ([`pretend`]). `--real DIR` runs the real programs from there
@@ -18,8 +18,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::keel::Keel;
-use crate::options::Options;
+use crate::{keel::Keel, options::Options};
 use case::{Call, Case, Did, judge};
 use known::Known;
 use pretend::Means;
@@ -242,9 +241,9 @@ impl Suite {
             fs::create_dir(work.join(name))?;
         }
         for name in pretend::NAMES {
-            symlink("/suite/xtask", work.join("bin").join(name))?;
+            symlink("/suite/self", work.join("bin").join(name))?;
         }
-        for name in ["keel", "xtask"] {
+        for name in ["keel", "self"] {
             fs::write(work.join(name), "")?;
         }
         for (number, step) in case.steps.iter().enumerate() {

@@ -65,7 +65,7 @@ pub fn measure(command: &Command) -> Result<Usage> {
     })
 }
 
-/// The process that [`measure`] starts: `xtask measure PROGRAM ARGUMENT…` prints three numbers.
+/// The process that [`measure`] starts: `conformance measure PROGRAM ARGUMENT…` prints three numbers.
 pub fn run(arguments: &[String]) -> Result<()> {
     let (program, rest) = arguments.split_first().context("say what to measure")?;
     let started = Instant::now();

@@ -1,0 +1,73 @@
+//! Keel's evaluation of SPECs against rpm's.
+//!
+//! - `conformance specs --corpus DIR --baseline FILE …`: a corpus, field by field ([`corpus`]).
+//! - `conformance rpm-suite …`: rpm's own test suite ([`suite`]).
+//! - `conformance bench …`: how long it takes, beside `rpmspec` and norpm ([`bench`]).
+//!
+//! Corpora, baselines and rpm's suite are fetched by whoever runs this and are never committed: docs/how-to/conformance.md.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this program talks to whoever runs make"
+)]
+
+mod ask;
+mod bench;
+mod corpus;
+mod fields;
+mod graph;
+mod keel;
+mod mapping;
+mod options;
+mod suite;
+mod table;
+
+use std::{env, path::PathBuf, process::ExitCode};
+
+use anyhow::{Result, bail};
+
+use options::Options;
+use suite::pretend;
+
+fn main() -> ExitCode {
+    if let Some(code) = as_rpm() {
+        return code;
+    }
+    match run(&env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// In a case of rpm's test suite this program goes by rpm's names.
+fn as_rpm() -> Option<ExitCode> {
+    let mut arguments = env::args();
+    let called = PathBuf::from(arguments.next()?);
+    let name = called.file_name()?.to_str()?;
+    if !pretend::NAMES.contains(&name) {
+        return None;
+    }
+    let code = pretend::run(name, &arguments.collect::<Vec<_>>()).unwrap_or_else(|error| {
+        eprintln!("conformance as {name}: {error:#}");
+        pretend::OUT_OF_SCOPE
+    });
+    Some(ExitCode::from(code))
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let (task, rest) = match arguments.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("", arguments),
+    };
+    match task {
+        "specs" => corpus::run(Options::new(rest)),
+        "rpm-suite" => suite::run(Options::new(rest)),
+        "bench" => bench::run(Options::new(rest)),
+        "measure" => bench::measure::run(rest),
+        _ => bail!("say which: specs, rpm-suite, bench"),
+    }
+}
