@@ -34,6 +34,7 @@ pub struct Macros {
     environment: Environment,
     surroundings: Arc<Surroundings>,
     defines_sourcedir: bool,
+    wants_json: bool,
     jobs: usize,
 }
 
@@ -69,11 +70,18 @@ impl Macros {
             environment,
             surroundings,
             defines_sourcedir,
+            wants_json: false,
             jobs: how
                 .jobs
                 .or_else(|| thread::available_parallelism().ok().map(usize::from))
                 .unwrap_or(1),
         })
+    }
+
+    /// Each answer has its line of `keel spec eval`.
+    pub fn with_json(mut self) -> Self {
+        self.wants_json = true;
+        self
     }
 
     fn engine(&self, name: &str) -> Engine {
@@ -96,10 +104,16 @@ impl Macros {
         let path = file.path.to_string_lossy();
         let buildable = |arch: &str| self.environment.machine_score(arch) > 0;
         let outcome = eval::evaluate(&mut engine, &path, &source, &buildable);
-        Ok(Answer {
+        let mut answer = Answer {
             path: file.shown.clone(),
             outcome,
-        })
+            json: None,
+        };
+        if self.wants_json {
+            // Here, where all cores do it: it takes as long as reading the SPEC.
+            answer.json = Some(serde_json::to_string(&answer.shown())?);
+        }
+        Ok(answer)
     }
 }
 
@@ -179,6 +193,8 @@ pub struct Answer {
     pub path: String,
     /// What it says.
     pub outcome: Outcome,
+    /// The line of `keel spec eval`, if that was asked for.
+    pub json: Option<String>,
 }
 
 /// One line of `keel spec eval`.

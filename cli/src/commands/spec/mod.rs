@@ -26,9 +26,9 @@ pub fn run(context: &Context<'_>, command: Spec) -> Result<(), Failure> {
     match command {
         Spec::Eval { files, how } => {
             let files = files::find(context, &files.paths)?;
-            let macros = Macros::load(context, &how, &files)?;
+            let macros = Macros::load(context, &how, &files)?.with_json();
             evaluate::each(context, &macros, &files, &mut |_, answer| {
-                report::line(&json(&answer.shown())?)
+                report::line(answer.json.as_deref().unwrap_or_default())
             })
         }
         Spec::Query { files, what, how } => {
