@@ -5,12 +5,39 @@ use std::{
     io::{self, Read as _},
     os::fd::{AsFd, BorrowedFd},
     process::Stdio,
+    time::Duration,
 };
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::Output;
 
 /// A longer line comes in pieces, so that a program which never ends a line cannot fill the memory.
 const LONGEST_LINE: usize = 64 << 10;
+
+/// Waits, less than a second: which of the socket and the two streams have something?
+pub(crate) fn wait(
+    socket: Option<BorrowedFd<'_>>,
+    streams: &[Reader<'_>; 2],
+    most: Duration,
+) -> io::Result<[bool; 3]> {
+    let sources = [socket, streams[0].fd(), streams[1].fd()];
+    let mut fds: Vec<PollFd<'_>> = sources
+        .iter()
+        .flatten()
+        .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+        .collect();
+    let most = Timespec {
+        tv_sec: 0,
+        tv_nsec: most.subsec_nanos().into(),
+    };
+    match poll(&mut fds, Some(&most)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let mut events = fds.iter().map(|fd| !fd.revents().is_empty());
+    Ok(sources.map(|source| source.is_some() && events.next().unwrap_or(false)))
+}
 
 /// The reading end of one stream and what is to become of it.
 pub(crate) struct Reader<'a> {

@@ -13,14 +13,13 @@ use std::{
 };
 
 use keel_artefact::Interrupt;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
     Error, Exit, Run, Sandbox, Status, Stdin, Usage,
     identity::Identity,
     init::MARKER,
     mounts::{MOST_LOWERS, work_folder},
-    output::Reader,
+    output::{self, Reader},
     wire::{self, Report, Request},
 };
 
@@ -158,7 +157,8 @@ impl Running {
         let mut reports = Some(Reports::default());
         let mut result = Reports::default();
         while reports.is_some() || streams.iter().any(|stream| stream.fd().is_some()) {
-            let [control, ready @ ..] = self.poll(&streams, reports.is_some()).map_err(&lost)?;
+            let socket = reports.is_some().then(|| self.control.as_fd());
+            let [control, ready @ ..] = output::wait(socket, &streams, TICK).map_err(&lost)?;
             for (stream, ready) in streams.iter_mut().zip(ready) {
                 if ready {
                     stream.read().map_err(&lost)?;
@@ -200,27 +200,6 @@ impl Running {
             truncated: one || other,
             usage,
         })
-    }
-
-    /// Waits for one tick: which of the control socket and the two streams have something?
-    fn poll(&self, streams: &[Reader<'_>; 2], control: bool) -> io::Result<[bool; 3]> {
-        let socket = Some(self.control.as_fd()).filter(|_| control);
-        let sources = [socket, streams[0].fd(), streams[1].fd()];
-        let mut fds: Vec<PollFd<'_>> = sources
-            .iter()
-            .flatten()
-            .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
-            .collect();
-        let tick = Timespec {
-            tv_sec: 0,
-            tv_nsec: TICK.subsec_nanos().into(),
-        };
-        match poll(&mut fds, Some(&tick)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        let mut events = fds.iter().map(|fd| !fd.revents().is_empty());
-        Ok(sources.map(|source| source.is_some() && events.next().unwrap_or(false)))
     }
 }
 

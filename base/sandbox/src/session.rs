@@ -11,11 +11,10 @@ use std::{
 };
 
 use keel_artefact::Interrupt;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
     Error, Exit, Output, Run, Sandbox, Status, Stdin, Usage,
-    output::Reader,
+    output::{self, Reader},
     run::{GRACE, Running, TICK, check, failure, open_stdin, start},
     wire::{self, Answer},
 };
@@ -125,7 +124,8 @@ impl Session {
         let mut ended = None;
         while ended.is_none() || streams[0].fd().is_some() {
             let left = wall.map_or(TICK, |wall| wall.saturating_sub(started.elapsed()).min(TICK));
-            let [answers, ready @ ..] = self.poll(&streams, ended.is_none(), left).map_err(&lost)?;
+            let socket = ended.is_none().then(|| self.socket.as_fd());
+            let [answers, ready @ ..] = output::wait(socket, &streams, left).map_err(&lost)?;
             for (stream, ready) in streams.iter_mut().zip(ready) {
                 if ready {
                     stream.read().map_err(&lost)?;
@@ -189,7 +189,7 @@ impl Session {
         let [one, other] = none.map(|reader| reader.map(|(reader, ..)| reader));
         let none = [one.map_err(&lost)?, other.map_err(&lost)?];
         loop {
-            if self.poll(&none, true, TICK).map_err(&lost)?[0] {
+            if output::wait(Some(self.socket.as_fd()), &none, TICK).map_err(&lost)?[0] {
                 return wire::receive(&self.socket).map_err(&lost);
             }
             interrupt.check()?;
@@ -197,27 +197,6 @@ impl Session {
                 return Ok(None);
             }
         }
-    }
-
-    /// Waits: which of the socket and the two streams have something?
-    fn poll(&self, streams: &[Reader<'_>; 2], socket: bool, most: Duration) -> io::Result<[bool; 3]> {
-        let socket = Some(self.socket.as_fd()).filter(|_| socket);
-        let sources = [socket, streams[0].fd(), streams[1].fd()];
-        let mut fds: Vec<PollFd<'_>> = sources
-            .iter()
-            .flatten()
-            .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
-            .collect();
-        let most = Timespec {
-            tv_sec: 0,
-            tv_nsec: most.subsec_nanos().into(),
-        };
-        match poll(&mut fds, Some(&most)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        let mut events = fds.iter().map(|fd| !fd.revents().is_empty());
-        Ok(sources.map(|source| source.is_some() && events.next().unwrap_or(false)))
     }
 
     /// Has the helper kill everything, and waits until it has.

@@ -22,6 +22,10 @@ pub fn find(context: &Context<'_>, paths: &[PathBuf]) -> Result<Vec<File>, Failu
     for shown in paths {
         let path = context.directory.join(shown);
         if !path.is_dir() {
+            if !path.exists() {
+                let text = format!("there is no SPEC file {}", shown.display());
+                return Err(Failure::input(text).hint("name files, or folders in which they are looked for"));
+            }
             files.push(File {
                 shown: shown.to_string_lossy().into_owned(),
                 path,

@@ -126,7 +126,8 @@ fn options(context: &Context<'_>, rules: Option<&Path>) -> Result<Options, Failu
     let Some(rules) = rules else {
         return Ok(Options::default());
     };
-    let text = fs_err::read_to_string(context.directory.join(rules))?;
+    let text = fs_err::read_to_string(context.directory.join(rules))
+        .map_err(|error| Failure::because(Class::Input, "cannot read the rules", &error))?;
     toml::from_str(&text)
         .map_err(|error| Failure::because(Class::Input, format!("{} is not right", rules.display()), &error))
 }

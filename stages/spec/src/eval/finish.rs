@@ -97,10 +97,7 @@ impl Parser<'_> {
         }
         let parts = prep::clean_path(&format!("{folder}/SPECPARTS"));
         self.engine.push_literal("specpartsdir", &parts, level::SPEC);
-        let root = match self.engine.is_defined("keel_buildroot") {
-            true => self.engine.expand_leniently("%{keel_buildroot}"),
-            false => prep::clean_path(&format!("{folder}/BUILDROOT")),
-        };
+        let root = prep::clean_path(&format!("{folder}/BUILDROOT"));
         if matches!(root.as_str(), "" | "/") {
             return Err(self.error(format!("invalid %{{buildroot}}: '{root}'")));
         }

@@ -16,6 +16,7 @@ mod options;
 mod preamble;
 pub(crate) mod prep;
 mod scripts;
+mod tags;
 
 use std::sync::Arc;
 
@@ -283,9 +284,7 @@ impl<'e> Parser<'e> {
         };
         engine.pop_place();
         engine.push("_target_cpu", None, arch, level::RPMRC);
-        let result = Parser::new(engine, &name, text, buildable, true)?.run();
-        // What the macro is here is what the caller sees in `%{_target_cpu}` of the header.
-        result.inspect(|_| {})
+        Parser::new(engine, &name, text, buildable, true)?.run()
     }
 
     fn sections(&mut self) -> Result<Ended, Stop> {

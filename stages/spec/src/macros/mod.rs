@@ -266,11 +266,6 @@ impl Engine {
         expression::evaluate(self, expression, false).map(|value| value.is_true())
     }
 
-    /// The value of this expression. Macros in it were expanded before.
-    pub fn evaluate(&mut self, expression: &str) -> Result<String, Failed> {
-        expression::evaluate(self, expression, false).map(|value| value.to_string())
-    }
-
     /// Sets what `%{__file_name}` and `%{__file_lineno}` say and gives what they said.
     pub fn set_place(&mut self, place: Option<(Arc<str>, u32)>) -> Option<(Arc<str>, u32)> {
         std::mem::replace(&mut self.place, place)

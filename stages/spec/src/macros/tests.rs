@@ -1,6 +1,6 @@
 //! Small cases, each with the answer of the real rpm; where rpm is installed, they are asked again.
 
-use std::{io, path::Path, process::Command, sync::Arc};
+use std::{io, process::Command, sync::Arc};
 
 use super::*;
 
@@ -135,7 +135,7 @@ const SINCE_420: &[(&str, &str)] = &[
         "%{len:abc}%{lower:AbC}%{upper:x}%{reverse:abc}%{rep ab 2}%{sub hello 2 -2}",
         "3abcXcbaababell",
     ),
-    ("%{gsub:aab}%{gsub aab a x}%{gsub aab a x 1}", ""),
+    ("%{gsub aab a x}|%{gsub aab a x 1}", "xxb|xab"),
     ("%define o() %#:%1|%2\n%{o %{quote:a b} c}", "2:a b|c"),
 ];
 
@@ -157,7 +157,7 @@ fn expansions_are_rpms() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    for (text, expected) in SINCE_420.iter().filter(|(_, expected)| !expected.is_empty()) {
+    for (text, expected) in SINCE_420 {
         let mut engine = engine(Behaviour::Rpm420);
         let got = engine.expand(text);
         assert_eq!(
@@ -277,25 +277,17 @@ fn lua_has_no_way_out() {
     }
 }
 
-/// rpm 4.18 where it is installed: every case once more, by the judge.
+/// Every case once more, by the judge.
 #[test]
 fn the_real_rpm_agrees() {
-    let rpm = Path::new("/usr/bin/rpm");
-    let version = Command::new(rpm).arg("--version").output();
-    let is_418 = version.is_ok_and(|version| String::from_utf8_lossy(&version.stdout).contains(" 4.18"));
-    if !is_418 {
-        return;
-    }
     let mut wrong = Vec::new();
     for (text, expected) in CASES {
         // What depends on the world is the world's.
         if text.contains("exists:") || text.contains("HOME") || text.contains("%(") {
             continue;
         }
-        let output = Command::new(rpm)
-            .args(["--undefine", "a", "-E", text])
-            .output()
-            .unwrap();
+        let output = Command::new("rpm").args(["-E", text]).output();
+        let output = output.expect("this test needs rpm: apt-get install rpm");
         let got = text::decode(&output.stdout).replace('\x1f', "");
         if got.trim_end_matches('\n') != expected.trim_end_matches('\n') {
             wrong.push(format!("{text}: rpm says {got:?}, not {expected:?}"));
