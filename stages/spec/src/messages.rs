@@ -26,7 +26,7 @@ pub(crate) fn read(said: &[macros::Message], spec: &str) -> (Vec<Message>, Vec<M
         let list = match message.severity {
             Severity::Error => &mut errors,
             Severity::Warning => &mut warnings,
-            Severity::Note => continue,
+            Severity::Note | Severity::Output => continue,
         };
         let text = message.text.trim();
         // A caret under a condition.
@@ -105,10 +105,7 @@ mod tests {
                 "warning" => Severity::Warning,
                 _ => Severity::Note,
             };
-            Some(macros::Message {
-                severity,
-                text: text.to_owned(),
-            })
+            Some(macros::Message::new(severity, text))
         };
         lines.lines().filter_map(message).collect()
     }

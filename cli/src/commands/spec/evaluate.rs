@@ -241,6 +241,7 @@ impl Answer {
 
 fn word(severity: Severity) -> &'static str {
     match severity {
+        Severity::Output => "output",
         Severity::Note => "note",
         Severity::Warning => "warning",
         Severity::Error => "error",
@@ -250,7 +251,7 @@ fn word(severity: Severity) -> &'static str {
 fn say(context: &Context<'_>, path: Option<&str>, message: &Message) {
     let place = path.map_or(String::new(), |path| format!("{path}: "));
     let text = match message.severity {
-        Severity::Note => message.text.clone(),
+        Severity::Output | Severity::Note => message.text.trim_end_matches('\n').to_owned(),
         severity => format!("{}: {place}{}", word(severity), message.text),
     };
     let is_warning = message.severity == Severity::Warning;

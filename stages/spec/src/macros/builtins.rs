@@ -58,7 +58,7 @@ pub(super) const BUILTINS: &[(&str, Builtin)] = &[
     ("dirname", B::Dirname),
     ("dnl", B::Dnl),
     ("dump", B::Dump),
-    ("echo", B::Output(Severity::Note)),
+    ("echo", B::Output(Severity::Output)),
     ("error", B::Output(Severity::Error)),
     ("exists", B::Exists),
     ("expand", B::Expand),
@@ -202,6 +202,7 @@ impl Engine {
                 self.run(frame, "%__rpmuncompress ");
                 frame.out.push_str(first);
             }
+            B::Output(Severity::Output) => self.say(Severity::Output, format!("{first}\n")),
             B::Output(severity) => {
                 self.say(severity, first);
                 frame.failed |= severity == Severity::Error;

@@ -168,6 +168,7 @@ impl Engine {
         let body = Body::Text(body.into());
         let mut definition = Definition::new(name, read.options.as_deref(), body, level);
         definition.quoted = quoted;
+        definition.place = self.place.clone();
         self.table.push(definition);
     }
 

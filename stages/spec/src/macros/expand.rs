@@ -286,6 +286,7 @@ impl Engine {
     ) {
         let (caller, outer) = (frame.caller.clone(), frame.arguments.clone());
         let before = frame.out.len();
+        self.calls.push(definition.clone());
         match &definition.body {
             Body::Builtin(builtin) => self.builtin(frame, *builtin, definition, arguments.as_deref()),
             Body::Literal(text) => {
@@ -308,6 +309,7 @@ impl Engine {
                 }
             }
         }
+        self.calls.pop();
         if definition.quoted {
             match frame.keep_quotes {
                 true => frame.has_quotes = true,

@@ -93,10 +93,15 @@ pub trait World: Send + Sync {
     fn now(&self) -> i64;
 }
 
+/// A file and a line in it.
+pub type Place = (Arc<str>, u32);
+
 /// How grave a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// What `%{echo:…}` says, and dumps.
+    /// What rpm writes to standard output as it is: `%{echo:…}` and Lua's `io.write`.
+    Output,
+    /// What rpm writes to standard error as it is: dumps.
     Note,
     /// A warning.
     Warning,
@@ -104,13 +109,38 @@ pub enum Severity {
     Error,
 }
 
-/// What rpm would have written to standard error.
+/// What rpm would have written while it read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// How grave it is.
     pub severity: Severity,
-    /// rpm's words, with file and line where rpm says them; no `error: `, no end of line.
+    /// rpm's words, with file and line where rpm says them; no `error: `, no end of line (but [`Severity::Output`] has its own).
     pub text: String,
+    /// What was being read. Of warnings and errors only.
+    pub place: Option<Place>,
+    /// The macros that were being expanded, the outermost first. Of warnings and errors only.
+    pub within: Vec<Within>,
+}
+
+impl Message {
+    /// A message without a place.
+    pub fn new(severity: Severity, text: impl Into<String>) -> Self {
+        Self {
+            severity,
+            text: text.into(),
+            place: None,
+            within: Vec::new(),
+        }
+    }
+}
+
+/// A macro that is being expanded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Within {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it was defined, if in a file.
+    pub defined: Option<Place>,
 }
 
 /// An expansion that failed; why is in the messages.
@@ -151,7 +181,9 @@ pub struct Engine {
     /// The level of the parametric macro that Lua or an expression is called from.
     level: i32,
     /// The file and line that `%{__file_name}` and `%{__file_lineno}` say.
-    place: Option<(Arc<str>, u32)>,
+    place: Option<Place>,
+    /// The macros that are being expanded, the outermost first.
+    calls: Vec<Arc<Definition>>,
     messages: Vec<Message>,
     /// What `%setup` and `%patch` must know.
     pub(crate) prep: Prep,
@@ -267,7 +299,7 @@ impl Engine {
     }
 
     /// Sets what `%{__file_name}` and `%{__file_lineno}` say and gives what they said.
-    pub fn set_place(&mut self, place: Option<(Arc<str>, u32)>) -> Option<(Arc<str>, u32)> {
+    pub fn set_place(&mut self, place: Option<Place>) -> Option<Place> {
         std::mem::replace(&mut self.place, place)
     }
 
@@ -341,10 +373,19 @@ impl Engine {
     /// Says something.
     pub fn say(&mut self, severity: Severity, text: impl Into<String>) {
         const ENOUGH: usize = 10_000;
-        if self.messages.len() < ENOUGH {
-            let text = text.into();
-            self.messages.push(Message { severity, text });
+        if self.messages.len() >= ENOUGH {
+            return;
         }
+        let mut message = Message::new(severity, text);
+        if matches!(severity, Severity::Warning | Severity::Error) {
+            message.place = self.place.clone();
+            let within = |call: &Arc<Definition>| Within {
+                name: call.name.clone(),
+                defined: call.place.clone(),
+            };
+            message.within = self.calls.iter().map(within).collect();
+        }
+        self.messages.push(message);
     }
 
     /// Says something with file and line in front, as rpm's engine does.

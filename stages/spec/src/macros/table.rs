@@ -45,6 +45,8 @@ pub struct Definition {
     pub(crate) automatic: bool,
     /// The body holds quotes (ASCII 31) that split arguments; since rpm 4.19.
     pub(crate) quoted: bool,
+    /// Where it was defined, if in a file.
+    pub(crate) place: Option<super::Place>,
     used: std::sync::atomic::AtomicBool,
 }
 
@@ -57,6 +59,7 @@ impl Definition {
             level,
             automatic: false,
             quoted: false,
+            place: None,
             used: false.into(),
         }
     }
