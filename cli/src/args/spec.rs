@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use clap::{ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum, ValueHint};
 use keel_spec::{environment::Target, macros::Behaviour};
 
 /// `keel spec`.
@@ -47,8 +47,14 @@ Examples:
     #[command(after_help = "\
 Examples:
   keel spec expand '%{_libdir}'
-  keel spec expand -D 'name zlib' '%[\"%{name}\" == \"zlib\" ? 1 : 2]'")]
+  keel spec expand -D 'name zlib' '%[\"%{name}\" == \"zlib\" ? 1 : 2]'
+  keel spec expand -E '%dist' -D 'dist .kl1' -E '%dist'     before and after
+
+Definitions and texts count in the order that they are typed; relative paths begin in this folder.")]
     Expand {
+        /// What to do, in the order that it was typed
+        #[command(flatten)]
+        steps: Steps,
         /// The text
         #[arg(required_unless_present = "evals", allow_hyphen_values = true)]
         text: Vec<String>,
@@ -103,6 +109,71 @@ Exit code 1 if there is an error; warnings do not count.")]
         #[command(flatten)]
         how: How,
     },
+}
+
+/// What `expand` does, one after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Steps(pub Vec<Step>);
+
+/// One thing that `expand` does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Defines a macro.
+    Define(String),
+    /// Takes a definition away.
+    Undefine(String),
+    /// Reads a macro file.
+    Load(PathBuf),
+    /// Expands a text.
+    Expand(String),
+}
+
+impl FromArgMatches for Steps {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut steps: Vec<(usize, Step)> = Vec::new();
+        let texts: [(&str, fn(&String) -> Step); 6] = [
+            ("defines", |text| Step::Define(text.clone())),
+            ("undefines", |name| Step::Undefine(name.clone())),
+            ("with", |name| Step::Define(with(name))),
+            ("without", |name| Step::Define(without(name))),
+            ("text", |text| Step::Expand(text.clone())),
+            ("evals", |text| Step::Expand(text.clone())),
+        ];
+        for (id, make) in texts {
+            let values = matches.get_many(id).into_iter().flatten().map(make);
+            steps.extend(matches.indices_of(id).into_iter().flatten().zip(values));
+        }
+        let files = matches.get_many::<PathBuf>("load").into_iter().flatten();
+        let files = files.cloned().map(Step::Load);
+        steps.extend(matches.indices_of("load").into_iter().flatten().zip(files));
+        steps.sort_by_key(|(index, _)| *index);
+        Ok(Self(steps.into_iter().map(|(_, step)| step).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Steps {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command
+    }
+}
+
+/// What `--with NAME` defines.
+pub fn with(name: &str) -> String {
+    format!("_with_{name} --with-{name}")
+}
+
+/// What `--without NAME` defines.
+pub fn without(name: &str) -> String {
+    format!("_without_{name} --without-{name}")
 }
 
 /// SPEC files.

@@ -123,6 +123,7 @@ impl<'a> Header<'a> {
             "NEVR" => format!("{name}-{evr}"),
             "NVRA" => format!("{name}-{version}-{release}.{arch}"),
             "NEVRA" => format!("{name}-{evr}.{arch}"),
+            "SOURCENEVR" if !self.is_source => return self.spec.source_nevr.clone(),
             "SOURCERPM" if !self.is_source => return self.spec.source_rpm.clone(),
             _ => return None,
         })

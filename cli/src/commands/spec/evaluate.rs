@@ -8,6 +8,7 @@ use std::{
     thread,
 };
 
+use keel_artefact::RootPath;
 use keel_spec::{
     environment::{Distribution, Environment, Options},
     eval::{self, Evaluated, Outcome},
@@ -18,10 +19,9 @@ use serde::Serialize;
 
 use super::files::File;
 use crate::{
-    args::spec::{How, Shell},
+    args::spec::{How, Shell, with, without},
     context::Context,
     failure::{Class, Failure},
-    report,
 };
 
 /// What rpm's own folder is called on any machine.
@@ -41,6 +41,16 @@ pub struct Macros {
 impl Macros {
     /// Reads macros, opens what SPECs may ask.
     pub fn load(context: &Context<'_>, how: &How, files: &[File]) -> Result<Self, Failure> {
+        Self::load_for(context, how, readable(context, how, files), RootPath::root())
+    }
+
+    /// The same with folders that may be read, and where relative paths begin.
+    pub fn load_for(
+        context: &Context<'_>,
+        how: &How,
+        mut readable: Vec<PathBuf>,
+        directory: RootPath,
+    ) -> Result<Self, Failure> {
         let in_dir = |path: &PathBuf| context.directory.join(path);
         let folder = how.macros.as_ref().map_or_else(|| PathBuf::from(RPM), in_dir);
         let behaviour = how.rpm.unwrap_or_default();
@@ -54,18 +64,19 @@ impl Macros {
         }
         options.extra.extend(how.load.iter().map(in_dir));
         options.defines.extend(how.defines.iter().cloned());
-        for name in &how.with {
-            options.defines.push(format!("_with_{name} --with-{name}"));
-        }
-        for name in &how.without {
-            options.defines.push(format!("_without_{name} --without-{name}"));
-        }
+        options.defines.extend(how.with.iter().map(|name| with(name)));
+        options
+            .defines
+            .extend(how.without.iter().map(|name| without(name)));
         options.undefines.extend(how.undefines.iter().cloned());
         let environment = Environment::load(&options)
             .map_err(|error| Failure::because(Class::Input, "cannot read the macros", &error))?;
         say_some(context, &environment.messages);
-        let surroundings = surroundings(context, how, &folder, files)?;
         let defines_sourcedir = how.defines.iter().any(|define| define.starts_with("_sourcedir "));
+        if defines_sourcedir {
+            readable.extend(source_folder(&environment)?);
+        }
+        let surroundings = surroundings(context, how, &folder, readable, directory)?;
         Ok(Self {
             environment,
             surroundings,
@@ -84,7 +95,8 @@ impl Macros {
         self
     }
 
-    fn engine(&self, name: &str) -> Engine {
+    /// An engine for one SPEC, or for what is called so.
+    pub fn engine(&self, name: &str) -> Engine {
         let world = Arc::new(Layered {
             tree: self.environment.tree.clone(),
             rest: self.surroundings.of_spec(name),
@@ -121,7 +133,8 @@ fn surroundings(
     context: &Context<'_>,
     how: &How,
     folder: &Path,
-    files: &[File],
+    readable: Vec<PathBuf>,
+    directory: RootPath,
 ) -> Result<Arc<Surroundings>, Failure> {
     let in_dir = |path: &PathBuf| context.directory.join(path);
     let arch = context.arch();
@@ -158,13 +171,28 @@ fn surroundings(
         facts: facts.map_err(wrong)?,
         record: how.record.as_ref().map(in_dir),
         replay: how.replay.as_ref().map(in_dir),
-        readable: readable(context, how, files),
+        readable,
+        directory,
         processors: thread::available_parallelism().map_or(1, usize::from),
         now: i64::try_from(context.now().0).unwrap_or(0),
         interrupt: context.interrupt.clone(),
         ..world::Options::default()
     })
     .map_err(wrong)
+}
+
+/// The sources' folder, if it was named and is the same for all SPECs.
+fn source_folder(environment: &Environment) -> Result<Option<PathBuf>, Failure> {
+    let nowhere = Surroundings::new(world::Options {
+        policy: Policy::Deny,
+        ..world::Options::default()
+    });
+    let nowhere = nowhere.map_err(|error| Failure::because(Class::Bug, "there is no empty world", &error))?;
+    let world = Arc::new(nowhere.of_spec("_sourcedir"));
+    let table = environment.table.clone();
+    let mut engine = Engine::new(table, environment.behaviour, world, Limits::default());
+    let folder = engine.expand("%{_sourcedir}").ok().map(PathBuf::from);
+    Ok(folder.filter(|folder| folder.is_absolute() && folder.is_dir()))
 }
 
 /// The folders of the SPECs and of files that were named; few of them.
@@ -248,7 +276,8 @@ fn word(severity: Severity) -> &'static str {
     }
 }
 
-fn say(context: &Context<'_>, path: Option<&str>, message: &Message) {
+/// Says what rpm would, on standard error.
+pub fn say(context: &Context<'_>, path: Option<&str>, message: &Message) {
     let place = path.map_or(String::new(), |path| format!("{path}: "));
     let text = match message.severity {
         Severity::Output | Severity::Note => message.text.trim_end_matches('\n').to_owned(),
@@ -316,22 +345,4 @@ pub fn each(
             ))
         }
     }
-}
-
-/// Expands texts one after the other, with what each defines.
-pub fn expand(context: &Context<'_>, macros: &Macros, texts: &[String]) -> Result<(), Failure> {
-    let mut engine = macros.engine("<text>");
-    for text in texts {
-        let expanded = engine.expand(text);
-        for message in engine.take_messages() {
-            say(context, None, &message);
-        }
-        match expanded {
-            Ok(expanded) => report::bytes_as_they_are(&(expanded + "\n"))?,
-            Err(_) => {
-                return Err(Failure::new(Class::Failed, format!("cannot expand `{text}`")));
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! `keel spec`: SPEC files without a project.
 
 mod evaluate;
+mod expand;
 mod files;
 mod text;
 
@@ -56,11 +57,7 @@ pub fn run(context: &Context<'_>, command: Spec) -> Result<(), Failure> {
                 }
             })
         }
-        Spec::Expand { text, evals, how } => {
-            let macros = Macros::load(context, &how, &[])?;
-            let texts: Vec<String> = text.into_iter().chain(evals).collect();
-            evaluate::expand(context, &macros, &texts)
-        }
+        Spec::Expand { steps, how, .. } => expand::expand(context, how, &steps.0),
         Spec::Fmt { files, check } => text::format(context, &files::find(context, &files.paths)?, check),
         Spec::Lint {
             files,
@@ -158,8 +155,13 @@ fn answer_query(
                 report::bytes_as_they_are(&shown)?;
             }
             (None, None) => {
-                let (name, evr, arch) = (&package.name, package.evr(), &package.arch);
-                report::line(&format!("{name}-{evr}.{arch}"))?;
+                let arch = match (of_source, spec.no_source) {
+                    (true, true) => "nosrc",
+                    (true, false) => "src",
+                    _ => &package.arch,
+                };
+                let (name, version, release) = (&package.name, &package.version, &package.release);
+                report::line(&format!("{name}-{version}-{release}.{arch}"))?;
             }
         }
     }

@@ -218,7 +218,7 @@ impl Loading<'_> {
     fn apply_the_callers(&mut self) -> Result<(), Error> {
         for define in &self.options.defines {
             let before = self.engine.take_messages();
-            let made = self.engine.define(&as_definition(define), level::CMDLINE);
+            let made = self.engine.define_option(define);
             let said = self.engine.take_messages();
             if made.is_err() {
                 let why = said.into_iter().map(|message| message.text).collect::<Vec<_>>();
@@ -236,16 +236,6 @@ impl Loading<'_> {
         }
         Ok(())
     }
-}
-
-/// `%my-name body` as `my_name body`: `--define` is lenient.
-fn as_definition(text: &str) -> String {
-    let end = text
-        .find(|c: char| c == '(' || c.is_ascii_whitespace())
-        .unwrap_or(text.len());
-    let (name, rest) = text.split_at(end);
-    let name = name.replace('-', "_");
-    format!("{}{rest}", name.strip_prefix('%').unwrap_or(&name))
 }
 
 /// Why there is no macro environment.

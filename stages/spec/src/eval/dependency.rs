@@ -207,6 +207,15 @@ fn sense(operator: &str) -> Option<u32> {
 ///
 /// The error is rpm's text.
 pub(super) fn parse(field: &str, kind: Kind, qualifiers: u32) -> Result<Parsed, String> {
+    read(field, kind, qualifiers, false).map_err(|(why, _)| why)
+}
+
+/// Reads what fires a trigger; the error has rpm's text and what was left to read.
+pub(super) fn triggers(field: &str, bits: u32, are_paths: bool) -> Result<Vec<Dependency>, (String, &str)> {
+    read(field, Kind::OrderWithRequires, bits, are_paths).map(|parsed| parsed.dependencies)
+}
+
+fn read(field: &str, kind: Kind, qualifiers: u32, are_paths: bool) -> Result<Parsed, (String, &str)> {
     let kept = if kind.keeps_qualifiers() { qualifiers } else { 0 };
     let mut parsed = Parsed {
         dependencies: Vec::new(),
@@ -216,9 +225,9 @@ pub(super) fn parse(field: &str, kind: Kind, qualifiers: u32) -> Result<Parsed, 
     while !rest.is_empty() {
         if rest.starts_with('(') {
             if !kind.allows_rich() {
-                return Err("No rich dependencies allowed for this type".to_owned());
+                return Err(("No rich dependencies allowed for this type".to_owned(), rest));
             }
-            let (name, after) = rich::parse(rest, kind)?;
+            let (name, after) = rich::parse(rest, kind).map_err(|why| (why, rest))?;
             parsed.dependencies.push(Dependency {
                 name,
                 evr: String::new(),
@@ -227,7 +236,10 @@ pub(super) fn parse(field: &str, kind: Kind, qualifiers: u32) -> Result<Parsed, 
             rest = skip(after);
             continue;
         }
-        let (dependency, after, warning) = single(rest, kind, kept)?;
+        if are_paths && !rest.starts_with('/') {
+            return Err(("file trigger conditions must begin with '/'".to_owned(), rest));
+        }
+        let (dependency, after, warning) = single(rest, kind, kept).map_err(|why| (why, rest))?;
         parsed.dependencies.push(dependency);
         parsed.warning = warning.or(parsed.warning);
         rest = skip(after);

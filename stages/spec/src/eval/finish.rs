@@ -262,8 +262,12 @@ impl Parser<'_> {
                 release,
                 ..
             } = source;
-            let no = if self.no_source { "no" } else { "" };
+            let no = if self.spec.no_source { "no" } else { "" };
             self.spec.source_rpm = Some(format!("{name}-{version}-{release}.{no}src.rpm"));
+            let is_format_6 = self.engine.behaviour() >= Behaviour::Rpm6;
+            if is_format_6 && self.engine.expand_number("%{?_rpmformat}") >= 6 {
+                self.spec.source_nevr = Some(format!("{}-{}", source.name, source.evr()));
+            }
             for source in &mut self.spec.sources {
                 source.file = self.engine.expand_leniently(&source.file);
             }

@@ -212,8 +212,7 @@ struct Parser<'e> {
     duplicates: Vec<(usize, &'static str)>,
     /// How often `%patchN` was used.
     numbered_patches: u32,
-    /// A source package without some of its sources.
-    no_source: bool,
+    in_prep: bool,
     build_root: String,
 }
 
@@ -251,7 +250,7 @@ impl<'e> Parser<'e> {
             next_patch: 0,
             duplicates: Vec::new(),
             numbered_patches: 0,
-            no_source: false,
+            in_prep: false,
             build_root,
         })
     }
@@ -339,6 +338,7 @@ impl<'e> Parser<'e> {
     fn section_text(&mut self, strip: Strip) -> Result<(String, Option<Part>), Stop> {
         let mut text = String::new();
         let next = self.each_line(strip, |parser| {
+            parser.refuse_numbered_patch()?;
             text.push_str(&parser.lines.line);
             if strip.trailing {
                 text.push('\n');
@@ -346,6 +346,18 @@ impl<'e> Parser<'e> {
             Ok(())
         })?;
         Ok((text, next))
+    }
+
+    /// `%patch0` is none of rpm's words any more; since rpm 4.20.
+    fn refuse_numbered_patch(&mut self) -> Result<(), Stop> {
+        let line = &self.lines.line;
+        let number = line.strip_prefix("%patch").and_then(|rest| rest.bytes().next());
+        match self.in_prep && number.is_some_and(|byte| byte.is_ascii_digit()) {
+            false => Ok(()),
+            true => Err(self.error(format!(
+                "%patchN is obsolete, use %patch N (or %patch -P N): {line}"
+            ))),
+        }
     }
 
     fn skip_section(&mut self, strip: Strip) -> Result<Option<Part>, Stop> {
@@ -370,10 +382,12 @@ impl<'e> Parser<'e> {
         if is_prep {
             self.set_prep_folder();
             self.engine.push_prep_macros();
+            self.in_prep = true;
         }
         let read = self.section_text(Strip::NOTHING);
         if is_prep {
             self.engine.pop_prep_macros();
+            self.in_prep = false;
         }
         let (text, next) = read?;
         match append || prepend {

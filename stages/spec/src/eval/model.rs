@@ -32,9 +32,15 @@ pub struct Evaluated {
     pub exclude_os: Vec<String>,
     /// `BuildArch:`.
     pub build_arch: Vec<String>,
+    /// The source package lacks some of its sources (`NoSource:`, `NoPatch:`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_source: bool,
     /// The source package's file name; rpm 4.18 does not know it before the build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_rpm: Option<String>,
+    /// The source package's name, epoch, version and release, which packages of rpm 6's format name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_nevr: Option<String>,
     /// The build's scripts by name (`prep`, `build` …), with appended and prepended parts.
     pub sections: BTreeMap<String, String>,
 }

@@ -30,6 +30,9 @@ struct Line {
     value: String,
 }
 
+/// What stands in a tag's brackets is shorter than rpm's buffer.
+const LONGEST_BRACKET: usize = 8192;
+
 impl Parser<'_> {
     pub(super) fn preamble(&mut self) -> Result<Next, Stop> {
         let at = match self.begun {
@@ -132,6 +135,9 @@ impl Parser<'_> {
             let end = inside.find(|c: char| c == ')' || u8::try_from(c).is_ok_and(is_space));
             let Some(end) = end else { return Ok(None) };
             bracket = inside[..end].to_owned();
+            if bracket.len() >= LONGEST_BRACKET {
+                return Ok(None);
+            }
             let Some(behind) = trim_start(&inside[end..]).strip_prefix(')') else {
                 return Ok(None);
             };
@@ -471,7 +477,7 @@ impl Parser<'_> {
             SourceKind::Source => "source",
             SourceKind::Patch => "patch",
         };
-        self.no_source = true;
+        self.spec.no_source = true;
         let separator = |c: char| c == ',' || u8::try_from(c).is_ok_and(is_space);
         for word in value.split(separator).filter(|word| !word.is_empty()) {
             let line = self.lines.number;

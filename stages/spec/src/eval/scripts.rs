@@ -210,20 +210,8 @@ impl Parser<'_> {
     }
 
     fn trigger_conditions(&mut self, section: &str, condition: &str) -> Result<Vec<Dependency>, Stop> {
-        let parsed = dependency::parse(condition, Kind::OrderWithRequires, trigger_bits(section));
-        let parsed = parsed.map_err(|why| self.error(format!("{why}: {}", trim_end(condition))))?;
-        let file_trigger = section.contains("file");
-        if file_trigger
-            && parsed
-                .dependencies
-                .iter()
-                .any(|found| !found.name.starts_with('/'))
-        {
-            return Err(self.error(format!(
-                "file trigger conditions must begin with '/': {}",
-                trim_end(condition)
-            )));
-        }
-        Ok(parsed.dependencies)
+        // As rpm has it since 4.18.1: before, it named another line of the SPEC.
+        dependency::triggers(condition, trigger_bits(section), section.contains("file"))
+            .map_err(|(why, rest)| self.error(format!("{why}: {}", trim_end(rest))))
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::eval::prep;
 
 use super::{
-    Behaviour, Engine, Severity, arguments, expand::Frame, expression, level, table::Definition, text,
+    Behaviour, Engine, Severity, arguments, expand::Frame, expression, level, quoted_for_shell,
+    table::Definition, text,
 };
 
 /// A function of the engine.
@@ -153,7 +154,7 @@ impl Engine {
             B::Global => self.define_from(frame, rest, level::GLOBAL, true, true),
             B::Dnl => rest.find(['\n', '\r']).map_or(rest.len(), |end| end + 1),
             B::Verbose => {
-                frame.out.push('0');
+                frame.out.push(if self.is_verbose { '1' } else { '0' });
                 0
             }
             _ => {
@@ -209,7 +210,8 @@ impl Engine {
             }
             B::Dump => self.dump(),
             B::Trace => {}
-            B::Verbose if given.is_empty() => frame.out.push('0'),
+            B::Verbose if given.is_empty() => frame.out.push(if self.is_verbose { '1' } else { '0' }),
+            B::Verbose if self.is_verbose => self.run(frame, first),
             B::Verbose => {}
             B::Quote => self.quote(frame, given),
             B::Lua => self.lua(frame, first),
@@ -243,7 +245,7 @@ impl Engine {
             B::Shrink => shrink(first),
             B::UrlToPath => url_to_path(first).to_owned(),
             B::Exists => if self.world().exists(first) { "1" } else { "0" }.to_owned(),
-            B::GetEnv => self.world().variable(first).unwrap_or_default(),
+            B::GetEnv => self.variable(first).unwrap_or_default(),
             B::GetConfDir => "/usr/lib/rpm".to_owned(),
             B::RpmVersion => self.behaviour.version().to_owned(),
             B::ShEscape => {
@@ -251,9 +253,7 @@ impl Engine {
                     Behaviour::Rpm418 => &given[..1],
                     _ => given,
                 };
-                let quoted = words
-                    .iter()
-                    .map(|word| format!("'{}'", word.replace('\'', "'\\''")));
+                let quoted = words.iter().map(|word| quoted_for_shell(word));
                 quoted.collect::<Vec<_>>().join(" ")
             }
             B::FileName => self.place.as_ref().map_or("", |(file, _)| file).to_owned(),
@@ -346,11 +346,10 @@ impl Engine {
             "state" => ("XDG_STATE_HOME", ".local/state"),
             _ => return self.fail(frame, &format!("unknown xdg parameter: {kind}")),
         };
-        let world = self.world();
-        let path = world
+        let path = self
             .variable(variable)
             .filter(|path| path.starts_with('/'))
-            .unwrap_or_else(|| format!("{}/{folder}", world.variable("HOME").unwrap_or_default()));
+            .unwrap_or_else(|| format!("{}/{folder}", self.variable("HOME").unwrap_or_default()));
         frame.out.push_str(&path);
     }
 

@@ -383,6 +383,7 @@ impl Engine {
         if failed {
             return;
         }
+        let command = self.shell_variables() + &command;
         let started = Instant::now();
         let said = self.world().clone().shell(&text::encode(&command));
         // Commands have limits of their own.

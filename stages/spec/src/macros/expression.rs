@@ -488,7 +488,7 @@ pub(super) fn split_version(text: &str) -> Option<(u32, &str, Option<&str>)> {
     good.then_some((epoch, version, release))
 }
 
-/// Epochs, versions and, where both have one, releases.
+/// Epochs, versions, releases; one without a release is older than one with.
 pub(super) fn compare_versions(left: &str, right: &str) -> Ordering {
     let (Some(left), Some(right)) = (split_version(left), split_version(right)) else {
         return Ordering::Equal;
@@ -497,6 +497,6 @@ pub(super) fn compare_versions(left: &str, right: &str) -> Ordering {
         .then_with(|| rpmvercmp(left.1, right.1))
         .then_with(|| match (left.2, right.2) {
             (Some(left), Some(right)) => rpmvercmp(left, right),
-            _ => Ordering::Equal,
+            (left, right) => left.is_some().cmp(&right.is_some()),
         })
 }

@@ -6,7 +6,8 @@
 //! - [`Table`]: definitions by name, in stacks; cheap to share.
 //! - [`Engine`]: expands; `expand.rs` walks text, `arguments.rs` splits and binds what parametric macros are given,
 //!   `define.rs` reads definitions, `builtins.rs` has the functions of the engine, `expression.rs` the arithmetic of
-//!   `%if` and `%[…]`, `lua.rs` the Lua of `%{lua:…}`, `files.rs` reads macro files.
+//!   `%if` and `%[…]`, `lua.rs` the Lua of `%{lua:…}`, `files.rs` reads macro files,
+//!   `pattern.rs` finds files.
 //! - [`World`]: all that a macro can ask about its surroundings.
 //!
 //! Rules come from rpm's documentation and from watching rpm 4.18, 4.20 and 6.0; where a rule is odd, the code says so.
@@ -20,18 +21,20 @@ mod expand;
 mod expression;
 mod files;
 mod lua;
+mod pattern;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod text;
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-pub use files::pattern_matches;
+pub use pattern::pattern_matches;
 pub use table::{Definition, Table, level};
 
 use builtins::{BUILTINS, Builtin, Builtin as B};
@@ -184,6 +187,9 @@ pub struct Engine {
     place: Option<Place>,
     /// The macros that are being expanded, the outermost first.
     calls: Vec<Arc<Definition>>,
+    /// What Lua set in the environment, or took out of it.
+    variables: BTreeMap<String, Option<String>>,
+    is_verbose: bool,
     messages: Vec<Message>,
     /// What `%setup` and `%patch` must know.
     pub(crate) prep: Prep,
@@ -267,21 +273,42 @@ impl Engine {
         self.table.get(name).is_some()
     }
 
+    /// As rpm's `--define` does, which takes `%my-name body` for `my_name body`.
+    pub fn define_option(&mut self, text: &str) -> Result<(), Failed> {
+        let end = text.find(|c: char| c == '(' || c.is_ascii_whitespace());
+        let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+        let name = name.replace('-', "_");
+        let name = name.strip_prefix('%').unwrap_or(&name);
+        self.define(&format!("{name}{rest}"), level::CMDLINE)
+    }
+
+    /// What `%{verbose}` says.
+    pub fn set_verbose(&mut self, is_verbose: bool) {
+        self.is_verbose = is_verbose;
+    }
+
     /// The expansion of `text`.
     pub fn expand(&mut self, text: &str) -> Result<String, Failed> {
+        self.expand_far(text).map_err(|_| Failed)
+    }
+
+    /// The expansion of `text`, or as much of it as was made when it failed.
+    pub fn expand_far(&mut self, text: &str) -> Result<String, String> {
         if !text.contains('%') {
             return Ok(text.to_owned());
         }
         let mut frame = self.frame();
         self.run(&mut frame, text);
-        frame.result()
+        if frame.failed {
+            Err(frame.out)
+        } else {
+            Ok(frame.out)
+        }
     }
 
     /// The expansion of `text` as far as it got.
     pub fn expand_leniently(&mut self, text: &str) -> String {
-        let mut frame = self.frame();
-        self.run(&mut frame, text);
-        frame.out
+        self.expand_far(text).unwrap_or_else(|far| far)
     }
 
     /// What rpm makes a number of: of an expansion that begins with y or Y one; 0 where it is none.
@@ -354,6 +381,23 @@ impl Engine {
         read.is_ok_and(|bytes| bytes.len() >= 13 && !MAGIC.iter().any(|magic| bytes.starts_with(magic)))
     }
 
+    /// A variable of the environment, as Lua may have changed it.
+    fn variable(&self, name: &str) -> Option<String> {
+        match self.variables.get(name) {
+            Some(value) => value.clone(),
+            None => self.world().variable(name),
+        }
+    }
+
+    /// What the shell must do first, so that a command sees the environment that Lua made.
+    fn shell_variables(&self) -> String {
+        let line = |(name, value): (&String, &Option<String>)| match value {
+            Some(value) => format!("export {name}={}\n", quoted_for_shell(value)),
+            None => format!("unset {name}\n"),
+        };
+        self.variables.iter().map(line).collect()
+    }
+
     /// A file as text, of what the world shows.
     pub fn read_file(&self, path: &str) -> io::Result<String> {
         let bytes = self.world().clone().read(path)?;
@@ -423,6 +467,10 @@ impl Engine {
     fn frame(&self) -> expand::Frame {
         expand::Frame::new(self.depth, self.level)
     }
+}
+
+fn quoted_for_shell(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// A number as C's `strtol` reads it with base 0, if it is nothing but a number.

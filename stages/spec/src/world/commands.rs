@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keel_artefact::Interrupt;
+use keel_artefact::{Interrupt, RootPath};
 use keel_sandbox::{Error, Exit, Output, Run, Sandbox, Session, State, Status, Stdin, User};
 
 use super::{Answer, Printed, guest::Guest};
@@ -50,10 +50,12 @@ impl Commands {
     pub(super) fn new(
         guest: &Guest,
         environment: &BTreeMap<String, String>,
+        directory: &RootPath,
         interrupt: &Interrupt,
     ) -> Option<Self> {
         let mut sandbox = guest.sandbox()?;
         sandbox.env.clone_from(environment);
+        sandbox.cwd.clone_from(directory);
         sandbox.user = User::Builder;
         sandbox.limits.memory = Some(MEMORY);
         sandbox.limits.tmpfs = Some(WRITTEN);

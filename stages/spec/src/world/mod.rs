@@ -35,6 +35,7 @@ mod spec;
 mod tests;
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
@@ -111,6 +112,8 @@ pub struct Options {
     pub readable: Vec<PathBuf>,
     /// Folders that commands may write besides `/tmp` and `/var/tmp`, each SPEC its own: the build folders, the home.
     pub writable: Vec<RootPath>,
+    /// Where commands run, and relative paths begin.
+    pub directory: RootPath,
     /// The whole environment.
     pub environment: BTreeMap<String, String>,
     /// How many processors the target's builds have.
@@ -138,6 +141,7 @@ impl Default for Options {
             replay: None,
             readable: Vec::new(),
             writable: vec!["/root".parse().expect("a constant root path")],
+            directory: RootPath::root(),
             environment: environment
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
@@ -241,7 +245,12 @@ impl Surroundings {
             .transpose()?;
         let commands = match options.policy {
             Policy::Sandbox if replay.is_none() => {
-                commands::Commands::new(&guest, &options.environment, &options.interrupt)
+                let Options {
+                    environment,
+                    directory,
+                    ..
+                } = &options;
+                commands::Commands::new(&guest, environment, directory, &options.interrupt)
             }
             _ => None,
         };
@@ -267,6 +276,14 @@ impl Surroundings {
     /// The world of one SPEC. `name`, which nothing else in the run has, says which SPEC is evaluated, and how.
     pub fn of_spec(self: &Arc<Self>, name: &str) -> SpecWorld {
         SpecWorld::new(self.clone(), name)
+    }
+
+    /// A path from the root.
+    fn absolute<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        match path.starts_with('/') {
+            true => Cow::Borrowed(path),
+            false => Cow::Owned(format!("{}/{path}", self.options.directory)),
+        }
     }
 
     /// Writes the record, if one was asked for. Call it when all SPECs are done.

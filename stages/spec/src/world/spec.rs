@@ -162,7 +162,7 @@ impl World for SpecWorld {
     }
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        match self.shared.files.read(path) {
+        match self.shared.files.read(&self.shared.absolute(path)) {
             Err(error) if is_elsewhere(&error) => match path {
                 "/proc/meminfo" => Ok(meminfo(self.shared.options.processors).into_bytes()),
                 _ => Err(io::ErrorKind::NotFound.into()),
@@ -172,11 +172,14 @@ impl World for SpecWorld {
     }
 
     fn exists(&self, path: &str) -> bool {
-        self.shared.files.find(path).is_ok()
+        self.shared.files.find(&self.shared.absolute(path)).is_ok()
     }
 
     fn list(&self, path: &str) -> Vec<String> {
-        self.shared.files.list(path).unwrap_or_default()
+        self.shared
+            .files
+            .list(&self.shared.absolute(path))
+            .unwrap_or_default()
     }
 
     fn processors(&self) -> usize {
@@ -245,7 +248,7 @@ impl Machine for Surroundings {
     }
 
     fn look(&self, path: &str) -> Sure<Option<Seen>> {
-        let found = match self.files.find(path) {
+        let found = match self.files.find(&self.absolute(path)) {
             Ok(found) if found.is_public => found,
             Err(error) if is_missing(&error) => return Ok(None),
             _ => return Err(Unsure),
@@ -266,7 +269,7 @@ impl Machine for Surroundings {
         if !seen.is_file || seen.mode & 0o444 != 0o444 || seen.size > 1 << 20 {
             return Err(Unsure);
         }
-        let bytes = self.files.read(path).map_err(|_| Unsure)?;
+        let bytes = self.files.read(&self.absolute(path)).map_err(|_| Unsure)?;
         let text = String::from_utf8(bytes).map_err(|_| Unsure)?;
         if shell::is_plain(&text) {
             Ok(Some(text))

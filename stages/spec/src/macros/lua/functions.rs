@@ -1,8 +1,14 @@
 //! What Lua can call: rpm's functions on macros, and the few looks at files that SPECs take.
 
-use mlua::{AnyUserData, Lua, MetaMethod, MultiValue, Table, UserData, UserDataMethods, Value};
+use mlua::{
+    AnyUserData, FromLuaMulti, Function, IntoLuaMulti, Lua, MetaMethod, MultiValue, Table, UserData,
+    UserDataMethods, Value,
+};
 
-use crate::macros::{Behaviour, Engine, Failed, arguments, expression, level, text};
+use crate::macros::{Behaviour, Engine, Failed, Severity, arguments, expression, level, pattern, text};
+
+/// How many variables a SPEC may set.
+const MOST_VARIABLES: usize = 1_000;
 
 /// Calls `work` with the engine that Lua was called from.
 fn engine<R>(lua: &Lua, work: impl FnOnce(&mut Engine) -> R) -> mlua::Result<R> {
@@ -26,6 +32,45 @@ fn decoded(text_: &Text) -> String {
 
 fn lua_text(lua: &Lua, value: &str) -> mlua::Result<Text> {
     lua.create_string(text::encode(value))
+}
+
+/// A function that fails as one of rpm's does: its errors begin with the place that it was called from.
+fn named<A, R>(
+    lua: &Lua,
+    name: &str,
+    function: impl Fn(&Lua, A) -> mlua::Result<R> + mlua::MaybeSend + 'static,
+) -> mlua::Result<Function>
+where
+    A: FromLuaMulti,
+    R: IntoLuaMulti,
+{
+    let name = name.to_owned();
+    lua.create_function(move |lua, given: MultiValue| {
+        let kinds: Vec<&str> = given.iter().map(Value::type_name).collect();
+        let result = match A::from_lua_args(given, 1, Some(&name), lua) {
+            Ok(arguments) => function(lua, arguments),
+            Err(mlua::Error::BadArgument { pos, cause, .. }) => {
+                let wanted = match &*cause {
+                    mlua::Error::FromLuaConversionError { to, .. } => to.to_lowercase(),
+                    other => other.to_string(),
+                };
+                let got = kinds.get(pos - 1).copied().unwrap_or("no value");
+                let what = format!("bad argument #{pos} to '{name}' ({wanted} expected, got {got})");
+                Err(mlua::Error::runtime(what))
+            }
+            Err(other) => Err(other),
+        };
+        result.map_err(|error| match error {
+            mlua::Error::RuntimeError(what) if !what.contains("\nstack traceback:") => {
+                let place = lua.inspect_stack(1, |caller| {
+                    let source = caller.source().short_src.unwrap_or_default().into_owned();
+                    Some(format!("{source}:{}: ", caller.current_line()?))
+                });
+                mlua::Error::RuntimeError(place.flatten().unwrap_or_default() + &what)
+            }
+            other => other,
+        })
+    })
 }
 
 /// Puts everything into the globals that `prelude.lua` finds and names.
@@ -57,17 +102,7 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
 
 /// Lua's `print`, which puts tabs between and no end of line after, as rpm's.
 fn print(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
-    let tostring: mlua::Function = lua.globals().get("tostring")?;
-    let mut line = Vec::new();
-    for (index, value) in values.into_iter().enumerate() {
-        if index > 0 {
-            line.push(b'\t');
-        }
-        match value {
-            Value::String(text) => line.extend_from_slice(&text.as_bytes()),
-            other => line.extend_from_slice(&tostring.call::<Text>(other)?.as_bytes()),
-        }
-    }
+    let line = joined(lua, values, b"\t")?;
     engine(lua, |engine| {
         let limit = engine.limits.text;
         let buffer = engine.lua.as_mut().and_then(|state| state.printed.last_mut());
@@ -82,30 +117,57 @@ fn print(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
     })?
 }
 
+/// Lua's `io.write`, which rpm's standard output gets, not the expansion.
+fn write(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
+    let text = text::decode(&joined(lua, values, b"")?).into_owned();
+    engine(lua, |engine| {
+        if engine.pay(text.len()) {
+            engine.say(Severity::Output, text);
+        }
+    })
+}
+
+fn joined(lua: &Lua, values: MultiValue, between: &[u8]) -> mlua::Result<Vec<u8>> {
+    let tostring: Function = lua.globals().get("tostring")?;
+    let mut line = Vec::new();
+    for (index, value) in values.into_iter().enumerate() {
+        if index > 0 {
+            line.extend_from_slice(between);
+        }
+        match value {
+            Value::String(text) => line.extend_from_slice(&text.as_bytes()),
+            other => line.extend_from_slice(&tostring.call::<Text>(other)?.as_bytes()),
+        }
+    }
+    Ok(line)
+}
+
 fn rpm_table(lua: &Lua) -> mlua::Result<Table> {
     let rpm = lua.create_table()?;
     let add = |name: &str, function: mlua::Function| rpm.set(name, function);
     add(
         "expand",
-        lua.create_function(|lua, source: Text| {
+        named(lua, "expand", |lua, source: Text| {
             let expanded = engine(lua, |engine| engine.expand(&decoded(&source)))?;
             lua_text(lua, &fail(expanded, "error expanding macro")?)
         })?,
     )?;
     add(
         "define",
-        lua.create_function(|lua, source: Text| {
+        named(lua, "define", |lua, source: Text| {
             let made = engine(lua, |engine| engine.define(&decoded(&source), level::GLOBAL))?;
             fail(made, "error defining macro")
         })?,
     )?;
     add(
         "undefine",
-        lua.create_function(|lua, name: Text| engine(lua, |engine| engine.pop(&decoded(&name))))?,
+        named(lua, "undefine", |lua, name: Text| {
+            engine(lua, |engine| engine.pop(&decoded(&name)))
+        })?,
     )?;
     add(
         "isdefined",
-        lua.create_function(|lua, name: Text| {
+        named(lua, "isdefined", |lua, name: Text| {
             engine(lua, |engine| {
                 let found = engine.table.get(&decoded(&name));
                 (found.is_some(), found.is_some_and(|found| found.is_parametric()))
@@ -114,14 +176,14 @@ fn rpm_table(lua: &Lua) -> mlua::Result<Table> {
     )?;
     add(
         "load",
-        lua.create_function(|lua, path: Text| {
+        named(lua, "load", |lua, path: Text| {
             let loaded = engine(lua, |engine| engine.load(&decoded(&path)))?;
             Ok(if loaded.is_ok() { 0.0 } else { -1.0 })
         })?,
     )?;
     add(
         "vercmp",
-        lua.create_function(|lua, (one, other): (Text, Text)| {
+        named(lua, "vercmp", |lua, (one, other): (Text, Text)| {
             let (one, other) = (decoded(&one), decoded(&other));
             let behaviour = engine(lua, |engine| engine.behaviour)?;
             let ordering = match behaviour {
@@ -133,7 +195,7 @@ fn rpm_table(lua: &Lua) -> mlua::Result<Table> {
     )?;
     add(
         "splitargs",
-        lua.create_function(|lua, source: Text| {
+        named(lua, "splitargs", |lua, source: Text| {
             let words = arguments::split(&decoded(&source), &[' ', '\t']);
             let words: Result<Vec<_>, _> = words.iter().map(|word| lua_text(lua, word)).collect();
             lua.create_sequence_from(words?)
@@ -141,19 +203,19 @@ fn rpm_table(lua: &Lua) -> mlua::Result<Table> {
     )?;
     add(
         "unsplitargs",
-        lua.create_function(|lua, words: Vec<Text>| {
+        named(lua, "unsplitargs", |lua, words: Vec<Text>| {
             let words: Vec<String> = words.iter().map(decoded).collect();
             lua_text(lua, &arguments::quote(&words, " "))
         })?,
     )?;
-    add("ver", lua.create_function(new_version)?)?;
+    add("ver", named(lua, "ver", new_version)?)?;
     Ok(rpm)
 }
 
 /// `macros.name`: its expansion, or a function if it takes arguments; `macros.name = …` defines it.
 fn macros_table(lua: &Lua) -> mlua::Result<Table> {
     let meta = lua.create_table()?;
-    let index = lua.create_function(|lua, (_, name): (Value, Text)| {
+    let index = named(lua, "index", |lua, (_, name): (Value, Text)| {
         let name = decoded(&name);
         let parametric = engine(lua, |engine| {
             engine.table.get(&name).map(|found| found.is_parametric())
@@ -165,23 +227,27 @@ fn macros_table(lua: &Lua) -> mlua::Result<Table> {
                 lua_text(lua, &fail(expanded, "error expanding macro")?).map(Value::String)
             }
             Some(true) => {
-                let call =
-                    lua.create_function(move |lua, arguments: MultiValue| call_macro(lua, &name, arguments))?;
-                Ok(Value::Function(call))
+                let called = name.clone();
+                let call = move |lua: &Lua, arguments: MultiValue| call_macro(lua, &name, arguments);
+                named(lua, &called, call).map(Value::Function)
             }
         }
     })?;
-    let new_index = lua.create_function(|lua, (_, name, body): (Value, Text, Option<Text>)| {
-        let name = decoded(&name);
-        match body {
-            None => engine(lua, |engine| engine.pop(&name)),
-            Some(body) => {
-                let definition = format!("{name} {}", decoded(&body));
-                let made = engine(lua, |engine| engine.define(&definition, level::GLOBAL))?;
-                fail(made, &format!("error defining macro {name}"))
+    let new_index = named(
+        lua,
+        "newindex",
+        |lua, (_, name, body): (Value, Text, Option<Text>)| {
+            let name = decoded(&name);
+            match body {
+                None => engine(lua, |engine| engine.pop(&name)),
+                Some(body) => {
+                    let definition = format!("{name} {}", decoded(&body));
+                    let made = engine(lua, |engine| engine.define(&definition, level::GLOBAL))?;
+                    fail(made, &format!("error defining macro {name}"))
+                }
             }
-        }
-    })?;
+        },
+    )?;
     meta.set("__index", index)?;
     meta.set("__newindex", new_index)?;
     let macros = lua.create_table()?;
@@ -201,7 +267,7 @@ fn call_macro(lua: &Lua, name: &str, arguments: MultiValue) -> mlua::Result<Text
                 match words.raw_get::<Option<Text>>(index) {
                     Ok(Some(word)) => given.push(decoded(&word)),
                     _ => {
-                        let what = format!("bad argument #{index} to '?' (cannot convert to string)");
+                        let what = format!("bad argument #{index} to '{name}' (cannot convert to string)");
                         return Err(mlua::Error::runtime(what));
                     }
                 }
@@ -215,7 +281,7 @@ fn call_macro(lua: &Lua, name: &str, arguments: MultiValue) -> mlua::Result<Text
             engine(lua, |engine| engine.expand(&format!("%{{{name} {text}}}")))?
         }
         _ => {
-            let what = "bad argument #1 to '?' (string or table expected)";
+            let what = format!("bad argument #1 to '{name}' (string or table expected)");
             return Err(mlua::Error::runtime(what));
         }
     };
@@ -245,8 +311,32 @@ fn world_table(lua: &Lua) -> mlua::Result<Table> {
     )?;
     world.set(
         "variable",
-        lua.create_function(|lua, name: Text| {
-            engine(lua, |engine| engine.world().variable(&decoded(&name)))
+        lua.create_function(|lua, name: Text| engine(lua, |engine| engine.variable(&decoded(&name))))?,
+    )?;
+    world.set(
+        "set_variable",
+        lua.create_function(|lua, (name, value): (Text, Option<Text>)| {
+            let (name, value) = (decoded(&name), value.as_ref().map(decoded));
+            let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            let is_legal =
+                !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(legal);
+            engine(lua, |engine| {
+                let has_room = engine.variables.len() < MOST_VARIABLES;
+                if is_legal && has_room {
+                    engine.variables.insert(name, value);
+                }
+                is_legal && has_room
+            })
+        })?,
+    )?;
+    world.set("write", lua.create_function(write)?)?;
+    world.set("null", Value::NULL)?;
+    world.set(
+        "glob",
+        lua.create_function(|lua, pattern: Text| {
+            let found = engine(lua, |engine| pattern::glob(&**engine.world(), &decoded(&pattern)))?;
+            let found: Result<Vec<_>, _> = found.iter().map(|path| lua_text(lua, path)).collect();
+            lua.create_sequence_from(found?)
         })?,
     )?;
     world.set(
@@ -256,7 +346,13 @@ fn world_table(lua: &Lua) -> mlua::Result<Table> {
     world.set(
         "shell",
         lua.create_function(|lua, command: Text| {
-            let ran = engine(lua, |engine| engine.world().clone().shell(&command.as_bytes()))?;
+            let ran = engine(lua, |engine| {
+                let first = engine.shell_variables().into_bytes();
+                engine
+                    .world()
+                    .clone()
+                    .shell(&[&first, &*command.as_bytes()].concat())
+            })?;
             lua.create_string(ran.map_err(mlua::Error::runtime)?)
         })?,
     )?;

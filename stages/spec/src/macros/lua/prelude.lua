@@ -131,7 +131,7 @@ end
 local function opened(text) return setmetatable({ text = text, at = 1 }, File) end
 
 io = { stdin = opened(""), stdout = opened(""), stderr = opened("") }
-function io.stdout:write(...) print(...) return self end
+function io.stdout:write(...) world.write(...) return self end
 function io.stderr:write() return self end
 function io.write(...) return io.stdout:write(...) end
 function io.read(...) return io.stdin:read(...) end
@@ -173,18 +173,40 @@ function os.exit() error("exit not permitted in this context", 2) end
 function os.setlocale(locale) return (locale == nil or locale == "" or locale == "C") and "C" or nil end
 forbid(os, "os.", "execute")
 
-forbid(rpm, "rpm.", "spawn execute open register unregister call interactive redirect2null")
-function rpm.glob(pattern)
-    local folder, last = pattern:match("^(.*)/([^/]*)$")
-    if not folder then return {} end
-    local wanted = "^" .. last:gsub("[%^%$%(%)%%%.%[%]%+%-]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".") .. "$"
-    local found = {}
-    for _, name in ipairs(world.list(folder)) do
-        if name:match(wanted) and (name:sub(1, 1) ~= "." or last:sub(1, 1) == ".") then
-            found[#found + 1] = folder .. "/" .. name
+forbid(rpm, "rpm.", "spawn execute open interactive redirect2null")
+function rpm.glob(pattern, flags)
+    local found = world.glob(pattern)
+    if #found == 0 and flags and flags:find("c", 1, true) then found[1] = pattern end
+    return found
+end
+
+-- Hooks: functions by name, called with copies of simple values.
+local hooks = {}
+function rpm.register(name, hook)
+    if type(hook) ~= "function" then error("bad argument #2 to 'register' (function expected)", 2) end
+    local handle = { hook }
+    hooks[name] = hooks[name] or {}
+    table.insert(hooks[name], handle)
+    return handle
+end
+function rpm.unregister(name, handle)
+    for index, known in ipairs(hooks[name] or {}) do
+        if known == handle then return table.remove(hooks[name], index) and nil end
+    end
+end
+function rpm.call(name, ...)
+    local given = table.pack(...)
+    for index = 1, given.n do
+        local kind = type(given[index])
+        if kind == "nil" then
+            given[index] = world.null
+        elseif kind ~= "string" and kind ~= "number" and kind ~= "userdata" then
+            error("unsupported Lua type passed to hook", 2)
         end
     end
-    return found
+    for _, handle in ipairs(table.move(hooks[name] or {}, 1, #(hooks[name] or {}), 1, {})) do
+        handle[1](table.move(given, 1, given.n, 1, {}))
+    end
 end
 
 local digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -221,8 +243,8 @@ end
 
 posix = {}
 forbid(posix, "posix.", "chdir chmod chown ctermid exec fork getgroup getlogin getpasswd getprocessid kill link mkdir " ..
-    "mkfifo mkstemp pathconf putenv readlink rmdir setgid setuid sleep symlink times ttyname umask unlink utime wait " ..
-    "setenv unsetenv redirect2null errno")
+    "mkfifo mkstemp pathconf readlink rmdir setgid setuid sleep symlink times ttyname umask unlink utime wait " ..
+    "redirect2null errno")
 function posix.access(path) return world.exists(path) and 0 or nil end
 function posix.stat(path, field)
     local kind = #world.list(path) > 0 and "directory" or world.exists(path) and "regular"
@@ -232,6 +254,17 @@ function posix.stat(path, field)
     return field and answer[field] or not field and answer or nil
 end
 function posix.getenv(name) return world.variable(name) end
+-- What is set here, only this SPEC and its commands see.
+local function set(name, value) return world.set_variable(name, value) and 0.0 or -1.0 end
+function posix.setenv(name, value, overwrite)
+    if overwrite == false and world.variable(name) then return 0.0 end
+    return set(name, value)
+end
+function posix.unsetenv(name) set(name, nil) end
+function posix.putenv(text)
+    local name, value = text:match("^([^=]*)=(.*)$")
+    return set(name or text, value)
+end
 function posix.getcwd() return "/" end
 function posix.dir(path) return world.list(path or ".") end
 function posix.files(path)

@@ -1,0 +1,102 @@
+//! `keel spec expand`: texts, one after the other, with what each defines.
+
+use std::path::Path;
+
+use keel_artefact::RootPath;
+use keel_spec::macros::{Behaviour, Engine, Message, Severity, text};
+
+use super::evaluate::{Macros, say};
+use crate::{
+    args::spec::{How, Step},
+    context::Context,
+    failure::{Class, Failure},
+    report,
+};
+
+/// Where commands can write, so that no file of the host is to be seen there.
+const MEMORY: [&str; 4] = ["/", "/root", "/tmp", "/var/tmp"];
+
+/// Defines, reads and expands in the order that was typed.
+pub fn expand(context: &Context<'_>, mut how: How, steps: &[Step]) -> Result<(), Failure> {
+    let here = &context.directory;
+    let mut readable: Vec<_> = how.load.drain(..).map(|path| here.join(path)).collect();
+    let mut directory = RootPath::root();
+    let shown = here.to_str().filter(|path| !MEMORY.contains(path));
+    if let Some(Ok(path)) = shown.map(str::parse) {
+        directory = path;
+        readable.push(here.clone());
+    }
+    for list in [
+        &mut how.defines,
+        &mut how.undefines,
+        &mut how.with,
+        &mut how.without,
+    ] {
+        list.clear();
+    }
+    let macros = Macros::load_for(context, &how, readable, directory)?;
+    let mut engine = macros.engine("<text>");
+    engine.set_verbose(context.global.verbose);
+    for step in steps {
+        context.interrupt.check()?;
+        match step {
+            Step::Define(text) => {
+                let made = engine.define_option(text);
+                tell(context, &mut engine)?;
+                made.map_err(|_| Failure::input(format!("cannot define `{text}`")))?;
+            }
+            Step::Undefine(name) => engine.pop(name.strip_prefix('%').unwrap_or(name)),
+            Step::Load(file) => load(context, &mut engine, file)?,
+            Step::Expand(text) => expand_one(context, &mut engine, text)?,
+        }
+    }
+    Ok(())
+}
+
+fn load(context: &Context<'_>, engine: &mut Engine, file: &Path) -> Result<(), Failure> {
+    let bytes = fs_err::read(context.directory.join(file))
+        .map_err(|error| Failure::because(Class::Input, "cannot read the macros", &error))?;
+    engine.load_text(&file.to_string_lossy(), &text::decode(&bytes));
+    tell(context, engine)
+}
+
+fn expand_one(context: &Context<'_>, engine: &mut Engine, text: &str) -> Result<(), Failure> {
+    let expanded = engine.expand_far(text);
+    tell(context, engine)?;
+    match expanded {
+        // rpm 6 prints no empty line for nothing.
+        Ok(expanded) if expanded.is_empty() && engine.behaviour() >= Behaviour::Rpm6 => Ok(()),
+        Ok(expanded) => report::bytes_as_they_are(&(expanded + "\n")),
+        Err(far) => {
+            if context.global.verbose {
+                context.terminal.line(&far);
+            }
+            Err(Failure::new(Class::Failed, format!("cannot expand `{text}`")))
+        }
+    }
+}
+
+/// Hands on what was said: what macros write is a result.
+fn tell(context: &Context<'_>, engine: &mut Engine) -> Result<(), Failure> {
+    for message in engine.take_messages() {
+        if message.severity == Severity::Output {
+            report::bytes_as_they_are(&message.text)?;
+            continue;
+        }
+        say(context, None, &message);
+        if context.global.verbose {
+            trace(context, &message);
+        }
+    }
+    Ok(())
+}
+
+/// The macros around an error, as rpm shows them when it is to say more.
+fn trace(context: &Context<'_>, message: &Message) {
+    for (depth, call) in message.within.iter().enumerate().rev() {
+        let indent = " ".repeat(2 * depth + 2);
+        context
+            .terminal
+            .line(&format!("{depth:3}<{indent}(%{})", call.name));
+    }
+}
