@@ -1,7 +1,7 @@
 //! `%define`, `%global`, `%undefine`: reading a definition.
 
 use super::{
-    Engine, Severity,
+    Behaviour, Engine, Failed, Severity,
     expand::Frame,
     table::{Body, Definition},
     text::{after_match, is_blank, is_eol},
@@ -162,7 +162,7 @@ impl Engine {
             if failed {
                 return self.fail(frame, &format!("Macro %{name} failed to expand"));
             }
-            quoted = has_quotes && self.behaviour > super::Behaviour::Rpm418;
+            quoted = has_quotes && self.behaviour > Behaviour::Rpm418;
             body = expanded;
         }
         let body = Body::Text(body.into());
@@ -170,6 +170,15 @@ impl Engine {
         definition.quoted = quoted;
         definition.place = self.place.clone();
         self.table.push(definition);
+    }
+
+    /// `rpm.undefine` of Lua: rpm 6 leaves its own functions alone.
+    pub(super) fn undefine(&mut self, name: &str) -> Result<(), Failed> {
+        let mut frame = self.frame();
+        if self.behaviour < Behaviour::Rpm6 || self.may_define(&mut frame, name, "%undefine") {
+            self.table.pop(name);
+        }
+        frame.result().map(drop)
     }
 
     /// Whether a macro may have this name: letters or `_` first, at least two characters after `_`, no built-in's.

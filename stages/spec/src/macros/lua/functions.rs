@@ -162,7 +162,10 @@ fn rpm_table(lua: &Lua) -> mlua::Result<Table> {
     add(
         "undefine",
         named(lua, "undefine", |lua, name: Text| {
-            engine(lua, |engine| engine.pop(&decoded(&name)))
+            {
+            let taken = engine(lua, |engine| engine.undefine(&decoded(&name)))?;
+            fail(taken, "error undefining macro")
+        }
         })?,
     )?;
     add(
@@ -239,7 +242,10 @@ fn macros_table(lua: &Lua) -> mlua::Result<Table> {
         |lua, (_, name, body): (Value, Text, Option<Text>)| {
             let name = decoded(&name);
             match body {
-                None => engine(lua, |engine| engine.pop(&name)),
+                None => {
+                let taken = engine(lua, |engine| engine.undefine(&name))?;
+                fail(taken, &format!("error undefining macro {name}"))
+            }
                 Some(body) => {
                     let definition = format!("{name} {}", decoded(&body));
                     let made = engine(lua, |engine| engine.define(&definition, level::GLOBAL))?;
