@@ -56,7 +56,7 @@ Definitions and texts count in the order that they are typed; relative paths beg
         #[command(flatten)]
         steps: Steps,
         /// The text
-        #[arg(required_unless_present = "evals", allow_hyphen_values = true)]
+        #[arg(required_unless_present = "evals")]
         text: Vec<String>,
         /// One more text
         #[arg(short = 'E', long = "eval", value_name = "TEXT", allow_hyphen_values = true)]

@@ -14,5 +14,6 @@ mod arrows;
 mod distro;
 mod harness;
 mod killed;
+mod spec;
 mod whole_way;
 mod wrong_input;

@@ -128,6 +128,21 @@ const CASES: &[(&str, &str)] = &[
         "1[5]",
     ),
     ("%{lua: return 1, 2}", "1\t2"),
+    (
+        "%[v\"1-1\" > v\"1\"]%[v\"1\" < v\"1-1\"]%[v\"1\" == v\"1-1\"]%{lua:print(rpm.ver('1-1') > rpm.ver('1'))}",
+        "110true",
+    ),
+    (
+        "%{lua: local h = rpm.register('a', function(a) print(#a, a[2], type(a[3])) end)\n\
+         rpm.call('a', 'x', 7.5, nil) rpm.unregister('a', h) rpm.call('a') rpm.call('b')}",
+        "3\t7.5\tuserdata",
+    ),
+    (
+        "%{lua: posix.setenv('A', 'b c') posix.putenv('D=e') print(os.getenv('A'))}%{getenv:D}\
+         %{lua: posix.unsetenv('A') print(posix.getenv('A'), posix.setenv('D', 'f', false))}%{getenv:D}",
+        "b cenil\t0.0e",
+    ),
+    ("%{verbose}%{verbose:x}%{!verbose:y}%verbose", "00"),
 ];
 
 const SINCE_420: &[(&str, &str)] = &[
@@ -202,6 +217,22 @@ fn what_fails_says_what_rpm_says() {
             "%define a %a\n%a",
             "Too many levels of recursion in macro expansion. It is likely caused by recursive macro declaration.",
         ),
+        (
+            "%{lua:\nrpm.expand()}",
+            "lua script failed: [string \"<lua>\"]:2: bad argument #1 to 'expand' (string expected, got no value)",
+        ),
+        (
+            "%{lua: macros.basename({{}})}",
+            "lua script failed: [string \"<lua>\"]:1: bad argument #1 to 'basename' (cannot convert to string)",
+        ),
+        (
+            "%{lua: rpm.register('a')}",
+            "lua script failed: [string \"<lua>\"]:1: bad argument #2 to 'register' (function expected)",
+        ),
+        (
+            "%{lua: rpm.call('a', {})}",
+            "lua script failed: [string \"<lua>\"]:1: unsupported Lua type passed to hook",
+        ),
     ] {
         let mut engine = engine(Behaviour::Rpm420);
         let got = engine.expand(text);
@@ -209,6 +240,81 @@ fn what_fails_says_what_rpm_says() {
         assert_eq!(got, Err(Failed), "{text}");
         let first = said.iter().find(|message| message.severity == Severity::Error);
         assert_eq!(first.map(|message| message.text.as_str()), Some(why), "{text}");
+    }
+}
+
+#[test]
+fn messages_know_where_they_come_from() {
+    let mut engine = engine(Behaviour::Rpm420);
+    engine.load_text("macros.x", "%inner() %{error:no}\n\n%outer %{inner 1}\n");
+    engine.set_place(Some(("a.spec".into(), 7)));
+    assert_eq!(engine.expand_far("x%{outer}y"), Err("x".to_owned()));
+    let said = engine.take_messages();
+    assert_eq!(said[0].place, Some(("a.spec".into(), 7)));
+    let within = said[0].within.iter();
+    let within: Vec<_> = within.map(|call| (&*call.name, call.defined.clone())).collect();
+    let file = |line| Some(("macros.x".into(), line));
+    let expected = [("outer", file(3)), ("inner", file(1)), ("error", None)];
+    assert_eq!(within, expected);
+}
+
+#[test]
+fn what_macros_write_is_no_part_of_the_text() {
+    let mut engine = engine(Behaviour::Rpm420);
+    let text = "a%{echo:one}%{lua: io.write('two', 3) io.stdout:write('x'):write('y')}b";
+    assert_eq!(engine.expand(text).as_deref(), Ok("ab"));
+    let said = engine.take_messages();
+    let said: Vec<_> = said
+        .iter()
+        .map(|message| (message.severity, &*message.text))
+        .collect();
+    let expected = ["one\n", "two3", "x", "y"].map(|text| (Severity::Output, text));
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn files_are_found_by_pattern() {
+    struct Three;
+    impl World for Three {
+        fn shell(&self, _: &[u8]) -> Result<Vec<u8>, String> {
+            Ok(Vec::new())
+        }
+        fn variable(&self, _: &str) -> Option<String> {
+            None
+        }
+        fn read(&self, _: &str) -> io::Result<Vec<u8>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+        fn exists(&self, path: &str) -> bool {
+            matches!(path, "/d" | "/d/a1" | "/d/b2" | "r/x")
+        }
+        fn list(&self, path: &str) -> Vec<String> {
+            let names: &[&str] = match path {
+                "/d" => &[".h", "a1", "b2"],
+                "/" => &["d"],
+                "." => &["r"],
+                "r" => &["x"],
+                _ => &[],
+            };
+            names.iter().map(|name| (*name).to_owned()).collect()
+        }
+        fn processors(&self) -> usize {
+            1
+        }
+        fn now(&self) -> i64 {
+            0
+        }
+    }
+    for (pattern, found) in [
+        ("/d/*", "/d/a1 /d/b2"),
+        ("/?/{b,a}*", "/d/b2 /d/a1"),
+        ("/d/.*", "/d/.h"),
+        ("/d/a1", "/d/a1"),
+        ("*/x", "r/x"),
+        ("/n/*", ""),
+        ("", ""),
+    ] {
+        assert_eq!(pattern::glob(&Three, pattern).join(" "), found, "{pattern}");
     }
 }
 

@@ -162,10 +162,8 @@ fn rpm_table(lua: &Lua) -> mlua::Result<Table> {
     add(
         "undefine",
         named(lua, "undefine", |lua, name: Text| {
-            {
             let taken = engine(lua, |engine| engine.undefine(&decoded(&name)))?;
             fail(taken, "error undefining macro")
-        }
         })?,
     )?;
     add(
@@ -243,9 +241,9 @@ fn macros_table(lua: &Lua) -> mlua::Result<Table> {
             let name = decoded(&name);
             match body {
                 None => {
-                let taken = engine(lua, |engine| engine.undefine(&name))?;
-                fail(taken, &format!("error undefining macro {name}"))
-            }
+                    let taken = engine(lua, |engine| engine.undefine(&name))?;
+                    fail(taken, &format!("error undefining macro {name}"))
+                }
                 Some(body) => {
                     let definition = format!("{name} {}", decoded(&body));
                     let made = engine(lua, |engine| engine.define(&definition, level::GLOBAL))?;

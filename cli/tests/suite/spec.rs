@@ -1,0 +1,113 @@
+//! `keel spec` as people type it.
+
+use std::fs;
+
+use crate::harness::{Fixture, Ran};
+
+const SPEC: &str = "\
+Name: demo
+Epoch: 3
+Version: 1
+Release: 2
+Summary: s
+License: MIT
+Source0: a.tar
+NoSource: 0
+%description
+d
+%files
+";
+
+fn keel(fixture: &Fixture, arguments: &[&str]) -> Ran {
+    fixture.keel_in("", &[&["spec"], arguments].concat())
+}
+
+/// Standard output of a command that does not fail.
+fn said(fixture: &Fixture, arguments: &[&str]) -> String {
+    let ran = keel(fixture, arguments);
+    assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.stderr);
+    ran.stdout
+}
+
+#[test]
+fn expand_works_in_the_order_of_its_arguments() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("macros.x"), "%fromfile yes\n").unwrap();
+    let before_and_after = [
+        "expand",
+        "-E",
+        "%a",
+        "-D",
+        "a 1",
+        "%a",
+        "--undefine",
+        "a",
+        "-E",
+        "%a",
+    ];
+    assert_eq!(said(&fixture, &before_and_after), "%a\n1\n%a\n");
+    let loaded = [
+        "expand",
+        "%fromfile",
+        "--load",
+        "macros.x",
+        "%fromfile%{load:macros.x}%(ls macros.x)",
+    ];
+    assert_eq!(said(&fixture, &loaded), "%fromfile\nyesmacros.x\n");
+    let conditions = [
+        "expand",
+        "--with",
+        "x",
+        "%{?_with_x}",
+        "--without",
+        "x",
+        "%{?_without_x}",
+    ];
+    assert_eq!(said(&fixture, &conditions), "--with-x\n--without-x\n");
+    // What is empty has a line, but not with rpm 6; what macros write comes first.
+    let empty = ["%{nil}", "a%{echo:b}%{lua:io.write('c')}"];
+    assert_eq!(said(&fixture, &["expand", empty[0], empty[1]]), "\nb\nca\n");
+    assert_eq!(
+        said(&fixture, &["expand", "--rpm", "6", empty[0], empty[1]]),
+        "b\nca\n"
+    );
+    assert_eq!(said(&fixture, &["expand", "-v", "%verbose"]), "1\n");
+}
+
+#[test]
+fn query_names_packages_as_rpmspec_does() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("demo.spec"), SPEC).unwrap();
+    assert_eq!(said(&fixture, &["query", "demo.spec"]), "demo-1-2.x86_64\n");
+    assert_eq!(
+        said(&fixture, &["query", "--srpm", "demo.spec"]),
+        "demo-1-2.nosrc\n"
+    );
+    let format = [
+        "query",
+        "--qf",
+        "%{nevr} %{sourcenevr}\n",
+        "--rpm",
+        "6",
+        "-D",
+        "_rpmformat 6",
+        "demo.spec",
+    ];
+    assert_eq!(said(&fixture, &format), "demo-3:1-2 demo-3:1-2\n");
+}
+
+#[test]
+fn numbered_patches_ended_with_rpm_4_20() {
+    let fixture = Fixture::new();
+    let spec = SPEC
+        .replace("%description", "Patch0: p\n%description")
+        .replace("%files", "%prep\n%patch0 -p1\n%files");
+    fs::write(fixture.path("demo.spec"), spec).unwrap();
+    assert_eq!(
+        keel(&fixture, &["parse", "--rpm", "4.18", "demo.spec"]).code,
+        Some(0)
+    );
+    let ran = keel(&fixture, &["parse", "--rpm", "4.20", "demo.spec"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("%patchN is obsolete"), "{}", ran.stderr);
+}
