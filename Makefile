@@ -15,7 +15,7 @@ BASELINE = $(ORACLE)/azl3-all.jsonl
 MACROS   = $(ORACLE)/azl3root
 GRAPH    = $(ORACLE)/azl3-graph.txt
 UNDER    = $(ORACLE)/ns.sh
-DEFINES  = --rpm 4.18 --keel-arg=--facts=oracle --define 'with_check 0' --define 'dist .azl3' --define 'azl 3'
+DEFINES  = --rpm 4.18 --keel-arg=--facts=$(CURDIR)/xtask/conformance/oracle-facts.toml --define 'with_check 0' --define 'dist .azl3' --define 'azl 3'
 BARS     = --bar nevr=100 --bar fields=99.9 --bar parse=99 --bar syntax=100 --bar graph=100
 SHOW     =
 

@@ -131,7 +131,8 @@ pub enum Step {
 impl FromArgMatches for Steps {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut steps: Vec<(usize, Step)> = Vec::new();
-        let texts: [(&str, fn(&String) -> Step); 6] = [
+        type Make = fn(&String) -> Step;
+        let texts: [(&str, Make); 6] = [
             ("defines", |text| Step::Define(text.clone())),
             ("undefines", |name| Step::Undefine(name.clone())),
             ("with", |name| Step::Define(with(name))),

@@ -7,8 +7,10 @@
 
 mod compiled;
 mod functions;
+mod matching;
+mod strings;
 
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Instant};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use mlua::{HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Value as LuaValue, VmState};
 
@@ -16,6 +18,8 @@ use crate::eval::{Source, SourceKind};
 
 use super::{Engine, Failed, Severity, arguments, expand::Frame, expression::Value, table::Definition, text};
 
+/// What a script is told that is stopped.
+const TOO_LONG: &str = "the script takes too long";
 /// How many instructions Lua runs between two looks at the clock.
 const SLICE: u32 = 10_000;
 
@@ -24,7 +28,7 @@ pub(super) struct State {
     lua: Lua,
     /// One buffer for each script that is being run.
     printed: Vec<Vec<u8>>,
-    deadline: Rc<Cell<Option<Instant>>>,
+    deadline: strings::Deadline,
     /// How many of the SPEC's sources the tables `sources` and `patches` have.
     sources: usize,
 }
@@ -36,14 +40,20 @@ impl State {
         lua.set_memory_limit(engine.limits.lua_memory)?;
         let deadline = Rc::new(Cell::new(engine.deadline));
         let clock = deadline.clone();
-        lua.set_global_hook(
-            HookTriggers::new().every_nth_instruction(SLICE),
-            move |_, _| match clock.get() {
-                Some(end) if Instant::now() >= end => Err(mlua::Error::runtime("the script takes too long")),
-                _ => Ok(VmState::Continue),
-            },
-        )?;
+        lua.set_global_hook(HookTriggers::new().every_nth_instruction(SLICE), move |_, _| {
+            match strings::is_late(&clock) {
+                true => Err(mlua::Error::runtime(TOO_LONG)),
+                false => Ok(VmState::Continue),
+            }
+        })?;
         functions::install(&lua)?;
+        strings::install(&lua, &deadline, engine.limits.lua_memory)?;
+        let clock = deadline.clone();
+        let check = lua.create_function(move |_, ()| match strings::is_late(&clock) {
+            true => Err(mlua::Error::runtime(TOO_LONG)),
+            false => Ok(()),
+        })?;
+        lua.globals().set("__check_time", check)?;
         compiled::load(&lua, "=prelude", include_bytes!("lua/prelude.lua"))?.call::<()>(())?;
         Ok(Self {
             lua,

@@ -342,6 +342,18 @@ fn hostile_texts_end() {
         "%{lua: local t = {} while true do t[#t + 1] = ('x'):rep(100) end}",
         "%{lua: while true do print(('x'):rep(10000)) end}",
         "%{lua: local function f() return pcall(f) end f() while true do pcall(error) end}",
+        "%{lua: while true do pcall(function() while true do end end) end}",
+        "%{lua: while true do xpcall(function() while true do end end, function() while true do end end) end}",
+        "%{lua: local t = setmetatable({}, { __gc = function() while true do end end }) t = nil}",
+        "%{lua: print(setmetatable({}, { __tostring = function() while true do end end }))}",
+        "%{lua: error(setmetatable({}, { __tostring = function() while true do end end }))}",
+        "%{lua: (('a'):rep(30000)):find(('.-'):rep(9) .. 'b')}",
+        "%{lua: pcall(string.gsub, ('a'):rep(30000), ('.-'):rep(9) .. 'b', '')}",
+        "%{lua: for _ in (('a'):rep(30000)):gmatch(('a*'):rep(9) .. 'b') do end}",
+        "%{lua: (('a'):rep(100000)):gsub('.', ('b'):rep(100000))}",
+        "%{lua: table.move({}, 1, 1e15, 2)}",
+        "%{lua: table.insert(setmetatable({}, { __len = function() return 1e15 end }), 1, 1)}",
+        "%{lua: table.sort(setmetatable({}, { __len = function() return 1 << 30 end }))}",
         "%define s aaaaaaaaaaaaaaaa\n%define t %[\"%s\"+\"%s\"+\"%s\"+\"%s\"]\n%{lua: for i = 1, 1e9 do rpm.expand('%t') end}",
     ] {
         let table = Engine::builtins(Behaviour::Rpm420);
@@ -350,6 +362,12 @@ fn hostile_texts_end() {
         assert_eq!(engine.expand(text), Err(Failed), "{text}");
         assert!(started.elapsed() < Duration::from_secs(5), "{text}");
     }
+    assert_eq!(
+        engine(Behaviour::Rpm420)
+            .expand("%{lua: print(#string.rep('', 1e15))}")
+            .as_deref(),
+        Ok("0")
+    );
     let mut deep = engine(Behaviour::Rpm420);
     let brackets = format!("%[{}1", "(".repeat(1_000_000));
     assert_eq!(deep.expand(&(brackets + "]")), Err(Failed));

@@ -24,7 +24,7 @@ fn fail<T>(result: Result<T, Failed>, what: &str) -> mlua::Result<T> {
     result.map_err(|Failed| mlua::Error::runtime(what))
 }
 
-type Text = mlua::LuaString;
+pub(super) type Text = mlua::LuaString;
 
 fn decoded(text_: &Text) -> String {
     text::decode(&text_.as_bytes()).into_owned()
@@ -35,7 +35,7 @@ fn lua_text(lua: &Lua, value: &str) -> mlua::Result<Text> {
 }
 
 /// A function that fails as one of rpm's does: its errors begin with the place that it was called from.
-fn named<A, R>(
+pub(super) fn named<A, R>(
     lua: &Lua,
     name: &str,
     function: impl Fn(&Lua, A) -> mlua::Result<R> + mlua::MaybeSend + 'static,

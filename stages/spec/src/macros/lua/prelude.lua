@@ -1,6 +1,7 @@
 -- What SPECs find in Lua besides rpm's own tables: looks at files, never a change, never a process.
-local world, compile = __world, __load
-__world, __load = nil, nil
+local world, compile, check_time = __world, __load, __check_time
+__world, __load, __check_time = nil, nil, nil
+math.randomseed(0)
 
 local function forbidden(name)
     return function() error(name .. " is not allowed while a SPEC is read", 2) end
@@ -26,6 +27,49 @@ function load(chunk, name, _, environment)
 end
 string.dump = nil
 collectgarbage = function() return 0 end
+
+-- Nothing may go on for ever where no instruction is counted, and nobody may catch the error that ends a script.
+local function after(...)
+    check_time()
+    return ...
+end
+local pcall_, setmetatable_, rep = pcall, setmetatable, string.rep
+function pcall(...) return after(pcall_(...)) end
+-- A handler that is called where the error is runs without anybody counting: this one is called behind it.
+local function handled(handler, ok, ...)
+    if ok then return true, ... end
+    return false, handler(...)
+end
+function xpcall(called, handler, ...) return handled(handler, pcall(called, ...)) end
+function setmetatable(table_, meta)
+    if type(meta) == "table" and rawget(meta, "__gc") ~= nil then
+        error("finalizers are not allowed while a SPEC is read", 2)
+    end
+    return setmetatable_(table_, meta)
+end
+function string.rep(text, count, between)
+    if text == "" and (between == nil or between == "") then return "" end
+    return rep(text, count, between)
+end
+local most = 10000000
+local function bounded(name)
+    local unbounded = table[name]
+    table[name] = function(list, ...)
+        if type(list) == "table" and #list > most then error("too many elements", 2) end
+        return unbounded(list, ...)
+    end
+end
+bounded("insert")
+bounded("remove")
+bounded("sort")
+local move = table.move
+function table.move(list, from, to, ...)
+    local first, last = tonumber(from), tonumber(to)
+    if first and last and last + 0.0 - first > most then
+        error("too many elements to move", 2)
+    end
+    return move(list, from, to, ...)
+end
 
 function loadfile(path)
     local text, why = world.read(path)
