@@ -82,10 +82,7 @@ impl Macros {
             surroundings,
             defines_sourcedir,
             wants_json: false,
-            jobs: how
-                .jobs
-                .or_else(|| thread::available_parallelism().ok().map(usize::from))
-                .unwrap_or(1),
+            jobs: how.jobs.unwrap_or_else(cores),
         })
     }
 
@@ -127,6 +124,11 @@ impl Macros {
         }
         Ok(answer)
     }
+}
+
+/// How many SPECs are read at once if nobody says it.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn surroundings(
@@ -173,7 +175,7 @@ fn surroundings(
         replay: how.replay.as_ref().map(in_dir),
         readable,
         directory,
-        processors: thread::available_parallelism().map_or(1, usize::from),
+        processors: cores(),
         now: i64::try_from(context.now().0).unwrap_or(0),
         interrupt: context.interrupt.clone(),
         ..world::Options::default()
