@@ -53,15 +53,11 @@ impl Macros {
     ) -> Result<Self, Failure> {
         let in_dir = |path: &PathBuf| context.directory.join(path);
         let folder = how.macros.as_ref().map_or_else(|| PathBuf::from(RPM), in_dir);
-        let behaviour = how.rpm.unwrap_or_default();
-        let options = Options::open(&folder, Path::new(RPM), how.target.clone(), behaviour);
+        let options = Options::open(&folder, Path::new(RPM), how.target.clone(), how.rpm);
         let mut options = options.map_err(|error| {
             let failure = Failure::because(Class::Input, "there are no macros", &error);
             failure.hint("name rpm's folder, a root or a checkout with --macros")
         })?;
-        if let Some(behaviour) = how.rpm {
-            options.behaviour = behaviour;
-        }
         options.extra.extend(how.load.iter().map(in_dir));
         options.defines.extend(how.defines.iter().cloned());
         options.defines.extend(how.with.iter().map(|name| with(name)));
