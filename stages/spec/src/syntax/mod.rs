@@ -10,7 +10,8 @@
 //! 2. Each line gets its [`Kind`]: tag (`tag.rs`), definition, directive, header of a section (`section.rs`),
 //!    entry of the changelog (`changelog.rs`) …
 //! 3. Lines make [`Section`]s, one after another, and `%if`s make [`Condition`]s (`condition.rs`). The two overlap as they
-//!    like (an `%if` may begin in one section and end in another), so they are two views over one list of lines.
+//!    like (an `%if` may begin in one section and end in another), so they are two views over one list of lines. A third
+//!    one are [`Block`]s (`block.rs`): lines that a program wrote.
 //!
 //! Invariants:
 //! - Lines follow each other without gap or overlap from the first byte to the last: printing them gives the text.
@@ -22,6 +23,7 @@
 //!
 //! The rules are those of rpm's readers (`build/parseSpec.cc`, `build/parsePreamble.cc` in rpm).
 
+mod block;
 mod build;
 mod change;
 mod changelog;
@@ -42,6 +44,7 @@ use std::{fmt, ops::Range};
 
 use serde::Serialize;
 
+pub use block::{Block, BlockKind};
 pub use changelog::{Date, Entry};
 pub use condition::{Branch, Condition, Directive, Keyword};
 pub use edit::{Edit, Error, apply};
@@ -192,6 +195,7 @@ pub struct Tree<'a> {
     conditions: Vec<Condition>,
     branches: Vec<Branch>,
     defects: Vec<Defect>,
+    blocks: Vec<Block>,
     /// Where each line of the file starts.
     starts: Vec<usize>,
 }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Class, Defect, DefectKind, Keyword, Kind, Line, Mode, Names, Section, SectionKind, Span, Tree};
+use super::{
+    BlockKind, Class, Defect, DefectKind, Keyword, Kind, Line, Mode, Names, Section, SectionKind, Span, Tree,
+};
 
 /// First and last line, as people count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -89,7 +91,12 @@ pub enum What<'a> {
         /// The file.
         file: &'a str,
     },
-    /// Another macro that is called where tags stand.
+    /// What a program wrote; what is in it is not shown.
+    Block {
+        /// By which program, and what.
+        kind: BlockKind,
+    },
+    /// Another macro that is called where tags or entries stand.
     Macro {
         /// Its name.
         name: &'a str,
@@ -157,10 +164,19 @@ fn part<'a>(tree: &Tree<'a>, section: &Section, names: &Names<'_>, outer: &Outer
     let (mut items, mut entries) = (Vec::new(), 0);
     for line in tree.body(section) {
         entries += usize::from(matches!(line.kind, Kind::Entry(_)));
-        if let Some(what) = what(tree, line, section.kind.class()) {
+        let block = tree.block_of(line);
+        if block.is_some_and(|block| block.lines.start != line.index) {
+            continue;
+        }
+        let end = block.map_or(line.index, |block| block.lines.end - 1);
+        let what = match block {
+            Some(block) => Some(What::Block { kind: block.kind }),
+            None => what(tree, line, section.kind.class()),
+        };
+        if let Some(what) = what {
             let within = within(tree, line);
             items.push(Item {
-                lines: Range(first(tree, line.index), last(tree, line.index)),
+                lines: Range(first(tree, line.index), last(tree, end)),
                 indent: outer.indent(line, within.len()),
                 within,
                 what,
@@ -208,7 +224,7 @@ fn what<'a>(tree: &Tree<'a>, line: &Line, class: Class) -> Option<What<'a>> {
         Kind::Include(file) => What::Include {
             file: tree.slice(*file),
         },
-        Kind::Macro(name) if class == Class::Tags => What::Macro {
+        Kind::Macro(name) if matches!(class, Class::Tags | Class::Changelog) => What::Macro {
             name: tree.slice(*name),
         },
         _ => return None,
@@ -255,6 +271,7 @@ impl fmt::Display for What<'_> {
                 false => write!(f, "{} {}", keyword.as_str(), Short(argument)),
             },
             Self::Include { file } => write!(f, "%include {}", Short(file)),
+            Self::Block { kind } => write!(f, "{} …", kind.markers().0),
             Self::Macro { name } => write!(f, "%{name}"),
         }
     }
