@@ -97,6 +97,24 @@ Exit code 1 if there is an error; warnings do not count.")]
         #[arg(long)]
         list: bool,
     },
+    /// The shape of SPEC files: sections, tags and conditions, with their lines
+    #[command(after_help = "\
+Examples:
+  keel spec syntax bash.spec                      an outline, indented by conditions
+  keel spec syntax SPECS --output json            one object a line and SPEC
+
+Nothing is evaluated: macros stay as they are written, and all branches of conditions are shown.
+Each file is read into a tree that keeps every byte, and printed back from it: in JSON, `sha256` is
+the digest of what was printed, and so the file's own; `within` are the lines of the directives
+around something.")]
+    Syntax {
+        /// Which
+        #[command(flatten)]
+        files: Files,
+        /// SPECs at once [default: one a core]
+        #[arg(short, long, value_name = "N")]
+        jobs: Option<usize>,
+    },
     /// Which SPEC needs which to be built: numbers, cycles, what nobody provides
     Graph {
         /// Which

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use keel_artefact::Sha256;
+
 use crate::harness::{Fixture, Ran};
 
 const SPEC: &str = "\
@@ -110,4 +112,47 @@ fn numbered_patches_ended_with_rpm_4_20() {
     let ran = keel(&fixture, &["parse", "--rpm", "4.20", "demo.spec"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("%patchN is obsolete"), "{}", ran.stderr);
+}
+
+const PLAIN: &str = "Name: plain\nVersion: 1\n\n%description\nText.\n";
+
+/// Two SPECs in a folder, one of which is no UTF-8, and `keel spec`.
+fn specs(arguments: &[&str]) -> (Ran, [Vec<u8>; 2]) {
+    let fixture = Fixture::new();
+    let folder = fixture.path("specs-alone");
+    fs::create_dir(&folder).unwrap();
+    let files = [
+        PLAIN.as_bytes().to_vec(),
+        b"# Vorf\xfchrung\r\n%if 1\n%package b\n%endif".to_vec(),
+    ];
+    fs::write(folder.join("a.spec"), &files[0]).unwrap();
+    fs::write(folder.join("b.spec"), &files[1]).unwrap();
+    let ran = fixture.keel_in("specs-alone", &[&["spec"], arguments].concat());
+    (ran.ok(), files)
+}
+
+#[test]
+fn syntax_says_what_the_tree_prints() {
+    let (ran, files) = specs(&["syntax", "--output", "json", "."]);
+    let lines: Vec<serde_json::Value> = (ran.stdout.lines())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for ((line, bytes), name) in lines.iter().zip(&files).zip(["a.spec", "b.spec"]) {
+        assert_eq!(line["spec"], name);
+        assert_eq!(line["sha256"], Sha256::of(bytes).to_string());
+    }
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[1]["sections"][1]["within"], serde_json::json!([2]));
+}
+
+#[test]
+fn syntax_shows_an_outline() {
+    let (ran, _) = specs(&["syntax", "a.spec"]);
+    assert_eq!(
+        ran.stdout,
+        "1-3  preamble  (plain)\n  1    Name: plain\n  2    Version: 1\n4-5  %description  (plain)\n"
+    );
+    let (ran, _) = specs(&["syntax", "--jobs", "2", "."]);
+    assert!(ran.stdout.starts_with("a.spec\n1-3  preamble"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\nb.spec\n"), "{}", ran.stdout);
 }

@@ -10,7 +10,7 @@
 //! 4. The last line ends.
 //!
 //! Untouched are bodies: lines of scripts, descriptions and the changelog, definitions of several lines, whatever stands
-//! inside open brackets, and lines around a backslash. Also left alone are ends of lines (CRLF stays CRLF).
+//! inside open brackets, lines around a backslash, and blocks that rpmautospec wrote. Also left alone are ends of lines (CRLF stays CRLF).
 //!
 //! Invariants: without its white space, the text is the same; formatted text is not changed by formatting it again.
 
@@ -84,6 +84,10 @@ impl<'t> Layout<'t> {
 
     /// Writes the empty lines between two lines, of which there were some.
     fn separate(&self, out: &mut String, last: &Line, line: &Line, blanks: Range<usize>) {
+        let block = self.tree.block_of(line);
+        if block.is_some() && block == self.tree.block_of(last) {
+            return;
+        }
         let class = self.tree.section_of(last).kind.class();
         let count = match self.leads[line.index] {
             true if opens(last) => blanks.len().min(1),
@@ -149,7 +153,10 @@ impl<'t> Layout<'t> {
     /// Is it apart from the lines around it, and would it be if white space at its end went?
     fn is_settled(&self, line: &Line) -> bool {
         let next = self.tree.lines().get(line.index + 1);
-        let apart = !line.joined && line.index < self.open && next.is_none_or(|next| !next.joined);
+        let apart = self.tree.block_of(line).is_none()
+            && !line.joined
+            && line.index < self.open
+            && next.is_none_or(|next| !next.joined);
         apart && !trim(self.tree.slice(line.span)).ends_with('\\')
     }
 

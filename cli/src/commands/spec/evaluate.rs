@@ -53,15 +53,11 @@ impl Macros {
     ) -> Result<Self, Failure> {
         let in_dir = |path: &PathBuf| context.directory.join(path);
         let folder = how.macros.as_ref().map_or_else(|| PathBuf::from(RPM), in_dir);
-        let behaviour = how.rpm.unwrap_or_default();
-        let options = Options::open(&folder, Path::new(RPM), how.target.clone(), behaviour);
+        let options = Options::open(&folder, Path::new(RPM), how.target.clone(), how.rpm);
         let mut options = options.map_err(|error| {
             let failure = Failure::because(Class::Input, "there are no macros", &error);
             failure.hint("name rpm's folder, a root or a checkout with --macros")
         })?;
-        if let Some(behaviour) = how.rpm {
-            options.behaviour = behaviour;
-        }
         options.extra.extend(how.load.iter().map(in_dir));
         options.defines.extend(how.defines.iter().cloned());
         options.defines.extend(how.with.iter().map(|name| with(name)));
@@ -82,10 +78,7 @@ impl Macros {
             surroundings,
             defines_sourcedir,
             wants_json: false,
-            jobs: how
-                .jobs
-                .or_else(|| thread::available_parallelism().ok().map(usize::from))
-                .unwrap_or(1),
+            jobs: how.jobs.unwrap_or_else(cores),
         })
     }
 
@@ -127,6 +120,11 @@ impl Macros {
         }
         Ok(answer)
     }
+}
+
+/// How many SPECs are read at once if nobody says it.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn surroundings(
@@ -173,7 +171,7 @@ fn surroundings(
         replay: how.replay.as_ref().map(in_dir),
         readable,
         directory,
-        processors: thread::available_parallelism().map_or(1, usize::from),
+        processors: cores(),
         now: i64::try_from(context.now().0).unwrap_or(0),
         interrupt: context.interrupt.clone(),
         ..world::Options::default()

@@ -3,6 +3,7 @@
 mod evaluate;
 mod expand;
 mod files;
+mod syntax;
 mod text;
 
 use keel_spec::{
@@ -71,6 +72,10 @@ pub fn run(context: &Context<'_>, command: Spec) -> Result<(), Failure> {
                 text::lint(context, &files, rules.as_deref(), fix)
             }
         },
+        Spec::Syntax { files, jobs } => {
+            let files = files::find(context, &files.paths)?;
+            syntax::syntax(context, &files, jobs.unwrap_or_else(evaluate::cores))
+        }
         Spec::Graph { files, dot, how } => {
             let files = files::find(context, &files.paths)?;
             let macros = Macros::load(context, &how, &files)?;

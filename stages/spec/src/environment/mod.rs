@@ -11,7 +11,7 @@
 //! 3. `%{optflags}` and the target's macros are set, for `rpmrc` and macro files may have set them differently.
 //! 4. The caller's definitions are made, and taken away what he takes away.
 //!
-//! [`assemble`] makes the tree of Azure Linux from a checkout of its SPECs.
+//! Which rpm to follow is told by the macros, where the caller does not say it (`release.rs`). [`assemble`] makes the tree of Azure Linux from a checkout of its SPECs.
 //!
 //! Never: the user's own macro files; the machine's processor, name or environment.
 
@@ -19,6 +19,7 @@ pub mod assemble;
 mod fallback;
 mod options;
 mod order;
+mod release;
 mod rpmrc;
 mod target;
 mod tree;

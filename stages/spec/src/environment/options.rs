@@ -7,10 +7,10 @@ use std::{
 
 use keel_artefact::{Fingerprint, Sha256};
 
-use crate::macros::Behaviour;
+use crate::macros::{Behaviour, text};
 
 use super::{
-    Distribution, Error, Target, order,
+    Distribution, Error, Target, order, release,
     tree::{CONFIG, ETC, Tree},
 };
 
@@ -53,11 +53,17 @@ impl Options {
     /// What a folder gives: a checkout of a known distribution, rpm's own folder, or a root that has one.
     ///
     /// `base` is rpm's folder that a checkout is laid over; without a checkout it is not looked at. A checkout says itself
-    /// which rpm is followed, and what is defined.
-    pub fn open(folder: &Path, base: &Path, target: Target, behaviour: Behaviour) -> Result<Self, Error> {
+    /// what is defined, and which rpm is followed if none is given; other macros are known by what they define.
+    pub fn open(
+        folder: &Path,
+        base: &Path,
+        target: Target,
+        behaviour: Option<Behaviour>,
+    ) -> Result<Self, Error> {
         if let Some(distribution) = Distribution::of(folder) {
             let tree = distribution.assemble(folder, base)?;
-            let mut options = Self::new(tree, target, distribution.behaviour());
+            let behaviour = behaviour.unwrap_or(distribution.behaviour());
+            let mut options = Self::new(tree, target, behaviour);
             options.vendor = Some(distribution.vendor().to_owned());
             let defines = distribution.defines().iter();
             options.defines = defines.map(|define| (*define).to_owned()).collect();
@@ -77,11 +83,17 @@ impl Options {
         if let Some(etc) = etc.filter(|etc| etc.is_dir()) {
             add(&etc, ETC)?;
         }
-        if !tree.is_file(&format!("{CONFIG}/macros")) {
+        let main = format!("{CONFIG}/macros");
+        if !tree.is_file(&main) {
             return Err(Error::NoMacros {
                 folder: folder.to_owned(),
             });
         }
+        let told = || {
+            let bytes = tree.read(&main).map_err(|source| Error::read(folder, source))?;
+            Ok(release::of(&text::decode(&bytes)).unwrap_or_default())
+        };
+        let behaviour = behaviour.map_or_else(told, Ok)?;
         Ok(Self::new(tree, target, behaviour))
     }
 

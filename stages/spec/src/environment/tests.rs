@@ -197,7 +197,7 @@ fn a_folder_is_opened_for_what_it_is() {
     let root = tempfile::tempdir().unwrap();
     let (config, none) = (root.path().join("usr/lib/rpm"), root.path().join("none"));
     let target: Target = "x86_64".parse().unwrap();
-    let open = |folder: &Path| Options::open(folder, &none, target.clone(), Behaviour::Rpm420);
+    let open = |folder: &Path| Options::open(folder, &none, target.clone(), None);
     fs_err::create_dir_all(&config).unwrap();
     fs_err::create_dir_all(root.path().join("etc/rpm")).unwrap();
     assert!(matches!(open(root.path()), Err(Error::NoMacros { .. })));
@@ -213,9 +213,32 @@ fn a_folder_is_opened_for_what_it_is() {
 
     let checkout = root.path().join("checkout");
     fs_err::create_dir_all(checkout.join("SPECS/azurelinux-rpm-macros")).unwrap();
-    let options = Options::open(&checkout, &config, target.clone(), Behaviour::Rpm420).unwrap();
+    let told = Options::open(&checkout, &config, target.clone(), Some(Behaviour::Rpm6)).unwrap();
+    assert_eq!(told.behaviour, Behaviour::Rpm6);
+    let options = Options::open(&checkout, &config, target.clone(), None).unwrap();
     assert_eq!(options.behaviour, Behaviour::Rpm418);
     let environment = Environment::load(&options).unwrap();
     assert_eq!(text(&environment, "dist"), Some(".azl3"));
     assert_eq!(text(&environment, "a"), Some("1"));
+}
+
+#[test]
+fn macros_say_which_rpm_is_followed_unless_the_caller_does() {
+    let root = tempfile::tempdir().unwrap();
+    let config = root.path().join("usr/lib/rpm");
+    fs_err::create_dir_all(&config).unwrap();
+    let followed = |macros: &str, behaviour| {
+        fs_err::write(config.join("macros"), macros).unwrap();
+        let target: Target = "x86_64".parse().unwrap();
+        let open = |folder: &Path| Options::open(folder, &config, target.clone(), behaviour).unwrap();
+        let [one, other] = [open(root.path()), open(&config)];
+        assert_eq!(one.behaviour, other.behaviour);
+        one.behaviour
+    };
+    let (old, new) = ("%_buildrootdir /b\n", "%_smp_tasksize_proc 1\n%_rpmformat 6\n");
+    assert_eq!(followed(old, None), Behaviour::Rpm418);
+    assert_eq!(followed("%_smp_tasksize_proc 1\n", None), Behaviour::Rpm420);
+    assert_eq!(followed(new, None), Behaviour::Rpm6);
+    assert_eq!(followed("%a 1\n", None), Behaviour::Rpm420);
+    assert_eq!(followed(old, Some(Behaviour::Rpm6)), Behaviour::Rpm6);
 }

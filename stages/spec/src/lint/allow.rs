@@ -20,7 +20,7 @@ impl<'a> Allowances<'a> {
         let mut on_top = true;
         // What the comments right above the next line allow.
         let mut pending: BTreeSet<&'a str> = BTreeSet::new();
-        for line in tree.lines() {
+        for line in tree.lines().iter().filter(|line| tree.block_of(line).is_none()) {
             let names = allowed(tree, line);
             if names.is_empty() {
                 if !pending.is_empty() {

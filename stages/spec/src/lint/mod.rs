@@ -9,7 +9,7 @@
 //! [`Options`] say. Names are rpmlint's where it has the rule, without `%`.
 //!
 //! A comment turns a rule off: `# keel-lint: allow(unused-source)` for the line after it, or for the whole file if it
-//! stands above all but comments ([`allow`]).
+//! stands above all but comments ([`allow`]). In blocks that rpmautospec wrote nothing is found.
 //!
 //! Never: an evaluation. What macros expand to is not known here, so a rule that cannot be sure is silent.
 
@@ -267,9 +267,10 @@ impl Report<'_> {
     }
 
     fn add(&mut self, span: Span, message: String, fix: Option<Fix>) {
-        if self.count == MOST {
+        if self.count == MOST || self.is_in_block(span) {
             return;
         }
+        let fix = fix.filter(|fix| !fix.edits.iter().any(|edit| self.is_in_block(edit.span)));
         self.count += 1;
         let position = self.tree.position(span.start);
         self.findings.push(Finding {
@@ -281,6 +282,13 @@ impl Report<'_> {
             span,
             fix,
         });
+    }
+
+    /// Did a program write that? It is not for people to mend.
+    fn is_in_block(&self, span: Span) -> bool {
+        let is_the_file = span == Span::new(0, 0);
+        let line = self.tree.line_at(span.start).filter(|_| !is_the_file);
+        line.is_some_and(|line| self.tree.block_of(line).is_some())
     }
 
     /// Something is wrong at `span`, and `edits` mend it.

@@ -301,7 +301,8 @@ impl Parser<'_, '_> {
             let right = self.sum()?;
             self.same_type(&left, &right)?;
             let ordering = match (&left, &right) {
-                (Value::Integer(left), Value::Integer(right)) => left.cmp(right),
+                // rpm looks at the difference, even where that is too large for an integer.
+                (Value::Integer(left), Value::Integer(right)) => left.wrapping_sub(*right).cmp(&0),
                 (Value::Text(left), Value::Text(right)) => text::encode(left).cmp(&text::encode(right)),
                 (Value::Version(left), Value::Version(right)) => compare_versions(left, right),
                 _ => Ordering::Equal,

@@ -1,7 +1,7 @@
 //! Lines to tree.
 
 use super::{
-    Defect, DefectKind, Kind, Line, Span, Tree, changelog,
+    Defect, DefectKind, Kind, Line, Span, Tree, block, changelog,
     condition::{Directive, Nesting},
     lines::{self, Cut, Cuts, Lead},
     section::{self, Class, Section, SectionKind},
@@ -37,6 +37,7 @@ pub(super) fn tree(text: &str) -> Tree<'_> {
     nesting.finish(lines.len());
     Tree {
         text,
+        blocks: block::blocks(text, &lines, &sections),
         lines,
         sections,
         conditions: nesting.conditions,

@@ -10,7 +10,8 @@
 //! 2. Each line gets its [`Kind`]: tag (`tag.rs`), definition, directive, header of a section (`section.rs`),
 //!    entry of the changelog (`changelog.rs`) …
 //! 3. Lines make [`Section`]s, one after another, and `%if`s make [`Condition`]s (`condition.rs`). The two overlap as they
-//!    like (an `%if` may begin in one section and end in another), so they are two views over one list of lines.
+//!    like (an `%if` may begin in one section and end in another), so they are two views over one list of lines. A third
+//!    one are [`Block`]s (`block.rs`): lines that a program wrote.
 //!
 //! Invariants:
 //! - Lines follow each other without gap or overlap from the first byte to the last: printing them gives the text.
@@ -22,6 +23,7 @@
 //!
 //! The rules are those of rpm's readers (`build/parseSpec.cc`, `build/parsePreamble.cc` in rpm).
 
+mod block;
 mod build;
 mod change;
 mod changelog;
@@ -31,21 +33,24 @@ mod edit;
 mod edits;
 mod lines;
 mod names;
+mod outline;
 mod section;
 mod sections;
 mod tag;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use serde::Serialize;
 
+pub use block::{Block, BlockKind};
 pub use changelog::{Date, Entry};
 pub use condition::{Branch, Condition, Directive, Keyword};
 pub use edit::{Edit, Error, apply};
 pub use lines::{Definition, DefinitionKind};
 pub use names::{Names, Package};
+pub use outline::Outline;
 pub use section::{Class, Header, Mode, Section, SectionKind};
 pub use tag::{Qualifier, Tag, TagKind};
 
@@ -170,6 +175,17 @@ pub enum DefectKind {
     Unterminated,
 }
 
+impl fmt::Display for DefectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoIf => "this has no `%if`",
+            Self::AfterElse => "this comes after `%else`",
+            Self::NoEndif => "this has no `%endif`",
+            Self::Unterminated => "this is open up to the end of the file",
+        })
+    }
+}
+
 /// A SPEC's syntax: see the module.
 #[derive(Debug, Clone)]
 pub struct Tree<'a> {
@@ -179,6 +195,7 @@ pub struct Tree<'a> {
     conditions: Vec<Condition>,
     branches: Vec<Branch>,
     defects: Vec<Defect>,
+    blocks: Vec<Block>,
     /// Where each line of the file starts.
     starts: Vec<usize>,
 }
@@ -284,14 +301,19 @@ impl<'a> Tree<'a> {
 
     /// Where a byte is, for people.
     pub fn position(&self, offset: usize) -> Position {
-        let line = self.starts.partition_point(|start| *start <= offset).max(1);
-        let start = self.starts.get(line - 1).copied().unwrap_or(0);
+        let line = self.line_number(offset);
+        let start = self.starts.get(line as usize - 1).copied().unwrap_or(0);
         let before = self.slice(Span::new(start, offset.min(self.text.len())));
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         Position {
-            line: count(line),
-            column: count(before.chars().count() + 1),
+            line,
+            column: u32::try_from(before.chars().count() + 1).unwrap_or(u32::MAX),
         }
+    }
+
+    /// The line of the file that a byte is in, from 1.
+    pub fn line_number(&self, offset: usize) -> u32 {
+        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        u32::try_from(line).unwrap_or(u32::MAX)
     }
 
     /// The text again, from its lines.

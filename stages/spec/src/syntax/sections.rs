@@ -113,6 +113,7 @@ impl Tree<'_> {
                 Kind::Comment => !self.section_of(line).kind.is_script(),
                 _ => false,
             };
+            let leads = leads && self.block_of(line).is_none();
             if !leads || line.joined || self.lines[start].joined {
                 break;
             }
@@ -126,7 +127,7 @@ impl Tree<'_> {
         let start = section.body().start;
         let mut at = self.first_straddling(section).unwrap_or(section.lines.end);
         let mut end = at;
-        while at > start {
+        while at > start && self.block_of(&self.lines[at - 1]).is_none() {
             match self.lines[at - 1].kind {
                 Kind::Blank => end = at - 1,
                 Kind::Comment | Kind::Dnl => {}

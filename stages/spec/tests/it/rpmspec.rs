@@ -56,7 +56,7 @@ const DEFINES: [&str; 2] = ["dist .test", "_sourcedir /sources"];
 fn environment() -> Environment {
     let target: Target = "x86_64-linux".parse().unwrap();
     let rpm = Path::new("/usr/lib/rpm");
-    let mut options = Options::open(rpm, rpm, target, Behaviour::Rpm418).unwrap();
+    let mut options = Options::open(rpm, rpm, target, Some(Behaviour::Rpm418)).unwrap();
     options.defines = DEFINES.map(str::to_owned).to_vec();
     Environment::load(&options).unwrap()
 }
