@@ -4,6 +4,7 @@ mod evaluate;
 mod expand;
 mod files;
 mod text;
+mod told;
 
 use keel_spec::{
     eval::Dependency,
