@@ -242,7 +242,7 @@ fn what_is_wrong_with_several_specs_is_told_together() {
          error: cannot evaluate the SPEC of `no-version`\n  no-version/no-version.spec:2:10: `%{vrsn}` is not a version (is \
          a macro undefined?)\n    2 | Version: %{vrsn}\n      |          ^^^^^^^\nhint: `%vrsn` is not defined\n\n\
          error: Unclosed %if\n  open-if/open-if.spec:21:1:\n    21 | %if 1\n       | ^^^^^\nhint: here it was opened; up \
-         to line 25, the last, no `%endif` closes it"
+         to line 26, the last, no `%endif` closes it"
     );
     // What was right is remembered all the same.
     let asked = world.asked.get();
