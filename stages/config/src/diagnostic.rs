@@ -382,6 +382,30 @@ mod tests {
     }
 
     #[test]
+    fn further_places_stand_between_the_excerpt_and_the_causes() {
+        let excerpt = |text: &str, column| Excerpt {
+            text: text.to_owned(),
+            column,
+            width: 2,
+        };
+        let further = |location, excerpt| Further {
+            location,
+            excerpt,
+            ..Further::new("w")
+        };
+        let diagnostic = Diagnostic::new("m")
+            .at(Location::line("f", 12))
+            .further(further(Some(Location::line("g", 3)), Some(excerpt("abc", 2))))
+            .further(further(None, Some(excerpt("d", 1))))
+            .further(further(None, None))
+            .cause("c");
+        assert_eq!(
+            diagnostic.to_string(),
+            "error: m\n  f:12\n  w g:3:\n    3 | abc\n      |  ^^\n  w:\n    12 | d\n       | ^^\n  w\n  caused by: c"
+        );
+    }
+
+    #[test]
     fn excerpts_are_windows_without_control_characters() {
         let show = |text: &str, column, width| {
             let diagnostic = Diagnostic::new("m")

@@ -126,11 +126,13 @@ impl Macros {
             Messages::Rpm => eval::evaluate,
         };
         let outcome = evaluate(&mut engine, &path, &source, &buildable);
-        let is_talked_about = !outcome.messages.is_empty();
         let mut answer = Answer {
             path: file.shown.clone(),
             name: path.into_owned(),
-            source: is_talked_about.then(|| source.into_owned()).unwrap_or_default(),
+            source: match outcome.messages.is_empty() {
+                true => String::new(),
+                false => source.into_owned(),
+            },
             outcome,
             json: None,
         };

@@ -58,6 +58,47 @@ fn wrong_specs_are_told_with_places_and_hints() {
 }
 
 #[test]
+fn spoiled_specs_are_told_without_a_panic() {
+    let cases = include_str!("tests.txt").replace("HEAD\n", HEAD);
+    let specs: Vec<&str> = cases
+        .split(NEXT)
+        .filter_map(|case| case.split(SAYS).next())
+        .collect();
+    let bits = [
+        "%",
+        "%{",
+        "}",
+        "é",
+        "\n",
+        "\\\n",
+        "(",
+        ":",
+        "\"",
+        "%{x}",
+        "%%",
+        " ",
+        "%(",
+        "\u{10FF80}",
+    ];
+    let mut seed = 1_u64;
+    let mut next = |below: usize| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    for _ in 0..1500 {
+        let mut spec: Vec<char> = specs[next(specs.len())].chars().collect();
+        for _ in 0..=next(3) {
+            let at = next(spec.len());
+            let gone = next(3).min(spec.len() - at);
+            spec.splice(at..at + gone, bits[next(bits.len())].chars());
+        }
+        told(&spec.into_iter().collect::<String>());
+    }
+}
+
+#[test]
 fn messages_without_a_place_are_read() {
     for (text, line, words) in [
         ("line 4: Unknown tag: x", Some(4), "Unknown tag: x"),
