@@ -88,13 +88,14 @@ impl Failure {
         let texts: Vec<String> = self
             .diagnostics
             .iter()
-            .map(|diagnostic| colour(diagnostic, paint))
+            .map(|diagnostic| painted(diagnostic, paint))
             .collect();
         texts.join("\n\n")
     }
 }
 
-fn colour(diagnostic: &Diagnostic, paint: bool) -> String {
+/// One diagnostic; `paint` colours the words before the colons.
+pub fn painted(diagnostic: &Diagnostic, paint: bool) -> String {
     let text = diagnostic.to_string();
     if !paint {
         return text;

@@ -10,6 +10,9 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use keel_artefact::{Event, Sink, event::Outcome};
+use keel_config::Diagnostic;
+
+use crate::failure;
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +70,11 @@ impl Terminal {
             Some(bars) => bars.suspend(write),
             None => write(),
         }
+    }
+
+    /// Says what is wrong, and goes on.
+    pub fn diagnostic(&self, diagnostic: &Diagnostic) {
+        self.line(&(failure::painted(diagnostic, self.paint) + "\n"));
     }
 
     /// Takes the bars away, at the end of a run.

@@ -27,7 +27,8 @@ impl Keel {
     /// From `--keel`, `--macros`, `--target`, `--rpm` and every `--keel-arg`.
     pub fn from_options(options: &mut Options) -> Result<Self> {
         let program = options.value("--keel")?;
-        let mut arguments = Vec::new();
+        // What is said is compared with what rpm says.
+        let mut arguments = ["--messages", "rpm"].map(str::to_owned).to_vec();
         for name in ["--macros", "--target", "--rpm"] {
             if let Some(value) = options.value(name)? {
                 arguments.extend([name.to_owned(), value]);

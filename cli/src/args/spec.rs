@@ -298,6 +298,9 @@ pub struct How {
     /// Run nothing: each command says what was written down
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "record", help_heading = "Commands in macros")]
     pub replay: Option<PathBuf>,
+    /// How to say what is wrong
+    #[arg(long, value_name = "STYLE", default_value = "full")]
+    pub messages: Messages,
     /// SPECs at once [default: one a core]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<usize>,
@@ -312,4 +315,13 @@ pub enum Shell {
     Facts,
     /// What a table says; all else runs in a sandbox.
     Sandbox,
+}
+
+/// How to say what is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Messages {
+    /// With the place, the macros around it and hints; several errors at once.
+    Full,
+    /// The lines that rpm would write, up to its first error.
+    Rpm,
 }

@@ -3,6 +3,7 @@
 //! - `arrows`: dependencies between crates follow the flow.
 //! - `distro`: what Keel Linux says twice.
 //! - `spec`: `keel spec` as people type it.
+//! - `spec_messages`: what `keel spec` says of wrong SPECs.
 //! - `wrong_input`: every mistake a user can make: exit code and text.
 //! - `whole_way`: from SPECs to a tested machine, and what real tools say of each result.
 //! - `killed`: a build that is killed at any time goes on, and leaves nothing behind.
@@ -16,5 +17,6 @@ mod distro;
 mod harness;
 mod killed;
 mod spec;
+mod spec_messages;
 mod whole_way;
 mod wrong_input;

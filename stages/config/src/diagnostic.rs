@@ -69,6 +69,47 @@ pub struct Excerpt {
     pub width: u32,
 }
 
+/// One more place that has to do with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Further {
+    /// How it has to do with it.
+    pub words: String,
+    /// Where, if it is in a file.
+    pub location: Option<Location>,
+    /// What stands there.
+    pub excerpt: Option<Excerpt>,
+}
+
+impl Further {
+    /// Only words.
+    pub fn new(words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            location: None,
+            excerpt: None,
+        }
+    }
+
+    /// `around` is the line of the diagnostic, for what is in no file.
+    fn write(&self, f: &mut fmt::Formatter<'_>, around: u32) -> fmt::Result {
+        write!(f, "\n  {}", clean(&self.words))?;
+        let line = match &self.location {
+            Some(location) => {
+                write!(f, " {location}")?;
+                location.line
+            }
+            None => around,
+        };
+        match &self.excerpt {
+            Some(excerpt) => {
+                f.write_str(":")?;
+                excerpt.write(f, line)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// How much of a long line an excerpt shows, in characters.
 const WINDOW: usize = 100;
 
@@ -124,6 +165,9 @@ pub struct Diagnostic {
     pub note: Option<String>,
     /// What stands there, as it is.
     pub excerpt: Option<Excerpt>,
+    /// More places that have to do with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<Further>,
     /// What led to it, nearest first.
     pub causes: Vec<String>,
     /// What to do about it.
@@ -154,6 +198,12 @@ impl Diagnostic {
     /// With an excerpt of what is at the place.
     pub fn excerpt(mut self, excerpt: Option<Excerpt>) -> Self {
         self.excerpt = excerpt;
+        self
+    }
+
+    /// With one more place.
+    pub fn further(mut self, further: Further) -> Self {
+        self.further.push(further);
         self
     }
 
@@ -206,6 +256,10 @@ impl fmt::Display for Diagnostic {
             }
         } else if let Some(note) = &self.note {
             write!(f, "\n  {}", clean(note))?;
+        }
+        let line = self.location.as_ref().map_or(0, |location| location.line);
+        for further in &self.further {
+            further.write(f, line)?;
         }
         for cause in &self.causes {
             write!(f, "\n  caused by: {}", clean(cause))?;
@@ -324,6 +378,30 @@ mod tests {
             "error: cannot plan `zlib`\n  specs/zlib/zlib.spec:14: BuildRequires: cmake >= 3.30\n  caused by: newest \
              `cmake` in this distribution is 3.28.1 (components/cmake.toml)\nhint: `zlib` is here because image \
              `core` installs `curl`"
+        );
+    }
+
+    #[test]
+    fn further_places_stand_between_the_excerpt_and_the_causes() {
+        let excerpt = |text: &str, column| Excerpt {
+            text: text.to_owned(),
+            column,
+            width: 2,
+        };
+        let further = |location, excerpt| Further {
+            location,
+            excerpt,
+            ..Further::new("w")
+        };
+        let diagnostic = Diagnostic::new("m")
+            .at(Location::line("f", 12))
+            .further(further(Some(Location::line("g", 3)), Some(excerpt("abc", 2))))
+            .further(further(None, Some(excerpt("d", 1))))
+            .further(further(None, None))
+            .cause("c");
+        assert_eq!(
+            diagnostic.to_string(),
+            "error: m\n  f:12\n  w g:3:\n    3 | abc\n      |  ^^\n  w:\n    12 | d\n       | ^^\n  w\n  caused by: c"
         );
     }
 

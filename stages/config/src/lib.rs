@@ -37,7 +37,7 @@ mod settings;
 pub mod size;
 mod table;
 
-pub use diagnostic::{Diagnostic, Errors, Excerpt, Location};
+pub use diagnostic::{Diagnostic, Errors, Excerpt, Further, Location};
 pub use image::Image;
 pub use load::{find, load};
 pub use project::{

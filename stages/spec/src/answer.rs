@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     BuildRequire, RecipePackage, RecipeSource, SourceKind,
     eval::{self, Package},
-    messages::Message,
+    messages::Warning,
 };
 
 /// What a recipe says of its SPEC, without where that lies: this is what the store remembers.
@@ -25,7 +25,7 @@ pub(crate) struct Evaluated {
     pub(crate) build_requires: Vec<BuildRequire>,
     pub(crate) packages: Vec<RecipePackage>,
     pub(crate) sources: Vec<RecipeSource>,
-    pub(crate) warnings: Vec<Message>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// A SPEC that does not say what it must, in words.

@@ -8,7 +8,7 @@
 //! 2. Those that the store remembers are done.
 //! 3. The others are put into one layer over stage0's tools, and evaluated there ([`native`]): macros are stage0's rpm's and
 //!    the distribution's own, commands run in a sandbox over that root.
-//! 4. What they say becomes recipes ([`answer`]), errors become diagnostics with file, line and excerpt ([`messages`]).
+//! 4. What they say becomes recipes ([`answer`]), errors become diagnostics with place, excerpt and hint ([`messages`]).
 //!
 //! SPECs without a project, which `keel spec` is about, are evaluated by the same modules: [`environment`] (macros as
 //! data), [`macros`] (the engine), [`world`] (what macros may ask), [`eval`] (the SPEC), [`header`] and [`query`]
@@ -34,7 +34,7 @@ pub mod header;
 mod inputs;
 pub mod lint;
 pub mod macros;
-mod messages;
+pub mod messages;
 mod native;
 pub mod parallel;
 pub mod query;
@@ -149,7 +149,7 @@ impl Evaluation<'_> {
             let Some(evaluated) = evaluated else { continue };
             let shown = self.project.display(&inputs.component.spec);
             for message in &evaluated.warnings {
-                let text = messages::warning(&shown, message);
+                let text = message.shown(&shown);
                 self.sink.event(Event::Warning { text: &text });
             }
             match self.recipe(inputs, evaluated, &macros) {
@@ -228,7 +228,7 @@ impl Evaluation<'_> {
                     self.store.record(KIND, &inputs.key, &fresh)?;
                     *evaluated = Some(fresh);
                 }
-                Err(diagnostic) => wrong.push(*diagnostic),
+                Err(diagnostics) => wrong.extend(diagnostics),
             }
         }
         finish(if wrong.is_empty() {
@@ -239,23 +239,22 @@ impl Evaluation<'_> {
         Ok(wrong)
     }
 
-    fn judge(&self, inputs: &Inputs<'_>, outcome: &Outcome) -> Result<Evaluated, Box<Diagnostic>> {
-        let (errors, warnings) = messages::read(&outcome.messages, inputs.request.spec.as_str());
-        let component = &inputs.component.name;
+    fn judge(&self, inputs: &Inputs<'_>, outcome: &Outcome) -> Result<Evaluated, Vec<Diagnostic>> {
         let shown = self.project.display(&inputs.component.spec);
-        let wrong = |errors: &[messages::Message]| {
-            Box::new(messages::diagnostic(component, &shown, &inputs.text, errors))
+        let name = inputs.request.spec.as_str();
+        let source = messages::Source::new(name, &shown, &inputs.text, &outcome.files);
+        let errors = source.errors(&outcome.messages);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let wrong = Diagnostic::new(format!("cannot evaluate the SPEC of `{}`", inputs.component.name));
+        let wrong = wrong.at(Location::file(&shown));
+        let Some(evaluated) = &outcome.evaluated else {
+            return Err(vec![wrong.note("there is no reason given")]);
         };
-        let Some(evaluated) = outcome.evaluated.as_ref().filter(|_| errors.is_empty()) else {
-            return Err(wrong(&errors));
-        };
-        let mut evaluated = answer::read(evaluated, &inputs.text, self.arch).map_err(|odd| {
-            wrong(&[messages::Message {
-                line: None,
-                text: odd.0,
-            }])
-        })?;
-        evaluated.warnings = warnings;
+        let mut evaluated = answer::read(evaluated, &inputs.text, self.arch)
+            .map_err(|odd| vec![source.about_macro(wrong, &odd.0)])?;
+        evaluated.warnings = source.warnings(&outcome.messages);
         Ok(evaluated)
     }
 

@@ -130,7 +130,7 @@ fn evaluate(
         engine.pop(name);
     }
     let buildable = |arch: &str| environment.machine_score(arch) > 0;
-    Ok(eval::evaluate(
+    Ok(eval::evaluate_past_errors(
         &mut engine,
         spec.as_str(),
         &text::decode(&source),

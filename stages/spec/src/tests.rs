@@ -232,16 +232,17 @@ fn what_is_wrong_with_several_specs_is_told_together() {
     ]);
     assert_eq!(
         world.errors(&[]),
-        "error: cannot evaluate the SPEC of `bad-tag`\n  bad-tag/bad-tag.spec:4: Unknown tag: Sumary: A demo\n    \
-         4 | Sumary: A demo\n\n\
+        "error: Unknown tag\n  bad-tag/bad-tag.spec:4:1:\n    4 | Sumary: A demo\n      | ^^^^^^\nhint: did you mean \
+         `Summary`?\n\n\
          error: the SPEC of `no-date` has no date\n  no-date/no-date.spec: `%changelog` has no entry, and its newest \
          entry is the clock of the build\nhint: %changelog\n      * Thu Jan 01 2026 Name <name@example.org> - 1.0-1\n      \
          - What changed.\n\n\
-         error: cannot evaluate the SPEC of `no-macro`\n  no-macro/no-macro.spec:12: Dependency tokens must begin with \
-         alpha-numeric, '_' or '/': BuildRequires: %{tol}\n    12 | BuildRequires: %{tol}\n\n\
-         error: cannot evaluate the SPEC of `no-version`\n  no-version/no-version.spec: `%{vrsn}` is not a version (is a \
-         macro undefined?)\n\n\
-         error: cannot evaluate the SPEC of `open-if`\n  open-if/open-if.spec:21: Unclosed %if\n    21 | %if 1"
+         error: Dependency tokens must begin with alpha-numeric, '_' or '/'\n  no-macro/no-macro.spec:12:16:\n    \
+         12 | BuildRequires: %{tol}\n       |                ^^^^^^\nhint: `%tol` is not defined\n\n\
+         error: cannot evaluate the SPEC of `no-version`\n  no-version/no-version.spec:2:10: `%{vrsn}` is not a version (is \
+         a macro undefined?)\n    2 | Version: %{vrsn}\n      |          ^^^^^^^\nhint: `%vrsn` is not defined\n\n\
+         error: Unclosed %if\n  open-if/open-if.spec:21:1:\n    21 | %if 1\n       | ^^^^^\nhint: here it was opened; up \
+         to line 26, the last, no `%endif` closes it"
     );
     // What was right is remembered all the same.
     let asked = world.asked.get();
@@ -281,7 +282,7 @@ fn warnings_are_told_each_time_and_wrong_names_are_guessed() {
         let told = told.0.lock().unwrap().borrow().clone();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
-            told[0].starts_with("demo/demo.spec: bogus date in %changelog: Mon Jan 01 2026"),
+            told[0].starts_with("demo/demo.spec:24:1: bogus date in %changelog: Mon Jan 01 2026"),
             "{told:?}"
         );
     }

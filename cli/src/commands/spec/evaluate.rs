@@ -13,13 +13,17 @@ use keel_spec::{
     environment::{Distribution, Environment, Options},
     eval::{self, Evaluated, Outcome},
     macros::{Engine, Limits, Message, Severity, level, text},
+    messages::Source,
     world::{self, Facts, Layered, Policy, Root, Surroundings},
 };
 use serde::Serialize;
 
-use super::files::File;
+use super::{
+    files::File,
+    told::{self, say},
+};
 use crate::{
-    args::spec::{How, Shell, with, without},
+    args::spec::{How, Messages, Shell, with, without},
     context::Context,
     failure::{Class, Failure},
 };
@@ -36,6 +40,7 @@ pub struct Macros {
     defines_sourcedir: bool,
     wants_json: bool,
     jobs: usize,
+    messages: Messages,
 }
 
 impl Macros {
@@ -78,6 +83,7 @@ impl Macros {
             surroundings,
             defines_sourcedir,
             wants_json: false,
+            messages: how.messages,
             jobs: how.jobs.unwrap_or_else(cores),
         })
     }
@@ -108,9 +114,18 @@ impl Macros {
         }
         let path = file.path.to_string_lossy();
         let buildable = |arch: &str| self.environment.machine_score(arch) > 0;
-        let outcome = eval::evaluate(&mut engine, &path, &source, &buildable);
+        let evaluate = match self.messages {
+            Messages::Full => eval::evaluate_past_errors,
+            Messages::Rpm => eval::evaluate,
+        };
+        let outcome = evaluate(&mut engine, &path, &source, &buildable);
         let mut answer = Answer {
             path: file.shown.clone(),
+            name: path.into_owned(),
+            source: match outcome.messages.is_empty() {
+                true => String::new(),
+                false => source.into_owned(),
+            },
             outcome,
             json: None,
         };
@@ -217,6 +232,10 @@ fn readable(context: &Context<'_>, how: &How, files: &[File]) -> Vec<PathBuf> {
 pub struct Answer {
     /// The file, as it was named.
     pub path: String,
+    /// What messages call it.
+    name: String,
+    /// Its text, if there is something to say of it.
+    source: String,
     /// What it says.
     pub outcome: Outcome,
     /// The line of `keel spec eval`, if that was asked for.
@@ -230,13 +249,7 @@ pub struct Shown<'a> {
     #[serde(flatten)]
     evaluated: Option<&'a Evaluated>,
     error: Option<&'a str>,
-    messages: Vec<ShownMessage<'a>>,
-}
-
-#[derive(Serialize)]
-struct ShownMessage<'a> {
-    severity: &'static str,
-    text: &'a str,
+    messages: Vec<told::Shown<'a>>,
 }
 
 impl Answer {
@@ -250,40 +263,27 @@ impl Answer {
         Some(first.map_or("it cannot be read", |message| &message.text))
     }
 
+    /// The text that messages are about.
+    fn source(&self) -> Source<'_> {
+        Source::new(
+            &self.name,
+            Path::new(&self.path),
+            &self.source,
+            &self.outcome.files,
+        )
+    }
+
     /// As `keel spec eval` prints it.
     pub fn shown(&self) -> Shown<'_> {
-        let messages = self.outcome.messages.iter().map(|message| ShownMessage {
-            severity: word(message.severity),
-            text: &message.text,
-        });
+        let source = self.source();
+        let messages = self.outcome.messages.iter();
+        let messages = messages.map(|message| told::Shown::new(message, &source));
         Shown {
             spec: &self.path,
             evaluated: self.outcome.evaluated.as_ref(),
             error: self.error(),
             messages: messages.collect(),
         }
-    }
-}
-
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Output => "output",
-        Severity::Note => "note",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    }
-}
-
-/// Says what rpm would, on standard error.
-pub fn say(context: &Context<'_>, path: Option<&str>, message: &Message) {
-    let place = path.map_or(String::new(), |path| format!("{path}: "));
-    let text = match message.severity {
-        Severity::Output | Severity::Note => message.text.trim_end_matches('\n').to_owned(),
-        severity => format!("{}: {place}{}", word(severity), message.text),
-    };
-    let is_warning = message.severity == Severity::Warning;
-    if !(is_warning && context.global.quiet) {
-        context.terminal.line(&text);
     }
 }
 
@@ -321,8 +321,10 @@ pub fn each(
         |index, answer: io::Result<Answer>| {
             let answer = answer?;
             let shown = (files.len() > 1 || answer.error().is_some()).then_some(answer.path.as_str());
-            for message in &answer.outcome.messages {
-                say(context, shown, message);
+            let messages = &answer.outcome.messages;
+            match macros.messages {
+                Messages::Full => told::all(context, &answer.source(), messages),
+                Messages::Rpm => messages.iter().for_each(|message| say(context, shown, message)),
             }
             failed += usize::from(answer.outcome.evaluated.is_none());
             with(index, &answer)

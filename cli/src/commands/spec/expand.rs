@@ -5,9 +5,12 @@ use std::path::Path;
 use keel_artefact::RootPath;
 use keel_spec::macros::{Behaviour, Engine, Message, Severity, text};
 
-use super::evaluate::{Macros, say};
+use super::{
+    evaluate::Macros,
+    told::{self, say},
+};
 use crate::{
-    args::spec::{How, Step},
+    args::spec::{How, Messages, Step},
     context::Context,
     failure::{Class, Failure},
     report,
@@ -42,27 +45,28 @@ pub fn expand(context: &Context<'_>, mut how: How, steps: &[Step]) -> Result<(),
         match step {
             Step::Define(text) => {
                 let made = engine.define_option(text);
-                tell(context, &mut engine)?;
+                tell(context, &mut engine, how.messages, ("<define>", text))?;
                 made.map_err(|_| Failure::input(format!("cannot define `{text}`")))?;
             }
             Step::Undefine(name) => engine.pop(name.strip_prefix('%').unwrap_or(name)),
-            Step::Load(file) => load(context, &mut engine, file)?,
-            Step::Expand(text) => expand_one(context, &mut engine, text)?,
+            Step::Load(file) => load(context, &mut engine, how.messages, file)?,
+            Step::Expand(text) => expand_one(context, &mut engine, how.messages, text)?,
         }
     }
     Ok(())
 }
 
-fn load(context: &Context<'_>, engine: &mut Engine, file: &Path) -> Result<(), Failure> {
+fn load(context: &Context<'_>, engine: &mut Engine, how: Messages, file: &Path) -> Result<(), Failure> {
     let bytes = fs_err::read(context.directory.join(file))
         .map_err(|error| Failure::because(Class::Input, "cannot read the macros", &error))?;
-    engine.load_text(&file.to_string_lossy(), &text::decode(&bytes));
-    tell(context, engine)
+    let (name, text) = (file.to_string_lossy(), text::decode(&bytes));
+    engine.load_text(&name, &text);
+    tell(context, engine, how, (&name, &text))
 }
 
-fn expand_one(context: &Context<'_>, engine: &mut Engine, text: &str) -> Result<(), Failure> {
+fn expand_one(context: &Context<'_>, engine: &mut Engine, how: Messages, text: &str) -> Result<(), Failure> {
     let expanded = engine.expand_far(text);
-    tell(context, engine)?;
+    tell(context, engine, how, ("<text>", text))?;
     match expanded {
         // rpm 6 prints no empty line for nothing.
         Ok(expanded) if expanded.is_empty() && engine.behaviour() >= Behaviour::Rpm6 => Ok(()),
@@ -76,16 +80,28 @@ fn expand_one(context: &Context<'_>, engine: &mut Engine, text: &str) -> Result<
     }
 }
 
-/// Hands on what was said: what macros write is a result.
-fn tell(context: &Context<'_>, engine: &mut Engine) -> Result<(), Failure> {
-    for message in engine.take_messages() {
-        if message.severity == Severity::Output {
-            report::bytes_as_they_are(&message.text)?;
-            continue;
-        }
-        say(context, None, &message);
+/// Hands on what was said of `text`, which is called `name`: what macros write is a result.
+fn tell(
+    context: &Context<'_>,
+    engine: &mut Engine,
+    how: Messages,
+    (name, text): (&str, &str),
+) -> Result<(), Failure> {
+    let (output, messages): (Vec<_>, Vec<_>) = engine
+        .take_messages()
+        .into_iter()
+        .partition(|message| message.severity == Severity::Output);
+    for message in &output {
+        report::bytes_as_they_are(&message.text)?;
+    }
+    if how == Messages::Full {
+        told::of_text(context, name, text, messages);
+        return Ok(());
+    }
+    for message in &messages {
+        say(context, None, message);
         if context.global.verbose {
-            trace(context, &message);
+            trace(context, message);
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ mod expand;
 mod files;
 mod syntax;
 mod text;
+mod told;
 
 use keel_spec::{
     eval::Dependency,

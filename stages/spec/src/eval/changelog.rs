@@ -1,10 +1,7 @@
 //! `%changelog`.
 
 use super::{Change, Parser, Part, Stop, Strip};
-use crate::macros::{
-    Severity,
-    text::{is_space, trim_end, trim_start},
-};
+use crate::macros::text::{is_space, trim_end, trim_start};
 
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] = [
@@ -20,7 +17,7 @@ impl Parser<'_> {
         let (text, next) = self.section_text(Strip::COMMENTS)?;
         if let Err(why) = self.entries(&text) {
             // rpm says so, and goes on with what it has.
-            self.engine.say(Severity::Error, why);
+            let _ = self.error(why);
         }
         Ok(next)
     }

@@ -66,7 +66,7 @@ pub mod flags {
 }
 
 /// Words in `Requires(…)`, and their bits; the last two since rpm 4.19.
-pub(super) const QUALIFIERS: &[(&str, u32)] = &[
+pub(crate) const QUALIFIERS: &[(&str, u32)] = &[
     ("pre", flags::PRE),
     ("post", flags::POST),
     ("preun", flags::PREUN),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::macros::{
-    Behaviour, Engine, Severity,
+    Behaviour, Engine, Place, Severity,
     text::{Open, is_space, trim_start},
 };
 
@@ -95,6 +95,11 @@ impl Directive {
     }
 }
 
+/// Does a line decide which lines count?
+pub(super) fn is_directive(line: &str) -> bool {
+    Directive::of(trim_start(line)).is_some()
+}
+
 /// One open `%if`.
 struct Level {
     /// Lines count.
@@ -184,6 +189,11 @@ impl Lines {
     fn say_where(&self, engine: &mut Engine) {
         let place = self.files.last().map(|file| (file.name.clone(), file.line));
         engine.set_place(place);
+    }
+
+    /// The file, and the line that was read last.
+    pub fn place(&self) -> Option<Place> {
+        Some((self.files.last()?.name.clone(), self.number))
     }
 
     fn file_name(&self) -> &str {

@@ -7,6 +7,7 @@
 //!
 //! A `BuildArch:` makes rpm read the whole SPEC again for that architecture; macros defined so far stay.
 
+mod again;
 mod changelog;
 pub mod dependency;
 mod finish;
@@ -18,11 +19,15 @@ pub(crate) mod prep;
 mod scripts;
 mod tags;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+pub use again::evaluate_past_errors;
+pub(crate) use dependency::QUALIFIERS;
 pub use dependency::{Dependency, Kind};
 pub use model::{Change, Evaluated, FORMAT, Package, Script, Source, SourceKind};
+pub(crate) use preamble::capitalised;
 pub(crate) use prep::Prep;
+pub(crate) use tags::TAGS;
 
 use crate::macros::{Behaviour, Engine, Message, Severity, level};
 use lines::{Lines, Read, Strip};
@@ -38,6 +43,8 @@ pub struct Outcome {
     pub messages: Vec<Message>,
     /// The line at which reading stopped.
     pub line: u32,
+    /// The texts of other files that errors are in, by name.
+    pub files: BTreeMap<String, String>,
 }
 
 /// Whether packages of this architecture can be built for the target.
@@ -160,6 +167,11 @@ const PARTS: &[(&str, Part, Behaviour)] = &[
     ("%patchlist", Part::PatchList, Behaviour::Rpm418),
     ("%sourcelist", Part::SourceList, Behaviour::Rpm418),
 ];
+
+/// The names of all sections, without `%`.
+pub(crate) fn sections() -> impl Iterator<Item = &'static str> {
+    PARTS.iter().map(|(name, ..)| &name[1..])
+}
 
 impl Part {
     /// The part that a line begins, if it does.
@@ -524,7 +536,9 @@ impl<'e> Parser<'e> {
     }
 
     fn error(&mut self, text: impl Into<String>) -> Stop {
+        let before = self.engine.set_place(self.lines.place());
         let mut stop = Stop::error(self.engine, text);
+        self.engine.set_place(before);
         stop.line = self.lines.number;
         stop
     }
@@ -539,7 +553,9 @@ impl<'e> Parser<'e> {
     }
 
     fn warn(&mut self, text: impl Into<String>) {
+        let before = self.engine.set_place(self.lines.place());
         self.engine.say(Severity::Warning, text);
+        self.engine.set_place(before);
     }
 }
 

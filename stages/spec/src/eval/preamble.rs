@@ -502,7 +502,7 @@ fn is_yes(value: &str) -> bool {
 }
 
 /// rpm's name of a tag in messages.
-pub(super) fn capitalised(name: &str) -> String {
+pub(crate) fn capitalised(name: &str) -> String {
     let mut chars = name.chars();
     chars.next().map_or(String::new(), |first| {
         first.to_ascii_uppercase().to_string() + chars.as_str()

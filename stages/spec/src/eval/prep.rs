@@ -224,7 +224,7 @@ impl Parser<'_> {
             match made {
                 Ok(made) => script.push_str(&made),
                 // Queries go on; what is asked does not depend on it.
-                Err(why) => self.engine.say(Severity::Error, why),
+                Err(why) => drop(self.error(why)),
             }
         }
         if self.numbered_patches > 0 {

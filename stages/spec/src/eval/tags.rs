@@ -5,7 +5,7 @@ use crate::macros::Behaviour;
 
 /// What a tag's value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Is {
+pub(crate) enum Is {
     Name,
     /// Version or release.
     VerRel,
@@ -37,7 +37,7 @@ pub(super) enum Is {
 
 /// What may stand between a tag's name and its colon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Before {
+pub(crate) enum Before {
     Nothing,
     /// A language in brackets.
     Language,
@@ -46,7 +46,7 @@ pub(super) enum Before {
 }
 
 /// A tag of a SPEC.
-pub(super) struct Tag {
+pub(crate) struct Tag {
     pub name: &'static str,
     pub is: Is,
     pub before: Before,
@@ -70,7 +70,7 @@ const fn tag(name: &'static str, is: Is, before: Before, macro_: bool) -> Tag {
 use Before::{Language as L, Nothing as N, Qualifiers as Q};
 
 /// In rpm's order: where one name begins another, the longer comes first.
-pub(super) const TAGS: &[Tag] = &[
+pub(crate) const TAGS: &[Tag] = &[
     tag("name", Is::Name, N, true),
     tag("version", Is::VerRel, N, true),
     tag("release", Is::VerRel, N, true),

@@ -111,7 +111,7 @@ impl<'t> Call<'t> {
 }
 
 /// The position after the macro whose `%` is before `at`.
-pub(super) fn macro_end(source: &[u8], at: usize) -> Option<usize> {
+pub(crate) fn macro_end(source: &[u8], at: usize) -> Option<usize> {
     match source.get(at) {
         Some(b'(') => return text::after_match(source, at, b')'),
         Some(b'{') => return text::after_match(source, at, b'}'),

@@ -34,6 +34,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use expand::macro_end;
 pub use pattern::pattern_matches;
 pub use table::{Definition, Table, level};
 
@@ -146,6 +147,12 @@ pub struct Within {
     pub defined: Option<Place>,
 }
 
+/// Is this a macro of the engine itself?
+pub(crate) fn is_builtin(name: &str) -> bool {
+    let of_spec = ["__file_name", "__file_lineno", "setup", "patch"];
+    BUILTINS.iter().any(|(builtin, _)| *builtin == name) || of_spec.contains(&name)
+}
+
 /// An expansion that failed; why is in the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failed;
@@ -215,6 +222,25 @@ impl Engine {
             deadline: Instant::now().checked_add(limits.time),
             ..Self::default()
         }
+    }
+
+    /// An engine with the macros, the world and the limits that this one has now; its time begins.
+    pub(crate) fn fresh(&self) -> Self {
+        let (table, world) = (self.table.clone(), self.world().clone());
+        Self {
+            is_verbose: self.is_verbose,
+            ..Self::new(table, self.behaviour, world, self.limits)
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Sets limits; the time begins.
+    pub(crate) fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.deadline = Instant::now().checked_add(limits.time);
     }
 
     /// The macros that every table starts with.

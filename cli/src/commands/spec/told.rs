@@ -1,0 +1,116 @@
+//! What is wrong with SPECs, on standard error and in JSON.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use keel_spec::{
+    macros::{Message, Severity},
+    messages::Source,
+};
+use serde::Serialize;
+
+use crate::context::Context;
+
+/// A message in JSON.
+#[derive(Serialize)]
+pub struct Shown<'a> {
+    severity: &'static str,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    within: Vec<Within<'a>>,
+}
+
+/// A macro that was being expanded.
+#[derive(Serialize)]
+struct Within<'a> {
+    name: &'a str,
+    /// Where it was defined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+}
+
+impl<'a> Shown<'a> {
+    /// With its place in `source`.
+    pub fn new(message: &'a Message, source: &Source<'_>) -> Self {
+        let location = source.location(message);
+        let within = message.within.iter().map(|within| Within {
+            name: &within.name,
+            file: within
+                .defined
+                .as_ref()
+                .map(|(file, _)| source.shown(file).to_owned()),
+            line: within.defined.as_ref().map(|(_, line)| *line),
+        });
+        let known = |number: u32| Some(number).filter(|number| *number > 0);
+        Self {
+            severity: word(message.severity),
+            text: &message.text,
+            line: location.as_ref().and_then(|location| known(location.line)),
+            column: location.as_ref().and_then(|location| known(location.column)),
+            file: location.map(|location| location.file),
+            within: within.collect(),
+        }
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Output => "output",
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+/// Says what rpm would, on standard error.
+pub fn say(context: &Context<'_>, path: Option<&str>, message: &Message) {
+    let place = path.map_or(String::new(), |path| format!("{path}: "));
+    let text = match message.severity {
+        Severity::Output | Severity::Note => message.text.trim_end_matches('\n').to_owned(),
+        severity => format!("{}: {place}{}", word(severity), message.text),
+    };
+    let is_warning = message.severity == Severity::Warning;
+    if !(is_warning && context.global.quiet) {
+        context.terminal.line(&text);
+    }
+}
+
+/// Says all of it, errors last, with their places, what led to them, and hints.
+pub fn all(context: &Context<'_>, source: &Source<'_>, messages: &[Message]) {
+    for message in messages {
+        match message.severity {
+            Severity::Error => {}
+            Severity::Warning if context.global.quiet => {}
+            Severity::Warning => context
+                .terminal
+                .line(&format!("warning: {}", source.line(message))),
+            Severity::Output | Severity::Note => say(context, None, message),
+        }
+    }
+    for error in source.errors(messages) {
+        context.terminal.diagnostic(&error);
+    }
+}
+
+/// As [`all`], of a text that is called `name`; one in no file is one line.
+pub fn of_text(context: &Context<'_>, name: &str, text: &str, mut messages: Vec<Message>) {
+    let files = BTreeMap::new();
+    let mut source = Source::new(name, Path::new(name), text, &files);
+    for message in &mut messages {
+        if message.place.is_none() {
+            message.place = Some((name.into(), 1));
+            source = source.whole();
+        }
+    }
+    all(context, &source, &messages);
+}
