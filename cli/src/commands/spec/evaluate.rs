@@ -21,6 +21,7 @@ use serde::Serialize;
 use super::{
     files::File,
     told::{self, say},
+    watchdog::Watchdog,
 };
 use crate::{
     args::spec::{How, Messages, Shell, with, without},
@@ -39,6 +40,8 @@ pub struct Macros {
     surroundings: Arc<Surroundings>,
     defines_sourcedir: bool,
     wants_json: bool,
+    /// Ends what nothing else ends.
+    pub watchdog: Watchdog,
     jobs: usize,
     messages: Messages,
 }
@@ -84,6 +87,7 @@ impl Macros {
             defines_sourcedir,
             wants_json: false,
             messages: how.messages,
+            watchdog: Watchdog::new(),
             jobs: how.jobs.unwrap_or_else(cores),
         })
     }
@@ -105,6 +109,11 @@ impl Macros {
     }
 
     fn evaluate(&self, file: &File) -> io::Result<Answer> {
+        self.watchdog
+            .watched(&file.shown, || self.evaluate_unwatched(file))
+    }
+
+    fn evaluate_unwatched(&self, file: &File) -> io::Result<Answer> {
         let bytes = fs_err::read(&file.path)?;
         let source = text::decode(&bytes);
         let mut engine = self.engine(&file.shown);

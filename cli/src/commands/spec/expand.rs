@@ -50,7 +50,10 @@ pub fn expand(context: &Context<'_>, mut how: How, steps: &[Step]) -> Result<(),
             }
             Step::Undefine(name) => engine.pop(name.strip_prefix('%').unwrap_or(name)),
             Step::Load(file) => load(context, &mut engine, how.messages, file)?,
-            Step::Expand(text) => expand_one(context, &mut engine, how.messages, text)?,
+            Step::Expand(text) => {
+                let expand = || expand_one(context, &mut engine, how.messages, text);
+                macros.watchdog.watched("the text", expand)?;
+            }
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ mod files;
 mod syntax;
 mod text;
 mod told;
+mod watchdog;
 
 use keel_spec::{
     eval::Dependency,
