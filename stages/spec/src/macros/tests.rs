@@ -144,6 +144,12 @@ const CASES: &[(&str, &str)] = &[
          %{lua: posix.unsetenv('A') print(posix.getenv('A'), posix.setenv('D', 'f', false))}%{getenv:D}",
         "b cenil\t0.0e",
     ),
+    (
+        "%{lua: print(pcall(function() rpm.expand() end)) print(pcall(function() local x = nil + 1 end)) print(pcall(error, 7))\n\
+         print(xpcall(rpm.expand, function(why) return #why end, '%%'))}",
+        "false\t[string \"<lua>\"]:1: bad argument #1 to 'expand' (string expected, got no value)false\t[string \"<lua>\"]:1: attempt to perform \
+         arithmetic on a nil valuefalse\t7true\t%",
+    ),
     ("%{verbose}%{verbose:x}%{!verbose:y}%verbose", "00"),
 ];
 

@@ -335,6 +335,14 @@ fn world_table(lua: &Lua) -> mlua::Result<Table> {
     )?;
     world.set("write", lua.create_function(write)?)?;
     world.set("null", Value::NULL)?;
+    // What is caught is Lua's own text, not the error of the library that Lua comes with.
+    world.set(
+        "words",
+        lua.create_function(|lua, caught: Value| match caught {
+            Value::Error(error) => lua_text(lua, &super::message(&error)).map(Value::String),
+            other => Ok(other),
+        })?,
+    )?;
     world.set(
         "glob",
         lua.create_function(|lua, pattern: Text| {

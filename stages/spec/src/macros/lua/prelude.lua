@@ -29,9 +29,10 @@ string.dump = nil
 collectgarbage = function() return 0 end
 
 -- Nothing may go on for ever where no instruction is counted, and nobody may catch the error that ends a script.
-local function after(...)
+local function after(ok, ...)
     check_time()
-    return ...
+    if ok then return true, ... end
+    return false, world.words(...)
 end
 local pcall_, setmetatable_, rep = pcall, setmetatable, string.rep
 function pcall(...) return after(pcall_(...)) end
