@@ -23,6 +23,9 @@ use crate::{
     terminal::{Terminal, Volume},
 };
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     keel_sandbox::init_main();
     let cli = match Cli::try_parse() {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use memchr::memchr;
+
 use crate::macros::{
     Behaviour, Engine, Place, Severity,
     text::{Open, is_space, trim_start},
@@ -132,7 +134,7 @@ impl File {
     /// The next line with its end.
     fn next(&mut self) -> Option<&str> {
         let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
-        let length = rest.find('\n').map_or(rest.len(), |end| end + 1);
+        let length = memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |end| end + 1);
         self.at += length;
         self.line += 1;
         Some(&rest[..length])
@@ -306,7 +308,7 @@ impl Lines {
             }
             _ => self.is_reading(),
         };
-        if !counts || !joined.contains('%') {
+        if !counts || memchr(b'%', joined.as_bytes()).is_none() {
             return Ok(joined);
         }
         let is_comment = start.starts_with('#');
@@ -331,12 +333,12 @@ impl Lines {
         let start = rest
             .trim_start_matches(|c: char| u8::try_from(c).is_ok_and(|byte| byte != b'\n' && is_space(byte)));
         let directive = Directive::of(start);
-        let mut end = rest.find('\n').map_or(rest.len(), |end| end + 1);
+        let mut end = memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |end| end + 1);
         if directive.is_some() {
             // Conditions may go on in the next line.
             while rest[..end].ends_with("\\\n") {
                 let more = &rest[end..];
-                end += more.find('\n').map_or(more.len(), |more| more + 1);
+                end += memchr(b'\n', more.as_bytes()).map_or(more.len(), |more| more + 1);
                 if more.is_empty() {
                     break;
                 }

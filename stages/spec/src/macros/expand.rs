@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
+use memchr::memchr;
+
 use super::{
     Behaviour, Engine, Failed, Severity, expression,
     table::{Body, Definition},
@@ -156,7 +158,7 @@ impl Engine {
         let bytes = source.as_bytes();
         let mut at = 0;
         while !frame.failed && at < bytes.len() {
-            let percent = bytes[at..].iter().position(|byte| *byte == b'%');
+            let percent = memchr(b'%', &bytes[at..]);
             let plain = percent.map_or(bytes.len(), |length| at + length);
             frame.out.push_str(&source[at..plain]);
             if !self.pay(plain - at) {

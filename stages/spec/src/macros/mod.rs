@@ -320,7 +320,7 @@ impl Engine {
 
     /// The expansion of `text`, or as much of it as was made when it failed.
     pub fn expand_far(&mut self, text: &str) -> Result<String, String> {
-        if !text.contains('%') {
+        if memchr::memchr(b'%', text.as_bytes()).is_none() {
             return Ok(text.to_owned());
         }
         let mut frame = self.frame();
