@@ -1,7 +1,7 @@
 //! The Lua of `%{lua:…}`: one state for an evaluation, with rpm's tables, without a way out.
 //!
 //! What a SPEC's Lua may call is rpm's `rpm`, `macros` and what reads of `posix`, `io` and `os`; all of it answers from
-//! the engine and its [`World`](super::World). `prelude.lua` is the part that is easier said in Lua.
+//! the engine and its [`World`](super::World). `safety.lua` and `world.lua` are the parts that are easier said in Lua.
 //!
 //! While Lua runs, the engine lies in the state's own data, where the functions that rpm offers find it.
 
@@ -12,7 +12,9 @@ mod strings;
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
-use mlua::{HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Value as LuaValue, VmState};
+use mlua::{
+    Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value as LuaValue, VmState,
+};
 
 use crate::eval::{Source, SourceKind};
 
@@ -35,7 +37,7 @@ pub(super) struct State {
 
 impl State {
     fn new(engine: &Engine) -> mlua::Result<Self> {
-        let libraries = StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::OS;
+        let libraries = StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(true))?;
         lua.set_memory_limit(engine.limits.lua_memory)?;
         let deadline = Rc::new(Cell::new(engine.deadline));
@@ -46,15 +48,24 @@ impl State {
                 false => Ok(VmState::Continue),
             }
         })?;
-        functions::install(&lua)?;
         strings::install(&lua, &deadline, engine.limits.lua_memory)?;
+        functions::install(&lua)?;
         let clock = deadline.clone();
-        let check = lua.create_function(move |_, ()| match strings::is_late(&clock) {
+        let check_time = lua.create_function(move |_, ()| match strings::is_late(&clock) {
             true => Err(mlua::Error::runtime(TOO_LONG)),
             false => Ok(()),
         })?;
-        lua.globals().set("__check_time", check)?;
-        compiled::load(&lua, "=prelude", include_bytes!("lua/prelude.lua"))?.call::<()>(())?;
+        let more = lua.create_function(|lua, ()| {
+            let (date, time, difftime) = clock_functions(lua)?;
+            let world = include_bytes!("lua/world.lua");
+            let given = (functions::world_table(lua)?, date, time, difftime);
+            compiled::load(lua, "=world", world)?.call::<()>(given)
+        })?;
+        let (load, words) = (functions::load(&lua)?, functions::words(&lua)?);
+        let safety = include_bytes!("lua/safety.lua");
+        compiled::load(&lua, "=safety", safety)?.call::<()>((load, check_time, words, more))?;
+        // Most scripts end before there is anything to collect; at the limit of memory Lua collects all the same.
+        lua.gc_stop();
         Ok(Self {
             lua,
             printed: Vec::new(),
@@ -158,9 +169,7 @@ impl Engine {
             }
             let returned: MultiValue = function.call((options, words))?;
             if !returned.is_empty() {
-                lua.globals()
-                    .get::<mlua::Function>("print")?
-                    .call::<()>(returned)?;
+                lua.globals().get::<Function>("print")?.call::<()>(returned)?;
             }
             Ok(())
         });
@@ -193,7 +202,7 @@ impl Engine {
                     LuaValue::Nil | LuaValue::Boolean(false) => Ok(String::new()),
                     LuaValue::Boolean(true) => Ok("1".to_owned()),
                     other => {
-                        let tostring: mlua::Function = lua.globals().get("tostring")?;
+                        let tostring: Function = lua.globals().get("tostring")?;
                         let shown: LuaString = tostring.call(other)?;
                         Ok(text::decode(&shown.as_bytes()).into_owned())
                     }
@@ -262,6 +271,16 @@ impl Engine {
     }
 }
 
+/// `date`, `time` and `difftime` of Lua's own `os`, of which no script may ever see the rest, whatever fails.
+fn clock_functions(lua: &Lua) -> mlua::Result<(Function, Function, Function)> {
+    let loaded = lua.load_std_libs(StdLib::OS);
+    let os = lua.globals().raw_get::<Option<Table>>("os");
+    lua.globals().raw_set("os", LuaValue::Nil)?;
+    loaded?;
+    let os = os?.ok_or_else(|| mlua::Error::runtime("Lua has no os"))?;
+    Ok((os.raw_get("date")?, os.raw_get("time")?, os.raw_get("difftime")?))
+}
+
 /// Adds sources to the tables that Lua finds them in, or makes these anew.
 fn show_sources(lua: &Lua, sources: &[Source], from: Option<usize>) -> mlua::Result<()> {
     let globals = lua.globals();
@@ -276,8 +295,8 @@ fn show_sources(lua: &Lua, sources: &[Source], from: Option<usize>) -> mlua::Res
             SourceKind::Patch => ("patches", "patch_nums"),
         };
         let path = lua.create_string(text::encode(&source.path))?;
-        globals.get::<mlua::Table>(paths)?.raw_push(path)?;
-        globals.get::<mlua::Table>(numbers)?.raw_push(source.number)?;
+        globals.get::<Table>(paths)?.raw_push(path)?;
+        globals.get::<Table>(numbers)?.raw_push(source.number)?;
     }
     Ok(())
 }

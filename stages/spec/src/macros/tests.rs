@@ -402,6 +402,10 @@ fn lua_has_no_way_out() {
         "debug.getregistry()",
         "dofile('/etc/passwd')",
         "package.loadlib('a', 'b')",
+        // Not even when memory ends while `os` is made.
+        "local t, n = {}, 1 while pcall(function() t[n] = ('x'):rep(1000 + n) end) do n = n + 1 end \
+         for i = 1, 200 do pcall(function() return io end) if os and os.execute then os.execute('true') end t[n - i] = nil end \
+         os.execute('true')",
     ] {
         let mut engine = engine(Behaviour::Rpm420);
         let got = engine.expand(&format!("%{{lua: {script}}}"));

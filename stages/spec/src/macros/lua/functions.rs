@@ -73,14 +73,17 @@ where
     })
 }
 
-/// Puts everything into the globals that `prelude.lua` finds and names.
+/// Puts into the globals what nearly every script uses.
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
     let globals = lua.globals();
     globals.set("print", lua.create_function(print)?)?;
     globals.set("rpm", rpm_table(lua)?)?;
-    globals.set("macros", macros_table(lua)?)?;
-    globals.set("__world", world_table(lua)?)?;
-    let load = lua.create_function(
+    globals.set("macros", macros_table(lua)?)
+}
+
+/// What `load` is made of: a function out of a text, or why there is none.
+pub(super) fn load(lua: &Lua) -> mlua::Result<Function> {
+    lua.create_function(
         |lua, (chunk, name, environment): (Text, Option<Text>, Option<Table>)| {
             let name = name.as_ref().map_or_else(|| decoded(&chunk), decoded);
             match super::compiled::load(lua, &name, &chunk.as_bytes()) {
@@ -96,8 +99,15 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
                 )),
             }
         },
-    )?;
-    globals.set("__load", load)
+    )
+}
+
+/// What is caught is Lua's own text, not the error of the library that Lua comes with.
+pub(super) fn words(lua: &Lua) -> mlua::Result<Function> {
+    lua.create_function(|lua, caught: Value| match caught {
+        Value::Error(error) => lua_text(lua, &super::message(&error)).map(Value::String),
+        other => Ok(other),
+    })
 }
 
 /// Lua's `print`, which puts tabs between and no end of line after, as rpm's.
@@ -292,8 +302,8 @@ fn call_macro(lua: &Lua, name: &str, arguments: MultiValue) -> mlua::Result<Text
     lua_text(lua, &fail(expanded, "error expanding macro")?)
 }
 
-/// What the prelude makes `io`, `os` and `posix` of.
-fn world_table(lua: &Lua) -> mlua::Result<Table> {
+/// What `world.lua` makes `io`, `os` and `posix` of.
+pub(super) fn world_table(lua: &Lua) -> mlua::Result<Table> {
     let world = lua.create_table()?;
     world.set(
         "read",
@@ -335,14 +345,6 @@ fn world_table(lua: &Lua) -> mlua::Result<Table> {
     )?;
     world.set("write", lua.create_function(write)?)?;
     world.set("null", Value::NULL)?;
-    // What is caught is Lua's own text, not the error of the library that Lua comes with.
-    world.set(
-        "words",
-        lua.create_function(|lua, caught: Value| match caught {
-            Value::Error(error) => lua_text(lua, &super::message(&error)).map(Value::String),
-            other => Ok(other),
-        })?,
-    )?;
     world.set(
         "glob",
         lua.create_function(|lua, pattern: Text| {

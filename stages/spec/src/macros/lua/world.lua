@@ -1,7 +1,7 @@
 -- What SPECs find in Lua besides rpm's own tables: looks at files, never a change, never a process.
-local world, compile, check_time = __world, __load, __check_time
-__world, __load, __check_time = nil, nil, nil
-math.randomseed(0)
+local world, date, time, difftime = ...
+
+os = { difftime = difftime }
 
 local function forbidden(name)
     return function() error(name .. " is not allowed while a SPEC is read", 2) end
@@ -9,67 +9,6 @@ end
 
 local function forbid(table_, prefix, names)
     for name in names:gmatch("%S+") do table_[name] = forbidden(prefix .. name) end
-end
-
--- Binary chunks can break the interpreter: text only.
-function load(chunk, name, _, environment)
-    if type(chunk) == "function" then
-        local parts = {}
-        for part in chunk do
-            if part == "" then break end
-            parts[#parts + 1] = part
-        end
-        chunk = table.concat(parts)
-    end
-    local made, why = compile(chunk, name, environment)
-    if made then return made end
-    return nil, why
-end
-string.dump = nil
-collectgarbage = function() return 0 end
-
--- Nothing may go on for ever where no instruction is counted, and nobody may catch the error that ends a script.
-local function after(ok, ...)
-    check_time()
-    if ok then return true, ... end
-    return false, world.words(...)
-end
-local pcall_, setmetatable_, rep = pcall, setmetatable, string.rep
-function pcall(...) return after(pcall_(...)) end
--- A handler that is called where the error is runs without anybody counting: this one is called behind it.
-local function handled(handler, ok, ...)
-    if ok then return true, ... end
-    return false, handler(...)
-end
-function xpcall(called, handler, ...) return handled(handler, pcall(called, ...)) end
-function setmetatable(table_, meta)
-    if type(meta) == "table" and rawget(meta, "__gc") ~= nil then
-        error("finalizers are not allowed while a SPEC is read", 2)
-    end
-    return setmetatable_(table_, meta)
-end
-function string.rep(text, count, between)
-    if text == "" and (between == nil or between == "") then return "" end
-    return rep(text, count, between)
-end
-local most = 10000000
-local function bounded(name)
-    local unbounded = table[name]
-    table[name] = function(list, ...)
-        if type(list) == "table" and #list > most then error("too many elements", 2) end
-        return unbounded(list, ...)
-    end
-end
-bounded("insert")
-bounded("remove")
-bounded("sort")
-local move = table.move
-function table.move(list, from, to, ...)
-    local first, last = tonumber(from), tonumber(to)
-    if first and last and last + 0.0 - first > most then
-        error("too many elements to move", 2)
-    end
-    return move(list, from, to, ...)
 end
 
 function loadfile(path)
@@ -203,7 +142,6 @@ end
 forbid(io, "io.", "input output tmpfile")
 package.loaded.io = io
 
-local date, time = os.date, os.time
 function os.date(format, at) return date(format, at or world.now()) end
 function os.time(fields)
     if fields then return time(fields) end
