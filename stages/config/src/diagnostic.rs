@@ -344,13 +344,19 @@ impl std::error::Error for Errors {}
 
 /// The candidate most like `wrong`, if one is like enough for a slip of the finger.
 pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = match wrong.chars().count() {
+    const LONGEST: usize = 64;
+    let length = wrong.chars().count();
+    if length > LONGEST {
+        return None;
+    }
+    let limit = match length {
         0..=2 => 1,
         3..=5 => 2,
         _ => 3,
     };
     (candidates.into_iter())
         .filter(|candidate| *candidate != wrong && !candidate.is_empty())
+        .filter(|candidate| candidate.chars().take(LONGEST + 4).count().abs_diff(length) <= limit)
         .map(|candidate| (strsim::osa_distance(wrong, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.chars().count())
         .min()

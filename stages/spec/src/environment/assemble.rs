@@ -161,7 +161,7 @@ impl Distribution {
     /// What its build tool defines for every SPEC, as `--define` takes it.
     pub fn defines(self) -> &'static [&'static str] {
         match self {
-            Self::AzureLinux3 => &["dist .azl3", "azl 3"],
+            Self::AzureLinux3 => &["dist .azl3", "azl 3", "with_check 0"],
             Self::AzureLinux4 => &[],
         }
     }

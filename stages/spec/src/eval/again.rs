@@ -61,6 +61,7 @@ impl Search<'_> {
         let mut last = last.cloned();
         // What has a value of ours now: an error in a line with it may be of our making.
         let mut made_up: Vec<String> = Vec::new();
+        let mut lacks_sources = false;
         for _ in 1..MOST {
             let Some((line, place)) = last.and_then(|message| self.place(&message)) else {
                 return;
@@ -77,6 +78,11 @@ impl Search<'_> {
             });
             text = mended.text;
             made_up.extend(mended.made_up);
+            let decides = |line: &str| is_directive(line) && made_up.iter().any(|name| calls(line, name));
+            if text.lines().any(decides) || mended.has_loaded {
+                return;
+            }
+            lacks_sources |= mended.lacks_source;
             let outcome = evaluate(&mut engine, self.name, &text, self.buildable);
             if engine.stopped().is_some() {
                 return;
@@ -84,7 +90,11 @@ impl Search<'_> {
             let is_new = |message: &Message| {
                 let is_error = message.severity == Severity::Error;
                 let place_of_it = || self.place(message).is_some_and(|(_, at)| at > line.min(place));
-                is_error && place_of_it() && !messages.contains(message)
+                let is_ours = lacks_sources
+                    && ["No patch number", "No source number"]
+                        .iter()
+                        .any(|text| message.text.contains(text));
+                is_error && place_of_it() && !is_ours && !messages.contains(message)
             };
             let new: Vec<Message> = outcome.messages.into_iter().filter(is_new).collect();
             last = new.last().cloned();
@@ -111,6 +121,10 @@ struct Mended {
     text: String,
     /// The macro whose value is none of the SPEC's.
     made_up: Option<String>,
+    /// A source or a patch is gone that others may ask for.
+    lacks_source: bool,
+    /// A file of macros is gone.
+    has_loaded: bool,
 }
 
 impl Mended {
@@ -128,7 +142,8 @@ impl Mended {
         }
         let range = lines.range(first, last);
         let ends = text[range.clone()].matches('\n').count();
-        let (kept, made_up) = match kept(start) {
+        let word = start.trim_start().to_ascii_lowercase();
+        let (kept, made_up) = match kept(start, text) {
             Some((kept, name)) => (kept, Some(name)),
             None => (String::new(), None),
         };
@@ -136,12 +151,14 @@ impl Mended {
         Some(Self {
             text: format!("{before}{kept}{}{after}", "\n".repeat(ends)),
             made_up,
+            lacks_source: word.starts_with("source") || word.starts_with("patch"),
+            has_loaded: word.contains("%{load:"),
         })
     }
 }
 
 /// What must be there so that nothing else becomes wrong: a tag that each SPEC has, a macro that others use; and its name.
-fn kept(line: &str) -> Option<(String, String)> {
+fn kept(line: &str, text: &str) -> Option<(String, String)> {
     let words = line.trim_start();
     if let Some(definition) = words.strip_prefix("%global ").or(words.strip_prefix("%define ")) {
         let definition = definition.trim_start();
@@ -155,7 +172,12 @@ fn kept(line: &str) -> Option<(String, String)> {
     let tag = tag.trim().to_ascii_lowercase();
     if !is_needed(&tag) {
         let near = nearest_tag(&tag)?.to_ascii_lowercase();
-        return is_needed(&near).then(|| (format!("{near}:{value}"), near));
+        let is_there = |line: &str| {
+            let name = line.split(':').next().unwrap_or_default().trim();
+            name.eq_ignore_ascii_case(&near)
+        };
+        let is_missing = is_needed(&near) && !text.lines().any(is_there);
+        return is_missing.then(|| (format!("{near}:{value}"), near));
     }
     let word = value.split_whitespace().next().unwrap_or("");
     let good = |c: &char| c.is_ascii_alphanumeric() || "._+".contains(*c);

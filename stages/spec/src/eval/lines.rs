@@ -262,6 +262,9 @@ impl Lines {
                 first_line = self.number;
             }
         }
+        if !engine.pay(joined.len()) {
+            return Err(Stop::said(engine));
+        }
         self.pending = self.expand(engine, joined, strip)?;
         self.at = 0;
         self.fresh = true;

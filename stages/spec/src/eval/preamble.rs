@@ -361,6 +361,9 @@ impl Parser<'_> {
             None => &mut self.spec.source,
         };
         for dependency in parsed.dependencies {
+            if !self.engine.pay(1) {
+                return Err(Stop::said(self.engine));
+            }
             dependency.insert(package.dependencies(kind));
         }
         Ok(())

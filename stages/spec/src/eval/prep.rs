@@ -224,7 +224,11 @@ impl Parser<'_> {
             match made {
                 Ok(made) => script.push_str(&made),
                 // Queries go on; what is asked does not depend on it.
-                Err(why) => drop(self.error(why)),
+                Err(why) => {
+                    let after = std::mem::replace(&mut self.lines.number, number);
+                    let _: Stop = self.error(why);
+                    self.lines.number = after;
+                }
             }
         }
         if self.numbered_patches > 0 {

@@ -165,6 +165,7 @@ impl Engine {
             quoted = has_quotes && self.behaviour > Behaviour::Rpm418;
             body = expanded;
         }
+        self.pay(body.len());
         let body = Body::Text(body.into());
         let mut definition = Definition::new(name, read.options.as_deref(), body, level);
         definition.quoted = quoted;

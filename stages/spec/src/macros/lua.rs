@@ -23,7 +23,7 @@ use super::{Engine, Failed, Severity, arguments, expand::Frame, expression::Valu
 /// What a script is told that is stopped.
 const TOO_LONG: &str = "the script takes too long";
 /// How many instructions Lua runs between two looks at the clock.
-const SLICE: u32 = 10_000;
+const SLICE: u32 = 500;
 
 /// A Lua state, and what its scripts print.
 pub(super) struct State {
@@ -40,7 +40,11 @@ impl State {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(true))?;
         lua.set_memory_limit(engine.limits.lua_memory)?;
-        let deadline = Rc::new(Cell::new(engine.deadline));
+        let deadline = Rc::new(strings::Clock {
+            end: Cell::new(engine.deadline),
+            made: Cell::default(),
+            world: engine.world.clone(),
+        });
         let clock = deadline.clone();
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(SLICE), move |_, _| {
             match strings::is_late(&clock) {
@@ -63,7 +67,13 @@ impl State {
         })?;
         let (load, words) = (functions::load(&lua)?, functions::words(&lua)?);
         let safety = include_bytes!("lua/safety.lua");
-        compiled::load(&lua, "=safety", safety)?.call::<()>((load, check_time, words, more))?;
+        compiled::load(&lua, "=safety", safety)?.call::<()>((
+            load,
+            check_time,
+            words,
+            more,
+            functions::check_list(&lua)?,
+        ))?;
         // Most scripts end before there is anything to collect; at the limit of memory Lua collects all the same.
         lua.gc_stop();
         Ok(Self {
@@ -229,7 +239,7 @@ impl Engine {
             }
         }
         let state = self.lua.as_mut().ok_or(Failed)?;
-        state.deadline.set(self.deadline);
+        state.deadline.end.set(self.deadline);
         if state.sources != self.prep.sources.len() {
             let sources = &self.prep.sources;
             let from = state.sources;
@@ -262,8 +272,8 @@ impl Engine {
         match result {
             Ok(result) => Ok((printed.unwrap_or_default(), result)),
             Err(error) => {
-                if self.is_late() && self.stopped.is_none() {
-                    self.stop(format!("it takes longer than {:?}", self.limits.time));
+                if self.stopped.is_none() {
+                    self.look_at_the_clock();
                 }
                 Err(message(&error))
             }

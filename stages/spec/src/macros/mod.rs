@@ -95,6 +95,10 @@ pub trait World: Send + Sync {
     fn processors(&self) -> usize;
     /// Seconds since 1970, for what asks for the time.
     fn now(&self) -> i64;
+    /// Has somebody asked to stop?
+    fn is_interrupted(&self) -> bool {
+        false
+    }
 }
 
 /// A file and a line in it.
@@ -198,6 +202,8 @@ pub struct Engine {
     variables: BTreeMap<String, Option<String>>,
     is_verbose: bool,
     messages: Vec<Message>,
+    /// Text of all messages so far, in bytes.
+    said: usize,
     /// What `%setup` and `%patch` must know.
     pub(crate) prep: Prep,
     lua: Option<lua::State>,
@@ -443,7 +449,10 @@ impl Engine {
     /// Says something.
     pub fn say(&mut self, severity: Severity, text: impl Into<String>) {
         const ENOUGH: usize = 10_000;
-        if self.messages.len() >= ENOUGH {
+        const ENOUGH_TEXT: usize = 16 << 20;
+        let text = text.into();
+        self.said = self.said.saturating_add(text.len());
+        if self.messages.len() >= ENOUGH || self.said > ENOUGH_TEXT {
             return;
         }
         let mut message = Message::new(severity, text);
@@ -468,21 +477,25 @@ impl Engine {
     }
 
     /// Counts `bytes` of text made, and looks at the clock now and then.
-    fn pay(&mut self, bytes: usize) -> bool {
+    pub(crate) fn pay(&mut self, bytes: usize) -> bool {
         self.made = self.made.saturating_add(bytes);
         self.steps = self.steps.wrapping_add(1);
         if self.stopped.is_none() {
             if self.made > self.limits.text {
                 self.stop(format!("it expands to more than {} MiB", self.limits.text >> 20));
-            } else if self.steps.is_multiple_of(256) && self.is_late() {
-                self.stop(format!("it takes longer than {:?}", self.limits.time));
+            } else if self.steps.is_multiple_of(256) {
+                self.look_at_the_clock();
             }
         }
         self.stopped.is_none()
     }
 
-    fn is_late(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    fn look_at_the_clock(&mut self) {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.stop(format!("it takes longer than {:?}", self.limits.time));
+        } else if self.world.as_ref().is_some_and(|world| world.is_interrupted()) {
+            self.stop("it is interrupted".to_owned());
+        }
     }
 
     fn stop(&mut self, why: String) {

@@ -45,18 +45,31 @@ pub fn pattern_matches(pattern: &str, name: &str) -> bool {
     })
 }
 
-/// `a{b,c}d` as `abd` and `acd`. Braces that are escaped, empty, never closed or in a `[…]` are characters.
+/// `a{b,c}d` as `abd` and `acd`. Braces that are escaped, empty, never closed or in a `[…]` are characters, and so are all of a
+/// pattern that is too long, or would give too many.
 fn alternatives(pattern: &str) -> Vec<String> {
-    let Some((open, commas, close)) = first_braces(pattern.as_bytes()) else {
+    const LONGEST: usize = 1024;
+    const STEPS: usize = 2_000;
+    if pattern.len() > LONGEST || !pattern.contains('{') {
         return vec![pattern.to_owned()];
-    };
-    let (before, after) = (&pattern[..open], &pattern[close + 1..]);
-    let ends = commas.iter().copied().chain([close]);
-    let starts = [open].into_iter().chain(commas.iter().copied());
-    let parts = starts.zip(ends).map(|(start, end)| &pattern[start + 1..end]);
-    parts
-        .flat_map(|part| alternatives(&format!("{before}{part}{after}")))
-        .collect()
+    }
+    let (mut open, mut made) = (vec![pattern.to_owned()], Vec::new());
+    for _ in 0..STEPS {
+        let Some(pattern) = open.pop() else {
+            return made;
+        };
+        let Some((start, commas, close)) = first_braces(pattern.as_bytes()) else {
+            made.push(pattern);
+            continue;
+        };
+        let (before, after) = (&pattern[..start], &pattern[close + 1..]);
+        let ends = commas.iter().copied().chain([close]);
+        let starts = [start].into_iter().chain(commas.iter().copied());
+        let parts = starts.zip(ends).map(|(start, end)| &pattern[start + 1..end]);
+        let parts: Vec<String> = parts.map(|part| format!("{before}{part}{after}")).collect();
+        open.extend(parts.into_iter().rev());
+    }
+    vec![pattern.to_owned()]
 }
 
 /// Where the first pair of braces opens, its own commas, and where it closes.

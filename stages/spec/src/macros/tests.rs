@@ -360,6 +360,14 @@ fn hostile_texts_end() {
         "%{lua: for _ in (('a'):rep(30000)):gmatch(('a*'):rep(9) .. 'b') do end}",
         "%{lua: (('a'):rep(100000)):gsub('.', ('b'):rep(100000))}",
         "%{lua: table.move({}, 1, 1e15, 2)}",
+        "%{lua: local s = ('a'):rep(1000000) s:gsub('.*', ('%0'):rep(1000))}",
+        "%{lua: local s = ('a'):rep(1000000) local t = {} for i = 1, 1000 do t[i] = s end print(table.unpack(t))}",
+        "%{lua: local s = ('a'):rep(1000000) local t = {} for i = 1, 1000 do t[i] = s end io.write(table.unpack(t))}",
+        "%{lua: string.find(('a'):rep(1000000), '[' .. ('b'):rep(1000000) .. ']')}",
+        "%{lua: local n = 0 local u = setmetatable({}, { __len = function() n = n + 1 return n == 1 and 0 or 1 << 60 end }) table.insert(u, 1, 5)}",
+        "%{lua: local a, b = ('x'):rep(2000000) .. 'a', ('x'):rep(2000000) .. 'b' local t = {} for i = 1, 50000 do t[i] = i % 2 == 0 and a or b end table.sort(t)}",
+        "%{lua: while true do posix.setenv('A', ('x'):rep(100000)) end}",
+        "%{lua: while true do rpm.define('a ' .. ('x'):rep(100000)) end}",
         "%{lua: table.insert(setmetatable({}, { __len = function() return 1e15 end }), 1, 1)}",
         "%{lua: table.sort(setmetatable({}, { __len = function() return 1 << 30 end }))}",
         "%define s aaaaaaaaaaaaaaaa\n%define t %[\"%s\"+\"%s\"+\"%s\"+\"%s\"]\n%{lua: for i = 1, 1e9 do rpm.expand('%t') end}",
@@ -376,6 +384,22 @@ fn hostile_texts_end() {
             .as_deref(),
         Ok("0")
     );
+    for pattern in [
+        "('{a,b}'):rep(32)",
+        "('{a}'):rep(20000)",
+        "('['):rep(100000)",
+        "string.char(123):rep(1000)",
+    ] {
+        let started = Instant::now();
+        let mut engine = engine(Behaviour::Rpm420);
+        assert_eq!(
+            engine
+                .expand(&format!("%{{lua: rpm.glob({pattern})}}"))
+                .as_deref(),
+            Ok("")
+        );
+        assert!(started.elapsed() < Duration::from_secs(5), "{pattern}");
+    }
     let mut deep = engine(Behaviour::Rpm420);
     let brackets = format!("%[{}1", "(".repeat(1_000_000));
     assert_eq!(deep.expand(&(brackets + "]")), Err(Failed));

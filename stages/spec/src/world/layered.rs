@@ -47,4 +47,8 @@ impl World for Layered {
     fn now(&self) -> i64 {
         self.rest.now()
     }
+
+    fn is_interrupted(&self) -> bool {
+        self.rest.is_interrupted()
+    }
 }

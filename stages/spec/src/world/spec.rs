@@ -189,6 +189,10 @@ impl World for SpecWorld {
     fn now(&self) -> i64 {
         self.shared.options.now
     }
+
+    fn is_interrupted(&self) -> bool {
+        self.shared.options.interrupt.is_set()
+    }
 }
 
 /// What the kernel says of memory: macros that limit a build's jobs ask it. A machine has 4 GiB for each processor.

@@ -102,6 +102,22 @@ pub(super) fn load(lua: &Lua) -> mlua::Result<Function> {
     )
 }
 
+/// Fails for a list whose length is what a function says: no function of Lua that loops over it may be given one.
+pub(super) fn check_list(lua: &Lua) -> mlua::Result<Function> {
+    lua.create_function(|_, list: Value| match list {
+        Value::Table(list)
+            if list
+                .metatable()
+                .is_some_and(|meta| meta.contains_key("__len").unwrap_or(true)) =>
+        {
+            Err(mlua::Error::runtime(
+                "a list with `__len` is not allowed while a SPEC is read",
+            ))
+        }
+        _ => Ok(()),
+    })
+}
+
 /// What is caught is Lua's own text, not the error of the library that Lua comes with.
 pub(super) fn words(lua: &Lua) -> mlua::Result<Function> {
     lua.create_function(|lua, caught: Value| match caught {
@@ -139,6 +155,7 @@ fn write(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
 
 fn joined(lua: &Lua, values: MultiValue, between: &[u8]) -> mlua::Result<Vec<u8>> {
     let tostring: Function = lua.globals().get("tostring")?;
+    let limit = engine(lua, |engine| engine.limits.lua_memory)?;
     let mut line = Vec::new();
     for (index, value) in values.into_iter().enumerate() {
         if index > 0 {
@@ -147,6 +164,9 @@ fn joined(lua: &Lua, values: MultiValue, between: &[u8]) -> mlua::Result<Vec<u8>
         match value {
             Value::String(text) => line.extend_from_slice(&text.as_bytes()),
             other => line.extend_from_slice(&tostring.call::<Text>(other)?.as_bytes()),
+        }
+        if line.len() > limit {
+            return Err(mlua::Error::runtime("the script prints too much"));
         }
     }
     Ok(line)
@@ -286,7 +306,12 @@ fn call_macro(lua: &Lua, name: &str, arguments: MultiValue) -> mlua::Result<Text
                     }
                 }
             }
-            engine(lua, |engine| engine.expand_one(name, given))?
+            let expanded = engine(lua, |engine| (engine.expand_one(name, given), engine.behaviour))?;
+            match expanded {
+                // rpm 4.18 goes on, though it has said what is wrong.
+                (Err(Failed), Behaviour::Rpm418) => Ok(String::new()),
+                (expanded, _) => expanded,
+            }
         }
         Some(value @ (Value::String(_) | Value::Integer(_) | Value::Number(_))) => {
             let text = lua
@@ -335,7 +360,10 @@ pub(super) fn world_table(lua: &Lua) -> mlua::Result<Table> {
             let is_legal =
                 !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(legal);
             engine(lua, |engine| {
-                let has_room = engine.variables.len() < MOST_VARIABLES;
+                let bytes = name.len() + value.as_ref().map_or(0, String::len);
+                let has_room =
+                    engine.variables.len() < MOST_VARIABLES || engine.variables.contains_key(&name);
+                let has_room = has_room && engine.pay(bytes);
                 if is_legal && has_room {
                     engine.variables.insert(name, value);
                 }

@@ -144,6 +144,7 @@ impl<'m> Matcher<'m> {
                         return wrong("missing '[' after '%f' in pattern");
                     }
                     let end = self.class_end(p)?;
+                    self.pay(3 * (end - p))?;
                     let before = if s == 0 { 0 } else { self.text[s - 1] };
                     let after = self.text.get(s).copied().unwrap_or(0);
                     if self.in_set(before, p, end - 1) || !self.in_set(after, p, end - 1) {
@@ -157,6 +158,7 @@ impl<'m> Matcher<'m> {
                 },
                 _ => {
                     let end = self.class_end(p)?;
+                    self.pay(end - p)?;
                     match self.pattern.get(end) {
                         Some(b'?') => {
                             if self.single(s, p, end)
@@ -250,8 +252,8 @@ impl<'m> Matcher<'m> {
         let mut count = 0;
         while self.single(s + count, p, end) {
             count += 1;
+            self.pay(end - p)?;
         }
-        self.pay(count)?;
         loop {
             if let Some(found) = self.run(s + count, end + 1)? {
                 return Ok(Some(found));
@@ -269,6 +271,7 @@ impl<'m> Matcher<'m> {
             if let Some(found) = self.run(s, end + 1)? {
                 return Ok(Some(found));
             }
+            self.pay(end - p)?;
             if !self.single(s, p, end) {
                 return Ok(None);
             }
@@ -366,6 +369,8 @@ fn is_of_class(byte: u8, class: u8) -> bool {
         b'u' => byte.is_ascii_uppercase(),
         b'w' => byte.is_ascii_alphanumeric(),
         b'x' => byte.is_ascii_hexdigit(),
+        // Of Lua 5.1, and still there.
+        b'z' => byte == 0,
         _ => return class == byte,
     };
     found != class.is_ascii_uppercase()

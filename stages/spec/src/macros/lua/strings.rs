@@ -1,9 +1,11 @@
 //! `string.find`, `match`, `gmatch` and `gsub`, which end when time is up ([`super::matching`]).
 
-use std::{cell::Cell, ops::Range, rc::Rc, time::Instant};
+use std::{cell::Cell, ops::Range, rc::Rc, sync::Arc, time::Instant};
 
 use memchr::memmem;
 use mlua::{Function, IntoLuaMulti as _, Lua, MultiValue, Table, Value};
+
+use crate::macros::World;
 
 use super::{
     functions::{Text, named},
@@ -11,11 +13,40 @@ use super::{
 };
 
 /// When time is up.
-pub(super) type Deadline = Rc<Cell<Option<Instant>>>;
+#[derive(Default)]
+pub(super) struct Clock {
+    pub(super) end: Cell<Option<Instant>>,
+    /// What `gsub` made so far, in bytes.
+    pub(super) made: Cell<usize>,
+    pub(super) world: Option<Arc<dyn World>>,
+}
 
-/// Is it?
-pub(super) fn is_late(deadline: &Deadline) -> bool {
-    deadline.get().is_some_and(|end| Instant::now() >= end)
+/// Shared by all functions of a state.
+pub(super) type Deadline = Rc<Clock>;
+
+/// Is time up, or has somebody asked to stop?
+pub(super) fn is_late(clock: &Deadline) -> bool {
+    clock.end.get().is_some_and(|end| Instant::now() >= end)
+        || clock.world.as_ref().is_some_and(|world| world.is_interrupted())
+}
+
+/// What `gsub` makes: not more than it may, in one text and in all together.
+struct Made<'c> {
+    text: Vec<u8>,
+    clock: &'c Deadline,
+    most: usize,
+}
+
+impl Made<'_> {
+    fn add(&mut self, bytes: &[u8]) -> mlua::Result<()> {
+        let all = self.clock.made.get() + bytes.len();
+        if self.text.len() + bytes.len() > self.most || all > 4 * self.most {
+            return Err(mlua::Error::runtime("not enough memory"));
+        }
+        self.clock.made.set(all);
+        self.text.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// Puts the functions into the table `string`. `most`: the longest text that `gsub` may make, in bytes.
@@ -73,15 +104,12 @@ pub(super) fn install(lua: &Lua, deadline: &Deadline, most: usize) -> mlua::Resu
 
     let clock = deadline.clone();
     let gsub = move |lua: &Lua, (text, pattern, with, count): (Text, Text, Value, Option<i64>)| {
-        let is_late = || is_late(&clock);
-        substitute(
-            lua,
-            (&text.as_bytes(), &pattern.as_bytes()),
-            with,
-            count,
-            &is_late,
+        let made = Made {
+            text: Vec::new(),
+            clock: &clock,
             most,
-        )
+        };
+        substitute(lua, (&text.as_bytes(), &pattern.as_bytes()), with, count, made)
     };
     string.set("gsub", named(lua, "gsub", gsub)?)
 }
@@ -169,8 +197,7 @@ fn substitute(
     (text, pattern): (&[u8], &[u8]),
     with: Value,
     count: Option<i64>,
-    is_late: &dyn Fn() -> bool,
-    most: usize,
+    mut made: Made<'_>,
 ) -> mlua::Result<(Text, i64)> {
     let with = match with {
         Value::Integer(_) | Value::Number(_) => lua.coerce_string(with)?.map_or(Value::Nil, Value::String),
@@ -186,8 +213,10 @@ fn substitute(
         }
     };
     let (anchored, pattern) = anchor(pattern);
-    let mut matcher = Matcher::new(text, pattern, is_late);
-    let (mut made, mut done, mut at, mut last) = (Vec::new(), 0, 0, None);
+    let clock = made.clock;
+    let is_late = || is_late(clock);
+    let mut matcher = Matcher::new(text, pattern, &is_late);
+    let (mut done, mut at, mut last) = (0, 0, None);
     while count.is_none_or(|count| done < count) {
         match matcher.at(at).map_err(error)? {
             Some(to) if last != Some(to) => {
@@ -196,26 +225,23 @@ fn substitute(
                 (at, last) = (to, Some(to));
             }
             _ if at < text.len() => {
-                made.push(text[at]);
+                made.add(&text[at..=at])?;
                 at += 1;
             }
             _ => break,
-        }
-        if made.len() > most {
-            return Err(mlua::Error::runtime("not enough memory"));
         }
         if anchored {
             break;
         }
     }
-    made.extend_from_slice(&text[at..]);
-    Ok((lua.create_string(made)?, done))
+    made.add(&text[at..])?;
+    Ok((lua.create_string(made.text)?, done))
 }
 
 /// Adds what stands in the place of one match.
 fn replacement(
     lua: &Lua,
-    made: &mut Vec<u8>,
+    made: &mut Made<'_>,
     matcher: &Matcher<'_>,
     text: &[u8],
     found: Range<usize>,
@@ -234,24 +260,23 @@ fn replacement(
         _ => Value::Nil,
     };
     match value {
-        Value::Nil | Value::Boolean(false) => made.extend_from_slice(&text[found]),
-        Value::String(text) => made.extend_from_slice(&text.as_bytes()),
+        Value::Nil | Value::Boolean(false) => made.add(&text[found]),
+        Value::String(text) => made.add(&text.as_bytes()),
         value @ (Value::Integer(_) | Value::Number(_)) => {
             let text = lua.coerce_string(value)?;
-            made.extend(text.iter().flat_map(|text| text.as_bytes().to_vec()));
+            text.map_or(Ok(()), |text| made.add(&text.as_bytes()))
         }
         other => {
             let what = format!("invalid replacement value (a {})", other.type_name());
-            return Err(mlua::Error::runtime(what));
+            Err(mlua::Error::runtime(what))
         }
     }
-    Ok(())
 }
 
 /// A replacement text with `%1` and its like.
 fn insert(
     lua: &Lua,
-    made: &mut Vec<u8>,
+    made: &mut Made<'_>,
     capture: impl Fn(usize) -> mlua::Result<Option<Value>>,
     whole: &[u8],
     with: &[u8],
@@ -259,20 +284,21 @@ fn insert(
     let mut bytes = with.iter();
     while let Some(byte) = bytes.next() {
         if *byte != b'%' {
-            made.push(*byte);
+            made.add(&[*byte])?;
             continue;
         }
         match bytes.next() {
-            Some(b'%') => made.push(b'%'),
-            Some(b'0') => made.extend_from_slice(whole),
+            Some(b'%') => made.add(b"%")?,
+            Some(b'0') => made.add(whole)?,
             Some(digit @ b'1'..=b'9') => {
                 let index = usize::from(digit - b'1');
                 let Some(capture) = capture(index)? else {
                     let what = format!("invalid capture index %{} in replacement string", index + 1);
                     return Err(mlua::Error::runtime(what));
                 };
-                let text = lua.coerce_string(capture)?;
-                made.extend(text.iter().flat_map(|text| text.as_bytes().to_vec()));
+                if let Some(text) = lua.coerce_string(capture)? {
+                    made.add(&text.as_bytes())?;
+                }
             }
             _ => return Err(mlua::Error::runtime("invalid use of '%' in replacement string")),
         }
@@ -321,16 +347,16 @@ mod tests {
 
     fn pattern() -> impl Strategy<Value = String> {
         let part = prop::sample::select(vec![
-            "a", "b", "1", " ", ".", "%a", "%d", "%s", "%W", "%%", "[ab]", "[^a]", "[a-c1]", "[%a_]", "[]]",
-            "(", ")", "()", "(a", "b)", "*", "+", "-", "?", "$", "^", "%b()", "%f[%a]", "%f[^%w]", "%1",
-            "%2", "[", "%", "]", "é",
+            "a", "b", "1", " ", ".", "%a", "%d", "%s", "%W", "%z", "%Z", "%%", "[ab]", "[^a]", "[a-c1]",
+            "[%a_]", "[]]", "(", ")", "()", "(a", "b)", "*", "+", "-", "?", "$", "^", "%b()", "%f[%a]",
+            "%f[^%w]", "%1", "%2", "[", "%", "]", "é",
         ]);
         prop::collection::vec(part, 0..9).prop_map(|parts| parts.concat())
     }
 
     fn text() -> impl Strategy<Value = String> {
         let part = prop::sample::select(vec![
-            "a", "b", "ab", "c", "1", " ", "(", ")", "%", "]", "_", "é", "\n",
+            "a", "b", "ab", "c", "1", " ", "(", ")", "%", "]", "_", "é", "\n", "\0", "\0",
         ]);
         prop::collection::vec(part, 0..14).prop_map(|parts| parts.concat())
     }
