@@ -20,7 +20,7 @@ pub enum Spec {
     /// Ask of SPEC files what `rpmspec -q` answers
     #[command(after_help = "\
 Examples:
-  keel spec query bash.spec                       the packages that it builds
+  keel spec query --builtrpms bash.spec           the packages that it builds
   keel spec query --srpm --qf '%{version}\\n' *.spec
   keel spec query --buildrequires .               of every SPEC in this folder")]
     Query {
@@ -211,10 +211,10 @@ pub struct What {
     /// The source package, instead of what is built
     #[arg(long, group = "which")]
     pub srpm: bool,
-    /// The packages that are built (this is what is asked when nothing is said)
+    /// The packages that are built: those with files
     #[arg(long, group = "which")]
     pub builtrpms: bool,
-    /// All packages of the SPEC, also those without files
+    /// All packages of the SPEC (this is what is asked when nothing is said, as with rpmspec)
     #[arg(long, group = "which")]
     pub rpms: bool,
     /// What is needed to build it
@@ -249,14 +249,9 @@ pub struct How {
     /// Which rpm to follow [default: what the macros are of, else 4.20]
     #[arg(long, value_name = "VERSION", help_heading = "Macros")]
     pub rpm: Option<Behaviour>,
-    /// For what to build
-    #[arg(
-        long,
-        value_name = "TARGET",
-        default_value = "x86_64",
-        help_heading = "Macros"
-    )]
-    pub target: Target,
+    /// For what to build [default: the architecture of --arch]
+    #[arg(long, value_name = "TARGET", help_heading = "Macros")]
+    pub target: Option<Target>,
     /// Define a macro
     #[arg(
         short = 'D',

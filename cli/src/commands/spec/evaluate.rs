@@ -10,7 +10,7 @@ use std::{
 
 use keel_artefact::RootPath;
 use keel_spec::{
-    environment::{Distribution, Environment, Options},
+    environment::{Distribution, Environment, Options, Target},
     eval::{self, Evaluated, Outcome},
     macros::{Engine, Limits, Message, Severity, level, text},
     messages::Source,
@@ -61,7 +61,7 @@ impl Macros {
     ) -> Result<Self, Failure> {
         let in_dir = |path: &PathBuf| context.directory.join(path);
         let folder = how.macros.as_ref().map_or_else(|| PathBuf::from(RPM), in_dir);
-        let options = Options::open(&folder, Path::new(RPM), how.target.clone(), how.rpm);
+        let options = Options::open(&folder, Path::new(RPM), target(context, how)?, how.rpm);
         let mut options = options.map_err(|error| {
             let failure = Failure::because(Class::Input, "there are no macros", &error);
             failure.hint("name rpm's folder, a root or a checkout with --macros")
@@ -76,7 +76,8 @@ impl Macros {
         let environment = Environment::load(&options)
             .map_err(|error| Failure::because(Class::Input, "cannot read the macros", &error))?;
         say_some(context, &environment.messages);
-        let defines_sourcedir = how.defines.iter().any(|define| define.starts_with("_sourcedir "));
+        let sourcedir = environment.table.get("_sourcedir");
+        let defines_sourcedir = sourcedir.is_some_and(|found| found.level() == level::CMDLINE);
         if defines_sourcedir {
             readable.extend(source_folder(&environment)?);
         }
@@ -96,6 +97,12 @@ impl Macros {
     pub fn with_json(mut self) -> Self {
         self.wants_json = true;
         self
+    }
+
+    /// Writes the record, if one is wanted.
+    pub fn finish(&self) -> Result<(), Failure> {
+        let finished = self.surroundings.finish();
+        finished.map_err(|error| Failure::because(Class::Failed, "the record is lost", &error))
     }
 
     /// An engine for one SPEC, or for what is called so.
@@ -127,7 +134,15 @@ impl Macros {
             Messages::Full => eval::evaluate_past_errors,
             Messages::Rpm => eval::evaluate,
         };
-        let outcome = evaluate(&mut engine, &path, &source, &buildable);
+        let mut outcome = evaluate(&mut engine, &path, &source, &buildable);
+        if self.messages == Messages::Full && outcome.evaluated.is_some() {
+            // rpm says "error", and goes on.
+            for message in &mut outcome.messages {
+                if message.severity == Severity::Error {
+                    message.severity = Severity::Warning;
+                }
+            }
+        }
         let mut answer = Answer {
             path: file.shown.clone(),
             name: path.into_owned(),
@@ -160,8 +175,10 @@ fn surroundings(
 ) -> Result<Arc<Surroundings>, Failure> {
     let in_dir = |path: &PathBuf| context.directory.join(path);
     let arch = context.arch();
-    let wrong =
-        |error: world::Error| Failure::because(Class::Input, "commands in macros cannot be answered", &error);
+    let wrong = |error: world::Error| {
+        let failure = Failure::because(Class::Input, "commands in macros cannot be answered", &error);
+        failure.hint("`--shell facts` needs no root; `--cache-dir` says where Keel may write")
+    };
     let facts = match how.facts.as_deref() {
         Some(name) if Facts::profiles().iter().any(|profile| profile == name) => Facts::profile(name, arch),
         Some(name) if Path::new(name).exists() || context.directory.join(name).exists() => {
@@ -203,6 +220,18 @@ fn surroundings(
     .map_err(wrong)
 }
 
+/// For what to build: `--target`, or else the `--arch` of every command.
+pub fn target(context: &Context<'_>, how: &How) -> Result<Target, Failure> {
+    match &how.target {
+        Some(target) => Ok(target.clone()),
+        None => {
+            let arch = context.arch().rpm();
+            arch.parse()
+                .map_err(|error| Failure::input(format!("{arch} is no target: {error}")))
+        }
+    }
+}
+
 /// The sources' folder, if it was named and is the same for all SPECs.
 fn source_folder(environment: &Environment) -> Result<Option<PathBuf>, Failure> {
     let nowhere = Surroundings::new(world::Options {
@@ -234,6 +263,8 @@ fn readable(context: &Context<'_>, how: &How, files: &[File]) -> Vec<PathBuf> {
         all = BTreeSet::from([common]);
     }
     all.extend(loaded);
+    // The whole machine is never to be seen.
+    all.retain(|path| path.parent().is_some());
     all.into_iter().collect()
 }
 
@@ -321,7 +352,7 @@ pub fn each(
     files: &[File],
     with: &mut dyn FnMut(usize, &Answer) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut failed = 0;
+    let mut failed: Vec<String> = Vec::new();
     keel_spec::parallel::each(
         files.len(),
         macros.jobs,
@@ -335,23 +366,32 @@ pub fn each(
                 Messages::Full => told::all(context, &answer.source(), messages),
                 Messages::Rpm => messages.iter().for_each(|message| say(context, shown, message)),
             }
-            failed += usize::from(answer.outcome.evaluated.is_none());
+            if answer.outcome.evaluated.is_none() {
+                failed.push(answer.path.clone());
+            }
             with(index, &answer)
         },
     )?;
     context.interrupt.check()?;
-    macros
-        .surroundings
-        .finish()
-        .map_err(|error| Failure::because(Class::Failed, "the record is lost", &error))?;
-    match failed {
-        0 => Ok(()),
-        failed => {
-            let total = files.len();
-            Err(Failure::new(
-                Class::Failed,
-                format!("{failed} of {total} SPECs could not be read"),
-            ))
-        }
+    macros.finish()?;
+    if failed.is_empty() {
+        return Ok(());
     }
+    const SHOWN: usize = 20;
+    let total = files.len();
+    let failure = Failure::new(
+        Class::Failed,
+        format!("{} of {total} SPECs could not be read", failed.len()),
+    );
+    if total == 1 {
+        return Err(failure);
+    }
+    let more = failed.len().saturating_sub(SHOWN);
+    failed.truncate(SHOWN);
+    let more = if more > 0 {
+        format!(", and {more} more")
+    } else {
+        String::new()
+    };
+    Err(failure.hint(format!("these: {}{more}", failed.join(", "))))
 }

@@ -1,6 +1,6 @@
 //! `keel spec expand`: texts, one after the other, with what each defines.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use keel_artefact::RootPath;
 use keel_spec::macros::{Behaviour, Engine, Message, Severity, text};
@@ -49,14 +49,31 @@ pub fn expand(context: &Context<'_>, mut how: How, steps: &[Step]) -> Result<(),
                 made.map_err(|_| Failure::input(format!("cannot define `{text}`")))?;
             }
             Step::Undefine(name) => engine.pop(name.strip_prefix('%').unwrap_or(name)),
-            Step::Load(file) => load(context, &mut engine, how.messages, file)?,
+            Step::Load(file) => {
+                for file in files(&here.join(file), file)? {
+                    load(context, &mut engine, how.messages, &file)?;
+                }
+            }
             Step::Expand(text) => {
-                let expand = || expand_one(context, &mut engine, how.messages, text);
-                macros.watchdog.watched("the text", expand)?;
+                let expanded = macros.watchdog.watched("the text", || engine.expand_far(text));
+                print(context, &mut engine, how.messages, text, expanded)?;
             }
         }
     }
-    Ok(())
+    macros.finish()
+}
+
+/// The file, or those in the folder, sorted.
+fn files(path: &Path, shown: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if !path.is_dir() {
+        return Ok(vec![shown.to_owned()]);
+    }
+    let mut names = fs_err::read_dir(path)?
+        .map(|entry| Ok(shown.join(entry?.file_name())))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    names.retain(|name| path.join(name.file_name().unwrap_or_default()).is_file());
+    names.sort();
+    Ok(names)
 }
 
 fn load(context: &Context<'_>, engine: &mut Engine, how: Messages, file: &Path) -> Result<(), Failure> {
@@ -67,8 +84,13 @@ fn load(context: &Context<'_>, engine: &mut Engine, how: Messages, file: &Path) 
     tell(context, engine, how, (&name, &text))
 }
 
-fn expand_one(context: &Context<'_>, engine: &mut Engine, how: Messages, text: &str) -> Result<(), Failure> {
-    let expanded = engine.expand_far(text);
+fn print(
+    context: &Context<'_>,
+    engine: &mut Engine,
+    how: Messages,
+    text: &str,
+    expanded: Result<String, String>,
+) -> Result<(), Failure> {
     tell(context, engine, how, ("<text>", text))?;
     match expanded {
         // rpm 6 prints no empty line for nothing.
@@ -78,7 +100,10 @@ fn expand_one(context: &Context<'_>, engine: &mut Engine, how: Messages, text: &
             if context.global.verbose {
                 context.terminal.line(&far);
             }
-            Err(Failure::new(Class::Failed, format!("cannot expand `{text}`")))
+            Err(Failure::new(
+                Class::Failed,
+                format!("cannot expand `{}`", beginning(text)),
+            ))
         }
     }
 }
@@ -117,5 +142,14 @@ fn trace(context: &Context<'_>, message: &Message) {
         context
             .terminal
             .line(&format!("{depth:3}<{indent}(%{})", call.name));
+    }
+}
+
+/// As much of a text as fits into a message.
+fn beginning(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

@@ -20,7 +20,7 @@ pub fn find(context: &Context<'_>, paths: &[PathBuf]) -> Result<Vec<File>, Failu
     }
     let mut files = Vec::new();
     for shown in paths {
-        let path = context.directory.join(shown);
+        let path = plain(&context.directory.join(shown));
         if !path.is_dir() {
             if !path.exists() {
                 let text = format!("there is no SPEC file {}", shown.display());
@@ -63,4 +63,24 @@ fn walk(folder: &Path, shown: &Path, files: &mut Vec<File>, depth: u32) -> Resul
         }
     }
     Ok(())
+}
+
+/// A path without `..` and `.`, if there is such a folder.
+fn plain(path: &Path) -> PathBuf {
+    use std::path::Component;
+    // What is left out between two slashes, `components` leaves out already.
+    let plain: PathBuf = path.components().collect();
+    if !plain.components().any(|part| part == Component::ParentDir) {
+        return plain;
+    }
+    if plain.is_dir() {
+        return fs_err::canonicalize(&plain).unwrap_or(plain);
+    }
+    let folder = plain
+        .parent()
+        .and_then(|folder| fs_err::canonicalize(folder).ok());
+    match (folder, plain.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => plain,
+    }
 }

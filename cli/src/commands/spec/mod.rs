@@ -82,7 +82,7 @@ pub fn run(context: &Context<'_>, command: Spec) -> Result<(), Failure> {
             let files = files::find(context, &files.paths)?;
             let macros = Macros::load(context, &how, &files)?;
             let mut nodes = Vec::new();
-            let arch = how.target.cpu.clone();
+            let arch = evaluate::target(context, &how)?.cpu.clone();
             let evaluated = evaluate::each(context, &macros, &files, &mut |_, answer| {
                 nodes.extend(
                     answer
@@ -128,7 +128,7 @@ fn answer_query(
     let of_source = what.srpm || what.buildrequires || what.buildconflicts;
     let headers: Vec<Header<'_>> = match of_source {
         true => vec![Header::source(spec)],
-        false => Header::packages(spec, !what.rpms).collect(),
+        false => Header::packages(spec, what.builtrpms).collect(),
     };
     for header in headers {
         let package = header.package();

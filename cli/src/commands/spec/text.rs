@@ -44,6 +44,8 @@ pub fn format(context: &Context<'_>, files: &[File], check: bool) -> Result<(), 
 
 /// Writes a file anew: whole, or not at all.
 fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    // A link stays one.
+    let path = &fs_err::canonicalize(path)?;
     let permissions = fs_err::metadata(path)?.permissions();
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".keel-new");

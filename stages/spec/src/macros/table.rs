@@ -72,6 +72,11 @@ impl Definition {
         }
     }
 
+    /// Where it comes from ([`level`]).
+    pub fn level(&self) -> i32 {
+        self.level
+    }
+
     /// Does it take arguments?
     pub fn is_parametric(&self) -> bool {
         self.options.is_some()

@@ -183,7 +183,7 @@ pub enum Error {
     #[error("commands cannot have {0} to write in")]
     Writable(RootPath),
     /// A record cannot be read or written.
-    #[error("cannot keep the record {file} of commands")]
+    #[error("cannot read or write the record {file} of commands")]
     Record {
         /// The file.
         file: PathBuf,

@@ -381,7 +381,7 @@ fn a_wrong_choice_of_folders_is_an_error() {
         ),
         (
             error(&|options| options.replay = Some("/no/record".into())),
-            "cannot keep the record /no/record of commands",
+            "cannot read or write the record /no/record of commands",
         ),
     ] {
         assert!(message.contains(text), "{message}");
