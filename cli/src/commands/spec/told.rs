@@ -85,6 +85,14 @@ pub fn say(context: &Context<'_>, path: Option<&str>, message: &Message) {
     }
 }
 
+/// Without what would tell a terminal to do something.
+fn harmless(text: &str) -> String {
+    let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    text.chars()
+        .map(|c| if is_plain(c) { c } else { '\u{fffd}' })
+        .collect()
+}
+
 /// Says all of it, errors last, with their places, what led to them, and hints.
 pub fn all(context: &Context<'_>, source: &Source<'_>, messages: &[Message]) {
     for message in messages {
@@ -93,8 +101,12 @@ pub fn all(context: &Context<'_>, source: &Source<'_>, messages: &[Message]) {
             Severity::Warning if context.global.quiet => {}
             Severity::Warning => context
                 .terminal
-                .line(&format!("warning: {}", source.line(message))),
-            Severity::Output | Severity::Note => say(context, None, message),
+                .line(&harmless(&format!("warning: {}", source.line(message)))),
+            Severity::Output | Severity::Note => {
+                context
+                    .terminal
+                    .line(&harmless(message.text.trim_end_matches('\n')));
+            }
         }
     }
     for error in source.errors(messages) {

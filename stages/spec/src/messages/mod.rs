@@ -68,6 +68,7 @@ pub struct Source<'s> {
     files: &'s BTreeMap<String, String>,
     is_one_line: bool,
     lines: OnceCell<Lines<'s>>,
+    others: OnceCell<BTreeMap<&'s str, Lines<'s>>>,
     /// The lines of the changelog's entries.
     entries: OnceCell<HashMap<&'s str, u32>>,
 }
@@ -88,6 +89,7 @@ impl<'s> Source<'s> {
             files,
             is_one_line: false,
             lines: OnceCell::new(),
+            others: OnceCell::new(),
             entries: OnceCell::new(),
         }
     }
@@ -145,7 +147,7 @@ impl<'s> Source<'s> {
             return None;
         }
         let other = self.other(message);
-        let spot = self.find(message, None, other.as_ref()).spot;
+        let spot = self.find(message, None, other).spot;
         Some(Location {
             file: self.shown(file).into(),
             line: spot.line,
@@ -219,9 +221,15 @@ impl<'s> Source<'s> {
     }
 
     /// The lines of the file that a message is about, if that is not the SPEC.
-    fn other(&self, message: &Message) -> Option<Lines<'_>> {
-        let (file, _) = message.place.as_ref()?;
-        Some(Lines::new(self.files.get(&**file)?)).filter(|_| **file != *self.name)
+    fn other(&self, message: &Message) -> Option<&Lines<'s>> {
+        let (file, _) = message.place.as_ref().filter(|(file, _)| **file != *self.name)?;
+        let read = || {
+            let files = self.files.iter();
+            files
+                .map(|(name, text)| (name.as_str(), Lines::new(text)))
+                .collect()
+        };
+        self.others.get_or_init(read).get(&**file)
     }
 
     fn error(&self, group: &Group<'_>) -> Diagnostic {
@@ -234,7 +242,7 @@ impl<'s> Source<'s> {
             line,
             spot,
             seen,
-        } = self.find(root, Some(group), other.as_ref());
+        } = self.find(root, Some(group), other);
         let bad = group.follows.iter().find_map(|message| {
             let text = Said::of(message, self.name).text;
             text.starts_with("bad %")

@@ -306,12 +306,7 @@ fn call_macro(lua: &Lua, name: &str, arguments: MultiValue) -> mlua::Result<Text
                     }
                 }
             }
-            let expanded = engine(lua, |engine| (engine.expand_one(name, given), engine.behaviour))?;
-            match expanded {
-                // rpm 4.18 goes on, though it has said what is wrong.
-                (Err(Failed), Behaviour::Rpm418) => Ok(String::new()),
-                (expanded, _) => expanded,
-            }
+            engine(lua, |engine| engine.expand_one(name, given))?
         }
         Some(value @ (Value::String(_) | Value::Integer(_) | Value::Number(_))) => {
             let text = lua
