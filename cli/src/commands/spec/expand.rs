@@ -22,7 +22,9 @@ const MEMORY: [&str; 4] = ["/", "/root", "/tmp", "/var/tmp"];
 /// Defines, reads and expands in the order that was typed.
 pub fn expand(context: &Context<'_>, mut how: How, steps: &[Step]) -> Result<(), Failure> {
     let here = &context.directory;
-    let mut readable: Vec<_> = how.load.drain(..).map(|path| here.join(path)).collect();
+    // These are read here, one by one, where each is told if it cannot be.
+    how.load.clear();
+    let mut readable = Vec::new();
     let mut directory = RootPath::root();
     let shown = here.to_str().filter(|path| !MEMORY.contains(path));
     if let Some(Ok(path)) = shown.map(str::parse) {

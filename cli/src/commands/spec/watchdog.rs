@@ -10,13 +10,13 @@ use std::{
 
 use crate::failure::{Class, Failure};
 
-/// Longer than all limits of one SPEC together.
+/// Longer than the 5 seconds that a SPEC has, and the 30 of its commands.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// What each thread is at, and since when.
 type Running = Mutex<HashMap<ThreadId, (Instant, String)>>;
 
-/// Ends the program when something takes longer than a minute.
+/// Ends the program when one SPEC takes longer than that.
 pub struct Watchdog(Arc<Running>);
 
 impl Watchdog {
