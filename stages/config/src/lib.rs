@@ -30,6 +30,7 @@ pub mod diagnostic;
 pub mod image;
 mod includes;
 mod load;
+pub mod overlay;
 mod project;
 #[cfg(test)]
 mod reference;
