@@ -71,11 +71,12 @@ impl Ground {
         })?;
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let mut outcomes = Vec::with_capacity(requests.len());
+        let (layer, asked) = (layer.to_owned(), requests.to_owned());
         parallel::each(
             requests.len(),
-            jobs,
-            interrupt,
-            |index| evaluate(&environment, &surroundings, layer, &requests[index]),
+            &parallel::How::new(jobs, interrupt),
+            move |index| evaluate(&environment, &surroundings, &layer, &asked[index]),
+            |index| Ok(Outcome::left_behind(requests[index].spec.as_str())),
             |_, outcome| {
                 outcomes.push(outcome?);
                 Ok::<(), Error>(())

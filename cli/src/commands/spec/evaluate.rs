@@ -14,6 +14,7 @@ use keel_spec::{
     eval::{self, Evaluated, Outcome},
     macros::{Engine, Limits, Message, Severity, level, text},
     messages::Source,
+    parallel,
     world::{self, Facts, Layered, Policy, Root, Surroundings},
 };
 use serde::Serialize;
@@ -21,7 +22,6 @@ use serde::Serialize;
 use super::{
     files::File,
     told::{self, say},
-    watchdog::Watchdog,
 };
 use crate::{
     args::spec::{How, Messages, Shell, with, without},
@@ -40,8 +40,6 @@ pub struct Macros {
     surroundings: Arc<Surroundings>,
     defines_sourcedir: bool,
     wants_json: bool,
-    /// Ends what nothing else ends.
-    pub watchdog: Watchdog,
     jobs: usize,
     messages: Messages,
 }
@@ -88,7 +86,6 @@ impl Macros {
             defines_sourcedir,
             wants_json: false,
             messages: how.messages,
-            watchdog: Watchdog::new(),
             jobs: how.jobs.unwrap_or_else(cores),
         })
     }
@@ -116,11 +113,6 @@ impl Macros {
     }
 
     fn evaluate(&self, file: &File) -> io::Result<Answer> {
-        self.watchdog
-            .watched(&file.shown, || self.evaluate_unwatched(file))
-    }
-
-    fn evaluate_unwatched(&self, file: &File) -> io::Result<Answer> {
         let bytes = fs_err::read(&file.path)?;
         let source = text::decode(&bytes);
         let mut engine = self.engine(&file.shown);
@@ -143,13 +135,23 @@ impl Macros {
                 }
             }
         }
+        let source = match outcome.messages.is_empty() {
+            true => String::new(),
+            false => source.into_owned(),
+        };
+        self.answer(file, source, outcome)
+    }
+
+    /// For a file whose evaluation does not end.
+    fn left_behind(&self, file: &File) -> io::Result<Answer> {
+        self.answer(file, String::new(), Outcome::left_behind(&file.shown))
+    }
+
+    fn answer(&self, file: &File, source: String, outcome: Outcome) -> io::Result<Answer> {
         let mut answer = Answer {
             path: file.shown.clone(),
-            name: path.into_owned(),
-            source: match outcome.messages.is_empty() {
-                true => String::new(),
-                false => source.into_owned(),
-            },
+            name: file.path.to_string_lossy().into_owned(),
+            source,
             outcome,
             json: None,
         };
@@ -348,16 +350,17 @@ fn say_some(context: &Context<'_>, messages: &[Message]) {
 /// Evaluates all, on all cores, and hands the answers over in the order of the files.
 pub fn each(
     context: &Context<'_>,
-    macros: &Macros,
+    macros: &Arc<Macros>,
     files: &[File],
     with: &mut dyn FnMut(usize, &Answer) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut failed: Vec<String> = Vec::new();
-    keel_spec::parallel::each(
+    let (workers, evaluated) = (Arc::clone(macros), files.to_owned());
+    parallel::each(
         files.len(),
-        macros.jobs,
-        &context.interrupt,
-        |index| macros.evaluate(&files[index]),
+        &parallel::How::new(macros.jobs, &context.interrupt),
+        move |index| workers.evaluate(&evaluated[index]),
+        |index| macros.left_behind(&files[index]),
         |index, answer: io::Result<Answer>| {
             let answer = answer?;
             let shown = (files.len() > 1 || answer.error().is_some()).then_some(answer.path.as_str());

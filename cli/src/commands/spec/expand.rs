@@ -8,6 +8,7 @@ use keel_spec::macros::{Behaviour, Engine, Message, Severity, text};
 use super::{
     evaluate::Macros,
     told::{self, say},
+    watchdog,
 };
 use crate::{
     args::spec::{How, Messages, Step},
@@ -57,7 +58,7 @@ pub fn expand(context: &Context<'_>, mut how: How, steps: &[Step]) -> Result<(),
                 }
             }
             Step::Expand(text) => {
-                let expanded = macros.watchdog.watched("the text", || engine.expand_far(text));
+                let expanded = watchdog::watched(&context.interrupt, || engine.expand_far(text));
                 print(context, &mut engine, how.messages, text, expanded)?;
             }
         }

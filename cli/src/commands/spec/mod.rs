@@ -8,6 +8,8 @@ mod text;
 mod told;
 mod watchdog;
 
+use std::sync::Arc;
+
 use keel_spec::{
     eval::Dependency,
     graph,
@@ -30,7 +32,7 @@ pub fn run(context: &Context<'_>, command: Spec) -> Result<(), Failure> {
     match command {
         Spec::Eval { files, how } => {
             let files = files::find(context, &files.paths)?;
-            let macros = Macros::load(context, &how, &files)?.with_json();
+            let macros = Arc::new(Macros::load(context, &how, &files)?.with_json());
             evaluate::each(context, &macros, &files, &mut |_, answer| {
                 report::line(answer.json.as_deref().unwrap_or_default())
             })
@@ -39,14 +41,14 @@ pub fn run(context: &Context<'_>, command: Spec) -> Result<(), Failure> {
             let files = files::find(context, &files.paths)?;
             let query = what.format.as_deref().map(Query::parse).transpose();
             let query = query.map_err(|error| Failure::input(error.to_string()))?;
-            let macros = Macros::load(context, &how, &files)?;
+            let macros = Arc::new(Macros::load(context, &how, &files)?);
             evaluate::each(context, &macros, &files, &mut |_, answer| {
                 answer_query(context, answer, &what, query.as_ref())
             })
         }
         Spec::Parse { files, how } => {
             let files = files::find(context, &files.paths)?;
-            let macros = Macros::load(context, &how, &files)?;
+            let macros = Arc::new(Macros::load(context, &how, &files)?);
             evaluate::each(context, &macros, &files, &mut |_, answer| {
                 if answer.outcome.evaluated.is_none() {
                     return Ok(());
@@ -80,7 +82,7 @@ pub fn run(context: &Context<'_>, command: Spec) -> Result<(), Failure> {
         }
         Spec::Graph { files, dot, how } => {
             let files = files::find(context, &files.paths)?;
-            let macros = Macros::load(context, &how, &files)?;
+            let macros = Arc::new(Macros::load(context, &how, &files)?);
             let mut nodes = Vec::new();
             let arch = evaluate::target(context, &how)?.cpu.clone();
             let evaluated = evaluate::each(context, &macros, &files, &mut |_, answer| {

@@ -5,6 +5,7 @@ use std::io;
 use keel_artefact::Sha256;
 use keel_spec::{
     macros::text,
+    parallel,
     syntax::{Outline, Tree},
 };
 use serde::Serialize;
@@ -36,11 +37,12 @@ struct Answer {
 pub fn syntax(context: &Context<'_>, files: &[File], jobs: usize) -> Result<(), Failure> {
     let mut other = Vec::new();
     let (as_json, headed) = (context.wants_json(), files.len() > 1);
-    keel_spec::parallel::each(
+    let read_files = files.to_owned();
+    parallel::each(
         files.len(),
-        jobs,
-        &context.interrupt,
-        |index| read(&files[index], as_json, headed),
+        &parallel::How::new(jobs, &context.interrupt),
+        move |index| read(&read_files[index], as_json, headed),
+        |index| Err(io::Error::other(format!("{} takes too long", files[index].shown))),
         |index, answer: io::Result<Answer>| {
             let answer = answer?;
             if !answer.is_same {

@@ -1,63 +1,49 @@
-//! The last resort against a SPEC that no limit stops: Lua can be made to run a handler in which nothing is counted.
+//! The last resort against a text that no limit stops: Lua can be made to run a handler in which nothing is counted.
+//!
+//! SPECs have it in [`keel_spec::parallel`], where the others go on. Texts stand in a row, each over what the one before
+//! defined: there is nothing to go on with.
 
 use std::{
-    collections::HashMap,
     io::Write as _,
-    sync::{Arc, Mutex, PoisonError, Weak},
-    thread::{self, ThreadId},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
     time::{Duration, Instant},
 };
 
+use keel_artefact::Interrupt;
+use keel_spec::parallel::PATIENCE;
+
 use crate::failure::{Class, Failure};
 
-/// Longer than the 5 seconds that a SPEC has, and the 30 of its commands.
-const LIMIT: Duration = Duration::from_secs(60);
+/// What hears an interrupt has ended by then.
+const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What each thread is at, and since when.
-type Running = Mutex<HashMap<ThreadId, (Instant, String)>>;
-
-/// Ends the program when one SPEC takes longer than that.
-pub struct Watchdog(Arc<Running>);
-
-impl Watchdog {
-    /// Begins to watch; it ends with the value.
-    pub fn new() -> Self {
-        let running = Arc::new(Running::default());
-        let watched = Arc::downgrade(&running);
-        thread::spawn(move || watch(&watched));
-        Self(running)
-    }
-
-    /// Does `work`, which messages call `name`.
-    pub fn watched<R>(&self, name: &str, work: impl FnOnce() -> R) -> R {
-        let running = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = thread::current().id();
-        running().insert(id, (Instant::now(), name.to_owned()));
-        let result = work();
-        running().remove(&id);
-        result
-    }
+/// Does `work`; ends the program where that takes too long, or hears no interrupt.
+pub fn watched<R>(interrupt: &Interrupt, work: impl FnOnce() -> R) -> R {
+    let (done, waits) = mpsc::channel::<()>();
+    let interrupt = interrupt.clone();
+    thread::spawn(move || {
+        let (started, mut asked) = (Instant::now(), None);
+        while waits.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
+            if interrupt.is_set() {
+                asked.get_or_insert_with(Instant::now);
+            }
+            if started.elapsed() > PATIENCE || asked.is_some_and(|asked| asked.elapsed() > FAREWELL) {
+                end();
+            }
+        }
+    });
+    let result = work();
+    drop(done);
+    result
 }
 
-fn watch(running: &Weak<Running>) {
-    while let Some(running) = running.upgrade() {
-        let late = running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .find(|(since, _)| since.elapsed() > LIMIT)
-            .map(|(_, name)| name.clone());
-        drop(running);
-        if let Some(name) = late {
-            let text = format!("the evaluation of {name} does not end, and cannot be stopped alone");
-            let failure = Failure::new(Class::Failed, text).hint("leave it out: the others are well");
-            let _ = writeln!(std::io::stderr(), "{}", failure.render(false));
-            #[allow(
-                clippy::exit,
-                reason = "no thread can be stopped; the sandboxes die with this process"
-            )]
-            std::process::exit(1);
-        }
-        thread::sleep(Duration::from_millis(500));
-    }
+fn end() {
+    let failure = Failure::new(Class::Failed, "the expansion does not end, and no limit stops it");
+    let _ = writeln!(std::io::stderr(), "{}", failure.render(false));
+    #[allow(
+        clippy::exit,
+        reason = "no thread can be stopped; the sandboxes die with this process"
+    )]
+    std::process::exit(1);
 }

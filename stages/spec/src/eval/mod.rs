@@ -47,6 +47,17 @@ pub struct Outcome {
     pub files: BTreeMap<String, String>,
 }
 
+impl Outcome {
+    /// Of a SPEC that takes longer than any limit allows.
+    pub fn left_behind(name: &str) -> Self {
+        let text = format!("{name}: the evaluation does not end, and no limit stops it; it was left behind");
+        Self {
+            messages: vec![Message::new(Severity::Error, text)],
+            ..Self::default()
+        }
+    }
+}
+
 /// Whether packages of this architecture can be built for the target.
 pub type Buildable<'a> = &'a dyn Fn(&str) -> bool;
 
