@@ -22,7 +22,10 @@ pub enum Spec {
 Examples:
   keel spec query --builtrpms bash.spec           the packages that it builds
   keel spec query --srpm --qf '%{version}\\n' *.spec
-  keel spec query --buildrequires .               of every SPEC in this folder")]
+  keel spec query --buildrequires .               of every SPEC in this folder
+
+With `--output json`, one object a line and package: all that is known of it, or `package` with the list
+that was asked for (`requires`: capabilities with `name`, `version` and the like), or with `text`.")]
     Query {
         /// Which
         #[command(flatten)]
@@ -50,7 +53,8 @@ Examples:
   keel spec expand -D 'name zlib' '%[\"%{name}\" == \"zlib\" ? 1 : 2]'
   keel spec expand -E '%dist' -D 'dist .kl1' -E '%dist'     before and after
 
-Definitions and texts count in the order that they are typed; relative paths begin in this folder.")]
+Definitions and texts count in the order that they are typed; relative paths begin in this folder.
+With `--output json`, one object a line and text: `text`, its `value`, and what macros `printed`.")]
     Expand {
         /// What to do, in the order that it was typed
         #[command(flatten)]
@@ -229,6 +233,24 @@ pub struct What {
     /// What packages provide
     #[arg(long, group = "asked")]
     pub provides: bool,
+    /// What packages conflict with
+    #[arg(long, group = "asked")]
+    pub conflicts: bool,
+    /// What packages make obsolete
+    #[arg(long, group = "asked")]
+    pub obsoletes: bool,
+    /// What packages recommend
+    #[arg(long, group = "asked")]
+    pub recommends: bool,
+    /// What packages suggest
+    #[arg(long, group = "asked")]
+    pub suggests: bool,
+    /// What packages supplement
+    #[arg(long, group = "asked")]
+    pub supplements: bool,
+    /// What packages enhance
+    #[arg(long, group = "asked")]
+    pub enhances: bool,
     /// A format for each package, as rpm takes it: '%{name} %{version}\n'
     #[arg(
         long = "queryformat",

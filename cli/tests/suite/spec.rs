@@ -99,6 +99,65 @@ fn query_names_packages_as_rpmspec_does() {
 }
 
 #[test]
+fn answers_in_json_say_of_what_they_are() {
+    let fixture = Fixture::new();
+    fs::write(
+        fixture.path("demo.spec"),
+        SPEC.replace("%description", "Conflicts: x >= 2\n%description"),
+    )
+    .unwrap();
+    let json = |what: &[&str]| -> serde_json::Value {
+        let all = [&["query", "--output", "json"], what, &["demo.spec"]].concat();
+        serde_json::from_str(&said(&fixture, &all)).unwrap()
+    };
+    let conflicts = json(&["--conflicts"]);
+    assert_eq!(conflicts["package"], "demo-1-2.x86_64");
+    assert_eq!(conflicts["conflicts"][0]["name"], "x");
+    assert_eq!(json(&["--qf", "%{name}\n"])["text"], "demo\n");
+    assert_eq!(json(&[])["name"], "demo");
+    let expanded = said(
+        &fixture,
+        &["expand", "--output", "json", "%{lua:print(1) io.write(2)}"],
+    );
+    assert_eq!(
+        expanded,
+        "{\"text\":\"%{lua:print(1) io.write(2)}\",\"value\":\"1\",\"printed\":\"2\"}\n"
+    );
+}
+
+#[test]
+fn what_commands_complain_of_is_told_where_it_may_be_why() {
+    let fixture = Fixture::new();
+    let spec = SPEC.replace("Version: 1", "Version: %(echo why >&2)");
+    fs::write(fixture.path("demo.spec"), spec).unwrap();
+    let told = keel(&fixture, &["query", "demo.spec"]);
+    assert!(
+        told.code == Some(1) && told.stderr.starts_with("why\nerror: Empty tag"),
+        "{}",
+        told.stderr
+    );
+    let fine = keel(&fixture, &["expand", "%(echo why >&2)"]);
+    assert!(fine.code == Some(0) && fine.stderr.is_empty(), "{}", fine.stderr);
+    let more = keel(&fixture, &["expand", "--verbose", "%(echo why >&2)"]);
+    assert_eq!(more.stderr, "why\n");
+}
+
+#[test]
+fn a_rule_that_is_not_there_cannot_be_allowed() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("demo.spec"), SPEC).unwrap();
+    fs::write(fixture.path("rules.toml"), "allow = [\"invalid-spec-nam\"]").unwrap();
+    let told = keel(&fixture, &["lint", "--rules", "rules.toml", "demo.spec"]);
+    assert_eq!(
+        (told.code, told.stderr.as_str()),
+        (
+            Some(2),
+            "error: rules.toml: there is no rule `invalid-spec-nam`\nhint: did you mean `invalid-spec-name`?\n"
+        )
+    );
+}
+
+#[test]
 fn numbered_patches_ended_with_rpm_4_20() {
     let fixture = Fixture::new();
     let spec = SPEC

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use keel_artefact::RootPath;
 use keel_spec::macros::{Behaviour, Engine, Message, Severity, text};
+use serde::Serialize;
 
 use super::{
     evaluate::Macros,
@@ -41,6 +42,13 @@ pub fn expand(context: &Context<'_>, mut how: How, steps: &[Step]) -> Result<(),
         list.clear();
     }
     let macros = Macros::load_for(context, &how, readable, directory)?;
+    let done = take_steps(context, &how, steps, &macros);
+    // What was asked is worth its record, whatever came of it.
+    done.and(macros.finish())
+}
+
+fn take_steps(context: &Context<'_>, how: &How, steps: &[Step], macros: &Macros) -> Result<(), Failure> {
+    let here = &context.directory;
     let mut engine = macros.engine("<text>");
     engine.set_verbose(context.global.verbose);
     for step in steps {
@@ -63,7 +71,7 @@ pub fn expand(context: &Context<'_>, mut how: How, steps: &[Step]) -> Result<(),
             }
         }
     }
-    macros.finish()
+    Ok(())
 }
 
 /// The file, or those in the folder, sorted.
@@ -84,7 +92,14 @@ fn load(context: &Context<'_>, engine: &mut Engine, how: Messages, file: &Path) 
         .map_err(|error| Failure::because(Class::Input, "cannot read the macros", &error))?;
     let (name, text) = (file.to_string_lossy(), text::decode(&bytes));
     engine.load_text(&name, &text);
-    tell(context, engine, how, (&name, &text))
+    let said = tell(context, engine, how, (&name, &text))?;
+    match said.is_wrong {
+        false => Ok(()),
+        true => Err(Failure::new(
+            Class::Failed,
+            format!("not all of {name} could be read"),
+        )),
+    }
 }
 
 fn print(
@@ -94,8 +109,13 @@ fn print(
     text: &str,
     expanded: Result<String, String>,
 ) -> Result<(), Failure> {
-    tell(context, engine, how, ("<text>", text))?;
+    let said = tell(context, engine, how, ("<text>", text))?;
     match expanded {
+        Ok(value) if context.wants_json() => report::line(&super::json(&Shown {
+            text,
+            value: &value,
+            printed: &said.printed,
+        })?),
         // rpm 6 prints no empty line for nothing.
         Ok(expanded) if expanded.is_empty() && engine.behaviour() >= Behaviour::Rpm6 => Ok(()),
         Ok(expanded) => report::bytes_as_they_are(&(expanded + "\n")),
@@ -111,23 +131,46 @@ fn print(
     }
 }
 
+/// One line of JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    text: &'a str,
+    value: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    printed: &'a str,
+}
+
+/// What came of a step beside its result.
+struct Said {
+    /// What macros wrote, if it was not printed.
+    printed: String,
+    is_wrong: bool,
+}
+
 /// Hands on what was said of `text`, which is called `name`: what macros write is a result.
 fn tell(
     context: &Context<'_>,
     engine: &mut Engine,
     how: Messages,
     (name, text): (&str, &str),
-) -> Result<(), Failure> {
+) -> Result<Said, Failure> {
     let (output, messages): (Vec<_>, Vec<_>) = engine
         .take_messages()
         .into_iter()
         .partition(|message| message.severity == Severity::Output);
+    let mut said = Said {
+        printed: String::new(),
+        is_wrong: messages.iter().any(|message| message.severity == Severity::Error),
+    };
     for message in &output {
-        report::bytes_as_they_are(&message.text)?;
+        match context.wants_json() {
+            true => said.printed.push_str(&message.text),
+            false => report::bytes_as_they_are(&message.text)?,
+        }
     }
     if how == Messages::Full {
         told::of_text(context, name, text, messages);
-        return Ok(());
+        return Ok(said);
     }
     for message in &messages {
         say(context, None, message);
@@ -135,7 +178,7 @@ fn tell(
             trace(context, message);
         }
     }
-    Ok(())
+    Ok(said)
 }
 
 /// The macros around an error, as rpm shows them when it is to say more.

@@ -8,10 +8,10 @@ mod text;
 mod told;
 mod watchdog;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use keel_spec::{
-    eval::Dependency,
+    eval::{Dependency, Package},
     graph,
     header::{self, Header},
     query::Query,
@@ -113,6 +113,11 @@ struct Parsed<'a> {
     text: &'a str,
 }
 
+fn value(value: &[Dependency]) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(value)
+        .map_err(|error| Failure::because(Class::Bug, "cannot write the result as JSON", &error))
+}
+
 fn json(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(value)
         .map_err(|error| Failure::because(Class::Bug, "cannot write the result as JSON", &error))
@@ -134,45 +139,52 @@ fn answer_query(
     };
     for header in headers {
         let package = header.package();
-        let list: Option<&[Dependency]> = match what {
-            What {
-                buildrequires: true, ..
-            }
-            | What { requires: true, .. } => Some(&package.requires),
-            What {
-                buildconflicts: true, ..
-            } => Some(&package.conflicts),
-            What { provides: true, .. } => Some(&package.provides),
-            _ => None,
+        let arch = match (of_source, spec.no_source) {
+            (true, true) => "nosrc",
+            (true, false) => "src",
+            _ => &package.arch,
         };
-        if context.wants_json() {
-            match list {
-                Some(list) => report::line(&json(&list)?)?,
-                None => report::line(&json(package)?)?,
+        let (name, version, release) = (&package.name, &package.version, &package.release);
+        let named = format!("{name}-{version}-{release}.{arch}");
+        let text = query.map(|query| query.show(&header)).transpose();
+        let text = text.map_err(|error| Failure::input(error.to_string()))?;
+        let as_json = context.wants_json();
+        match (asked(what, package), text) {
+            (Some((kind, list)), _) if as_json => {
+                report::line(&json(&BTreeMap::from([
+                    ("package", serde_json::Value::from(named)),
+                    (kind, value(list)?),
+                ]))?)?;
             }
-            continue;
-        }
-        match (list, query) {
-            (Some(list), _) => {
+            (Some((_, list)), _) => {
                 let lines: Vec<String> = list.iter().map(ToString::to_string).collect();
                 report::line(&lines.join("\n"))?;
             }
-            (None, Some(query)) => {
-                let shown = query
-                    .show(&header)
-                    .map_err(|error| Failure::input(error.to_string()))?;
-                report::bytes_as_they_are(&shown)?;
+            (None, Some(text)) if as_json => {
+                report::line(&json(&BTreeMap::from([("package", named), ("text", text)]))?)?;
             }
-            (None, None) => {
-                let arch = match (of_source, spec.no_source) {
-                    (true, true) => "nosrc",
-                    (true, false) => "src",
-                    _ => &package.arch,
-                };
-                let (name, version, release) = (&package.name, &package.version, &package.release);
-                report::line(&format!("{name}-{version}-{release}.{arch}"))?;
-            }
+            (None, Some(text)) => report::bytes_as_they_are(&text)?,
+            (None, None) if as_json => report::line(&json(package)?)?,
+            (None, None) => report::line(&named)?,
         }
     }
     Ok(())
+}
+
+/// The list that was asked for, and its name in JSON.
+fn asked<'p>(what: &What, package: &'p Package) -> Option<(&'static str, &'p [Dependency])> {
+    let lists: [(bool, &'static str, &[Dependency]); 10] = [
+        (what.buildrequires, "requires", &package.requires),
+        (what.requires, "requires", &package.requires),
+        (what.buildconflicts, "conflicts", &package.conflicts),
+        (what.conflicts, "conflicts", &package.conflicts),
+        (what.provides, "provides", &package.provides),
+        (what.obsoletes, "obsoletes", &package.obsoletes),
+        (what.recommends, "recommends", &package.recommends),
+        (what.suggests, "suggests", &package.suggests),
+        (what.supplements, "supplements", &package.supplements),
+        (what.enhances, "enhances", &package.enhances),
+    ];
+    let mut asked = lists.into_iter().filter(|(is_asked, ..)| *is_asked);
+    asked.next().map(|(_, name, list)| (name, list))
 }

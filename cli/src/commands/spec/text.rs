@@ -130,8 +130,21 @@ fn options(context: &Context<'_>, rules: Option<&Path>) -> Result<Options, Failu
     };
     let text = fs_err::read_to_string(context.directory.join(rules))
         .map_err(|error| Failure::because(Class::Input, "cannot read the rules", &error))?;
-    toml::from_str(&text)
-        .map_err(|error| Failure::because(Class::Input, format!("{} is not right", rules.display()), &error))
+    let options: Options = toml::from_str(&text).map_err(|error| {
+        Failure::because(Class::Input, format!("{} is not right", rules.display()), &error)
+    })?;
+    let known = |name: &str| lint::rules().any(|rule| rule.name == name);
+    match options.allow.iter().find(|name| !known(name)) {
+        None => Ok(options),
+        Some(name) => {
+            let failure = Failure::input(format!("{}: there is no rule `{name}`", rules.display()));
+            let near = keel_config::diagnostic::nearest(name, lint::rules().map(|rule| rule.name));
+            Err(failure.hint(match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`keel spec lint --list` shows all of them".to_owned(),
+            }))
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -67,6 +67,7 @@ fn word(severity: Severity) -> &'static str {
     match severity {
         Severity::Output => "output",
         Severity::Note => "note",
+        Severity::Complaint => "complaint",
         Severity::Warning => "warning",
         Severity::Error => "error",
     }
@@ -76,7 +77,9 @@ fn word(severity: Severity) -> &'static str {
 pub fn say(context: &Context<'_>, path: Option<&str>, message: &Message) {
     let place = path.map_or(String::new(), |path| format!("{path}: "));
     let text = match message.severity {
-        Severity::Output | Severity::Note => message.text.trim_end_matches('\n').to_owned(),
+        Severity::Output | Severity::Note | Severity::Complaint => {
+            message.text.trim_end_matches('\n').to_owned()
+        }
         severity => format!("{}: {place}{}", word(severity), message.text),
     };
     let is_warning = message.severity == Severity::Warning;
@@ -93,16 +96,19 @@ fn harmless(text: &str) -> String {
         .collect()
 }
 
-/// Says all of it, errors last, with their places, what led to them, and hints.
+/// Says all of it, errors last, with their places, what led to them, and hints. What commands complain of is said where
+/// something is wrong, for it may be why, or where more is to be said.
 pub fn all(context: &Context<'_>, source: &Source<'_>, messages: &[Message]) {
+    let is_wrong = messages.iter().any(|message| message.severity == Severity::Error);
     for message in messages {
         match message.severity {
             Severity::Error => {}
+            Severity::Complaint if !is_wrong && !context.global.verbose => {}
             Severity::Warning if context.global.quiet => {}
             Severity::Warning => context
                 .terminal
                 .line(&harmless(&format!("warning: {}", source.line(message)))),
-            Severity::Output | Severity::Note => {
+            Severity::Output | Severity::Note | Severity::Complaint => {
                 context
                     .terminal
                     .line(&harmless(message.text.trim_end_matches('\n')));

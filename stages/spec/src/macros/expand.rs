@@ -392,6 +392,7 @@ impl Engine {
         if let Some(deadline) = &mut self.deadline {
             *deadline += started.elapsed();
         }
+        self.hear_complaints();
         match said {
             Ok(output) => {
                 let output = text::decode(&output);

@@ -99,6 +99,19 @@ pub trait World: Send + Sync {
     fn is_interrupted(&self) -> bool {
         false
     }
+    /// What commands wrote to standard error since this was asked.
+    fn complaints(&self) -> Vec<Complaint> {
+        Vec::new()
+    }
+}
+
+/// What a command wrote to standard error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// The beginning of the command.
+    pub command: String,
+    /// Its words, without the last end of line.
+    pub text: String,
 }
 
 /// A file and a line in it.
@@ -111,6 +124,8 @@ pub enum Severity {
     Output,
     /// What rpm writes to standard error as it is: dumps.
     Note,
+    /// What a command writes to standard error.
+    Complaint,
     /// A warning.
     Warning,
     /// An error, after which rpm may still go on.
@@ -465,6 +480,13 @@ impl Engine {
             message.within = self.calls.iter().map(within).collect();
         }
         self.messages.push(message);
+    }
+
+    /// What commands wrote to standard error, which nobody sees in what they print.
+    pub(crate) fn hear_complaints(&mut self) {
+        for Complaint { text, .. } in self.world().complaints() {
+            self.say(Severity::Complaint, text);
+        }
     }
 
     /// Says something with file and line in front, as rpm's engine does.

@@ -455,3 +455,22 @@ fn the_real_rpm_agrees() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn lua_knows_utc() {
+    let mut engine = engine(Behaviour::Rpm418);
+    let mut ask = |text: &str| engine.expand(&format!("%{{lua:print({text})}}")).unwrap();
+    assert_eq!(ask("os.date('%F %T %Z', 0)"), "1970-01-01 00:00:00 GMT");
+    assert_eq!(ask("os.date('*t', 86399).hour"), "23");
+    // Of `date -u -d … +%s`; what goes beyond a month or a day counts on.
+    for (fields, seconds) in [
+        ("year=1970,month=1,day=1,hour=0", "0"),
+        ("year=2000,month=3,day=1", "951912000"),
+        ("year=2020,month=2,day=29,hour=23,min=59,sec=60", "1583020800"),
+        ("year=2020,month=14,day=-3,hour=0", "1611792000"),
+        ("year=1969,month=12,day=31,hour=23", "-3600"),
+    ] {
+        assert_eq!(ask(&format!("os.time{{{fields}}}")), seconds, "{fields}");
+    }
+    assert!(engine.expand("%{lua:os.time{year=1}}").is_err());
+}

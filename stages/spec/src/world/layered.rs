@@ -3,7 +3,10 @@
 use std::io;
 
 use super::SpecWorld;
-use crate::{environment::Tree, macros::World};
+use crate::{
+    environment::Tree,
+    macros::{Complaint, World},
+};
 
 /// Macro files as the environment has them, everything else as the surroundings have it.
 pub struct Layered {
@@ -38,6 +41,10 @@ impl World for Layered {
             true => self.tree.list(path),
             false => self.rest.list(path),
         }
+    }
+
+    fn complaints(&self) -> Vec<Complaint> {
+        self.rest.complaints()
     }
 
     fn processors(&self) -> usize {

@@ -47,7 +47,7 @@ use keel_artefact::{Interrupt, RootPath};
 
 pub use facts::Facts;
 pub use layered::Layered;
-pub use spec::{SpecWorld, Warning};
+pub use spec::SpecWorld;
 
 #[cfg(doc)]
 use crate::macros::World;

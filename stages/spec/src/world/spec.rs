@@ -14,7 +14,7 @@ use super::{
     record::Turns,
     shell::{self, Machine, Presence, Seen, Sure, Unsure},
 };
-use crate::macros::World;
+use crate::macros::{Complaint, World};
 
 /// For all commands of a SPEC that are run.
 const TIME: Duration = Duration::from_secs(30);
@@ -36,16 +36,7 @@ struct State {
     has_lost: bool,
     spent: Duration,
     turns: Turns,
-    warnings: Vec<Warning>,
-}
-
-/// What a command wrote to standard error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// The beginning of the command.
-    pub command: String,
-    /// Its words, without the last end of line.
-    pub text: String,
+    complaints: Vec<Complaint>,
 }
 
 impl SpecWorld {
@@ -55,11 +46,6 @@ impl SpecWorld {
             name: name.to_owned(),
             state: Mutex::default(),
         }
-    }
-
-    /// What commands wrote to standard error so far; it is not said again.
-    pub fn take_warnings(&self) -> Vec<Warning> {
-        std::mem::take(&mut self.state().warnings)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -146,7 +132,7 @@ impl World for SpecWorld {
                     let text = String::from_utf8_lossy(&printed.stderr)
                         .trim_end_matches('\n')
                         .to_owned();
-                    self.state().warnings.push(Warning {
+                    self.state().complaints.push(Complaint {
                         command: beginning(command),
                         text,
                     });
@@ -192,6 +178,10 @@ impl World for SpecWorld {
 
     fn is_interrupted(&self) -> bool {
         self.shared.options.interrupt.is_set()
+    }
+
+    fn complaints(&self) -> Vec<Complaint> {
+        std::mem::take(&mut self.state().complaints)
     }
 }
 

@@ -157,16 +157,16 @@ fn commands_that_fail_give_what_they_printed() {
         assert_eq!(ask(&world, command), output, "{command}");
     }
     let said: Vec<String> = world
-        .take_warnings()
+        .complaints()
         .into_iter()
-        .map(|warning| warning.text)
+        .map(|complaint| complaint.text)
         .collect();
     assert_eq!(said[0], "sh: line 1: no-such-program: command not found");
     assert!(
         said[1].starts_with("sh: ") && said[1].contains(": syntax error"),
         "{said:?}"
     );
-    assert!(world.take_warnings().is_empty());
+    assert!(world.complaints().is_empty());
     let odd = world.shell(b"v='\xff'; seq 1; printf '%s' \"$v\"").unwrap();
     assert_eq!(odd, b"1\n\xff");
     let long = format!("seq 1 # {}", "x".repeat(200_000));
@@ -226,7 +226,7 @@ fn a_record_answers_without_running_anything() {
         let answers = commands.map(|command| world.shell(command.as_bytes()));
         (
             answers,
-            world.take_warnings(),
+            world.complaints(),
             surroundings.of_spec("b").shell(b"ls /tmp"),
         )
     };

@@ -385,10 +385,10 @@ pub(super) fn world_table(lua: &Lua) -> mlua::Result<Table> {
         lua.create_function(|lua, command: Text| {
             let ran = engine(lua, |engine| {
                 let first = engine.shell_variables().into_bytes();
-                engine
-                    .world()
-                    .clone()
-                    .shell(&[&first, &*command.as_bytes()].concat())
+                let command = [&first, &*command.as_bytes()].concat();
+                let said = engine.world().clone().shell(&command);
+                engine.hear_complaints();
+                said
             })?;
             lua.create_string(ran.map_err(mlua::Error::runtime)?)
         })?,

@@ -142,10 +142,32 @@ end
 forbid(io, "io.", "input output tmpfile")
 package.loaded.io = io
 
-function os.date(format, at) return date(format, at or world.now()) end
+-- The zone is UTC, wherever the machine is.
+function os.date(format, at)
+    format = tostring(format or "%c")
+    if format:sub(1, 1) ~= "!" then format = "!" .. format end
+    return date(format, at or world.now())
+end
+-- Days since 1970-03-01 in years that begin in March (Hinnant, "chrono-compatible low-level date algorithms").
+local function days(year, month, day)
+    year, month = year + (month - 3) // 12, (month - 3) % 12
+    return year * 365 + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 + day - 719469
+end
 function os.time(fields)
-    if fields then return time(fields) end
-    return world.now()
+    if not fields then return world.now() end
+    local function field(name, default)
+        local value = fields[name]
+        local number = math.tointeger(tonumber(value))
+        if not number and value ~= nil then error("field '" .. name .. "' is not an integer", 3) end
+        if not (number or default) then error("field '" .. name .. "' missing in date table", 3) end
+        number = number or default
+        if number < -1000000000 or number > 1000000000 then error("field '" .. name .. "' is out-of-bound", 3) end
+        return number
+    end
+    local day = days(field("year"), field("month"), field("day"))
+    local at = ((day * 24 + field("hour", 12)) * 60 + field("min", 0)) * 60 + field("sec", 0)
+    for name, value in pairs(date("!*t", at)) do fields[name] = value end
+    return at
 end
 function os.clock() return 0.0 end
 function os.getenv(name) return world.variable(name) end
