@@ -363,7 +363,7 @@ pub fn each(
         |index| macros.left_behind(&files[index]),
         |index, answer: io::Result<Answer>| {
             let answer = answer?;
-            let shown = (files.len() > 1 || answer.error().is_some()).then_some(answer.path.as_str());
+            let shown = (files.len() > 1).then_some(answer.path.as_str());
             let messages = &answer.outcome.messages;
             match macros.messages {
                 Messages::Full => told::all(context, &answer.source(), messages),

@@ -1,7 +1,9 @@
 //! What rpm adds to what a SPEC says.
 
-use super::{Dependency, Evaluated, FORMAT, Kind, Package, Parser, Stop, dependency::flags, preamble, prep};
-use crate::macros::{Behaviour, Engine, level};
+use super::{
+    Dependency, Evaluated, FORMAT, Kind, Package, Parser, Stop, dependency::flags, encoding, preamble, prep,
+};
+use crate::macros::{Behaviour, Engine, level, text};
 
 /// What packages inherit from the main one if they do not say it themselves.
 const INHERITED: [&str; 12] = [
@@ -227,7 +229,25 @@ impl Parser<'_> {
             self.spec.sources.reverse();
         }
         self.source_package();
+        self.encoding()?;
         Ok((self.spec, self.lines.parsed))
+    }
+
+    fn encoding(&mut self) -> Result<(), Stop> {
+        // Few SPECs have any; the headers of all others need not be made.
+        if !text::has_bytes(&self.lines.parsed) {
+            return Ok(());
+        }
+        let complaints = encoding::complaints(&self.spec);
+        let is_strict = self.engine.expand_number("%{_invalid_encoding_terminates_build}") != 0;
+        let mut stop = None;
+        for complaint in complaints {
+            match is_strict {
+                true => stop = Some(self.error(complaint)),
+                false => self.warn(complaint),
+            }
+        }
+        stop.map_or(Ok(()), Err)
     }
 
     fn source_package(&mut self) {

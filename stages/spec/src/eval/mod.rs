@@ -10,6 +10,7 @@
 mod again;
 mod changelog;
 pub mod dependency;
+mod encoding;
 mod finish;
 mod lines;
 mod model;

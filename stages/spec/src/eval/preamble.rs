@@ -13,6 +13,9 @@ use crate::macros::{
     text::{is_space, trim_end, trim_start},
 };
 
+/// What is left where a macro was not expanded.
+const MACRO: [char; 3] = ['%', '{', '}'];
+
 /// How a run of tags ended.
 pub(super) enum Next {
     /// With the next part, or at the end.
@@ -82,10 +85,7 @@ impl Parser<'_> {
             _ => return Err(self.error(format!("Bad package specification: {shown}"))),
         };
         let first = whole.then_some("_%{");
-        if let Err(why) = characters(name, ".-_+%{}", first) {
-            let number = self.lines.number;
-            return Err(self.error(format!("line {number}: {why} in: {shown}")));
-        }
+        self.permit(name, ".-_+%{}", first, &shown)?;
         let full = match whole {
             true => name.to_owned(),
             false => format!("{}-{name}", self.spec.packages[0].name),
@@ -236,17 +236,21 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn illegal(&mut self, why: &str) -> Stop {
-        let (number, text) = (self.lines.number, self.lines.line.clone());
-        self.error(format!("line {number}: {why} in: {text}"))
+    /// Refuses characters that no name or version has, and warns of what a macro may have left (rpm's `rpmCharCheck`).
+    fn permit(&mut self, value: &str, allowed: &str, first: Option<&str>, line: &str) -> Result<(), Stop> {
+        let number = self.lines.number;
+        if value.contains(MACRO) {
+            self.warn(format!("line {number}: Possible unexpanded macro in: {line}"));
+        }
+        let checked = characters(value, allowed, first);
+        checked.map_err(|why| self.error(format!("line {number}: {why} in: {line}")))
     }
 
     fn identity(&mut self, at: usize, tag: &Tag, value: &str) -> Result<(), Stop> {
         let duplicate = match tag.name {
             "name" => {
-                if let Err(why) = characters(value, ".-_+%{}", Some("_%{")) {
-                    return Err(self.illegal(&why));
-                }
+                let line = self.lines.line.clone();
+                self.permit(value, ".-_+%{}", Some("_%{"), &line)?;
                 let package = &mut self.spec.packages[at];
                 std::mem::replace(&mut package.name, value.to_owned())
             }
@@ -258,9 +262,8 @@ impl Parser<'_> {
                 before.map_or(String::new(), |epoch| epoch.to_string())
             }
             _ => {
-                if let Err(why) = characters(value, "._+%{}~^", None) {
-                    return Err(self.illegal(&why));
-                }
+                let line = self.lines.line.clone();
+                self.permit(value, "._+%{}~^", None, &line)?;
                 let package = &mut self.spec.packages[at];
                 let field = match tag.name {
                     "version" => &mut package.version,
@@ -355,6 +358,13 @@ impl Parser<'_> {
             }
             let (number, line) = (self.lines.number, self.lines.line.clone());
             self.warn(format!("line {number}: {warning}: {line}"));
+        }
+        for dependency in &parsed.dependencies {
+            let is_package = kind == Kind::Obsoletes && dependency.name.contains(MACRO);
+            for _ in 0..usize::from(dependency.evr.contains(MACRO)) + usize::from(is_package) {
+                let (number, line) = (self.lines.number, self.lines.line.clone());
+                self.warn(format!("line {number}: Possible unexpanded macro in: {line}"));
+            }
         }
         let package = match at {
             Some(at) => &mut self.spec.packages[at],

@@ -47,6 +47,12 @@ pub fn encode(text: &str) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
+/// Does it hold bytes that are not UTF-8?
+pub(crate) fn has_bytes(text: &str) -> bool {
+    // The first byte of each character of that plane, and of few others.
+    memchr::memchr(0xF4, text.as_bytes()).is_some() && text.contains(is_stand_in)
+}
+
 fn is_stand_in(c: char) -> bool {
     (STAND_IN..STAND_IN + 256).contains(&(c as u32))
 }
