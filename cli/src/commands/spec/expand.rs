@@ -92,14 +92,8 @@ fn load(context: &Context<'_>, engine: &mut Engine, how: Messages, file: &Path) 
         .map_err(|error| Failure::because(Class::Input, "cannot read the macros", &error))?;
     let (name, text) = (file.to_string_lossy(), text::decode(&bytes));
     engine.load_text(&name, &text);
-    let said = tell(context, engine, how, (&name, &text))?;
-    match said.is_wrong {
-        false => Ok(()),
-        true => Err(Failure::new(
-            Class::Failed,
-            format!("not all of {name} could be read"),
-        )),
-    }
+    // What can be read counts, as with `rpm --macros`.
+    tell(context, engine, how, (&name, &text)).map(drop)
 }
 
 fn print(
@@ -109,12 +103,12 @@ fn print(
     text: &str,
     expanded: Result<String, String>,
 ) -> Result<(), Failure> {
-    let said = tell(context, engine, how, ("<text>", text))?;
+    let printed = tell(context, engine, how, ("<text>", text))?;
     match expanded {
         Ok(value) if context.wants_json() => report::line(&super::json(&Shown {
             text,
             value: &value,
-            printed: &said.printed,
+            printed: &printed,
         })?),
         // rpm 6 prints no empty line for nothing.
         Ok(expanded) if expanded.is_empty() && engine.behaviour() >= Behaviour::Rpm6 => Ok(()),
@@ -140,37 +134,27 @@ struct Shown<'a> {
     printed: &'a str,
 }
 
-/// What came of a step beside its result.
-struct Said {
-    /// What macros wrote, if it was not printed.
-    printed: String,
-    is_wrong: bool,
-}
-
-/// Hands on what was said of `text`, which is called `name`: what macros write is a result.
+/// Hands on what was said of `text`, which is called `name`. What macros write is a result: in JSON it comes back from here.
 fn tell(
     context: &Context<'_>,
     engine: &mut Engine,
     how: Messages,
     (name, text): (&str, &str),
-) -> Result<Said, Failure> {
+) -> Result<String, Failure> {
     let (output, messages): (Vec<_>, Vec<_>) = engine
         .take_messages()
         .into_iter()
         .partition(|message| message.severity == Severity::Output);
-    let mut said = Said {
-        printed: String::new(),
-        is_wrong: messages.iter().any(|message| message.severity == Severity::Error),
-    };
+    let mut printed = String::new();
     for message in &output {
         match context.wants_json() {
-            true => said.printed.push_str(&message.text),
+            true => printed.push_str(&message.text),
             false => report::bytes_as_they_are(&message.text)?,
         }
     }
     if how == Messages::Full {
         told::of_text(context, name, text, messages);
-        return Ok(said);
+        return Ok(printed);
     }
     for message in &messages {
         say(context, None, message);
@@ -178,7 +162,7 @@ fn tell(
             trace(context, message);
         }
     }
-    Ok(said)
+    Ok(printed)
 }
 
 /// The macros around an error, as rpm shows them when it is to say more.
