@@ -98,6 +98,11 @@ impl Answer {
         matches!(self, Self::Absent { .. } | Self::NoFile(_))
     }
 
+    /// Does the origin have another file than the pinned one?
+    pub(crate) fn is_other(&self) -> bool {
+        matches!(self, Self::WrongBytes { .. } | Self::WrongSize { .. })
+    }
+
     /// May the same request succeed if it is made again?
     pub(crate) fn is_passing(&self) -> bool {
         match self {

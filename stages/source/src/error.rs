@@ -86,6 +86,8 @@ pub enum Error {
         component: ComponentName,
         /// The file.
         name: String,
+        /// The digest that is pinned, and the size in bytes.
+        pinned: Option<(Sha256, Option<u64>)>,
         /// Where it is pinned.
         location: Option<Box<Location>>,
         /// Who was asked, and what they answered.
@@ -227,15 +229,23 @@ impl fmt::Display for Asked {
 impl Error {
     /// Is it the tree that must be changed? (Otherwise an origin, the machine or the store is at fault.)
     pub fn is_input(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Unpinned { .. }
-                | Self::FileName { .. }
-                | Self::Twice { .. }
-                | Self::Disagree { .. }
-                | Self::NoOrigin { .. }
-                | Self::Lock(_)
-        )
+            | Self::FileName { .. }
+            | Self::Twice { .. }
+            | Self::Disagree { .. }
+            | Self::NoOrigin { .. }
+            | Self::Lock(_) => true,
+            // Those who have the file all have another one.
+            Self::Unavailable { asked, .. } => {
+                let is_other = |asked: &Asked| asked.answer.is_other();
+                asked.iter().any(is_other)
+                    && asked
+                        .iter()
+                        .all(|asked| is_other(asked) || asked.answer.is_absent())
+            }
+            _ => false,
+        }
     }
 
     /// Does no origin have the file any more? Then a refresh may help.
@@ -256,6 +266,15 @@ impl Error {
         }
         match self {
             Self::Unavailable { asked, .. } | Self::Archive { asked, .. } => {
+                if let Self::Unavailable {
+                    pinned: Some((digest, size)),
+                    ..
+                } = self
+                    && asked.iter().any(|asked| asked.answer.is_other())
+                {
+                    let size = size.map_or(String::new(), |size| format!(", {size} bytes"));
+                    diagnostic = diagnostic.note(format!("pinned: SHA-256 {digest}{size}"));
+                }
                 for asked in asked {
                     diagnostic = diagnostic.cause(asked.to_string());
                 }

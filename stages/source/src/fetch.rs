@@ -160,7 +160,14 @@ pub(crate) fn fetch_pins(
     for (at, pin) in pins.iter().enumerate() {
         interrupt.check()?;
         let is_first = !pins[..at].iter().any(|earlier| earlier.digest == pin.digest);
-        if is_first && !is_here(store, pin)? {
+        if !is_first {
+            continue;
+        }
+        if options.verify && store.contains(&pin.digest) && !is_good(store, pin)? {
+            let text = format!("`{}` had changed in the store: fetched again", pin.name);
+            sink.event(Event::Warning { text: &text });
+        }
+        if !is_here(store, pin)? {
             missing.push(at);
         }
     }
@@ -217,13 +224,21 @@ pub(crate) fn is_here(store: &Store, pin: &Pin) -> Result<bool, Error> {
         return Ok(false);
     }
     match pin.size {
-        Some(size) if object_size(store, &pin.digest)? != size => match store.verify(&pin.digest) {
-            // Its bytes are right: it is the pinned size that is wrong, as whoever is asked for it will say.
-            Ok(()) => Ok(false),
-            Err(keel_store::Error::Damaged { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        },
+        Some(size) if object_size(store, &pin.digest)? != size => {
+            // If its bytes are right, it is the pinned size that is wrong, as whoever is asked for it will say.
+            is_good(store, pin)?;
+            Ok(false)
+        }
         _ => Ok(true),
+    }
+}
+
+/// Are the bytes in the store the pinned ones? Others are removed.
+fn is_good(store: &Store, pin: &Pin) -> Result<bool, Error> {
+    match store.verify(&pin.digest) {
+        Ok(()) => Ok(true),
+        Err(keel_store::Error::Damaged { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -313,6 +328,7 @@ fn from_origins(
     Err(Error::Unavailable {
         component: pin.component.clone(),
         name: pin.name.clone(),
+        pinned: Some((pin.digest, pin.size)),
         location: pin.location.clone().map(Box::new),
         asked,
     })

@@ -19,6 +19,8 @@ pub struct Options {
     pub proxy: Option<String>,
     /// Nothing is asked over the network; what the store lacks is an error.
     pub offline: bool,
+    /// Files that are in the store are read and held against their digests first.
+    pub verify: bool,
     /// How many files are fetched at once.
     pub jobs: usize,
     /// The lock that a [`refresh`](crate::refresh()) wrote: its files take the place of those that are gone.
@@ -35,6 +37,7 @@ impl Default for Options {
             certificates: None,
             proxy: None,
             offline: false,
+            verify: false,
             jobs: 4,
             refreshed: None,
             limits: Limits::default(),

@@ -151,6 +151,7 @@ fn find(
         _ => Err(Error::Unavailable {
             component: todo.component.clone(),
             name: todo.name.clone(),
+            pinned: None,
             location: Some(Box::new(todo.location.clone())),
             asked,
         }),

@@ -1,8 +1,11 @@
 //! Origins with TLS: URLs, crates, Python distributions.
 
 use std::{
-    io::Write as _,
-    sync::{Arc, Mutex},
+    io::{self, Write as _},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use keel_artefact::{Sha256, event::Silent};
@@ -145,6 +148,65 @@ fn a_url_is_trusted_on_first_use_and_never_again() {
     let fixture = Fixture { store, ..fixture };
     let text = fixture.fetch(&["f.tar"]).unwrap_err().to_string();
     assert!(text.contains("it gave other bytes"), "{text}");
+}
+
+#[test]
+fn a_thousand_files_arrive_though_one_connection_in_five_is_cut() {
+    const FILES: usize = 1000;
+    let body = |at: usize| -> Vec<u8> { (0..2000 + at).map(|n| (n * (at + 7) % 251) as u8).collect() };
+    let (pem, config) = certificate();
+    let connections = AtomicUsize::new(0);
+    let cut = Arc::new(AtomicUsize::new(0));
+    let cuts = Arc::clone(&cut);
+    let server = Server::tls(config, move |request, answer| {
+        let at = request.path.trim_matches(|c: char| !c.is_ascii_digit());
+        let body = body(at.parse().unwrap());
+        if connections.fetch_add(1, Ordering::Relaxed) % 5 != 3 {
+            return answer.file(request, &body);
+        }
+        cuts.fetch_add(1, Ordering::Relaxed);
+        // Half of what is asked for, and the connection is gone.
+        let from = request.from().unwrap_or(0);
+        let half = from + (body.len() - from) / 2;
+        let (last, all) = (body.len() - 1, body.len());
+        let status = match request.from() {
+            None => "200 OK\r\n".to_owned(),
+            Some(_) => format!("206 Partial\r\nContent-Range: bytes {from}-{last}/{all}\r\n"),
+        };
+        answer.raw(format!("HTTP/1.1 {status}Content-Length: {}\r\n\r\n", all - from))?;
+        answer.raw(&body[from..half])?;
+        Err(io::ErrorKind::ConnectionAborted.into())
+    });
+    let names: Vec<String> = (0..FILES).map(|at| format!("f{at}.tar")).collect();
+    let files = names.iter().enumerate().map(|(at, name)| {
+        let origin = format!("type = \"https\", url = \"{}\"", server.url(&format!("/{name}")));
+        pinned(name, &body(at), &origin)
+    });
+    let mut fixture = trusting(Fixture::new(&files.collect::<String>()), &pem);
+    fixture.options.jobs = 16;
+    let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+    let sets = fixture.fetch(&wanted).unwrap();
+    assert_eq!(sets[0].files.len(), FILES);
+    for file in &sets[0].files {
+        let at = file
+            .name
+            .trim_matches(|c: char| !c.is_ascii_digit())
+            .parse()
+            .unwrap();
+        assert!(
+            fixture.store.read(&file.digest).unwrap() == body(at),
+            "{}",
+            file.name
+        );
+    }
+    let (requests, cut) = (server.requests(), cut.load(Ordering::Relaxed));
+    assert!(cut >= FILES / 5, "{cut} connections were cut");
+    // What was cut goes on where it was.
+    assert_eq!(
+        requests.iter().filter(|request| request.from().is_some()).count(),
+        cut
+    );
+    assert!(fixture.partials().is_empty());
 }
 
 #[test]

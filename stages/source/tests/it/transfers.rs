@@ -9,7 +9,7 @@ use keel_artefact::Sha256;
 
 use crate::{
     fetching::{NAME, PATH, body},
-    fixture::{Fixture, debian},
+    fixture::{Fixture, Recorder, debian},
     server::{Request, Server},
 };
 
@@ -181,4 +181,46 @@ fn an_interrupt_ends_it_at_once_and_keeps_what_came() {
     fixture.interrupt = keel_artefact::Interrupt::default();
     fixture.fetch(&[NAME]).unwrap();
     assert_eq!(server.requests()[0].from(), Some(1000));
+}
+
+#[test]
+fn a_byte_that_changed_in_the_store_is_found_and_fetched_again() {
+    let server = Server::new(|request, answer| answer.file(request, &body()));
+    let mut fixture = Fixture::new(&debian(NAME, &body())).with_mirrors(&[server.url("")]);
+    fixture.fetch(&[NAME]).unwrap();
+    fixture.options.verify = true;
+    fixture.fetch(&[NAME]).unwrap();
+    assert_eq!(server.requests().len(), 1);
+    let object = fixture.store.object(&Sha256::of(&body())).unwrap();
+    let damage = |object: &std::path::Path| {
+        let mut bytes = fs_err::read(object).unwrap();
+        bytes[777] ^= 1;
+        fs_err::remove_file(object).unwrap();
+        fs_err::write(object, bytes).unwrap();
+    };
+    damage(&object);
+    let told = Recorder::default();
+    fixture.fetch_version("1.0", &[NAME], &told).unwrap();
+    let told = told.0.into_inner().unwrap();
+    assert!(
+        told.iter()
+            .any(|event| event.contains("had changed in the store")),
+        "{told:?}"
+    );
+    assert_eq!(fixture.store.read(&Sha256::of(&body())).unwrap(), body());
+    // All origins have other bytes now: the tree's pins do not fit the world.
+    damage(&object);
+    let other = Server::new(|_, answer| answer.ok(&vec![b'x'; body().len()]));
+    let mirrors = [other.url("/one"), other.url("/two")];
+    let errors = fixture.with_mirrors(&mirrors).fetch(&[NAME]).unwrap_err();
+    let text = errors.to_string();
+    let (wanted, found) = (Sha256::of(&body()), Sha256::of(&vec![b'x'; body().len()]));
+    for part in [
+        NAME,
+        &format!("pinned: SHA-256 {wanted}"),
+        &format!("it gave other bytes: SHA-256 {found}"),
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(errors.iter().all(keel_source::Error::is_input));
 }
