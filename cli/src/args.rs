@@ -209,6 +209,8 @@ pub enum Source {
         /// Components; all if none is named
         components: Vec<ComponentName>,
     },
+    /// Read all pinned files in the store again; those whose bytes changed are removed, for `fetch` to get again
+    Verify,
 }
 
 /// Which components, and how to fetch for them.

@@ -26,6 +26,8 @@ pub enum Program {
     Newuidmap,
     /// Gives mmdebstrap namespaces of its own. Of the machine.
     Unshare,
+    /// Fetches commits and reads histories. Of the machine.
+    Git,
     /// A virtual machine. Of the machine.
     Qemu(Arch),
     /// `ldconfig`, in the root it is for.
@@ -47,6 +49,7 @@ impl Program {
             Self::Mmdebstrap => "mmdebstrap",
             Self::Newuidmap => "newuidmap",
             Self::Unshare => "unshare",
+            Self::Git => "git",
             Self::Qemu(Arch::X86_64) => "qemu-system-x86_64",
             Self::Qemu(Arch::Aarch64) => "qemu-system-aarch64",
             Self::Ldconfig => "ldconfig",
@@ -63,6 +66,7 @@ impl Program {
             Self::Mmdebstrap => "mmdebstrap",
             Self::Newuidmap => "uidmap",
             Self::Unshare => "util-linux",
+            Self::Git => "git",
             Self::Qemu(Arch::X86_64) => "qemu-system-x86",
             Self::Qemu(Arch::Aarch64) => "qemu-system-arm",
             Self::Ldconfig => "libc-bin",

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use keel_artefact::{ComponentName, Event};
-use keel_source::{Mirrors, Trust};
+use keel_config::Project;
+use keel_source::{Mirrors, State, Trust, Verified};
 use keel_spec::Recipe;
 use serde::Serialize;
 
@@ -28,6 +29,7 @@ struct Row {
 pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> {
     let project = context.project()?;
     let names = match &command {
+        args::Source::Verify => return verify(context, &project),
         args::Source::Fetch(fetch) => &fetch.components,
         args::Source::Lock { components } => components,
     };
@@ -37,9 +39,11 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     let stage0 = context.stage0(&project)?;
     let mut recipes = pipeline::recipes(context, &project, &stage0)?;
     recipes.retain(|recipe| names.is_empty() || names.contains(&recipe.component));
-    let options = pipeline::source_options(context)?;
+    let mut options = pipeline::source_options(context)?;
+    options.verify = true;
     let (store, sink) = (context.store()?, context.sink());
     match &command {
+        args::Source::Verify => Ok(()),
         args::Source::Lock { .. } => {
             let trust = trust(context)?;
             let changes = keel_source::lock(
@@ -75,6 +79,36 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     }
 }
 
+/// Reads all pinned files again, and says how they are.
+fn verify(context: &Context<'_>, project: &Project) -> Result<(), Failure> {
+    let verified = keel_source::verify(project, context.store()?, &context.interrupt)?;
+    report::print(context, &verified, |verified| {
+        let cells = |file: &Verified| {
+            let state = match file.state {
+                State::Good => "good",
+                State::Absent => "not fetched",
+                State::Damaged => "changed, removed",
+            };
+            vec![
+                file.component.to_string(),
+                file.name.clone(),
+                file.digest.short(),
+                state.to_owned(),
+            ]
+        };
+        let rows: Vec<_> = verified.iter().map(cells).collect();
+        report::table(&["component", "file", "sha256", "state"], &rows)
+    })?;
+    let damaged = verified.iter().filter(|file| file.state == State::Damaged);
+    match damaged.count() {
+        0 => Ok(()),
+        damaged => Err(
+            Failure::new(Class::Failed, format!("{damaged} files had changed in the store"))
+                .hint("`keel source fetch` gets them again"),
+        ),
+    }
+}
+
 fn rows(set: keel_source::SourceSet) -> Vec<Row> {
     let component = set.component;
     let row = |file: keel_source::PinnedFile| Row {
@@ -91,7 +125,7 @@ fn rows(set: keel_source::SourceSet) -> Vec<Row> {
 /// Replaces pinned files that vanished, and says which. Gives the recipes to read again, with what macros.
 pub fn refresh(
     context: &Context<'_>,
-    project: &keel_config::Project,
+    project: &Project,
     recipes: &[Recipe],
     options: &mut keel_source::Options,
 ) -> Result<pipeline::Overrides, Failure> {

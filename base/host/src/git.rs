@@ -1,0 +1,437 @@
+//! `git` of the machine: a commit fetched, a commit as a tar archive, a history read (git-fetch(1), git-archive(1),
+//! git-log(1)).
+//!
+//! What git does depends on what it is told here alone: no configuration of the machine or the user is read, no hook or
+//! filter runs, nobody is asked for a password, and it talks to `https` and `file` only.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use keel_artefact::{Epoch, Interrupt};
+use keel_sandbox::Status;
+
+use crate::{Error, Program};
+
+/// The most that is read of what git prints, in bytes.
+const MOST_TEXT: u64 = 256 << 20;
+/// The option that names a repository without a working tree.
+const REPOSITORY: &str = "--git-dir";
+/// How often it is looked whether git is to be stopped.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often the size of what is fetched is looked at, in looks.
+const WEIGH: u32 = 20;
+
+/// How git is run.
+#[derive(Debug, Clone)]
+pub struct Git<'a> {
+    /// Certificates (PEM) that servers are checked against, instead of the machine's.
+    pub certificates: Option<&'a Path>,
+    /// A proxy (`http://HOST:PORT`).
+    pub proxy: Option<&'a str>,
+    /// How long one command may take.
+    pub time: Duration,
+    /// The most that a repository may weigh, in bytes.
+    pub size: u64,
+    /// Ends it.
+    pub interrupt: &'a Interrupt,
+}
+
+impl Git<'_> {
+    /// Brings `commit` (all of its hexadecimal digits) of the repository at `url` into the bare repository at `to`, which
+    /// is made if it is not there. Does nothing if it has it.
+    pub fn fetch(&self, to: &Path, url: &str, commit: &str) -> Result<(), Error> {
+        check_commit(commit)?;
+        self.open(to, url)?;
+        if self.has(to, commit)? {
+            return Ok(());
+        }
+        // A server may refuse to be asked for a commit: then all of its branches.
+        let one = ["fetch", "--quiet", "--no-tags", "--depth=1", url, commit];
+        let all = ["fetch", "--quiet", "--no-tags", url, "+refs/heads/*:refs/heads/*"];
+        if let Err(error) = self.in_repository(to, &one) {
+            self.interrupt.check()?;
+            if self.in_repository(to, &all).is_err() {
+                return Err(error);
+            }
+        }
+        match self.has(to, commit)? {
+            true => Ok(()),
+            false => Err(unexpected(format!("{url} has no commit {commit}"))),
+        }
+    }
+
+    /// Brings the history of `branch` into the bare repository at `to`, without the content of files; gives its newest
+    /// commit.
+    pub fn fetch_history(&self, to: &Path, url: &str, branch: &str) -> Result<String, Error> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        if !branch.chars().all(plain) || branch.starts_with('-') || branch.contains("..") {
+            return Err(request(format!("`{branch}` is no branch")));
+        }
+        self.open(to, url)?;
+        let branch = format!("+refs/heads/{branch}:refs/heads/{branch}");
+        self.in_repository(
+            to,
+            &[
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--filter=blob:none",
+                url,
+                &branch,
+            ],
+        )?;
+        let name = branch.rsplit(':').next().unwrap_or_default();
+        self.commit(to, &["rev-parse", "--verify", "--quiet", name])
+    }
+
+    /// The newest commit on the first parents' line of `from` that was made before `time`, if there is one.
+    pub fn commit_before(&self, repository: &Path, from: &str, time: Epoch) -> Result<Option<String>, Error> {
+        check_commit(from)?;
+        // git takes `--before` of the time that it stands for, to the second.
+        let before = format!("--before=@{}", time.0);
+        let found = self.text(repository, &["rev-list", "-1", "--first-parent", &before, from])?;
+        Ok(Some(found.trim().to_owned()).filter(|found| !found.is_empty()))
+    }
+
+    /// The files of `commit` as a tar archive, each below `prefix` (which ends with `/`, or is empty).
+    ///
+    /// The same commit gives the same bytes: attributes of the repository that change what is archived are not heard.
+    pub fn archive(&self, repository: &Path, commit: &str, prefix: &str, to: &Path) -> Result<(), Error> {
+        check_commit(commit)?;
+        fs_err::create_dir_all(repository.join("info"))?;
+        fs_err::write(
+            repository.join("info/attributes"),
+            "* -export-subst -export-ignore -text -ident -filter -working-tree-encoding\n",
+        )?;
+        let prefix = format!("--prefix={prefix}");
+        let output = fs_err::File::create(to)?.into_parts().0;
+        let arguments = ["-c", "tar.umask=0022", "archive", "--format=tar", &prefix, commit];
+        self.run((REPOSITORY, repository), &arguments, Some(output))
+            .map(drop)
+    }
+
+    /// What `git log` prints of a working tree with these arguments.
+    pub fn log(&self, tree: &Path, arguments: &[&str]) -> Result<String, Error> {
+        let bytes = self.run(("-C", tree), &[&["log"], arguments].concat(), None)?;
+        text(bytes)
+    }
+
+    fn open(&self, repository: &Path, url: &str) -> Result<(), Error> {
+        let is_plain = !url.contains(|c: char| c.is_control() || c.is_whitespace());
+        let has_credentials = url.split('/').nth(2).is_some_and(|host| host.contains('@'));
+        if !(is_plain && (url.starts_with("https://") || url.starts_with("file:///"))) || has_credentials {
+            return Err(request(format!("`{url}` is neither `https://…` nor `file:///…`")));
+        }
+        if !repository.join("HEAD").exists() {
+            fs_err::create_dir_all(repository)?;
+            self.in_repository(repository, &["init", "--quiet", "--bare", "--template="])?;
+        }
+        Ok(())
+    }
+
+    fn has(&self, repository: &Path, commit: &str) -> Result<bool, Error> {
+        let object = format!("{commit}^{{commit}}");
+        match self.in_repository(repository, &["cat-file", "-e", &object]) {
+            Ok(()) => Ok(true),
+            Err(Error::Failed { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn commit(&self, repository: &Path, arguments: &[&str]) -> Result<String, Error> {
+        let text = self.text(repository, arguments)?;
+        check_commit(text.trim())?;
+        Ok(text.trim().to_owned())
+    }
+
+    fn in_repository(&self, repository: &Path, arguments: &[&str]) -> Result<(), Error> {
+        self.run((REPOSITORY, repository), arguments, None).map(drop)
+    }
+
+    fn text(&self, repository: &Path, arguments: &[&str]) -> Result<String, Error> {
+        text(self.run((REPOSITORY, repository), arguments, None)?)
+    }
+
+    /// Runs it where the option with a folder says; gives what it printed, if that does not go to `output`.
+    fn run(
+        &self,
+        (option, folder): (&str, &Path),
+        arguments: &[&str],
+        output: Option<File>,
+    ) -> Result<Vec<u8>, Error> {
+        let start = |source| Error::Start {
+            program: Program::Git.name(),
+            source,
+        };
+        let argv: Vec<&str> = [&["git"], arguments].concat();
+        let mut command = Command::new(Program::Git.find()?);
+        command
+            .args(["-c", "protocol.allow=never"])
+            .args([
+                "-c",
+                "protocol.https.allow=always",
+                "-c",
+                "protocol.file.allow=always",
+            ])
+            .args([
+                "-c",
+                "http.followRedirects=initial",
+                "-c",
+                "core.hooksPath=/dev/null",
+            ])
+            .args([
+                "-c",
+                "safe.directory=*",
+                "-c",
+                "gc.auto=0",
+                "-c",
+                "maintenance.auto=false",
+            ])
+            .arg(option)
+            .arg(folder)
+            .args(arguments)
+            .env_clear()
+            .envs([
+                ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+                ("LC_ALL", "C.UTF-8"),
+                ("TZ", "UTC"),
+                ("HOME", "/nonexistent"),
+                ("GIT_CONFIG_NOSYSTEM", "1"),
+                ("GIT_CONFIG_GLOBAL", "/dev/null"),
+                ("GIT_TERMINAL_PROMPT", "0"),
+                ("GIT_ASKPASS", "/bin/false"),
+                ("GIT_OPTIONAL_LOCKS", "0"),
+            ])
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(output.map_or_else(Stdio::piped, Stdio::from))
+            .stderr(Stdio::piped())
+            .process_group(0);
+        if let Some(path) = self.certificates {
+            command.env("GIT_SSL_CAINFO", path);
+        }
+        if let Some(proxy) = self.proxy {
+            command.env("https_proxy", proxy);
+        }
+        let child = keel_sandbox::child::dies_with_caller(&mut command)
+            .spawn()
+            .map_err(start)?;
+        let mut running = Running(child);
+        let (printed, talk) = (running.0.stdout.take(), running.0.stderr.take());
+        let (status, printed, said) = std::thread::scope(|scope| {
+            let printed = scope.spawn(move || all(printed, MOST_TEXT));
+            let said = scope.spawn(move || all(talk, 1 << 20));
+            let status = self.wait(&mut running, folder);
+            (status, joined(printed), joined(said))
+        });
+        let status = status?;
+        if !status.success() {
+            let status = status
+                .code()
+                .map_or_else(|| Status::Signal(status.signal().unwrap_or(0)), Status::Code);
+            let argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
+            return Err(Error::failed_with(
+                Program::Git,
+                &argv,
+                status,
+                &said.map_err(start)?,
+            ));
+        }
+        printed.map_err(start)
+    }
+
+    fn wait(&self, running: &mut Running, folder: &Path) -> Result<ExitStatus, Error> {
+        let started = Instant::now();
+        for look in 1_u32.. {
+            let ended = running.0.try_wait().map_err(|source| Error::Start {
+                program: Program::Git.name(),
+                source,
+            })?;
+            if let Some(status) = ended {
+                return Ok(status);
+            }
+            if let Err(interrupted) = self.interrupt.check() {
+                running.kill();
+                return Err(interrupted.into());
+            }
+            let why = if started.elapsed() > self.time {
+                Some(format!("it takes longer than {} s", self.time.as_secs()))
+            } else if look.is_multiple_of(WEIGH) && weight(folder) > self.size {
+                Some(format!("the repository is larger than {} MiB", self.size >> 20))
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                running.kill();
+                return Err(unexpected(why));
+            }
+            std::thread::sleep(if look < 20 { LOOK / 10 } else { LOOK });
+        }
+        unreachable!("u32 looks are many years")
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|_| unexpected("it printed what is not UTF-8".to_owned()))
+}
+
+fn joined(thread: std::thread::ScopedJoinHandle<'_, io::Result<Vec<u8>>>) -> io::Result<Vec<u8>> {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn all(stream: Option<impl io::Read>, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        (&mut stream).take(most).read_to_end(&mut bytes)?;
+        if io::copy(&mut stream, &mut io::sink())? > 0 {
+            return Err(io::Error::other(format!("it printed more than {most} bytes")));
+        }
+    }
+    Ok(bytes)
+}
+
+/// Bytes of files below a folder; what cannot be read weighs nothing.
+fn weight(folder: &Path) -> u64 {
+    let Ok(entries) = fs_err::read_dir(folder) else {
+        return 0;
+    };
+    let weight = |entry: io::Result<fs_err::DirEntry>| -> u64 {
+        let Ok(entry) = entry else { return 0 };
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => weight(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        }
+    };
+    entries.map(weight).sum()
+}
+
+/// Ended when dropped.
+struct Running(Child);
+
+impl Running {
+    fn kill(&mut self) {
+        // It may have ended meanwhile.
+        let group = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            self.kill();
+        }
+    }
+}
+
+fn unexpected(why: String) -> Error {
+    Error::Unexpected {
+        program: Program::Git.name(),
+        why,
+    }
+}
+
+fn request(why: String) -> Error {
+    Error::Request {
+        program: Program::Git.name(),
+        why,
+    }
+}
+
+/// All digits of a commit's name, SHA-1 or SHA-256.
+fn check_commit(text: &str) -> Result<(), Error> {
+    let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match is_hex && matches!(text.len(), 40 | 64) {
+        true => Ok(()),
+        false => Err(request(format!("`{text}` is not all of a commit's name"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(folder: &Path, line: &str) -> String {
+        let output = Command::new("sh")
+            .args(["-ec", line])
+            .current_dir(folder)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_DATE"), "2020-01-02T03:04:05Z")))
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "a")))
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "a@example.org")))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn a_commit_is_fetched_and_archived_the_same_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("source");
+        fs_err::create_dir(&source).unwrap();
+        let first = sh(
+            &source,
+            "git init -q -b main . && echo '$Format:%H$' > a && echo 'a export-subst\nb export-ignore' > .gitattributes \
+             && touch b && git add . && git commit -qm one && git rev-parse HEAD",
+        );
+        let second = sh(&source, "echo 2 > a && git commit -qam two && git rev-parse HEAD");
+        let interrupt = Interrupt::default();
+        let git = Git {
+            certificates: None,
+            proxy: None,
+            time: Duration::from_secs(60),
+            size: 1 << 30,
+            interrupt: &interrupt,
+        };
+        let url = format!("file://{}", source.display());
+        let archives = ["one", "two"].map(|name| {
+            let (repository, tar) = (dir.path().join(name), dir.path().join(format!("{name}.tar")));
+            git.fetch(&repository, &url, &first).unwrap();
+            git.fetch(&repository, &url, &first).unwrap();
+            git.archive(&repository, &first, "p-1/", &tar).unwrap();
+            fs_err::read(tar).unwrap()
+        });
+        assert!(archives[0] == archives[1]);
+        let text = String::from_utf8_lossy(&archives[0]).into_owned();
+        for part in ["p-1/a\0", "p-1/b\0", "$Format:%H$"] {
+            assert!(text.contains(part), "{part}");
+        }
+        let history = dir.path().join("history");
+        assert_eq!(git.fetch_history(&history, &url, "main").unwrap(), second);
+        let at = |seconds| git.commit_before(&history, &second, Epoch(seconds)).unwrap();
+        assert_eq!(
+            (at(1_577_934_245), at(1_000_000_000)),
+            (Some(second.clone()), None)
+        );
+        let log = git.log(&source, &["--format=%s"]).unwrap();
+        assert_eq!(log, "two\none\n");
+        for (url, commit, why) in [
+            ("ext::sh -c true", &first, "neither `https://…` nor"),
+            ("http://127.0.0.1/x", &first, "neither `https://…` nor"),
+            ("https://user@127.0.0.1/x", &first, "neither `https://…` nor"),
+            (url.as_str(), &"main".to_owned(), "is not all of a commit's name"),
+            (url.as_str(), &"0".repeat(40), "has no commit 000"),
+        ] {
+            let error = git
+                .fetch(&dir.path().join("x"), url, commit)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}
