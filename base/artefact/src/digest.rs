@@ -98,6 +98,76 @@ impl<'de> Deserialize<'de> for Sha256 {
     }
 }
 
+/// A SHA-512 digest: 64 bytes, written as 128 lower-case hexadecimal digits. What others vouch by; Keel itself names bytes
+/// by [`Sha256`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sha512([u8; 64]);
+
+impl Sha512 {
+    /// The digest of all that `reader` gives.
+    pub fn of_reader(mut reader: impl io::Read) -> io::Result<Self> {
+        let mut hasher = sha2::Sha512::new();
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(Self(hasher.finalize().into())),
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+    }
+
+    /// The digest of the file at `path`.
+    pub fn of_file(path: &std::path::Path) -> io::Result<Self> {
+        Self::of_reader(std::fs::File::open(path)?)
+    }
+}
+
+impl From<[u8; 64]> for Sha512 {
+    fn from(bytes: [u8; 64]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for Sha512 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Sha512 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sha512({})", hex::encode(&self.0[..6]))
+    }
+}
+
+impl FromStr for Sha512 {
+    type Err = ParseError512;
+
+    fn from_str(text: &str) -> Result<Self, ParseError512> {
+        let mut bytes = [0; 64];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| ParseError512(text.to_owned()))?;
+        Ok(Self(bytes))
+    }
+}
+
+/// A text is not a SHA-512 digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a SHA-512 digest (128 hexadecimal digits)")]
+pub struct ParseError512(pub String);
+
+impl Serialize for Sha512 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha512 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
 /// Collects named inputs into one digest. Every part is framed by its length, so no two lists of parts collide.
 #[derive(Clone)]
 pub struct Fingerprint(sha2::Sha256);
@@ -143,6 +213,15 @@ mod tests {
         assert_eq!(Sha256::of(b"").to_hex(), empty);
         assert_eq!(empty.parse(), Ok(Sha256::of(b"")));
         assert!("e3b0".parse::<Sha256>().is_err());
+    }
+
+    #[test]
+    fn sha512_is_the_published_one() {
+        let abc = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423\
+                   643ce80e2a9ac94fa54ca49f";
+        assert_eq!(Sha512::of_reader(&b"abc"[..]).unwrap().to_string(), abc);
+        assert_eq!(abc.parse::<Sha512>().unwrap().to_string(), abc);
+        assert!("ddaf".parse::<Sha512>().is_err());
     }
 
     #[test]

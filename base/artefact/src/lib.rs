@@ -30,7 +30,7 @@ pub mod path;
 pub use arch::{Arch, PackageArch};
 pub use clock::Epoch;
 pub use dependency::{Comparison, Dependency, Provide};
-pub use digest::{Fingerprint, Sha256};
+pub use digest::{Fingerprint, Sha256, Sha512};
 pub use event::{Event, Sink};
 pub use interrupt::{Interrupt, Interrupted};
 pub use name::{ComponentName, ImageName, PackageName};

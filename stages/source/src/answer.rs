@@ -79,6 +79,9 @@ pub enum Answer {
     /// Nobody said where the registry is.
     #[error("no address is known for the registry `{0}`")]
     NoRegistry(&'static str),
+    /// git failed.
+    #[error("{0}")]
+    Git(Box<keel_host::Error>),
     /// The network is not to be used.
     #[error("not asked: --offline")]
     Offline,

@@ -141,6 +141,10 @@ impl<'a> Archive<'a> {
                         Place::File(path) => {
                             fs_err::read(path).map_err(|error| crate::Answer::NoFile(error).into())
                         }
+                        Place::Commit(_) => {
+                            let text = "a mirror is no git repository".to_owned();
+                            Err(crate::Answer::Nonsense(text).into())
+                        }
                     };
                     match bytes {
                         Err(failure) => told(Some(place), failure.into_answer()?),
@@ -212,6 +216,7 @@ impl<'a> Archive<'a> {
                 };
                 for place in places {
                     let wanted = download::Wanted {
+                        file_name: &path,
                         digest,
                         size: Some(size),
                         progress: &|_| (),

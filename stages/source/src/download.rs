@@ -17,7 +17,7 @@ use keel_store::Store;
 use ureq::http::header;
 
 use crate::{
-    Answer,
+    Answer, commit,
     http::{Client, Failure, Url},
     origin::Place,
 };
@@ -27,6 +27,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// What is wanted, and who is told how far it is (in bytes from the start of the file).
 pub(crate) struct Wanted<'a> {
+    pub(crate) file_name: &'a str,
     pub(crate) digest: Sha256,
     /// In bytes, if it is pinned.
     pub(crate) size: Option<u64>,
@@ -95,6 +96,10 @@ pub(crate) fn fetch(
 ) -> Result<u64, Error> {
     match place {
         Place::File(path) => copy(client, store, path, wanted),
+        Place::Commit(git) => {
+            let made = commit::archive(client, store, git, wanted.file_name)?;
+            adopt(store, &made.path().join(commit::ARCHIVE), wanted)
+        }
         Place::Url(url) => {
             let folder = store.dir().join("tmp/partial");
             fs_err::create_dir_all(&folder)?;
@@ -287,6 +292,7 @@ fn attempt(
 pub(crate) fn fetch_unpinned(
     client: &Client<'_>,
     store: &Store,
+    file_name: &str,
     place: &Place,
     progress: &dyn Fn(u64),
 ) -> Result<(Sha256, u64), Error> {
@@ -294,9 +300,14 @@ pub(crate) fn fetch_unpinned(
     let deadline = Instant::now() + client.limits.total;
     let url = match place {
         Place::Url(url) => url,
+        Place::Commit(git) => {
+            let made = commit::archive(client, store, git, file_name)?;
+            return Ok(store.adopt(&made.path().join(commit::ARCHIVE))?);
+        }
         Place::File(path) => {
             let (digest, size) = Sha256::of_file(path).map_err(Answer::NoFile)?;
             let wanted = Wanted {
+                file_name,
                 digest,
                 size: Some(size),
                 progress,
@@ -309,6 +320,7 @@ pub(crate) fn fetch_unpinned(
     let path = dir.path().join("file");
     // The digest is not known, the rest is the same: an attempt that starts anew each time.
     let wanted = Wanted {
+        file_name,
         digest: Sha256::of(b""),
         size: None,
         progress,

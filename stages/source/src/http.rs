@@ -103,7 +103,8 @@ impl std::fmt::Display for Url {
 #[derive(Debug)]
 pub(crate) struct Client<'a> {
     agent: Agent,
-    offline: bool,
+    /// What all requests share.
+    pub(crate) options: &'a Options,
     pub(crate) limits: &'a Limits,
     pub(crate) interrupt: &'a Interrupt,
 }
@@ -127,7 +128,7 @@ pub(crate) fn with_client<T>(
     let limits = &options.limits;
     let client = Client {
         agent: agent(options)?,
-        offline: options.offline,
+        options,
         limits,
         interrupt,
     };
@@ -242,7 +243,7 @@ impl From<Interrupted> for Failure {
 impl Client<'_> {
     /// Asks for `url` from byte `from` on, until `deadline`; follows redirects. The status is 200, 206 or 416.
     pub(crate) fn get(&self, url: &Url, from: u64, deadline: Instant) -> Result<Response<Body>, Failure> {
-        if self.offline {
+        if self.options.offline {
             return Err(Answer::Offline.into());
         }
         let mut url = url.clone();

@@ -30,6 +30,7 @@
 
 mod answer;
 mod archive;
+mod commit;
 pub mod debian;
 mod download;
 mod error;

@@ -52,6 +52,8 @@ pub struct Registries {
     pub crates: Option<String>,
     /// A server with PyPI's JSON API at `/pypi/NAME/VERSION/json`, with `https`.
     pub pypi: Option<String>,
+    /// A server with npm's documents at `/NAME/VERSION`, with `https`.
+    pub npm: Option<String>,
 }
 
 /// How long and how much.

@@ -1,7 +1,7 @@
 //! Origins: where a source file may be had.
 //!
 //! As text, in locks and messages: `debian:SUITE:PATH`, `https://…`, `file:PATH`, `crates:NAME:VERSION`,
-//! `pypi:NAME:VERSION`. None of them names a mirror or registry: those are the machine's, not the project's.
+//! `pypi:NAME:VERSION`, `npm:NAME:VERSION`, `git:COMMIT:URL`. None of them names a mirror or registry: those are the machine's, not the project's.
 
 use std::{
     fmt,
@@ -9,7 +9,8 @@ use std::{
     str::FromStr,
 };
 
-use keel_artefact::Sha256;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use keel_artefact::{Sha256, Sha512};
 use serde::Deserialize;
 
 use crate::{
@@ -33,6 +34,10 @@ pub enum Origin {
     Crates(Crate),
     /// A source distribution of PyPI.
     Pypi(Sdist),
+    /// A package of npm.
+    Npm(NpmPackage),
+    /// The files of a commit, as a tar archive.
+    Git(Git),
 }
 
 /// A file of Debian's pool.
@@ -76,11 +81,37 @@ pub struct Sdist {
     pub version: String,
 }
 
+/// A package of npm.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NpmPackage {
+    /// Its name: `left-pad`, `@scope/name`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// A commit, whose files are the content of a tar archive, below a folder that is called as the archive is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Git {
+    /// The repository: `https://…` or `file:///…`.
+    pub url: String,
+    /// All digits of the commit's name.
+    pub commit: String,
+}
+
 /// One exact place to take a file from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     Url(Url),
     File(PathBuf),
+    Commit(Git),
+}
+
+/// What an index says of a file's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Vouched {
+    Sha256(Sha256),
+    Sha512(Sha512),
 }
 
 impl fmt::Display for Place {
@@ -88,6 +119,7 @@ impl fmt::Display for Place {
         match self {
             Self::Url(url) => url.fmt(f),
             Self::File(path) => path.display().fmt(f),
+            Self::Commit(git) => git.url.fmt(f),
         }
     }
 }
@@ -109,7 +141,7 @@ pub(crate) trait Source {
     fn places(&self, ask: &Ask<'_>) -> Result<Vec<Place>, Failure>;
 
     /// What its own index, if it has one, says the file's digest is.
-    fn indexed(&self, _: &Ask<'_>) -> Result<Option<Sha256>, Failure> {
+    fn indexed(&self, _: &Ask<'_>) -> Result<Option<Vouched>, Failure> {
         Ok(None)
     }
 }
@@ -122,6 +154,8 @@ impl Origin {
             Self::File(origin) => origin,
             Self::Crates(origin) => origin,
             Self::Pypi(origin) => origin,
+            Self::Npm(origin) => origin,
+            Self::Git(origin) => origin,
         }
     }
 
@@ -263,13 +297,16 @@ impl Source for Crate {
         Ok(vec![Place::Url(Url::parse(&url, false)?)])
     }
 
-    fn indexed(&self, ask: &Ask<'_>) -> Result<Option<Sha256>, Failure> {
+    fn indexed(&self, ask: &Ask<'_>) -> Result<Option<Vouched>, Failure> {
         self.check()?;
         self.ask_index(ask, &self.index_path(), |bytes| {
             let lines = std::str::from_utf8(bytes).ok()?.lines();
             let mut lines = lines.filter_map(|line| serde_json::from_str::<CrateLine>(line).ok());
             let line = lines.find(|line| line.vers == self.version)?;
-            line.cksum.parse().ok().map(Some)
+            line.cksum
+                .parse()
+                .ok()
+                .map(|digest| Some(Vouched::Sha256(digest)))
         })
     }
 }
@@ -332,11 +369,81 @@ impl Source for Sdist {
         Ok(vec![Place::Url(Url::parse(&self.ask_index(ask)?.url, false)?)])
     }
 
-    fn indexed(&self, ask: &Ask<'_>) -> Result<Option<Sha256>, Failure> {
+    fn indexed(&self, ask: &Ask<'_>) -> Result<Option<Vouched>, Failure> {
         let digest = self.ask_index(ask)?.digests.sha256.parse();
-        Ok(Some(digest.map_err(|_| {
-            Answer::Nonsense("its index has no SHA-256".to_owned())
-        })?))
+        let digest = digest.map_err(|_| Answer::Nonsense("its index has no SHA-256".to_owned()))?;
+        Ok(Some(Vouched::Sha256(digest)))
+    }
+}
+
+/// The part of npm's document of a version that is read.
+#[derive(Deserialize)]
+struct NpmDocument {
+    dist: NpmDist,
+}
+
+#[derive(Deserialize)]
+struct NpmDist {
+    tarball: String,
+    /// Subresource integrity (<https://www.w3.org/TR/SRI/>): `sha512-` and base64, perhaps others beside it.
+    #[serde(default)]
+    integrity: String,
+}
+
+impl NpmPackage {
+    fn ask_index(&self, ask: &Ask<'_>) -> Result<NpmDist, Failure> {
+        let base = ask.options.registries.npm.as_deref();
+        let base = base.ok_or(Answer::NoRegistry("npm"))?.trim_end_matches('/');
+        let fits = |text: &str, more: &str| {
+            !text.is_empty()
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        let (scope, name) = match self.name.strip_prefix('@').and_then(|name| name.split_once('/')) {
+            Some((scope, name)) => (Some(scope), name),
+            None => (None, self.name.as_str()),
+        };
+        let is_good = |part: &str| fits(part, "-_.") && !part.starts_with('.');
+        if !is_good(name) || !scope.is_none_or(is_good) || !fits(&self.version, ".+-") {
+            return Err(Answer::Nonsense(format!("`{}` is no package and version", self.name)).into());
+        }
+        let scope = scope.map_or(String::new(), |scope| format!("@{scope}%2f"));
+        let url = Url::parse(&format!("{base}/{scope}{name}/{}", self.version), false)?;
+        let bytes = ask.client.document(&url, MAX_DOCUMENT)?;
+        let document: NpmDocument = serde_json::from_slice(&bytes)
+            .map_err(|_| Answer::Nonsense(format!("{url} is not npm's JSON")))?;
+        Ok(document.dist)
+    }
+}
+
+impl Source for NpmPackage {
+    fn places(&self, ask: &Ask<'_>) -> Result<Vec<Place>, Failure> {
+        Ok(vec![Place::Url(Url::parse(
+            &self.ask_index(ask)?.tarball,
+            false,
+        )?)])
+    }
+
+    fn indexed(&self, ask: &Ask<'_>) -> Result<Option<Vouched>, Failure> {
+        let integrity = self.ask_index(ask)?.integrity;
+        let mut all = integrity.split_ascii_whitespace();
+        let digest = all.find_map(|one| one.strip_prefix("sha512-")).and_then(|text| {
+            let bytes = BASE64.decode(text).ok()?;
+            <[u8; 64]>::try_from(bytes).ok()
+        });
+        let digest = digest.ok_or_else(|| Answer::Nonsense("its index has no SHA-512".to_owned()))?;
+        Ok(Some(Vouched::Sha512(digest.into())))
+    }
+}
+
+impl Source for Git {
+    fn places(&self, ask: &Ask<'_>) -> Result<Vec<Place>, Failure> {
+        if !ask.file_name.ends_with(".tar") {
+            let text = format!("a commit is made a `.tar`, and `{}` is none", ask.file_name);
+            return Err(Answer::Nonsense(text).into());
+        }
+        Ok(vec![Place::Commit(self.clone())])
     }
 }
 
@@ -361,6 +468,8 @@ impl fmt::Display for Origin {
             Self::File(File { path }) => write!(f, "file:{}", path.display()),
             Self::Crates(Crate { name, version }) => write!(f, "crates:{name}:{version}"),
             Self::Pypi(Sdist { name, version }) => write!(f, "pypi:{name}:{version}"),
+            Self::Npm(NpmPackage { name, version }) => write!(f, "npm:{name}:{version}"),
+            Self::Git(Git { url, commit }) => write!(f, "git:{commit}:{url}"),
         }
     }
 }
@@ -368,7 +477,8 @@ impl fmt::Display for Origin {
 /// A text is no origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no origin (`debian:SUITE:pool/…`, `https://…`, `file:PATH`, `crates:NAME:VERSION`, `pypi:NAME:VERSION`)"
+    "`{0}` is no origin (`debian:SUITE:pool/…`, `https://…`, `file:PATH`, `crates:NAME:VERSION`, `pypi:NAME:VERSION`, \
+     `npm:NAME:VERSION`, `git:COMMIT:https://…`)"
 )]
 pub struct ParseError(pub String);
 
@@ -394,11 +504,22 @@ impl FromStr for Origin {
                 Ok(Self::Https(Https { url: text.to_owned() }))
             }
             "file" if !rest.is_empty() => Ok(Self::File(File { path: rest.into() })),
-            "crates" | "pypi" => {
+            "git" => {
+                let (commit, url) = pair().ok_or_else(error)?;
+                let is_whole =
+                    matches!(commit.len(), 40 | 64) && commit.bytes().all(|b| b.is_ascii_hexdigit());
+                if !is_whole || !(url.starts_with("https://") || url.starts_with("file:///")) {
+                    return Err(error());
+                }
+                let (commit, url) = (commit.to_owned(), url.to_owned());
+                Ok(Self::Git(Git { url, commit }))
+            }
+            "crates" | "pypi" | "npm" => {
                 let (name, version) = pair().ok_or_else(error)?;
                 let (name, version) = (name.to_owned(), version.to_owned());
                 Ok(match kind {
                     "crates" => Self::Crates(Crate { name, version }),
+                    "npm" => Self::Npm(NpmPackage { name, version }),
                     _ => Self::Pypi(Sdist { name, version }),
                 })
             }
@@ -421,6 +542,8 @@ mod tests {
             "file:/srv/b.tar",
             "crates:libc:0.2.1+x",
             "pypi:meson:1.7.0",
+            "npm:@types/node:22.1.0",
+            "git:0123456789abcdef0123456789abcdef01234567:https://example.org/a.git",
         ] {
             assert_eq!(good.parse::<Origin>().unwrap().to_string(), good);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keel_artefact::Sink;
+use keel_artefact::{Sha512, Sink};
 use keel_config::Project;
 use keel_store::Store;
 
@@ -14,7 +14,7 @@ use crate::{
     download,
     fetch::Progress,
     http::Client,
-    origin::Ask,
+    origin::{Ask, Vouched},
 };
 
 /// For each file, in the same order; all that cannot be found is told together.
@@ -251,8 +251,12 @@ fn find_elsewhere(
         origins: Vec::new(),
         how: how.to_owned(),
     };
+    let mut vouched = None;
     match origin.source().indexed(ask) {
-        Ok(Some(digest)) => return Ok((vec![origin], Some(found(digest, "the registry's checksum")))),
+        Ok(Some(Vouched::Sha256(digest))) => {
+            return Ok((vec![origin], Some(found(digest, "the registry's checksum"))));
+        }
+        Ok(Some(Vouched::Sha512(digest))) => vouched = Some(digest),
         Ok(None) => {}
         Err(failure) => return Err(told(None, failure.into_answer()?)),
     }
@@ -264,7 +268,19 @@ fn find_elsewhere(
     let progress = Progress::new(sink, &id);
     let mut last = None;
     for place in &places {
-        match download::fetch_unpinned(ask.client, store, place, &|done| progress.tell(done)) {
+        match download::fetch_unpinned(ask.client, store, ask.file_name, place, &|done| {
+            progress.tell(done)
+        }) {
+            Ok((digest, _)) if vouched.is_some() => {
+                // Keel names bytes by SHA-256: they are held against what the registry says when they are here.
+                let object = store.object(&digest)?;
+                let sha512 = Sha512::of_file(&object).map_err(keel_store::Error::from)?;
+                if vouched != Some(sha512) {
+                    last = Some((place.to_string(), Answer::WrongBytes { found: digest }));
+                    continue;
+                }
+                return Ok((vec![origin], Some(found(digest, "the registry's SHA-512"))));
+            }
             Ok((digest, _)) => {
                 let how = "trusted on first use: nothing but this one download vouches for it";
                 return Ok((vec![origin], Some(found(digest, how))));
