@@ -58,6 +58,15 @@ pub struct Global {
     /// Debian mirror, instead of the one in this machine's apt configuration
     #[arg(long, value_name = "URL", global = true, env = "KEEL_MIRROR", value_hint = ValueHint::Url)]
     pub mirror: Option<String>,
+    /// Where a language's registry is, instead of its public one: `crates`, `pypi` or `npm`, and a URL
+    #[arg(
+        long = "registry",
+        value_name = "NAME=URL",
+        global = true,
+        env = "KEEL_REGISTRIES",
+        value_delimiter = ' '
+    )]
+    pub registries: Vec<String>,
     /// Fetch nothing: use what is in the store
     #[arg(long, global = true)]
     pub offline: bool,

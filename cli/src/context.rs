@@ -137,6 +137,30 @@ impl<'a> Context<'a> {
         Ok(mirrors.with_base(self.global.mirror.as_deref(), None))
     }
 
+    /// Registries: the public ones, but for those that were named.
+    pub fn registries(&self) -> Result<keel_source::Registries, Failure> {
+        let mut registries = keel_source::Registries::public();
+        for text in &self.global.registries {
+            let wrong = |what: &str| {
+                Failure::input(format!("`--registry {text}`: {what}"))
+                    .hint("name one so: `--registry pypi=https://example.org/simple`")
+            };
+            let (name, url) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
+            let address = url.strip_prefix("sparse+").unwrap_or(url);
+            if !address.starts_with("https://") {
+                return Err(wrong("the address does not begin with `https://`"));
+            }
+            let place = match name {
+                "crates" => &mut registries.crates,
+                "pypi" => &mut registries.pypi,
+                "npm" => &mut registries.npm,
+                _ => return Err(wrong("there is no such registry")),
+            };
+            *place = Some(url.to_owned());
+        }
+        Ok(registries)
+    }
+
     /// The mirror to make stage0 from.
     fn mirror_of(&self, suite: &str) -> Result<String, Failure> {
         self.mirrors()?.of(suite).first().cloned().ok_or_else(|| {

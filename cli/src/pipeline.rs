@@ -175,6 +175,7 @@ pub fn source_options(context: &Context<'_>) -> Result<keel_source::Options, Fai
         mirrors: context.mirrors()?,
         offline: context.global.offline,
         certificates: bundle.exists().then_some(bundle),
+        registries: context.registries()?,
         ..keel_source::Options::default()
     })
 }

@@ -60,7 +60,7 @@ impl Url {
     }
 
     /// The URL that a `Location` header means, if the same scheme leads there.
-    fn redirect(&self, location: &str) -> Result<Self, Answer> {
+    pub(crate) fn redirect(&self, location: &str) -> Result<Self, Answer> {
         let refuse = |why| Answer::Redirect {
             to: location.to_owned(),
             why,
@@ -80,7 +80,8 @@ impl Url {
         } else if location.starts_with('?') {
             format!("{scheme}://{authority}{}{location}", self.0.path())
         } else {
-            format!("{scheme}://{authority}{}/{location}", before(self.0.path(), '/'))
+            let path = format!("{}/{location}", before(self.0.path(), '/'));
+            format!("{scheme}://{authority}{}", without_dots(&path))
         };
         let other_scheme = || refuse("another scheme than that of the first request");
         match Self::parse(&text, true) {
@@ -91,6 +92,26 @@ impl Url {
             Err(UrlError::Form(_)) => Err(refuse("it is not a URL")),
         }
     }
+}
+
+/// A path (and query) in which `.` and `..` are followed (RFC 3986, 5.2.4).
+fn without_dots(path: &str) -> String {
+    let (path, query) = match path.find('?') {
+        Some(at) => path.split_at(at),
+        None => (path, ""),
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    let mut ends_open = false;
+    for part in path.split('/').skip(1) {
+        ends_open = matches!(part, "." | "..");
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    let end = if ends_open && !parts.is_empty() { "/" } else { "" };
+    format!("/{}{end}{query}", parts.join("/"))
 }
 
 impl std::fmt::Display for Url {
@@ -243,6 +264,16 @@ impl From<Interrupted> for Failure {
 impl Client<'_> {
     /// Asks for `url` from byte `from` on, until `deadline`; follows redirects. The status is 200, 206 or 416.
     pub(crate) fn get(&self, url: &Url, from: u64, deadline: Instant) -> Result<Response<Body>, Failure> {
+        self.get_as(url, "*/*", from, deadline)
+    }
+
+    fn get_as(
+        &self,
+        url: &Url,
+        accept: &str,
+        from: u64,
+        deadline: Instant,
+    ) -> Result<Response<Body>, Failure> {
         if self.options.offline {
             return Err(Answer::Offline.into());
         }
@@ -253,7 +284,7 @@ impl Client<'_> {
             if left.is_zero() {
                 return Err(Answer::TimeUp(self.limits.total).into());
             }
-            let mut request = self.agent.get(url.0.clone());
+            let mut request = self.agent.get(url.0.clone()).header(header::ACCEPT, accept);
             if from > 0 {
                 request = request.header(header::RANGE, format!("bytes={from}-"));
             }
@@ -281,9 +312,14 @@ impl Client<'_> {
 
     /// A document of at most `limit` bytes, with retries. None if the server has none.
     pub(crate) fn document(&self, url: &Url, limit: u64) -> Result<Vec<u8>, Failure> {
+        self.document_as(url, "*/*", limit)
+    }
+
+    /// The same, of a media type.
+    pub(crate) fn document_as(&self, url: &Url, accept: &str, limit: u64) -> Result<Vec<u8>, Failure> {
         let deadline = Instant::now() + self.limits.total;
         self.retry(|| {
-            let response = self.get(url, 0, deadline)?;
+            let response = self.get_as(url, accept, 0, deadline)?;
             let mut bytes = Vec::new();
             let mut reader = response.into_body().into_reader().take(limit + 1);
             match reader.read_to_end(&mut bytes) {
@@ -394,6 +430,13 @@ mod tests {
                 Some("https://a.example/z?q=1"),
             ),
             ("https://a.example/x/y?q", "z", Some("https://a.example/x/z")),
+            (
+                "https://a.example/x/y/",
+                "../../z/./w?..",
+                Some("https://a.example/z/w?.."),
+            ),
+            ("https://a.example/x", "../../..", Some("https://a.example/")),
+            ("https://a.example/x/y/z", "..", Some("https://a.example/x/")),
             ("https://a.example/x/y?q", "?r", Some("https://a.example/x/y?r")),
             ("https://a.example/", "//b.example/z", Some("https://b.example/z")),
             (

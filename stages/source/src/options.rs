@@ -50,10 +50,21 @@ impl Default for Options {
 pub struct Registries {
     /// A sparse index of cargo (what `registries.NAME.index` says in cargo's configuration), with `https`.
     pub crates: Option<String>,
-    /// A server with PyPI's JSON API at `/pypi/NAME/VERSION/json`, with `https`.
+    /// A simple index of Python's packages that answers in JSON, with `https`.
     pub pypi: Option<String>,
     /// A server with npm's documents at `/NAME/VERSION`, with `https`.
     pub npm: Option<String>,
+}
+
+impl Registries {
+    /// The languages' own.
+    pub fn public() -> Self {
+        Self {
+            crates: Some("sparse+https://index.crates.io/".to_owned()),
+            pypi: Some("https://pypi.org/simple".to_owned()),
+            npm: Some("https://registry.npmjs.org".to_owned()),
+        }
+    }
 }
 
 /// How long and how much.

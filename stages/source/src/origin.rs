@@ -311,28 +311,30 @@ impl Source for Crate {
     }
 }
 
-/// The part of PyPI's JSON API that is read.
+/// The part of a project's page of the simple index that is read, in JSON
+/// (<https://packaging.python.org/en/latest/specifications/simple-repository-api/>).
 #[derive(Deserialize)]
 struct PypiDocument {
-    urls: Vec<PypiFile>,
+    files: Vec<PypiFile>,
 }
 
 #[derive(Deserialize)]
 struct PypiFile {
-    packagetype: String,
     filename: String,
     url: String,
-    digests: PypiDigests,
+    #[serde(default)]
+    hashes: PypiHashes,
 }
 
-#[derive(Deserialize)]
-struct PypiDigests {
-    sha256: String,
+#[derive(Default, Deserialize)]
+struct PypiHashes {
+    sha256: Option<String>,
 }
 
 impl Sdist {
-    /// The source distribution of the wanted name, or the only one there is.
-    fn ask_index(&self, ask: &Ask<'_>) -> Result<PypiFile, Failure> {
+    /// The wanted file, or the version's source distribution if there is but one, and the page that it is on.
+    fn ask_index(&self, ask: &Ask<'_>) -> Result<(Url, PypiFile), Failure> {
+        const JSON: &str = "application/vnd.pypi.simple.v1+json";
         let base = ask
             .options
             .registries
@@ -340,38 +342,74 @@ impl Sdist {
             .as_deref()
             .ok_or(Answer::NoRegistry("pypi"))?;
         let fits = |text: &str| {
-            text.chars()
-                .all(|c| c.is_ascii_alphanumeric() || "._+!-".contains(c))
+            !text.is_empty()
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "._+!-".contains(c))
         };
         if !fits(&self.name) || !fits(&self.version) {
             return Err(Answer::Nonsense(format!("`{}` is no project and version", self.version)).into());
         }
-        let base = base.trim_end_matches('/');
-        let url = Url::parse(&format!("{base}/pypi/{}/{}/json", self.name, self.version), false)?;
-        let bytes = ask.client.document(&url, MAX_DOCUMENT)?;
+        let (base, name) = (base.trim_end_matches('/'), normalized(&self.name));
+        let url = Url::parse(&format!("{base}/{name}/"), false)?;
+        let bytes = ask.client.document_as(&url, JSON, MAX_DOCUMENT)?;
         let nonsense = |what: &str| Answer::Nonsense(format!("{url} {what}"));
         let document: PypiDocument =
-            serde_json::from_slice(&bytes).map_err(|_| nonsense("is not PyPI's JSON"))?;
-        let mut sdists: Vec<_> = (document.urls.into_iter())
-            .filter(|file| file.packagetype == "sdist")
-            .collect();
-        let at = sdists.iter().position(|file| file.filename == ask.file_name);
-        match at {
-            Some(at) => Ok(sdists.swap_remove(at)),
-            None if sdists.len() == 1 => Ok(sdists.swap_remove(0)),
-            None => Err(nonsense("names no such source distribution").into()),
+            serde_json::from_slice(&bytes).map_err(|_| nonsense("is no page of a simple index in JSON"))?;
+        let (mut files, mut sdists) = (Vec::new(), Vec::new());
+        for file in document.files {
+            if file.filename == ask.file_name {
+                files.push(file);
+            } else if self.is_sdist(&file.filename) {
+                sdists.push(file);
+            }
+        }
+        match (files.pop(), sdists.len()) {
+            (Some(file), _) => Ok((url, file)),
+            (None, 1) => Ok((url, sdists.swap_remove(0))),
+            (None, _) => Err(nonsense("names no such source distribution").into()),
         }
     }
+
+    /// Is it called as the source distribution of this version (PEP 625, and what came before it)?
+    fn is_sdist(&self, file_name: &str) -> bool {
+        let stem = [".tar.gz", ".zip", ".tar.bz2"]
+            .iter()
+            .find_map(|end| file_name.strip_suffix(end));
+        let parts = stem.and_then(|stem| stem.rsplit_once('-'));
+        parts.is_some_and(|(name, version)| {
+            normalized(name) == normalized(&self.name) && version == self.version
+        })
+    }
+}
+
+/// A project's name in addresses: lower case, runs of `-`, `_` and `.` are one `-`.
+fn normalized(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '-' | '_' | '.' if text.ends_with('-') => {}
+            '-' | '_' | '.' => text.push('-'),
+            c => text.push(c.to_ascii_lowercase()),
+        }
+    }
+    text
 }
 
 impl Source for Sdist {
     fn places(&self, ask: &Ask<'_>) -> Result<Vec<Place>, Failure> {
-        Ok(vec![Place::Url(Url::parse(&self.ask_index(ask)?.url, false)?)])
+        let (page, file) = self.ask_index(ask)?;
+        Ok(vec![Place::Url(page.redirect(&file.url)?)])
     }
 
     fn indexed(&self, ask: &Ask<'_>) -> Result<Option<Vouched>, Failure> {
-        let digest = self.ask_index(ask)?.digests.sha256.parse();
-        let digest = digest.map_err(|_| Answer::Nonsense("its index has no SHA-256".to_owned()))?;
+        let digest = self
+            .ask_index(ask)?
+            .1
+            .hashes
+            .sha256
+            .and_then(|text| text.parse().ok());
+        let digest = digest.ok_or_else(|| Answer::Nonsense("its index has no SHA-256".to_owned()))?;
         Ok(Some(Vouched::Sha256(digest)))
     }
 }
@@ -565,6 +603,23 @@ mod tests {
             "git:x:y",
         ] {
             assert!(bad.parse::<Origin>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn source_distributions_are_told_by_their_names() {
+        let sdist = Sdist {
+            name: "Zope.Interface".to_owned(),
+            version: "5.4.0".to_owned(),
+        };
+        for (name, is_it) in [
+            ("zope.interface-5.4.0.tar.gz", true),
+            ("zope_interface-5.4.0.zip", true),
+            ("zope.interface-5.4.0.post1.tar.gz", false),
+            ("zope_interface-5.4.0-cp39-cp39-linux.whl", false),
+            ("interface-5.4.0.tar.gz", false),
+        ] {
+            assert_eq!(sdist.is_sdist(name), is_it, "{name}");
         }
     }
 

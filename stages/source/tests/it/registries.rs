@@ -265,46 +265,49 @@ fn python_distributions_come_with_the_checksum_of_their_index() {
     let base = Arc::new(Mutex::new(String::new()));
     let known = Arc::clone(&base);
     let server = Server::tls(config, move |request, answer| match request.path.as_str() {
-        "/pypi/hello/1.0/json" => {
-            let url = known.lock().unwrap();
-            let file = |kind: &str, name: &str| {
+        "/simple/hello/" => {
+            assert_eq!(
+                request.header("accept"),
+                Some("application/vnd.pypi.simple.v1+json")
+            );
+            let file = |url: &str, name: &str| {
                 format!(
-                    "{{\"packagetype\":\"{kind}\",\"filename\":\"{name}\",\"url\":\"{url}/files/{name}\",\"size\":5,\
-                     \"digests\":{{\"md5\":\"x\",\"sha256\":\"{digest}\"}}}}"
+                    "{{\"filename\":\"{name}\",\"url\":\"{url}/files/{name}\",\"hashes\":{{\"sha256\":\"{digest}\"}}}}"
                 )
             };
             let files = [
-                file("bdist_wheel", "hello-1.0-py3.whl"),
-                file("sdist", "hello-1.0.tar.gz"),
-            ]
-            .join(",");
-            answer.ok(format!("{{\"info\":{{}},\"urls\":[{files}]}}").as_bytes())
+                file("", "hello-1.0-py3-none-any.whl"),
+                // An address may be a relative one.
+                file("../..", "hello-1.0.tar.gz"),
+                file(&known.lock().unwrap(), "hello-1.1.tar.gz"),
+            ];
+            answer.ok(format!("{{\"meta\":{{}},\"files\":[{}]}}", files.join(",")).as_bytes())
         }
-        "/pypi/hello/2.0/json" => answer.ok(b"{\"urls\":[]}"),
-        "/pypi/hello/3.0/json" => answer.ok(b"<html>"),
+        "/simple/page/" => answer.ok(b"<html>"),
         "/files/hello-1.0.tar.gz" => answer.ok(b"sdist"),
         _ => answer.status(404, ""),
     });
     *base.lock().unwrap() = server.url("");
-    let make = |version: &str| {
-        let origin = format!("type = \"pypi\", name = \"hello\", version = \"{version}\"");
+    let make = |name: &str, version: &str| {
+        let origin = format!("type = \"pypi\", name = \"{name}\", version = \"{version}\"");
         let mut fixture = trusting(Fixture::new(&unpinned("hello-1.0.tar.gz", &origin)), &pem);
-        fixture.options.registries.pypi = Some(server.url(""));
+        fixture.options.registries.pypi = Some(server.url("/simple"));
         fixture
     };
-    let fixture = make("1.0");
+    let fixture = make("Hello", "1.0");
     lock(&fixture, "hello-1.0.tar.gz").unwrap();
     let sets = fixture.fetch(&["hello-1.0.tar.gz"]).unwrap();
     assert_eq!(
         (sets[0].files[0].digest, sets[0].files[0].origin.as_deref()),
-        (digest, Some("pypi:hello:1.0"))
+        (digest, Some("pypi:Hello:1.0"))
     );
-    for (version, message) in [
-        ("2.0", "names no such source distribution"),
-        ("3.0", "is not PyPI's JSON"),
-        ("4.0", "it is not there (404)"),
+    for (name, message) in [
+        ("page", "is no page of a simple index in JSON"),
+        ("none", "it is not there (404)"),
     ] {
-        let text = lock(&make(version), "hello-1.0.tar.gz").unwrap_err().to_string();
-        assert!(text.contains(message), "{version}: {text}");
+        let text = lock(&make(name, "1.0"), "hello-1.0.tar.gz")
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains(message), "{name}: {text}");
     }
 }
