@@ -218,6 +218,17 @@ pub enum Source {
         /// Components; all if none is named
         components: Vec<ComponentName>,
     },
+    /// Make source packages: SPEC, sources and patches in one file that `rpmbuild --rebuild` builds
+    Srpm {
+        /// Components; all if none is named
+        components: Vec<ComponentName>,
+        /// Where to put them [default: srpms in the project's output folder]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        to: Option<PathBuf>,
+        /// Options of fetching
+        #[command(flatten)]
+        refresh: Refresh,
+    },
     /// Read all pinned files in the store again; those whose bytes changed are removed, for `fetch` to get again
     Verify,
 }

@@ -119,7 +119,7 @@ pub fn build(
         keep_going: how.keep_going,
         groups: planned.groups.clone(),
     };
-    let built = with_workshop(context, planned, |shop| {
+    let built = with_workshop(context, &planned.project, &planned.stage0, |shop| {
         keel_build::run(shop, &planned.plan, &options, on_progress)
     })?;
     Ok(built?)
@@ -128,19 +128,20 @@ pub fn build(
 /// Calls `work` with what all builds share.
 pub fn with_workshop<T>(
     context: &Context<'_>,
-    planned: &Planned,
+    project: &Project,
+    stage0: &Stage0,
     work: impl FnOnce(&Workshop<'_>) -> T,
 ) -> Result<T, Failure> {
-    let lent = &planned.project.stage0.lends;
+    let lent = &project.stage0.lends;
     let lends = |name: &str| {
         let plain = keel_plan::without_isa(name).unwrap_or(name);
         lent.contains_key(name) || lent.contains_key(plain)
     };
-    let logs = planned.project.output_dir.join("logs");
+    let logs = project.output_dir.join("logs");
     Ok(work(&Workshop {
         store: context.store()?,
-        stage0: &planned.stage0,
-        macros: &planned.project.macros,
+        stage0,
+        macros: &project.macros,
         is_lent: &lends,
         logs: &logs,
         cores: cores(),

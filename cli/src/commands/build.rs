@@ -154,7 +154,7 @@ fn again(
             title: &title,
             total: None,
         });
-        let compared = pipeline::with_workshop(context, planned, |shop| {
+        let compared = pipeline::with_workshop(context, &planned.project, &planned.stage0, |shop| {
             shop.compare(job, &before, &results[&job.component].built, &kept)
         })?;
         let outcome = if compared.is_ok() {

@@ -31,7 +31,7 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     let names = match &command {
         args::Source::Verify => return verify(context, &project),
         args::Source::Fetch(fetch) => &fetch.components,
-        args::Source::Lock { components } => components,
+        args::Source::Lock { components } | args::Source::Srpm { components, .. } => components,
     };
     for name in names {
         super::check_component(&project, name)?;
@@ -44,6 +44,30 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     let (store, sink) = (context.store()?, context.sink());
     match &command {
         args::Source::Verify => Ok(()),
+        args::Source::Srpm { to, refresh, .. } => {
+            let (recipes, sets) = pipeline::fetch(context, &project, &stage0, recipes, options, *refresh)?;
+            let to = match to {
+                Some(to) => context.directory.join(to),
+                None => project.output_dir.join("srpms"),
+            };
+            let (mut made, mut failed) = (Vec::new(), Vec::new());
+            pipeline::with_workshop(context, &project, &stage0, |shop| {
+                for (recipe, set) in recipes.iter().zip(&sets) {
+                    match shop.source_package(recipe, set, &to) {
+                        Ok(file) => made.push(project.display(&file)),
+                        Err(error) => failed.push((recipe.component.clone(), error)),
+                    }
+                }
+            })?;
+            if !failed.is_empty() {
+                let skipped = Vec::new();
+                return Err(keel_build::Errors { failed, skipped }.into());
+            }
+            report::print(context, &made, |made| {
+                let lines: Vec<String> = made.iter().map(|file| file.display().to_string()).collect();
+                lines.join("\n")
+            })
+        }
         args::Source::Lock { .. } => {
             let trust = trust(context)?;
             let changes = keel_source::lock(

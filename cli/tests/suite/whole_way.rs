@@ -38,6 +38,26 @@ fn packages_are_built_once_and_are_what_rpm_expects() {
 }
 
 #[test]
+fn a_source_package_is_the_one_that_a_build_makes() {
+    let fixture = Fixture::new();
+    let made = fixture.keel(&["source", "srpm", "zlib", "--to", "srpms"]).ok();
+    let path = fixture.path(made.stdout.trim());
+    judge("rpm", &["-K", "--nosignature", path.to_str().unwrap()]);
+    fixture.keel(&["build", "zlib"]).ok();
+    let built = find(
+        &fixture.path("out/packages/x86_64/zlib"),
+        path.file_name().unwrap().to_str().unwrap(),
+    );
+    assert!(fs_err::read(&path).unwrap() == fs_err::read(built).unwrap());
+    // What is not asked about is left alone; rpmbuild takes sources and SPEC out of it.
+    let top = fixture.path("rebuild");
+    let define = format!("_topdir {}", top.display());
+    let arguments = ["-rp", "--nodeps", "--define", &define, path.to_str().unwrap()];
+    judge("rpmbuild", &arguments);
+    assert!(top.join("SPECS/zlib.spec").exists() || top.join("BUILD").exists());
+}
+
+#[test]
 fn other_surroundings_give_the_same_bytes() {
     let fixture = Fixture::new();
     fixture.keel(&["build", "--twice", "zlib", "hello"]).ok();

@@ -6,10 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keel_artefact::{Epoch, Event, Interrupt, Sha256, Sink};
+use keel_artefact::{ComponentName, Epoch, Event, Interrupt, Sha256, Sink};
 use keel_host::{rpmbuild, stage0::Stage0};
 use keel_plan::Job;
-use keel_sandbox::{Bind, Limits};
+use keel_sandbox::{Bind, Limits, Sandbox};
+use keel_source::SourceSet;
+use keel_spec::Recipe;
 use keel_store::Store;
 
 use crate::{
@@ -166,14 +168,9 @@ impl Workshop<'_> {
         surroundings: &Surroundings,
     ) -> Result<Unchecked, Error> {
         let bench = self.store.temp_dir(&format!("build-{}", job.component))?;
-        let folders = Folders::lay_out(self.store, job, bench.path())?;
+        let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
         let id = format!("build:{}", job.component);
-        let mut sandbox = root.sandbox();
-        sandbox.binds.push(bind(&folders.build, "/build", true));
-        sandbox
-            .binds
-            .push(bind(&folders.sources, "/build/SOURCES", false));
-        sandbox.binds.push(bind(&folders.specs, "/build/SPECS", false));
+        let mut sandbox = folders.in_sandbox(root.sandbox());
         sandbox.limits = Limits {
             nice,
             wall: Some(Duration::from_secs(6 * 3600)),
@@ -184,6 +181,7 @@ impl Workshop<'_> {
             arch: job.arch,
             defines: &job.recipe.defines,
             undefines: &job.recipe.undefines,
+            source_only: false,
             skip_check: job.skip_check,
             cores: if surroundings.other { 1 } else { self.cores },
             source_date_epoch: job.recipe.source_date_epoch,
@@ -199,7 +197,7 @@ impl Workshop<'_> {
         let exit = rpmbuild::run(&sandbox, &request, &log, &mut on_phase, self.interrupt)?;
         self.interrupt.check()?;
         if !exit.success() {
-            return Err(self.failure(job, phase, exit.status.to_string(), &log)?);
+            return Err(self.failure(&job.component, phase, exit.status.to_string(), &log)?);
         }
         let mut rpms = Vec::new();
         for file in folders.packages()? {
@@ -213,6 +211,42 @@ impl Workshop<'_> {
             wall: started.elapsed(),
             cpu: exit.usage.user + exit.usage.system,
         })
+    }
+
+    /// Makes a recipe's source package, as a build makes it; a copy of it is in `to`. Gives the file.
+    pub fn source_package(&self, recipe: &Recipe, sources: &SourceSet, to: &Path) -> Result<PathBuf, Error> {
+        self.interrupt.check()?;
+        let bench = self.store.temp_dir(&format!("srpm-{}", recipe.component))?;
+        let folders = Folders::lay_out(self.store, recipe, sources, bench.path())?;
+        let request = rpmbuild::Request {
+            spec: format!("/build/SPECS/{}.spec", recipe.name),
+            arch: recipe.arch,
+            defines: &recipe.defines,
+            undefines: &recipe.undefines,
+            source_only: true,
+            skip_check: false,
+            cores: self.cores,
+            source_date_epoch: recipe.source_date_epoch,
+            other_surroundings: false,
+        };
+        let sandbox = folders.in_sandbox(root::of_tools(self, &recipe.macros_digest)?);
+        let log = bench.path().join("log");
+        let exit = rpmbuild::run(&sandbox, &request, &log, &mut |_| (), self.interrupt)?;
+        self.interrupt.check()?;
+        if !exit.success() {
+            let how = exit.status.to_string();
+            return Err(self.failure(&recipe.component, "-bs".to_owned(), how, &log)?);
+        }
+        let made = folders.packages()?;
+        let [made] = made.as_slice() else {
+            return Err(std::io::Error::other("rpmbuild made not one source package").into());
+        };
+        fs_err::create_dir_all(to)?;
+        let file = to.join(made.file_name().unwrap_or_default());
+        let temporary = to.join(format!(".{}.new", recipe.component));
+        fs_err::copy(made, &temporary)?;
+        fs_err::rename(&temporary, &file)?;
+        Ok(file)
     }
 
     /// Checks what rpmbuild made. Refused packages stay in the store: mending a check does not build them again.
@@ -263,15 +297,21 @@ impl Workshop<'_> {
         })
     }
 
-    fn failure(&self, job: &Job, phase: String, how: String, log: &Path) -> Result<Error, Error> {
-        let kept = self.logs.join(format!("{}.log", job.component));
+    fn failure(
+        &self,
+        component: &ComponentName,
+        phase: String,
+        how: String,
+        log: &Path,
+    ) -> Result<Error, Error> {
+        let kept = self.logs.join(format!("{component}.log"));
         fs_err::create_dir_all(self.logs)?;
         fs_err::copy(log, &kept)?;
         let text = fs_err::read(log)?;
         let text = String::from_utf8_lossy(&text);
         let lines = crate::log::lines_that_matter(&text);
         let phase = crate::log::phase(&text, phase);
-        let component = job.component.clone();
+        let component = component.clone();
         Ok(Error::Failed(Box::new(Failure {
             component,
             phase,
@@ -291,7 +331,7 @@ struct Folders {
 }
 
 impl Folders {
-    fn lay_out(store: &Store, job: &Job, bench: &Path) -> Result<Self, Error> {
+    fn lay_out(store: &Store, recipe: &Recipe, sources: &SourceSet, bench: &Path) -> Result<Self, Error> {
         let new = Self {
             build: bench.join("build"),
             sources: bench.join("sources"),
@@ -303,25 +343,33 @@ impl Folders {
         }
         fs_err::create_dir_all(&new.sources)?;
         fs_err::create_dir_all(&new.specs)?;
-        let spec = fs_err::read(&job.recipe.spec_file)?;
-        if Sha256::of(&spec) != job.recipe.spec_digest {
+        let spec = fs_err::read(&recipe.spec_file)?;
+        if Sha256::of(&spec) != recipe.spec_digest {
             return Err(Error::SpecChanged {
-                path: job.recipe.spec_file.clone(),
+                path: recipe.spec_file.clone(),
             });
         }
-        let spec_file = new.specs.join(format!("{}.spec", job.recipe.name));
+        let spec_file = new.specs.join(format!("{}.spec", recipe.name));
         fs_err::write(&spec_file, spec)?;
-        set_time(&spec_file, job.recipe.source_date_epoch)?;
-        for file in &job.sources.files {
+        set_time(&spec_file, recipe.source_date_epoch)?;
+        for file in &sources.files {
             // A copy (where the file system can, of blocks that are shared), with the time that source packages give it: when
             // it was fetched is nobody's business.
             let name = new.sources.join(&file.name);
             store.verify(&file.digest)?;
             store.copy_object(&file.digest, &name)?;
-            set_time(&name, job.recipe.source_date_epoch)?;
+            set_time(&name, recipe.source_date_epoch)?;
         }
         keel_sandbox::hand_over(&new.build)?;
         Ok(new)
+    }
+
+    /// The sandbox with these folders in it.
+    fn in_sandbox(&self, mut sandbox: Sandbox) -> Sandbox {
+        sandbox.binds.push(bind(&self.build, "/build", true));
+        sandbox.binds.push(bind(&self.sources, "/build/SOURCES", false));
+        sandbox.binds.push(bind(&self.specs, "/build/SPECS", false));
+        sandbox
     }
 
     /// What each run of the linker read, one file after the other, with a NUL byte between.

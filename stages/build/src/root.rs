@@ -61,6 +61,15 @@ impl Root {
     }
 }
 
+/// A sandbox over the borrowed tools and the distribution's macros alone: nothing is compiled in it.
+pub fn of_tools(shop: &Workshop<'_>, macros: &Sha256) -> Result<Sandbox, Error> {
+    let mut lowers = vec![macro_layer(shop, macros)?];
+    lowers.extend(shop.stage0.tool_lowers());
+    let mut sandbox = Sandbox::new(lowers);
+    sandbox.cwd = path("/build");
+    Ok(sandbox)
+}
+
 /// The tree of one package.
 fn unpacked(shop: &Workshop<'_>, rpm: &Sha256) -> Result<PathBuf, Error> {
     let key = Fingerprint::new("unpacked-rpm/2").add_digest("rpm", rpm).finish();
