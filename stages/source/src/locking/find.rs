@@ -103,7 +103,7 @@ fn find(
     sink: &dyn Sink,
     todo: &Todo<'_>,
 ) -> Result<Found, Error> {
-    let known = todo.configured.and_then(|file| file.digest);
+    let known = todo.configured.and_then(|file| file.sha256());
     let mut found = known.map(|digest| Found {
         name: todo.name.clone(),
         digest,
