@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. What each option means is said here once: help, man page and completions
 //! come from it.
 
+pub mod config;
 pub mod spec;
 
 use std::path::PathBuf;
@@ -97,12 +98,26 @@ pub enum When {
 pub enum Command {
     /// Check the whole tree without building: configuration, SPECs, pinned sources, plan
     Check,
+    /// Look at the configuration: is it right, what does it say, and why?
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  keel config check                read all TOML, and count
+  keel config explain components.bash.build.check
+                                   which file and layer says it, and which counts
+  keel config schema > keel.schema.json
+                                   for editors: `\"$schema\" = \"keel.schema.json\"` at the top of keel.toml"
+    )]
+    Config(config::Config),
     /// Look at components
     #[command(
         subcommand,
         after_help = "\
 Examples:
-  keel component list              all of them, with their versions
+  keel component list              all of them
+  keel component list 'python-*' -g web
+                                   some of them
   keel component show bash         packages, requirements, sources"
     )]
     Component(Component),
@@ -199,8 +214,8 @@ Examples:
 /// `keel component`.
 #[derive(Debug, Subcommand)]
 pub enum Component {
-    /// All components, one a line
-    List,
+    /// Components, one a line: where their SPECs come from, how many overlays they have. Only TOML is read
+    List(config::Select),
     /// One component: versions, packages, sources, needs
     Show {
         /// Its name

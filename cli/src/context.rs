@@ -116,6 +116,11 @@ impl<'a> Context<'a> {
 
     /// The root that lends compiler and tools, made at first use.
     pub fn stage0(&self, project: &Project) -> Result<Stage0, Failure> {
+        if project.stage0.suite.is_empty() {
+            let failure =
+                Failure::input("this project does not say which Debian suite lends compiler and tools");
+            return Err(failure.hint("[keel.stage0]\n  suite = \"trixie\""));
+        }
         let wanted = stage0::Stage0Spec {
             suite: project.stage0.suite.clone(),
             mirror: self.mirror_of(&project.stage0.suite)?,

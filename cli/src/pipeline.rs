@@ -52,7 +52,7 @@ pub fn plan(
     for name in &targets.components {
         crate::commands::check_component(&project, name)?;
     }
-    let targets = wanted(targets, &images);
+    let targets = wanted(&project, targets, &images);
     let stage0 = context.stage0(&project)?;
     let recipes = recipes(context, &project, &stage0)?;
     let needed = keel_plan::select(&project, &recipes, &targets)?;
@@ -158,13 +158,17 @@ pub fn packages(planned: &Planned, results: &Results) -> Packages {
 /// The images of these names, in the order given.
 pub fn images(project: &Project, names: &[ImageName]) -> Result<Vec<Image>, Failure> {
     let find = |name: &ImageName| {
-        project.images.get(name).cloned().ok_or_else(|| {
+        let image = project.images.get(name).cloned().ok_or_else(|| {
             let failure = Failure::input(format!("no such image: `{name}`"));
             match nearest(name.as_str(), project.images.keys().map(ImageName::as_str)) {
                 Some(near) => failure.hint(format!("did you mean `{near}`?")),
                 None => failure.hint("`keel image list` names them all"),
             }
-        })
+        })?;
+        image
+            .check_buildable()
+            .map_err(|wrong| Failure::from(keel_config::Errors::from(wrong)))?;
+        Ok(image)
     };
     names.iter().map(find).collect()
 }
@@ -216,15 +220,28 @@ fn evaluate(
     )?)
 }
 
-fn wanted(targets: &args::Targets, images: &[Image]) -> Targets {
+fn wanted(project: &Project, targets: &args::Targets, images: &[Image]) -> Targets {
     if !targets.components.is_empty() {
         return Targets::Components(targets.components.clone());
     }
     if images.is_empty() {
-        return Targets::All;
+        return all(project);
     }
     let packages: BTreeSet<PackageName> = images.iter().flat_map(|image| image.packages.clone()).collect();
     Targets::Packages(packages.into_iter().collect())
+}
+
+/// Where no names are given, what a tree stands on is not built again but for what needs it.
+pub fn all(project: &Project) -> Targets {
+    match project.trees.len() {
+        0 | 1 => Targets::All,
+        _ => Targets::Components(
+            project
+                .own_components()
+                .map(|component| component.name.clone())
+                .collect(),
+        ),
+    }
 }
 
 fn cores() -> usize {

@@ -33,7 +33,7 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     let sources: Vec<SourceSet> = recipes.iter().map(no_files).collect();
     let plan = keel_plan::plan(&project, &recipes, &sources, &Targets::All)?;
     let mut images = BTreeMap::new();
-    for image in project.images.values() {
+    for image in (project.images.values()).filter(|image| image.check_buildable().is_ok()) {
         let targets = Targets::Packages(image.packages.clone());
         images.insert(
             &image.name,

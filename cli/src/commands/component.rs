@@ -1,63 +1,83 @@
 //! `keel component`: looking at components.
 
+use std::collections::BTreeMap;
+
 use keel_artefact::ComponentName;
+use keel_config::{Component, Location, Spec, overlay::Overlay};
 use keel_spec::Recipe;
 use serde::Serialize;
 
 use crate::{args, context::Context, failure::Failure, pipeline, report};
 
+/// One line of the list.
 #[derive(Serialize)]
 struct Row<'a> {
     name: &'a ComponentName,
-    version: String,
-    packages: Vec<String>,
-    licence: &'a str,
+    /// Of this tree, and not of one that it stands on.
+    own: bool,
+    spec: &'a Option<Spec>,
+    groups: &'a [String],
+    overlays: BTreeMap<String, usize>,
+    defined_at: &'a Location,
+}
+
+/// What an overlay does, in the word of the configuration.
+pub fn kind_of(overlay: &Overlay) -> String {
+    let value = serde_json::to_value(&overlay.change).unwrap_or_default();
+    let kind = value.get("type").and_then(serde_json::Value::as_str);
+    kind.unwrap_or_default().to_owned()
+}
+
+fn list(context: &Context<'_>, select: &args::config::Select) -> Result<(), Failure> {
+    let project = context.project()?;
+    let row = |component: &'_ Component| -> Row<'_> {
+        let component = &project.components[&component.name];
+        let mut overlays = BTreeMap::new();
+        for overlay in &component.overlays {
+            *overlays.entry(kind_of(overlay)).or_default() += 1;
+        }
+        Row {
+            name: &component.name,
+            own: component.is_own(),
+            spec: &component.spec,
+            groups: &component.groups,
+            overlays,
+            defined_at: &component.defined_at,
+        }
+    };
+    let chosen = keel_config::select::select(&project, &select.selection())?;
+    let rows: Vec<Row<'_>> = chosen.into_iter().map(row).collect();
+    report::print(context, &rows, |rows| {
+        let cells = |row: &Row<'_>| {
+            let overlays: usize = row.overlays.values().sum();
+            let spec = match row.spec {
+                Some(Spec::Local { .. }) => "local".to_owned(),
+                Some(Spec::Upstream(upstream)) => upstream.to_string(),
+                None => "-".to_owned(),
+            };
+            vec![
+                row.name.to_string(),
+                spec,
+                match overlays {
+                    0 => "-".to_owned(),
+                    count => count.to_string(),
+                },
+                row.groups.join(" "),
+            ]
+        };
+        report::table(
+            &["component", "spec", "overlays", "groups"],
+            &rows.iter().map(cells).collect::<Vec<_>>(),
+        )
+    })
 }
 
 /// Does what was asked for.
 pub fn run(context: &Context<'_>, command: args::Component) -> Result<(), Failure> {
-    let project = context.project()?;
     match command {
-        args::Component::List => {
-            let stage0 = context.stage0(&project)?;
-            let recipes = pipeline::recipes(context, &project, &stage0)?;
-            let row = |recipe: &'_ Recipe| Row {
-                name: project
-                    .components
-                    .get_key_value(&recipe.component)
-                    .expect("recipes are of components")
-                    .0,
-                version: recipe.evr.to_string(),
-                packages: recipe
-                    .packages
-                    .iter()
-                    .map(|package| package.nevra.name.to_string())
-                    .collect(),
-                licence: "",
-            };
-            let rows: Vec<Row<'_>> = recipes
-                .iter()
-                .map(|recipe| Row {
-                    licence: &recipe.licence,
-                    ..row(recipe)
-                })
-                .collect();
-            report::print(context, &rows, |rows| {
-                let cells = |row: &Row<'_>| {
-                    vec![
-                        row.name.to_string(),
-                        row.version.clone(),
-                        row.licence.to_owned(),
-                        row.packages.join(" "),
-                    ]
-                };
-                report::table(
-                    &["component", "version", "licence", "packages"],
-                    &rows.iter().map(cells).collect::<Vec<_>>(),
-                )
-            })
-        }
+        args::Component::List(select) => list(context, &select),
         args::Component::Show { name } => {
+            let project = context.project()?;
             super::check_component(&project, &name)?;
             let stage0 = context.stage0(&project)?;
             let recipes = pipeline::recipes(context, &project, &stage0)?;

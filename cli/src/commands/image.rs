@@ -80,7 +80,12 @@ fn build(
     signing: &args::Signing,
 ) -> Result<(), Failure> {
     if names.is_empty() {
-        names = context.project()?.images.keys().cloned().collect();
+        let project = context.project()?;
+        let buildable = project
+            .images
+            .values()
+            .filter(|image| image.check_buildable().is_ok());
+        names = buildable.map(|image| image.name.clone()).collect();
     }
     let targets = args::Targets {
         components: Vec::new(),

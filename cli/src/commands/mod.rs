@@ -3,6 +3,7 @@
 pub mod build;
 pub mod check;
 pub mod component;
+pub mod config;
 pub mod image;
 pub mod key;
 pub mod manual;
@@ -20,6 +21,7 @@ use crate::{args::Command, context::Context, failure::Failure};
 pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
     match command {
         Command::Check => check::run(context),
+        Command::Config(command) => config::run(context, command),
         Command::Component(command) => component::run(context, command),
         Command::Source(command) => source::run(context, command),
         Command::Plan(command) => build::plan(context, &command),

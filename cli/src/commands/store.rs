@@ -55,8 +55,15 @@ fn rows(kinds: &[(&str, Amount)]) -> String {
 pub fn clean(context: &Context<'_>) -> Result<(), Failure> {
     let project = context.project()?;
     let out = &project.output_dir;
-    let specs = project.components.values().map(|component| &component.spec);
+    let specs = project
+        .components
+        .values()
+        .filter_map(|component| match &component.spec {
+            Some(keel_config::Spec::Local { path }) => Some(path),
+            _ => None,
+        });
     let mut own = specs
+        .chain(project.trees.first().map(|tree| &tree.rendered_specs_dir))
         .chain(&project.macros)
         .chain(&project.users)
         .chain([&project.root]);

@@ -1,128 +1,75 @@
 //! What only the whole project can show: references between its parts.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::{BTreeMap, BTreeSet};
 
-use keel_artefact::{ImageName, PackageName};
+use keel_artefact::PackageName;
 
 use crate::{
-    Diagnostic, Distro, FORMAT, Group, Image, Project, diagnostic,
-    settings::{DistroReference, Draft},
-    table::Problems,
+    Diagnostic, Distro, Group, Project, Spec, diagnostic,
+    table::{Problems, Table},
 };
 
-/// What every Debian root has without being asked for (Debian Policy 3.8, as of trixie).
-const ESSENTIAL: [&str; 21] = [
-    "base-files",
-    "base-passwd",
-    "bash",
-    "bsdutils",
-    "coreutils",
-    "dash",
-    "debianutils",
-    "diffutils",
-    "dpkg",
-    "findutils",
-    "grep",
-    "gzip",
-    "hostname",
-    "init-system-helpers",
-    "libc-bin",
-    "ncurses-base",
-    "ncurses-bin",
-    "perl-base",
-    "sed",
-    "tar",
-    "util-linux",
-];
-
-/// The finished project; what is wrong goes to `problems`.
-pub(crate) fn whole(root: &Path, main: &Path, draft: Draft, problems: &Problems) -> Option<Project> {
-    let shown = diagnostic::shown(root, main);
-    let distro = distro(&draft, &shown, problems);
-    let keel = draft.keel;
-    for (_, lender, unlisted) in keel.lenders {
-        let packages = &keel.stage0.packages;
-        if !packages.contains(&lender) && !ESSENTIAL.contains(&lender.as_str()) {
-            problems.push(unlisted.did_you_mean(&lender, packages.iter().map(String::as_str)));
-        }
-    }
-    if keel.stage0.suite.is_empty() && !draft.components.is_empty() && problems.is_empty() {
-        let message = format!(
-            "`{}` does not say which Debian suite lends compiler and tools",
-            shown.display()
-        );
-        problems.push(Diagnostic::new(message).hint("[keel.stage0]\n  suite = \"trixie\""));
-    }
-    one_group_each(&draft.groups, problems);
-    let images = unfold(draft.images, &draft.groups, problems);
-    let distro = distro?;
-    Some(Project {
-        format: FORMAT,
-        root: root.to_owned(),
-        files: draft.files,
-        name: distro.name.clone(),
-        description: draft.description,
-        output_dir: draft.output_dir.unwrap_or_else(|| root.join("out")),
-        lock_file: root.join("keel.lock"),
-        macros: keel.macros,
-        base_requires: keel.base_requires,
-        users: keel.users,
-        stage0: keel.stage0,
-        components: draft.components,
-        images,
-        package_groups: draft.groups,
-        distro,
-    })
+/// Reports references that lead nowhere.
+pub(crate) fn whole(project: &Project, root: &Table<'_>, problems: &Problems) {
+    one_group_each(&project.package_groups, problems);
+    test_suites(project, root);
+    upstreams(project, problems);
 }
 
-fn distro(draft: &Draft, main: &Path, problems: &Problems) -> Option<Distro> {
-    let Some(DistroReference { name, version, wrong }) = &draft.default_distro else {
-        let message = format!("`{}` does not say which distribution it builds", main.display());
+/// The distribution that is built; none if it cannot be told.
+pub(crate) fn distro(project: &Project, root: &Table<'_>, main: &str) -> Option<Distro> {
+    let reference = root
+        .table("project")
+        .and_then(|project| project.table("default-distro"));
+    let name = reference.as_ref().and_then(|reference| reference.text("name"));
+    let (Some(reference), Some(name)) = (reference, name) else {
+        if !root.problems.is_empty() {
+            return None;
+        }
+        let message = format!("`{main}` does not say which distribution it builds");
         let hint = "[project]\n  default-distro = { name = \"NAME\", version = \"VERSION\" }";
-        problems.push(Diagnostic::new(message).hint(hint));
+        root.problems.push(Diagnostic::new(message).hint(hint));
         return None;
     };
-    let report = |message: String, wanted: &str, kind: &str, known: Vec<&str>| {
-        let wrong = Diagnostic {
-            message,
-            ..wrong.clone()
-        };
-        problems.push(match diagnostic::nearest(wanted, known.iter().copied()) {
-            Some(near) if kind == "distributions" => wrong.hint(format!("did you mean `{near}`?")),
-            _ if known.is_empty() => wrong,
-            _ => wrong.hint(format!("known {kind}: {}", known.join(", "))),
+    let report = |message: String, hint: Option<String>| {
+        let wrong = root.wrong(name.at, message);
+        root.problems.push(match hint {
+            Some(hint) => wrong.hint(hint),
+            None => wrong,
         });
     };
-    let Some(distro) = draft.distros.get(name) else {
-        let known = draft.distros.keys().map(String::as_str).collect();
+    let Some(distro) = project.distros.get(name.value) else {
+        let near = diagnostic::nearest(name.value, project.distros.keys().map(String::as_str));
         report(
-            format!("there is no `[distros.{name}]`"),
-            name,
-            "distributions",
-            known,
+            format!("there is no `[distros.{}]`", name.value),
+            near.map(|near| format!("did you mean `{near}`?")),
         );
         return None;
     };
-    let known = distro.versions.keys().map(String::as_str).collect();
-    let Some(version) = version.as_ref().or(distro.default_version.as_ref()) else {
+    let known: Vec<&str> = distro.versions.keys().map(String::as_str).collect();
+    let hint = (!known.is_empty()).then(|| format!("known versions: {}", known.join(", ")));
+    let version = reference
+        .string("version")
+        .or_else(|| distro.default_version.clone());
+    let Some(version) = version else {
         let message = format!(
-            "`{name}` needs a version: `default-distro` has none, nor has `[distros.{name}]` a `default-version`"
+            "`{0}` needs a version: `default-distro` has none, nor has `[distros.{0}]` a `default-version`",
+            name.value
         );
-        report(message, "", "versions", known);
+        report(message, hint);
         return None;
     };
-    let Some(release) = distro.versions.get(version) else {
+    let Some(found) = distro.versions.get(&version) else {
         report(
-            format!("there is no `[distros.{name}.versions.{version:?}]`"),
-            version,
-            "versions",
-            known,
+            format!("there is no `[distros.{}.versions.{version:?}]`", name.value),
+            hint,
         );
         return None;
     };
     Some(Distro {
-        name: name.clone(),
-        version: release.clone(),
+        name: name.value.to_owned(),
+        key: version,
+        version: found.release_ver.clone(),
         description: distro.description.clone(),
     })
 }
@@ -140,32 +87,49 @@ fn one_group_each(groups: &BTreeMap<String, Group>, problems: &Problems) {
     }
 }
 
-fn unfold(
-    drafts: BTreeMap<ImageName, crate::definition::ImageDraft>,
-    groups: &BTreeMap<String, Group>,
-    problems: &Problems,
-) -> BTreeMap<ImageName, Image> {
-    let mut images = BTreeMap::new();
-    for (name, draft) in drafts {
-        let mut image = draft.image;
-        for (group, wrong) in draft.groups {
-            let Some(known) = groups.get(&group) else {
-                let message = format!("unknown package group `{group}`");
-                let wrong = Diagnostic { message, ..wrong };
-                problems.push(wrong.did_you_mean(&group, groups.keys().map(String::as_str)));
-                continue;
-            };
-            for package in &known.packages {
-                if !image.packages.contains(package) {
-                    image.packages.push(package.clone());
-                }
+fn test_suites(project: &Project, root: &Table<'_>) {
+    for (_, image) in root.named("images") {
+        let tests = image.table("tests");
+        for suite in tests.map(|tests| tests.tables("test-suites")).unwrap_or_default() {
+            let Some(name) = suite.text("name") else { continue };
+            if !project.test_suites.contains_key(name.value) {
+                let wrong = suite.wrong(name.at, format!("there is no `[test-suites.{}]`", name.value));
+                let known = project.test_suites.keys().map(String::as_str);
+                suite.problems.push(wrong.did_you_mean(name.value, known));
             }
         }
-        if image.packages.is_empty() && problems.is_empty() {
-            let message = format!("image `{name}` has no packages");
-            problems.push(Diagnostic::new(message).at(image.defined_at.clone()));
-        }
-        images.insert(name, image);
     }
-    images
+}
+
+/// Distributions and versions that SPECs are taken from; each that is unknown is told once.
+fn upstreams(project: &Project, problems: &Problems) {
+    let mut told = BTreeSet::new();
+    for component in project.components.values() {
+        let Some(Spec::Upstream(upstream)) = &component.spec else {
+            continue;
+        };
+        let Some(name) = &upstream.distro else { continue };
+        if !told.insert((name, &upstream.version)) {
+            continue;
+        }
+        let wrong = |message: String| {
+            let subject = format!("component `{}` takes its SPEC from `{name}`", component.name);
+            Diagnostic::new(message)
+                .at(component.defined_at.clone())
+                .note(subject)
+        };
+        let Some(distro) = project.distros.get(name) else {
+            let known = project.distros.keys().map(String::as_str);
+            problems.push(wrong(format!("there is no `[distros.{name}]`")).did_you_mean(name, known));
+            continue;
+        };
+        let version = upstream.version.as_ref().or(distro.default_version.as_ref());
+        if let Some(version) = version
+            && !distro.versions.contains_key(version)
+        {
+            let known: Vec<&str> = distro.versions.keys().map(String::as_str).collect();
+            let message = format!("there is no `[distros.{name}.versions.{version:?}]`");
+            problems.push(wrong(message).hint(format!("known versions: {}", known.join(", "))));
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use keel_artefact::{ImageName, PackageName, RootPath};
 use serde::Serialize;
 
-use crate::Location;
+use crate::{Diagnostic, Location};
 
 /// An image: which packages, and in which formats it leaves.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +18,14 @@ pub struct Image {
     pub capabilities: Capabilities,
     /// Its definition file. Absolute.
     pub definition: PathBuf,
+    /// Whose form the definition has; of any but Keel's own, nothing below is known.
+    pub kind: Kind,
+    /// The part of the definition that is meant.
+    pub profile: Option<String>,
+    /// Suites of tests that it must pass, by name.
+    pub test_suites: Vec<String>,
+    /// Where it is published.
+    pub channels: Vec<String>,
     /// Packages asked for (groups unfolded), in the order given, each once; what they require comes along.
     pub packages: Vec<PackageName>,
     /// Packages that must not come along; it is an error if something needs them.
@@ -39,6 +47,21 @@ pub struct Image {
 }
 
 impl Image {
+    /// Fails for an image that Keel cannot build.
+    pub fn check_buildable(&self) -> Result<(), Diagnostic> {
+        match self.kind {
+            Kind::Keel => Ok(()),
+            Kind::Kiwi => {
+                let message = format!(
+                    "image `{}` is defined for kiwi, which Keel does not run",
+                    self.name
+                );
+                let wrong = Diagnostic::new(message).at(self.defined_at.clone());
+                Err(wrong.hint("a definition of `type = \"keel\"` says the same for Keel"))
+            }
+        }
+    }
+
     /// Does it leave as a container?
     pub fn is_container(&self) -> bool {
         self.formats.iter().any(|format| !format.is_disk())
@@ -48,6 +71,16 @@ impl Image {
     pub fn is_disk(&self) -> bool {
         self.formats.iter().any(|format| format.is_disk())
     }
+}
+
+/// Whose form a definition has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Keel's own.
+    Keel,
+    /// kiwi's, which Keel does not build.
+    Kiwi,
 }
 
 /// `[images.NAME.capabilities]`.

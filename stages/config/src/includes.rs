@@ -1,33 +1,39 @@
 //! Reads the project file and what it includes, as deep as includes go.
 //!
-//! Patterns: `*`, `?` within a name, `**` for any number of folders; a name that starts with a dot is only matched
-//! by a pattern that does so too (editors leave such files), and one that ends in `.image.toml` (an image definition, which
-//! `[images.NAME]` names) likewise. Matches are read in the order of their paths. A pattern
+//! Patterns: `*`, `?`, `[…]` within a name, `**` for any number of folders; a name that starts with a dot is only matched
+//! by a pattern that does so too (editors leave such files), and one that ends in `.image.toml` or `.overlay.toml` (an image
+//! definition, a file of overlays: other tables name them) likewise. Matches are read in the order of their paths. A pattern
 //! without a match is fine, a plain path without a file is not. A file is read once, however often it is included.
 
 use std::{
     collections::BTreeSet,
     io::ErrorKind,
-    ops::Range,
     path::{Path, PathBuf},
 };
 
-use toml::de::DeTable;
-
 use crate::{
     Diagnostic, diagnostic,
-    table::{Problems, Source, Table},
+    table::{Problems, Table, Text},
+    tree::{self, Place, Source, Sources, Value},
 };
 
 /// A file beyond this size is no configuration.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// All files, in reading order: a file, then what it includes.
-pub(crate) fn read(root: &Path, main: &Path, problems: &Problems) -> Vec<Source> {
+/// All files of a tree, in reading order: a file, then what it includes.
+pub(crate) fn read(
+    root: &Path,
+    main: &Path,
+    tree: usize,
+    sources: &Sources,
+    problems: &Problems,
+) -> Vec<Value> {
     let mut reading = Reading {
         root,
+        tree,
+        sources,
         problems,
-        sources: Vec::new(),
+        documents: Vec::new(),
         seen: BTreeSet::new(),
         stack: Vec::new(),
     };
@@ -35,7 +41,43 @@ pub(crate) fn read(root: &Path, main: &Path, problems: &Problems) -> Vec<Source>
         Ok(text) => reading.file(main.to_owned(), text),
         Err(why) => problems.push(unreadable(root, main, &why)),
     }
-    reading.sources
+    reading.documents
+}
+
+/// A single file that another one, of tree `tree`, names; what is wrong with it is reported.
+pub(crate) fn document(
+    root: &Path,
+    tree: usize,
+    sources: &Sources,
+    problems: &Problems,
+    path: &Path,
+) -> Option<Value> {
+    match read_text(path) {
+        Ok(text) => parse(root, tree, sources, problems, path.to_owned(), text),
+        Err(why) => {
+            problems.push(unreadable(root, path, &why));
+            None
+        }
+    }
+}
+
+fn parse(
+    root: &Path,
+    tree: usize,
+    sources: &Sources,
+    problems: &Problems,
+    path: PathBuf,
+    text: String,
+) -> Option<Value> {
+    let shown = diagnostic::shown(root, &path);
+    let file = sources.add(Source::new(path, shown, text, tree));
+    match tree::parse(sources, file) {
+        Ok(value) => Some(value),
+        Err(wrong) => {
+            problems.extend(wrong);
+            None
+        }
+    }
 }
 
 /// A file's text; the reason why not, otherwise.
@@ -72,79 +114,61 @@ pub(crate) fn unreadable(root: &Path, path: &Path, why: &str) -> Diagnostic {
     .cause(why)
 }
 
-/// The tables of a file; its syntax errors are reported.
-pub(crate) fn parse<'a>(source: &'a Source, problems: &Problems) -> Option<DeTable<'a>> {
-    let (table, errors) = DeTable::parse_recoverable(&source.text);
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        problems.push(source.wrong(&span, format!("not valid TOML: {}", error.message())));
-    }
-    errors.is_empty().then(|| table.into_inner())
-}
-
 struct Reading<'p> {
     root: &'p Path,
+    tree: usize,
+    sources: &'p Sources,
     problems: &'p Problems,
-    sources: Vec<Source>,
+    documents: Vec<Value>,
     seen: BTreeSet<PathBuf>,
     stack: Vec<PathBuf>,
 }
 
 impl Reading<'_> {
     fn file(&mut self, path: PathBuf, text: String) {
-        let shown = diagnostic::shown(self.root, &path);
-        let source = Source {
-            path: path.clone(),
-            shown,
-            text,
-        };
         self.seen.insert(path.clone());
-        let Some(includes) = self.includes(&source) else {
-            return;
-        };
-        let at = self.sources.len();
-        self.sources.push(source);
+        let parsed = parse(
+            self.root,
+            self.tree,
+            self.sources,
+            self.problems,
+            path.clone(),
+            text,
+        );
+        let Some(value) = parsed else { return };
+        self.documents.push(value.clone());
         self.stack.push(path);
-        for (pattern, span) in includes {
-            self.include(at, &pattern, &span);
+        // Wrong types are reported when the file is held against the model.
+        let quiet = Problems::default();
+        if let Some(table) = Table::new(self.sources, &quiet, String::new(), value.at, &value) {
+            for pattern in table.strings("includes") {
+                self.include(pattern);
+            }
         }
         self.stack.pop();
     }
 
-    /// The patterns of a file; none if it is not valid TOML.
-    fn includes(&self, source: &Source) -> Option<Vec<(String, Range<usize>)>> {
-        let tables = parse(source, self.problems)?;
-        // Wrong types are reported when the file's other keys are read.
-        let quiet = Problems::default();
-        let strings = Table::root(source, &quiet, &tables).strings("includes");
-        Some(strings.into_iter().map(|text| (text.value, text.span)).collect())
-    }
-
-    fn include(&mut self, from: usize, pattern: &str, span: &Range<usize>) {
-        let source = &self.sources[from];
-        if pattern.trim().is_empty() {
-            self.problems
-                .push(source.wrong(span, "an entry of `includes` is empty"));
-            return;
+    fn include(&mut self, pattern: Text<'_>) {
+        if pattern.value.trim().is_empty() {
+            return; // The model says so.
         }
-        let target = source.resolve(pattern);
-        let literal = !is_pattern(pattern);
-        let matches = if literal {
-            Ok(vec![target.clone()])
-        } else {
-            expand(&target)
+        let target = self.sources.resolve(pattern.at, pattern.value);
+        let matches = match is_pattern(pattern.value) {
+            false => Ok(vec![target]),
+            true => expand(&target, &OWN_FORMS),
         };
         let matches = match matches {
             Ok(matches) => matches,
             Err(error) => {
-                let message = format!("cannot look for files of `{pattern}`");
-                self.problems.push(source.wrong(span, message).caused_by(&error));
+                let message = format!("cannot look for files of `{}`", pattern.value);
+                let wrong = self.sources.wrong(pattern.at, message);
+                self.problems.push(wrong.caused_by(&error));
                 return;
             }
         };
         for path in matches {
             if self.stack.contains(&path) {
-                self.problems.push(self.cycle(from, span, &path));
+                self.problems.push(self.cycle(pattern.at, &path));
             } else if !self.seen.contains(&path) {
                 match read_text(&path) {
                     Ok(text) => self.file(path, text),
@@ -152,14 +176,14 @@ impl Reading<'_> {
                         let shown = diagnostic::shown(self.root, &path);
                         let message = format!("cannot include `{}`", shown.display());
                         self.problems
-                            .push(self.sources[from].wrong(span, message).cause(why));
+                            .push(self.sources.wrong(pattern.at, message).cause(why));
                     }
                 }
             }
         }
     }
 
-    fn cycle(&self, from: usize, span: &Range<usize>, back_to: &Path) -> Diagnostic {
+    fn cycle(&self, at: Place, back_to: &Path) -> Diagnostic {
         let start = self.stack.iter().position(|path| path == back_to).unwrap_or(0);
         let mut way: Vec<String> = (self.stack[start..].iter().map(PathBuf::as_path))
             .chain([back_to])
@@ -171,22 +195,26 @@ impl Reading<'_> {
         } else {
             format!("these files include each other: {}", way.join(" → "))
         };
-        self.sources[from].wrong(span, message)
+        self.sources.wrong(at, message)
     }
 }
 
-fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?'])
+pub(crate) fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '['])
 }
 
-/// The files that an absolute pattern matches, sorted.
-pub(crate) fn expand(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
+/// Files of other forms, which other tables name; a pattern of `includes` that does not name them so passes them by.
+const OWN_FORMS: [&str; 2] = [".image.toml", ".overlay.toml"];
+
+/// The files that an absolute pattern matches, sorted; those that end in `but` only if the pattern does, too.
+pub(crate) fn expand(pattern: &Path, but: &[&str]) -> std::io::Result<Vec<PathBuf>> {
     let parts: Vec<String> = (pattern.components().skip(1))
         .map(|part| part.as_os_str().to_string_lossy().into_owned())
         .collect();
     let mut parts = parts;
     parts.dedup_by(|next, part| next == "**" && part == "**");
     let mut search = Search {
+        but,
         found: BTreeSet::new(),
         seen: 0,
     };
@@ -197,12 +225,13 @@ pub(crate) fn expand(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// A pattern that has to look at more names than this was not meant so (`/**`).
 const MOST_NAMES: usize = 200_000;
 
-struct Search {
+struct Search<'b> {
+    but: &'b [&'b str],
     found: BTreeSet<PathBuf>,
     seen: usize,
 }
 
-impl Search {
+impl Search<'_> {
     fn descend(&mut self, folder: &Path, parts: &[String]) -> std::io::Result<()> {
         let Some((part, rest)) = parts.split_first() else {
             return Ok(());
@@ -236,7 +265,7 @@ impl Search {
             }
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
-            if !matches(part, name) {
+            if !matches(part, name, self.but) {
                 continue;
             }
             let path = entry.path();
@@ -259,37 +288,65 @@ impl Search {
     }
 }
 
-/// Does a pattern of `*` and `?` match a name? Linear but for the last star, so no pattern takes long.
-fn matches(pattern: &str, name: &str) -> bool {
-    let definition = ".image.toml";
+/// Does a pattern of `*`, `?` and `[…]` match a name? Linear but for the last star, so no pattern takes long.
+pub(crate) fn matches(pattern: &str, name: &str, but: &[&str]) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.')
-        || name.ends_with(definition) && !pattern.ends_with(definition)
+        || but
+            .iter()
+            .any(|end| name.ends_with(end) && !pattern.ends_with(end))
     {
         return false;
     }
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n, mut retry) = (0, 0, None);
     while n < name.len() {
-        match pattern.get(p) {
+        let step = match pattern.get(p) {
             Some('*') => {
                 retry = Some((p, n));
                 p += 1;
+                continue;
             }
-            Some(&c) if c == '?' || c == name[n] => {
-                p += 1;
+            Some('?') => Some(1),
+            Some('[') => one_of(&pattern[p..], name[n]),
+            Some(&c) if c == name[n] => Some(1),
+            _ => None,
+        };
+        match (step, retry) {
+            (Some(width), _) => {
+                p += width;
                 n += 1;
             }
-            _ => match retry {
-                Some((star, from)) => {
-                    retry = Some((star, from + 1));
-                    p = star + 1;
-                    n = from + 1;
-                }
-                None => return false,
-            },
+            (None, Some((star, from))) => {
+                retry = Some((star, from + 1));
+                p = star + 1;
+                n = from + 1;
+            }
+            (None, None) => return false,
         }
     }
     pattern[p..].iter().all(|c| *c == '*')
+}
+
+/// The width of a class (`[a-z]`, `[!abc]`) that `c` is in; a `[` that no `]` closes stands for itself.
+fn one_of(pattern: &[char], c: char) -> Option<usize> {
+    let negated = matches!(pattern.get(1), Some('!' | '^'));
+    let first = 1 + usize::from(negated);
+    let Some(length) = (pattern.get(first + 1..)).and_then(|rest| rest.iter().position(|c| *c == ']')) else {
+        return (c == '[').then_some(1);
+    };
+    let class = &pattern[first..=first + length];
+    let mut is_in = false;
+    let mut at = 0;
+    while at < class.len() {
+        if class.get(at + 1) == Some(&'-') && at + 2 < class.len() {
+            is_in |= (class[at]..=class[at + 2]).contains(&c);
+            at += 3;
+        } else {
+            is_in |= class[at] == c;
+            at += 1;
+        }
+    }
+    (is_in != negated).then_some(first + length + 2)
 }
 
 #[cfg(test)]
@@ -310,10 +367,19 @@ mod tests {
             ("*a*b*", "xxbxxaxx", false),
             ("*", "", true),
             ("a*a", "a", false),
+            ("[a-c]x", "bx", true),
+            ("[a-c]x", "dx", false),
+            ("[!a-c]*", "dx", true),
+            ("[]]", "]", true),
+            ("[ab", "[ab", true),
+            ("[ab", "a", false),
+            ("*[0-9].toml", "x1.toml", true),
+            ("[-a]", "-", true),
+            ("*.toml", "a.overlay.toml", false),
         ] {
-            assert_eq!(matches(pattern, name), matched, "{pattern} {name}");
+            assert_eq!(matches(pattern, name, &OWN_FORMS), matched, "{pattern} {name}");
         }
-        assert!(!matches(&"*a".repeat(50), &"a".repeat(30_000)[..20]));
+        assert!(!matches(&"*a".repeat(50), &"a".repeat(30_000)[..20], &[]));
     }
 
     #[test]
@@ -332,7 +398,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("..", root.join("a/up")).unwrap();
         let found = |pattern: &str| -> Vec<String> {
-            let files = expand(&root.join(pattern)).unwrap();
+            let files = expand(&root.join(pattern), &OWN_FORMS).unwrap();
             let relative = |path: &PathBuf| path.strip_prefix(root).unwrap().display().to_string();
             files.iter().map(relative).collect()
         };

@@ -24,29 +24,51 @@
 //! knows where it lies.)
 
 mod check;
-mod component;
+pub mod component;
+mod component_table;
 mod definition;
 pub mod diagnostic;
+mod dump;
+mod explain;
 pub mod image;
 mod includes;
+mod inherit;
 mod load;
+mod merge;
+mod model;
 pub mod overlay;
+mod overlays;
 mod project;
-#[cfg(test)]
 mod reference;
+mod resource;
+mod resources;
+pub mod schema;
+pub mod select;
 mod settings;
 pub mod size;
+mod source_files;
+mod strict;
 mod table;
+mod tree;
 
-pub use diagnostic::{Diagnostic, Errors, Excerpt, Further, Location};
-pub use image::Image;
-pub use load::{find, load};
-pub use project::{
-    BuildOptions, Check, Component, Distro, Group, Lends, Origin, Project, SourceFile, Stage0,
+pub use component::{
+    BuildOptions, Channels, Check, Component, Digest, Failure, Origin, PackageSettings, Settings, SourceFile,
+    Spec, Upstream,
 };
+pub use diagnostic::{Diagnostic, Errors, Excerpt, Further, Location};
+pub use dump::{Dump, dump};
+pub use explain::{Explanation, Said, explain};
+pub use image::Image;
+pub use load::{Checkout, GitBase, find, load, load_with, nowhere};
+pub use project::{
+    ComponentGroup, Distro, DistroDefinition, DistroVersion, Group, Input, Inputs, Lends, Project, Stage0,
+    Tree,
+};
+pub use reference::reference;
+pub use resource::{Repositories, Repository, TestRunner, TestSuite};
 
 /// The version of [`Project`]'s serialised form.
-pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(1);
+pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(2);
 
 /// What a project's main file may be called, in order of preference.
 pub const PROJECT_FILES: [&str; 2] = ["keel.toml", "azldev.toml"];

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keel_artefact::{ComponentName, ImageName, PackageName, Sha256, format::Version};
+use keel_artefact::{ComponentName, ImageName, PackageName, format::Version};
 use serde::Serialize;
 
-use crate::{Image, Location};
+use crate::{Component, Diagnostic, FORMAT, Image, Location, PackageSettings, Repositories, Spec, TestSuite};
 
 /// A distribution as its authors wrote it.
 #[derive(Debug, Clone, Serialize)]
@@ -17,7 +17,8 @@ pub struct Project {
     pub format: Version,
     /// The folder of the project file. Absolute.
     pub root: PathBuf,
-    /// The project file and everything it includes, image definitions too; absolute, in reading order.
+    /// The project file and everything it includes, image definitions and files of overlays too; absolute, in reading
+    /// order.
     pub files: Vec<PathBuf>,
     /// The name of the distribution that is built: the key of its `[distros.NAME]`.
     pub name: String,
@@ -27,6 +28,14 @@ pub struct Project {
     pub distro: Distro,
     /// Where stages put what a user takes away (`output-dir`, default `out`). Absolute.
     pub output_dir: PathBuf,
+    /// Where logs go, by azldev's key. Absolute.
+    pub log_dir: PathBuf,
+    /// Where work in progress lies, by azldev's key. Absolute.
+    pub work_dir: PathBuf,
+    /// Where azldev keeps its locks. Absolute.
+    pub lock_dir: PathBuf,
+    /// Author of entries in changelogs that a program writes.
+    pub author: Option<String>,
     /// The lock of the sources: `keel.lock` beside the project file. It need not exist.
     pub lock_file: PathBuf,
     /// Macro files of the distribution, in reading order. They exist.
@@ -37,19 +46,141 @@ pub struct Project {
     pub users: Option<PathBuf>,
     /// The Debian root that lends compiler and tools.
     pub stage0: Stage0,
+    /// The project's own tree, then those that it stands on, nearest first.
+    pub trees: Vec<Tree>,
+    /// All distributions that are known, by name.
+    pub distros: BTreeMap<String, DistroDefinition>,
     /// Components by name.
     pub components: BTreeMap<ComponentName, Component>,
-    /// Images by name.
-    pub images: BTreeMap<ImageName, Image>,
+    /// Groups of components by name.
+    pub component_groups: BTreeMap<String, ComponentGroup>,
+    /// Settings of all packages.
+    pub packages: PackageSettings,
     /// Package groups by name.
     pub package_groups: BTreeMap<String, Group>,
+    /// Images by name.
+    pub images: BTreeMap<ImageName, Image>,
+    /// Suites of tests by name.
+    pub test_suites: BTreeMap<String, TestSuite>,
+    /// Repositories of packages, and sets of them.
+    pub resources: Repositories,
+    /// The container of the Image Customizer, if it is said.
+    pub image_customizer: Option<String>,
 }
 
 impl Project {
+    /// A project in `root` that has nothing.
+    pub fn empty(root: &Path) -> Self {
+        Self {
+            format: FORMAT,
+            root: root.to_owned(),
+            files: Vec::new(),
+            name: String::new(),
+            description: String::new(),
+            distro: Distro::default(),
+            output_dir: root.join("out"),
+            log_dir: root.join("build/logs"),
+            work_dir: root.join("build/work"),
+            lock_dir: root.join("locks"),
+            author: None,
+            lock_file: root.join("keel.lock"),
+            macros: Vec::new(),
+            base_requires: Vec::new(),
+            users: None,
+            stage0: Stage0::default(),
+            trees: vec![Tree {
+                root: root.to_owned(),
+                rendered_specs_dir: root.join("specs"),
+                repository: None,
+            }],
+            distros: BTreeMap::new(),
+            components: BTreeMap::new(),
+            component_groups: BTreeMap::new(),
+            packages: PackageSettings::default(),
+            package_groups: BTreeMap::new(),
+            images: BTreeMap::new(),
+            test_suites: BTreeMap::new(),
+            resources: Repositories::default(),
+            image_customizer: None,
+        }
+    }
+
     /// `path` as people should see it: relative to the project's folder if it is inside.
     pub fn display(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).unwrap_or(path).to_owned()
     }
+
+    /// Where the rendered SPEC of a component lies, be it there or not: `rendered-specs-dir`, the name's first letter in
+    /// lower case, the name.
+    pub fn rendered_spec(&self, component: &Component) -> PathBuf {
+        let tree = self.trees.get(component.tree).or(self.trees.first());
+        let folder = tree.map_or_else(|| self.root.join("specs"), |tree| tree.rendered_specs_dir.clone());
+        let name = component.name.as_str();
+        let letter: String = name.chars().take(1).flat_map(char::to_lowercase).collect();
+        folder.join(letter).join(name).join(format!("{name}.spec"))
+    }
+
+    /// The SPEC that a component is built from: its own file or, if it has overlays or is another distribution's, the
+    /// rendered one.
+    ///
+    /// Fails if there is none yet.
+    pub fn spec_file(&self, component: &Component) -> Result<PathBuf, Diagnostic> {
+        let why = match &component.spec {
+            Some(Spec::Local { path }) if component.overlays.is_empty() => return Ok(path.clone()),
+            Some(Spec::Local { .. }) => "it has overlays".to_owned(),
+            Some(Spec::Upstream(upstream)) => format!("its SPEC is from {upstream}"),
+            None => "it has no SPEC of its own".to_owned(),
+        };
+        let rendered = self.rendered_spec(component);
+        if rendered.is_file() {
+            return Ok(rendered);
+        }
+        let name = &component.name;
+        let message = format!("component `{name}` must be rendered before it can be built");
+        Err(Diagnostic::new(message)
+            .at(component.defined_at.clone())
+            .note(why)
+            .cause(format!("there is no {}", self.display(&rendered).display()))
+            .hint(format!("`keel component render {name}` makes it")))
+    }
+
+    /// The components that this tree defines or changes itself, and not one that it stands on.
+    pub fn own_components(&self) -> impl Iterator<Item = &Component> {
+        self.components.values().filter(|component| component.is_own())
+    }
+
+    /// Where a package of a component is published: the project's default, its package group, its component, itself.
+    pub fn package_settings(&self, component: &Component, package: &str) -> PackageSettings {
+        let group = self
+            .package_groups
+            .values()
+            .find(|group| group.packages.iter().any(|name| name.as_str() == package));
+        let of_component = PackageSettings {
+            rpm_channel: component.publish.rpm.clone(),
+            debuginfo_channel: component.publish.debuginfo.clone(),
+        };
+        let mut settings = self.packages.clone();
+        let layers = [
+            group.map(|group| &group.default),
+            Some(&of_component),
+            component.packages.get(package),
+        ];
+        for layer in layers.into_iter().flatten() {
+            settings.lay_over(layer);
+        }
+        settings
+    }
+}
+
+/// One of the trees that a project is made of.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tree {
+    /// Its folder. Absolute.
+    pub root: PathBuf,
+    /// Where rendered SPECs of its components lie. Absolute.
+    pub rendered_specs_dir: PathBuf,
+    /// Where its packages may be had, if it is a base.
+    pub repository: Option<String>,
 }
 
 /// The distribution and version that a project builds (`project.default-distro`).
@@ -57,20 +188,75 @@ impl Project {
 pub struct Distro {
     /// The key of `[distros.NAME]`.
     pub name: String,
-    /// `release-ver` of the chosen `[distros.NAME.versions.VERSION]`.
+    /// The key of the chosen `[distros.NAME.versions.VERSION]`.
+    pub key: String,
+    /// `release-ver` of it.
     pub version: String,
     /// The distribution's description.
     pub description: String,
 }
 
+/// `[distros.NAME]`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DistroDefinition {
+    /// One line for people.
+    pub description: String,
+    /// The version where none is asked for.
+    pub default_version: Option<String>,
+    /// Address of its SPECs' repositories, with `$pkg`.
+    pub dist_git_base_uri: Option<String>,
+    /// Address of its source files, with `$pkg`, `$filename`, `$hashtype`, `$hash`.
+    pub lookaside_base_uri: Option<String>,
+    /// Addresses of its repositories of packages.
+    pub repos: Vec<String>,
+    /// Source files come from its own servers only.
+    pub disable_origins: bool,
+    /// Its versions by name.
+    pub versions: BTreeMap<String, DistroVersion>,
+}
+
+/// `[distros.NAME.versions.NAME]`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DistroVersion {
+    /// One line for people.
+    pub description: String,
+    /// The release version.
+    pub release_ver: String,
+    /// Branch of its SPECs' repositories.
+    pub dist_git_branch: Option<String>,
+    /// mock's configuration: by architecture, or under an empty name for all. Absolute.
+    pub mock_config: BTreeMap<String, PathBuf>,
+    /// Repositories that it is made from.
+    pub inputs: Inputs,
+}
+
+/// `inputs` of a version.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Inputs {
+    /// For packages.
+    pub rpm_build: Vec<Input>,
+    /// For images.
+    pub image_build: Vec<Input>,
+}
+
+/// One entry of `inputs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Input {
+    /// A repository.
+    Repo(String),
+    /// All of a set.
+    Set(String),
+}
+
 /// What the Debian root is made of, and what it may lend to build roots.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Stage0 {
-    /// Debian's suite: `trixie`.
+    /// Debian's suite: `trixie`. Empty in a project that builds nothing (of azldev's).
     pub suite: String,
     /// Debian packages, in the order given; what they depend on comes along.
     pub packages: Vec<String>,
-    /// Debian packages that only components with [`BuildOptions::bootstrap_libc`] see.
+    /// Debian packages that only components with [`BuildOptions::bootstrap_libc`](crate::BuildOptions) see.
     pub libc_dev: Vec<String>,
     /// What build roots may require from it.
     pub lends: Lends,
@@ -79,107 +265,17 @@ pub struct Stage0 {
 /// Capability → the Debian packages that lend it.
 pub type Lends = BTreeMap<String, Vec<String>>;
 
-/// One source package and how it is built.
+/// `[component-groups.NAME]`.
 #[derive(Debug, Clone, Serialize)]
-pub struct Component {
-    /// Its name: the key of `[components.NAME]`.
-    pub name: ComponentName,
-    /// Its SPEC. Absolute; the file exists.
-    pub spec: PathBuf,
-    /// How it is built.
-    pub build: BuildOptions,
-    /// Source files that do not lie beside the SPEC, in the order given.
-    pub source_files: Vec<SourceFile>,
-    /// Where its `[components.NAME]` is.
-    pub defined_at: Location,
-}
-
-/// `[components.NAME.build]`.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct BuildOptions {
-    /// `%bcond`s switched on.
-    pub with: Vec<String>,
-    /// `%bcond`s switched off.
-    pub without: Vec<String>,
-    /// Macros defined before the SPEC is read.
-    pub defines: BTreeMap<String, String>,
-    /// Macros undefined before the SPEC is read.
-    pub undefines: Vec<String>,
-    /// The build root has Debian's libc headers and libc: only for what comes before Keel's own libc.
-    pub bootstrap_libc: bool,
-    /// What it ships may be linked with stage0's libc: for test fixtures. Images with its packages say so.
-    pub borrowed_libc: bool,
-    /// Whether `%check` runs.
-    pub check: Check,
-    /// Measured cost of a build; the scheduler's hint, part of no fingerprint.
-    pub cpu_seconds: Option<f64>,
-    /// A long build, where nobody measured it; the scheduler's hint, part of no fingerprint.
-    pub expensive: bool,
-}
-
-/// `[components.NAME.build.check]`.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Check {
-    /// `%check` is left out.
-    pub skip: bool,
-    /// Why; never empty when `skip` is set.
-    pub skip_reason: Option<String>,
-}
-
-/// One `[[components.NAME.source-files]]`.
-#[derive(Debug, Clone, Serialize)]
-pub struct SourceFile {
-    /// Its plain file name, as the SPEC's `SourceN` or `PatchN` ends.
-    pub filename: String,
-    /// Its digest, if the configuration has it; otherwise the lock must.
-    pub digest: Option<Sha256>,
-    /// Its size in bytes, if known.
-    pub size: Option<u64>,
-    /// Where it may be had, best first. Never empty.
-    pub origins: Vec<Origin>,
+pub struct ComponentGroup {
+    /// One line for people.
+    pub description: String,
+    /// Why it is there, for machines.
+    pub metadata: Option<crate::overlay::Metadata>,
+    /// Its members: those it names, in their order, then those that its patterns found.
+    pub components: Vec<String>,
     /// Where it is written.
     pub defined_at: Location,
-}
-
-/// Where a source file may be had.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Origin {
-    /// Debian's archive.
-    Debian {
-        /// Name of the source package.
-        source: String,
-        /// Suite: `trixie`.
-        suite: String,
-        /// Path below the archive's root (`pool/…`), if pinned.
-        path: Option<String>,
-        /// A binary package (`.deb`) and not a file of the source package.
-        binary: bool,
-    },
-    /// A URL (`http` or `https`; the digest is what makes it trusted). azldev calls it `download`.
-    Https {
-        /// The URL.
-        url: String,
-    },
-    /// A file of this machine or tree. Absolute.
-    File {
-        /// Where it lies.
-        path: PathBuf,
-    },
-    /// A crate on crates.io.
-    Crates {
-        /// The crate.
-        name: String,
-        /// Its version.
-        version: String,
-    },
-    /// A source distribution on PyPI.
-    Pypi {
-        /// The project.
-        name: String,
-        /// Its version.
-        version: String,
-    },
 }
 
 /// `[package-groups.NAME]`: packages under one name, for image definitions.
@@ -189,6 +285,8 @@ pub struct Group {
     pub description: String,
     /// Its packages, in the order given.
     pub packages: Vec<PackageName>,
+    /// Settings of its packages.
+    pub default: PackageSettings,
     /// Where it is written.
     pub defined_at: Location,
 }

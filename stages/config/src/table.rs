@@ -1,90 +1,12 @@
-//! Strict reading of TOML tables: every key is asked for by name, and what nobody asked for is an error.
+//! Reading tables that were held against the model: what is missing or of a wrong type was reported there, and is
+//! passed over here.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    ops::Range,
-    path::{Component as Part, Path, PathBuf},
-    str::FromStr,
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf};
+
+use crate::{
+    Diagnostic, Location,
+    tree::{Data, Entries, Place, Sources, Value},
 };
-
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
-
-use crate::{Diagnostic, Excerpt, Location};
-
-/// A TOML file, read.
-#[derive(Debug)]
-pub(crate) struct Source {
-    /// Absolute.
-    pub(crate) path: PathBuf,
-    /// As people should see it.
-    pub(crate) shown: PathBuf,
-    pub(crate) text: String,
-}
-
-impl Source {
-    /// Line, column and excerpt of a span in bytes.
-    pub(crate) fn place(&self, span: &Range<usize>) -> (Location, Excerpt) {
-        let mut start = span.start.min(self.text.len());
-        while !self.text.is_char_boundary(start) {
-            start -= 1;
-        }
-        let before = &self.text[..start];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let text = self.text[line_start..].lines().next().unwrap_or("");
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let column = number(self.text[line_start..start].chars().count() + 1);
-        let part = self
-            .text
-            .get(start..span.end)
-            .unwrap_or("")
-            .lines()
-            .next()
-            .unwrap_or("");
-        let location = Location {
-            file: self.shown.clone(),
-            line: number(before.matches('\n').count() + 1),
-            column,
-        };
-        let width = number(part.trim_end().chars().count().max(1));
-        let text = text.to_owned();
-        (location, Excerpt { text, column, width })
-    }
-
-    pub(crate) fn location(&self, span: &Range<usize>) -> Location {
-        self.place(span).0
-    }
-
-    /// A diagnostic about a span.
-    pub(crate) fn wrong(&self, span: &Range<usize>, message: impl Into<String>) -> Diagnostic {
-        let (location, excerpt) = self.place(span);
-        Diagnostic::new(message).at(location).excerpt(Some(excerpt))
-    }
-
-    /// A path that this file says: absolute, without `.` and `..`.
-    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        normalise(&folder.join(path))
-    }
-}
-
-/// Drops `.` and resolves `..` by name.
-pub(crate) fn normalise(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Part::CurDir => {}
-            Part::ParentDir => {
-                normal.pop();
-            }
-            other => normal.push(other),
-        }
-    }
-    normal
-}
 
 /// What has been found wrong so far.
 #[derive(Debug, Default)]
@@ -95,402 +17,263 @@ impl Problems {
         self.0.borrow_mut().push(diagnostic);
     }
 
+    pub(crate) fn extend(&self, diagnostics: Vec<Diagnostic>) {
+        self.0.borrow_mut().extend(diagnostics);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }
 
-    pub(crate) fn into_vec(self) -> Vec<Diagnostic> {
-        self.0.into_inner()
+    pub(crate) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    pub(crate) fn take(&self) -> Vec<Diagnostic> {
+        self.0.take()
     }
 }
 
-/// A value with the place it came from.
-#[derive(Debug, Clone)]
-pub(crate) struct Placed<T> {
-    pub(crate) value: T,
-    pub(crate) span: Range<usize>,
+/// A string with its place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text<'a> {
+    pub(crate) value: &'a str,
+    pub(crate) at: Place,
 }
 
 /// A table that is being read.
+#[derive(Clone)]
 pub(crate) struct Table<'a> {
-    pub(crate) source: &'a Source,
+    pub(crate) sources: &'a Sources,
     pub(crate) problems: &'a Problems,
-    /// As its header would be: `[images.core]`.
+    /// As its header would be: `images.core`.
     pub(crate) name: String,
     /// Of its header or braces.
-    pub(crate) span: Range<usize>,
+    pub(crate) at: Place,
     /// It is an element of an array of tables.
     in_array: bool,
-    table: &'a DeTable<'a>,
-    known: RefCell<Vec<&'static str>>,
+    entries: &'a Entries,
+}
+
+/// How messages call a table: `[images.core]`, `[[tests]]`.
+pub(crate) fn title(name: &str, in_array: bool) -> String {
+    match (name.is_empty(), in_array) {
+        (true, _) => "the top level".to_owned(),
+        (false, false) => format!("`[{name}]`"),
+        (false, true) => format!("`[[{name}]]`"),
+    }
+}
+
+/// A key below a table, as TOML would write it.
+pub(crate) fn join(name: &str, key: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let quoted = key.is_empty() || !key.chars().all(plain);
+    match (name.is_empty(), quoted) {
+        (true, false) => key.to_owned(),
+        (true, true) => format!("{key:?}"),
+        (false, false) => format!("{name}.{key}"),
+        (false, true) => format!("{name}.{key:?}"),
+    }
 }
 
 impl<'a> Table<'a> {
-    /// The whole file.
-    pub(crate) fn root(source: &'a Source, problems: &'a Problems, table: &'a DeTable<'a>) -> Self {
-        Self::new(source, problems, String::new(), 0..0, table)
-    }
-
-    fn new(
-        source: &'a Source,
+    /// A table called `name`, whose header stands at `at`; nothing if it is no table.
+    pub(crate) fn new(
+        sources: &'a Sources,
         problems: &'a Problems,
-        path: String,
-        span: Range<usize>,
-        table: &'a DeTable<'a>,
-    ) -> Self {
-        let known = RefCell::default();
-        Self {
-            source,
+        name: String,
+        at: Place,
+        value: &'a Value,
+    ) -> Option<Self> {
+        Some(Self {
+            sources,
             problems,
-            name: path,
-            span,
+            name,
+            at,
             in_array: false,
-            table,
-            known,
-        }
+            entries: value.entries()?,
+        })
     }
 
-    /// How messages call this table: `[images.core]`, `[[tests]]`.
     pub(crate) fn title(&self) -> String {
-        match (self.name.is_empty(), self.in_array) {
-            (true, _) => "the top level".to_owned(),
-            (false, false) => format!("`[{}]`", self.name),
-            (false, true) => format!("`[[{}]]`", self.name),
-        }
-    }
-
-    /// Where messages say that a key is: in this table.
-    fn within(&self) -> String {
-        let preposition = if self.name.is_empty() { "at" } else { "in" };
-        format!("{preposition} {}", self.title())
+        title(&self.name, self.in_array)
     }
 
     pub(crate) fn location(&self) -> Location {
-        self.source.location(&self.span)
+        self.sources.location(self.at)
     }
 
-    pub(crate) fn report(&self, span: &Range<usize>, message: impl Into<String>) {
-        self.problems.push(self.source.wrong(span, message));
+    pub(crate) fn wrong(&self, at: Place, message: impl Into<String>) -> Diagnostic {
+        self.sources.wrong(at, message)
     }
 
-    /// Whether the key is there; it counts as known from now on.
-    pub(crate) fn has(&self, key: &'static str) -> bool {
-        self.get(key).is_some()
+    pub(crate) fn report(&self, at: Place, message: impl Into<String>) {
+        self.problems.push(self.wrong(at, message));
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
     }
 
     /// The place of a key; the table's own if it is not there.
-    pub(crate) fn key_span(&self, key: &str) -> Range<usize> {
-        (self.table.get_key_value(key)).map_or_else(|| self.span.clone(), |(key, _)| key.span())
+    pub(crate) fn key_at(&self, key: &str) -> Place {
+        self.entries.get(key).map_or(self.at, |entry| entry.key)
     }
 
-    fn get(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.known.borrow_mut().push(key);
-        #[cfg(test)]
-        crate::reference::asked(self, key);
-        self.table.get(key)
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        self.entries.get(key).map(|entry| &entry.value)
     }
 
-    fn path(&self, key: &str) -> String {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let key = if !key.is_empty() && key.chars().all(plain) {
-            key.to_owned()
-        } else {
-            format!("{key:?}")
-        };
-        if self.name.is_empty() {
-            key
-        } else {
-            format!("{}.{key}", self.name)
-        }
-    }
-
-    fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
-        let found = match value.get_ref() {
-            DeValue::String(_) => "a string",
-            DeValue::Integer(_) => "an integer",
-            DeValue::Float(_) => "a float",
-            DeValue::Boolean(_) => "a boolean",
-            DeValue::Datetime(_) => "a date",
-            DeValue::Array(_) => "an array",
-            DeValue::Table(_) => "a table",
-        };
-        self.report(
-            &value.span(),
-            format!("`{key}` {} must be {wanted}, not {found}", self.within()),
-        );
-    }
-
-    pub(crate) fn string(&self, key: &'static str) -> Option<Placed<String>> {
+    /// A string that is not empty.
+    pub(crate) fn text(&self, key: &str) -> Option<Text<'a>> {
         let value = self.get(key)?;
-        match value.get_ref() {
-            DeValue::String(text) => Some(Placed {
-                value: text.to_string(),
-                span: value.span(),
-            }),
-            _ => {
-                self.wrong_type(key, value, "a string");
-                None
-            }
-        }
+        let text = value.text().filter(|text| !text.is_empty())?;
+        Some(Text {
+            value: text,
+            at: value.at,
+        })
     }
 
-    /// A string that must be there and must not be empty.
-    pub(crate) fn required(&self, key: &'static str) -> Option<Placed<String>> {
-        if !self.has(key) {
-            self.report(&self.span, format!("{} needs the key `{key}`", self.title()));
-            return None;
-        }
-        let text = self.string(key)?;
-        if text.value.trim().is_empty() {
-            self.report(&text.span, format!("`{key}` {} must not be empty", self.within()));
-            return None;
-        }
-        Some(text)
+    pub(crate) fn string(&self, key: &str) -> Option<String> {
+        self.text(key).map(|text| text.value.to_owned())
     }
 
-    /// A string that is parsed; what the parser says is the message.
-    pub(crate) fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, key: &'static str) -> Option<T> {
-        let text = self.string(key)?;
-        self.parse(&text)
+    pub(crate) fn string_or_empty(&self, key: &str) -> String {
+        self.string(key).unwrap_or_default()
     }
 
-    pub(crate) fn parse<T: FromStr<Err: std::fmt::Display>>(&self, text: &Placed<String>) -> Option<T> {
-        match text.value.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.report(&text.span, error.to_string());
-                None
-            }
-        }
+    /// A string that is parsed; one that is none was reported.
+    pub(crate) fn parsed<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+        self.text(key)?.value.parse().ok()
     }
 
-    /// One of some words.
-    pub(crate) fn choice<T: Copy>(&self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
-        let text = self.string(key)?;
-        self.choose(key, &text, choices)
+    /// A path that counts from the file that says it.
+    pub(crate) fn path(&self, key: &str) -> Option<PathBuf> {
+        let text = self.text(key)?;
+        Some(self.sources.resolve(text.at, text.value))
     }
 
-    pub(crate) fn choose<T: Copy>(
-        &self,
-        key: &str,
-        text: &Placed<String>,
-        choices: &[(&str, T)],
-    ) -> Option<T> {
-        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text.value) {
-            return Some(*value);
-        }
-        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        let message = format!("unknown `{key}`: `{}` (known: {})", text.value, names.join(", "));
-        self.problems.push(
-            self.source
-                .wrong(&text.span, message)
-                .did_you_mean(&text.value, names),
-        );
-        None
+    pub(crate) fn boolean(&self, key: &str) -> bool {
+        self.flag(key).unwrap_or_default()
     }
 
-    pub(crate) fn boolean(&self, key: &'static str) -> Option<bool> {
-        let value = self.get(key)?;
-        match value.get_ref() {
-            DeValue::Boolean(flag) => Some(*flag),
-            _ => {
-                self.wrong_type(key, value, "true or false");
-                None
-            }
-        }
-    }
-
-    /// An integer that is not negative.
-    pub(crate) fn integer(&self, key: &'static str) -> Option<u64> {
-        let value = self.get(key)?;
-        let number = match value.get_ref() {
-            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
+        match self.get(key)?.data {
+            Data::Flag(flag) => Some(flag),
             _ => None,
-        };
-        if number.is_none() {
-            self.wrong_number(key, value, "an integer of 0 or more");
         }
-        number
     }
 
-    /// A number above 0.
-    pub(crate) fn number(&self, key: &'static str) -> Option<f64> {
-        let value = self.get(key)?;
-        let number = match value.get_ref() {
-            DeValue::Integer(number) => number.as_str().parse().ok(),
-            DeValue::Float(number) => number.as_str().parse().ok(),
+    pub(crate) fn integer(&self, key: &str) -> Option<u64> {
+        match self.get(key)?.data {
+            Data::Whole(number) => u64::try_from(number).ok(),
             _ => None,
-        };
-        let number = number.filter(|number: &f64| number.is_finite() && *number > 0.0);
-        if number.is_none() {
-            self.wrong_number(key, value, "a number above 0");
         }
-        number
     }
 
-    fn wrong_number(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
-        if matches!(value.get_ref(), DeValue::Integer(_) | DeValue::Float(_)) {
-            let message = format!("`{key}` {} must be {wanted}", self.within());
-            self.report(&value.span(), message);
-        } else {
-            self.wrong_type(key, value, wanted);
+    pub(crate) fn number(&self, key: &str) -> Option<f64> {
+        match self.get(key)?.data {
+            Data::Whole(number) => Some(number as f64),
+            Data::Number(number) => Some(number),
+            _ => None,
         }
+    }
+
+    fn items(&self, key: &str) -> &'a [Value] {
+        let replaced = |value: &'a Value| value.get(&["replace"]).unwrap_or(value);
+        let items = self.get(key).and_then(|value| replaced(value).items());
+        items.unwrap_or_default()
     }
 
     /// An array of strings; empty if it is not there.
-    pub(crate) fn strings(&self, key: &'static str) -> Vec<Placed<String>> {
-        let Some(value) = self.get(key) else {
-            return Vec::new();
-        };
-        self.strings_of(key, value)
-    }
-
-    fn strings_of(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Vec<Placed<String>> {
-        let DeValue::Array(items) = value.get_ref() else {
-            self.wrong_type(key, value, "an array of strings");
-            return Vec::new();
-        };
-        let mut strings = Vec::new();
-        for item in items.iter() {
-            match item.get_ref() {
-                DeValue::String(text) => strings.push(Placed {
-                    value: text.to_string(),
-                    span: item.span(),
-                }),
-                _ => self.wrong_type(key, item, "an array of strings"),
-            }
-        }
-        strings
-    }
-
-    /// An array of strings that are parsed; what is there twice is an error.
-    pub(crate) fn parsed_strings<T>(&self, key: &'static str) -> Vec<T>
-    where
-        T: FromStr<Err: std::fmt::Display> + PartialEq,
-    {
-        let mut values: Vec<T> = Vec::new();
-        for text in self.strings(key) {
-            let Some(value) = self.parse(&text) else { continue };
-            if values.contains(&value) {
-                self.report(&text.span, format!("`{}` is twice in `{key}`", text.value));
-            } else {
-                values.push(value);
-            }
-        }
-        values
+    pub(crate) fn strings(&self, key: &str) -> Vec<Text<'a>> {
+        texts_of(self.items(key))
     }
 
     /// Only the texts of an array of strings.
-    pub(crate) fn texts(&self, key: &'static str) -> Vec<String> {
-        self.strings(key).into_iter().map(|text| text.value).collect()
+    pub(crate) fn texts(&self, key: &str) -> Vec<String> {
+        let strings = self.strings(key).into_iter();
+        strings.map(|text| text.value.to_owned()).collect()
     }
 
-    pub(crate) fn table(&self, key: &'static str) -> Option<Self> {
-        let value = self.get(key)?;
-        self.table_of(key, self.key_span(key), value)
+    /// An array of strings that are parsed; what is none was reported.
+    pub(crate) fn parsed_strings<T: std::str::FromStr>(&self, key: &str) -> Vec<T> {
+        let strings = self.strings(key).into_iter();
+        strings.filter_map(|text| text.value.parse().ok()).collect()
     }
 
-    fn table_of(&self, key: &str, span: Range<usize>, value: &'a Spanned<DeValue<'a>>) -> Option<Self> {
-        match value.get_ref() {
-            DeValue::Table(table) => Some(Self::new(self.source, self.problems, self.path(key), span, table)),
-            _ => {
-                self.wrong_type(key, value, "a table");
-                None
-            }
-        }
+    fn below(&self, key: &str, at: Place, value: &'a Value) -> Option<Self> {
+        Self::new(self.sources, self.problems, join(&self.name, key), at, value)
+    }
+
+    pub(crate) fn table(&self, key: &str) -> Option<Self> {
+        self.below(key, self.key_at(key), self.get(key)?)
     }
 
     /// An array of tables; empty if it is not there.
-    pub(crate) fn tables(&self, key: &'static str) -> Vec<Self> {
-        let Some(value) = self.get(key) else {
-            return Vec::new();
-        };
-        let DeValue::Array(items) = value.get_ref() else {
-            self.wrong_type(key, value, "an array of tables");
-            return Vec::new();
-        };
-        (items.iter())
-            .filter_map(|item| self.table_of(key, item.span(), item))
-            .map(|table| Self {
-                in_array: true,
-                ..table
+    pub(crate) fn tables(&self, key: &str) -> Vec<Self> {
+        let items = self.items(key).iter();
+        items
+            .filter_map(|item| {
+                Some(Self {
+                    in_array: true,
+                    ..self.below(key, item.at, item)?
+                })
             })
             .collect()
     }
 
-    /// A table of tables with names that people choose, by name. Its own keys are all known.
-    pub(crate) fn named_tables(&self, key: &'static str) -> Vec<(Placed<String>, Self)> {
+    /// A table of tables with names that people choose, by name.
+    pub(crate) fn named(&self, key: &str) -> Vec<(&'a str, Self)> {
         let Some(parent) = self.table(key) else {
             return Vec::new();
         };
-        let mut tables = Vec::new();
-        for (name, value) in parent.table.iter() {
-            let placed = Placed {
-                value: name.get_ref().to_string(),
-                span: name.span(),
-            };
-            if let Some(table) = parent.table_of(&placed.value, name.span(), value) {
-                tables.push((placed, table));
-            }
-        }
-        tables
+        (parent.entries.iter())
+            .filter_map(|(name, entry)| Some((&**name, parent.below(name, entry.key, &entry.value)?)))
+            .collect()
     }
 
     /// A table of strings with names that people choose.
-    pub(crate) fn map(&self, key: &'static str) -> BTreeMap<String, String> {
-        let Some(parent) = self.table(key) else {
-            return BTreeMap::new();
-        };
-        let mut map = BTreeMap::new();
-        for (name, value) in parent.table.iter() {
-            match value.get_ref() {
-                DeValue::String(text) => {
-                    map.insert(name.get_ref().to_string(), text.to_string());
-                }
-                _ => parent.wrong_type(name.get_ref(), value, "a string"),
-            }
-        }
-        map
+    pub(crate) fn map(&self, key: &str) -> BTreeMap<String, String> {
+        let entries = self.get(key).and_then(Value::entries).into_iter().flatten();
+        entries
+            .filter_map(|(name, entry)| Some((name.to_string(), entry.value.text()?.to_owned())))
+            .collect()
     }
 
     /// A table of arrays of strings (or one string each) with names that people choose.
-    pub(crate) fn map_of_lists(&self, key: &'static str) -> BTreeMap<String, Vec<Placed<String>>> {
-        let Some(parent) = self.table(key) else {
-            return BTreeMap::new();
+    pub(crate) fn map_of_lists(&self, key: &str) -> BTreeMap<String, Vec<Text<'a>>> {
+        let entries = self.get(key).and_then(Value::entries).into_iter().flatten();
+        let list = |value: &'a Value| match value.items() {
+            Some(items) => texts_of(items),
+            None => texts_of(std::slice::from_ref(value)),
         };
-        let mut map = BTreeMap::new();
-        for (name, value) in parent.table.iter() {
-            let list = match value.get_ref() {
-                DeValue::String(text) => vec![Placed {
-                    value: text.to_string(),
-                    span: value.span(),
-                }],
-                _ => parent.strings_of(name.get_ref(), value),
-            };
-            map.insert(name.get_ref().to_string(), list);
-        }
-        map
+        entries
+            .map(|(name, entry)| (name.to_string(), list(&entry.value)))
+            .collect()
     }
 
-    /// Reports every key that nobody asked for. `elsewhere`: keys of azldev's format that Keel does not do yet.
-    pub(crate) fn finish(&self, elsewhere: &[&str]) {
-        let known = self.known.borrow();
-        for key in self.table.keys() {
-            let name = key.get_ref().as_ref();
-            if known.contains(&name) {
-                continue;
-            }
-            let diagnostic = if elsewhere.contains(&name) {
-                let message = format!(
-                    "this version of Keel does not support azldev's `{name}` {}",
-                    self.within()
-                );
-                self.source.wrong(&key.span(), message)
-            } else {
-                let message = format!("unknown key `{name}` {}", self.within());
-                (self.source.wrong(&key.span(), message)).did_you_mean(name, known.iter().copied())
-            };
-            self.problems.push(diagnostic);
+    /// A file that must be there.
+    pub(crate) fn existing_file(&self, path: Text<'_>, what: &str) -> Option<PathBuf> {
+        let resolved = self.sources.resolve(path.at, path.value);
+        if resolved.is_file() {
+            return Some(resolved);
         }
+        let message = format!("there is no {what} `{}`", path.value);
+        let wrong = self.wrong(path.at, message);
+        self.problems
+            .push(wrong.hint("a path counts from the folder of the file that says it"));
+        None
     }
+}
+
+fn texts_of(items: &[Value]) -> Vec<Text<'_>> {
+    (items.iter())
+        .filter_map(|item| {
+            Some(Text {
+                value: item.text()?,
+                at: item.at,
+            })
+        })
+        .collect()
 }

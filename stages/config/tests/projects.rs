@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use keel_artefact::Sha256;
-use keel_config::{Errors, Origin, Project, image::Format, load};
+use keel_config::{Errors, Origin, Project, Spec, image::Format, load};
 
 /// A project that is right, for cases to break.
 const BASE: [(&str, &str); 3] = [
@@ -135,11 +135,16 @@ fn a_whole_project() {
     assert_eq!(project.macros, [root.join("a.spec")]);
     assert_eq!(project.stage0.lends["/usr/bin/sh"], ["bash"]);
     let zlib = &project.components["zlib"];
-    assert_eq!(zlib.spec, root.join("a.spec"));
+    assert_eq!(
+        zlib.spec,
+        Some(Spec::Local {
+            path: root.join("a.spec")
+        })
+    );
     assert_eq!(zlib.defined_at.to_string(), "more/zlib.toml:1:13");
     assert!(zlib.build.bootstrap_libc && zlib.build.expensive && zlib.build.check.skip);
     assert_eq!(zlib.build.cpu_seconds, Some(2.5));
-    assert_eq!(zlib.source_files[0].digest, Some(Sha256::of(b"")));
+    assert_eq!(zlib.source_files[0].sha256(), Some(Sha256::of(b"")));
     assert_eq!(zlib.source_files[0].size, Some(12));
     assert_eq!(zlib.source_files[1].digest, None);
     assert_eq!(

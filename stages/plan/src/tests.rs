@@ -1,11 +1,11 @@
 //! Plans of made-up recipes.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{path::PathBuf, sync::Arc};
 
 use keel_artefact::{Epoch, ImageName, Nevra, PackageName, Sha256};
 use keel_config::{
-    BuildOptions, Component, Distro, Image, Stage0,
-    image::{Capabilities, Format},
+    BuildOptions, Component, Image,
+    image::{Capabilities, Format, Kind},
 };
 use keel_spec::{BuildRequire, RecipePackage};
 
@@ -20,33 +20,17 @@ struct World {
 
 fn world(components: &[&str]) -> World {
     let lends = ["gcc", "make", "cc", "/usr/bin/sh"].map(|name| (name.to_owned(), vec!["x".to_owned()]));
-    let mut project = Project {
-        format: keel_config::FORMAT,
-        root: "/p".into(),
-        files: vec![],
-        name: "d".into(),
-        description: String::new(),
-        distro: Distro::default(),
-        output_dir: "/p/out".into(),
-        lock_file: "/p/keel.lock".into(),
-        macros: vec![],
-        base_requires: vec![],
-        users: None,
-        stage0: Stage0 {
-            lends: lends.into(),
-            ..Stage0::default()
-        },
-        components: BTreeMap::new(),
-        images: BTreeMap::new(),
-        package_groups: BTreeMap::new(),
-    };
+    let mut project = Project::empty("/p".as_ref());
+    project.name = "d".into();
+    project.stage0.lends = lends.into();
     let recipes: Vec<Recipe> = components.iter().map(|text| recipe(text)).collect();
     for recipe in &recipes {
         let component = Component {
             name: recipe.component.clone(),
-            spec: recipe.spec_file.clone(),
-            build: BuildOptions::default(),
-            source_files: vec![],
+            tree: 0,
+            is_bare: true,
+            groups: vec![],
+            settings: Arc::default(),
             defined_at: Location::file("c.toml"),
         };
         project.components.insert(recipe.component.clone(), component);
@@ -123,6 +107,10 @@ impl World {
             description: String::new(),
             capabilities: Capabilities::default(),
             definition: PathBuf::from("/p/i"),
+            kind: Kind::Keel,
+            profile: None,
+            test_suites: vec![],
+            channels: vec![],
             packages: packages.iter().map(|name| name.parse().unwrap()).collect(),
             exclude: vec![],
             formats: vec![Format::Oci],
@@ -139,7 +127,8 @@ impl World {
 
     fn build(mut self, component: &str, change: impl Fn(&mut BuildOptions)) -> Self {
         let name: ComponentName = component.parse().unwrap();
-        change(&mut self.project.components.get_mut(&name).unwrap().build);
+        let component = self.project.components.get_mut(&name).unwrap();
+        change(&mut Arc::make_mut(&mut component.settings).build);
         self
     }
 

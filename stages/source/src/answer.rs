@@ -82,6 +82,9 @@ pub enum Answer {
     /// git failed.
     #[error("{0}")]
     Git(Box<keel_host::Error>),
+    /// It is to be made first.
+    #[error("nothing has made it yet: pin what it makes by `hash`")]
+    NotMade,
     /// The network is not to be used.
     #[error("not asked: --offline")]
     Offline,

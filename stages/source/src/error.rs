@@ -69,6 +69,14 @@ pub enum Error {
         /// What the lock says.
         locked: String,
     },
+    /// A file is pinned by a digest of a kind that is not checked yet.
+    #[error("`{name}` is pinned by SHA512, which this version of Keel does not check")]
+    Unchecked {
+        /// The file.
+        name: String,
+        /// Where the configuration says so.
+        location: Box<Location>,
+    },
     /// A file beside a SPEC cannot be read, or is not inside the project.
     #[error("`{component}` has a local source that cannot be used: {path}")]
     Local {
@@ -234,6 +242,7 @@ impl Error {
             | Self::FileName { .. }
             | Self::Twice { .. }
             | Self::Disagree { .. }
+            | Self::Unchecked { .. }
             | Self::NoOrigin { .. }
             | Self::Lock(_) => true,
             // Those who have the file all have another one.
@@ -300,6 +309,7 @@ impl Error {
             | Self::FileName { location, .. }
             | Self::Twice { location, .. }
             | Self::NoOrigin { location, .. }
+            | Self::Unchecked { location, .. }
             | Self::Disagree { location, .. } => Some(location),
             Self::Unavailable { location, .. } | Self::NotInArchive { location, .. } => location.as_deref(),
             _ => None,
@@ -316,6 +326,7 @@ impl Error {
             Self::Twice { name, .. } => {
                 format!("remove one of the two; a file beside the SPEC needs no entry for `{name}`")
             }
+            Self::Unchecked { .. } => "pin it by its SHA256".to_owned(),
             Self::Disagree { .. } => "run `keel source lock` if the configuration is right".to_owned(),
             Self::Unavailable { asked, .. } if self.is_gone() => {
                 match asked.iter().any(|asked| asked.origin.starts_with("debian:")) {

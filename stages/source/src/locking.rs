@@ -198,9 +198,12 @@ fn plan_one<'a>(
     if configured.is_none() && wanted::local(project, recipe, name)?.is_some() {
         return Ok(Plan::Nothing);
     }
+    if let Some(file) = configured {
+        wanted::check_digest(file)?;
+    }
     let locked = lock.files.get(&(component.clone(), name.clone()));
     let agrees = |entry: &Entry, file: &SourceFile| {
-        file.digest.is_none_or(|digest| digest == entry.digest)
+        file.sha256().is_none_or(|digest| digest == entry.digest)
             && file.size.is_none_or(|size| size == entry.size)
     };
     if let Some(entry) = locked

@@ -179,6 +179,7 @@ impl Origin {
                 name: name.clone(),
                 version: version.clone(),
             }),
+            Config::Custom { .. } | Config::Overlay => return None,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use keel_artefact::{ComponentName, Sha256};
-use keel_config::{Component, Excerpt, Location, Project, SourceFile, diagnostic};
+use keel_config::{Component, Digest, Excerpt, Location, Project, SourceFile, diagnostic};
 use keel_spec::{Recipe, RecipeSource, SourceKind};
 
 use crate::{Error, Lock, Origin, debian::index::FileName, lock::Entry};
@@ -118,7 +118,7 @@ fn unpinned(project: &Project, recipe: &Recipe, locks: &Locks, source: &RecipeSo
     let (location, excerpt) = place(recipe, source);
     let configured = configured(project, component).iter().filter(|file| {
         // An entry without a hash needs the lock, not another name.
-        file.digest.is_some() || file.filename != source.file_name
+        file.sha256().is_some() || file.filename != source.file_name
     });
     let names = configured.map(|file| file.filename.as_str());
     let locked = locks
@@ -217,7 +217,7 @@ fn refreshed(
             .iter()
             .find(|file| file.filename == replaced.name);
         let digest = file
-            .and_then(|file| file.digest)
+            .and_then(SourceFile::sha256)
             .or(locked.map(|entry| entry.digest));
         (digest == Some(replaced.digest)).then_some(())
     };
@@ -269,6 +269,17 @@ fn from_entry(component: &ComponentName, name: &str, entry: &Entry) -> Pin {
     }
 }
 
+/// Fails for a digest that nobody would check.
+pub(crate) fn check_digest(file: &SourceFile) -> Result<(), Error> {
+    match file.digest {
+        Some(Digest::Sha512(_)) => Err(Error::Unchecked {
+            name: file.filename.clone(),
+            location: Box::new(file.defined_at.clone()),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// None if neither has a digest.
 fn from_config(
     project: &Project,
@@ -283,7 +294,8 @@ fn from_config(
         configured: configured.to_string(),
         locked: locked.to_string(),
     };
-    match (file.digest, locked.map(|entry| entry.digest)) {
+    check_digest(file)?;
+    match (file.sha256(), locked.map(|entry| entry.digest)) {
         (Some(configured), Some(locked)) if configured != locked => {
             return Err(disagree("SHA-256", &configured, &locked));
         }
@@ -295,7 +307,7 @@ fn from_config(
         }
         _ => {}
     }
-    let Some(digest) = file.digest.or(locked.map(|entry| entry.digest)) else {
+    let Some(digest) = file.sha256().or(locked.map(|entry| entry.digest)) else {
         return Ok(None);
     };
     let from_config = |origin| Origin::from_config(origin, &project.root);

@@ -3,7 +3,10 @@
 //! A SPEC sees itself, the files beside it up to [`MOST_BYTES`] (for `%include`, `%(cat …)` and the like; no folders: rpm's
 //! `SOURCES` is flat), the distribution's macro files, and stage0. All of it is in the key of the memo.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use keel_artefact::{Arch, Fingerprint, RootPath, Sha256};
 use keel_config::{Component, Project};
@@ -54,6 +57,8 @@ impl Macros {
 /// One component, with everything that its SPEC can see.
 pub(crate) struct Inputs<'a> {
     pub(crate) component: &'a Component,
+    /// The SPEC. Absolute.
+    pub(crate) spec_file: PathBuf,
     /// The SPEC's text; what is not UTF-8 is replaced, for messages only.
     pub(crate) text: String,
     pub(crate) spec_digest: Sha256,
@@ -75,12 +80,12 @@ pub(crate) struct Surroundings<'a> {
 impl<'a> Inputs<'a> {
     pub(crate) fn read(
         component: &'a Component,
+        spec_file: PathBuf,
         overrides: impl IntoIterator<Item = (&'a String, &'a String)>,
         around: &Surroundings<'_>,
     ) -> Result<Self, Error> {
-        let folder = component.spec.parent().unwrap_or(Path::new("/"));
-        let spec_name = component
-            .spec
+        let folder = spec_file.parent().unwrap_or(Path::new("/"));
+        let spec_name = spec_file
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
@@ -159,6 +164,7 @@ impl<'a> Inputs<'a> {
         }
         Ok(Self {
             component,
+            spec_file,
             text,
             spec_digest,
             key: print.finish(),

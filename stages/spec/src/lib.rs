@@ -46,7 +46,7 @@ pub mod world;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -136,9 +136,9 @@ impl Evaluation<'_> {
             base: &self.base,
         };
         let mut known: Vec<(Inputs<'_>, Option<Evaluated>)> = Vec::new();
-        for component in chosen {
+        for (component, spec_file) in self.spec_files(chosen)? {
             let overrides = overrides.get(&component.name).into_iter().flatten();
-            let inputs = Inputs::read(component, overrides, &around)?;
+            let inputs = Inputs::read(component, spec_file, overrides, &around)?;
             let evaluated = self.store.action(KIND, &inputs.key)?;
             known.push((inputs, evaluated));
         }
@@ -147,7 +147,7 @@ impl Evaluation<'_> {
         let mut recipes = Vec::new();
         for (inputs, evaluated) in known {
             let Some(evaluated) = evaluated else { continue };
-            let shown = self.project.display(&inputs.component.spec);
+            let shown = self.project.display(&inputs.spec_file);
             for message in &evaluated.warnings {
                 let text = message.shown(&shown);
                 self.sink.event(Event::Warning { text: &text });
@@ -182,6 +182,25 @@ impl Evaluation<'_> {
             }
         }
         Errors::check(chosen.into_values().collect(), wrong)
+    }
+
+    /// The SPEC of each; those that have none yet are told together.
+    fn spec_files<'c>(&self, chosen: Vec<&'c Component>) -> Result<Vec<(&'c Component, PathBuf)>, Errors> {
+        let (mut files, mut wrong) = (Vec::new(), Vec::new());
+        for component in chosen {
+            match self.project.spec_file(component) {
+                Ok(file) => files.push((component, file)),
+                Err(diagnostic) => wrong.push(diagnostic),
+            }
+        }
+        const MOST: usize = 3;
+        let more = wrong.len().saturating_sub(MOST);
+        wrong.truncate(MOST);
+        if let (Some(last), true) = (wrong.last_mut(), more > 0) {
+            last.hints
+                .push(format!("{more} more components must be rendered, too"));
+        }
+        Errors::check(files, wrong)
     }
 
     /// Fills in what the store did not remember; what is wrong with SPECs comes back.
@@ -240,7 +259,7 @@ impl Evaluation<'_> {
     }
 
     fn judge(&self, inputs: &Inputs<'_>, outcome: &Outcome) -> Result<Evaluated, Vec<Diagnostic>> {
-        let shown = self.project.display(&inputs.component.spec);
+        let shown = self.project.display(&inputs.spec_file);
         let name = inputs.request.spec.as_str();
         let source = messages::Source::new(name, &shown, &inputs.text, &outcome.files);
         let errors = source.errors(&outcome.messages);
@@ -260,7 +279,7 @@ impl Evaluation<'_> {
 
     fn recipe(&self, inputs: Inputs<'_>, evaluated: Evaluated, macros: &Macros) -> Result<Recipe, Unfit> {
         let component = inputs.component;
-        let spec_shown = self.project.display(&component.spec);
+        let spec_shown = self.project.display(&inputs.spec_file);
         if let Some(only) = evaluated.not_for {
             let text = format!(
                 "`{}` is not for {} ({}: {only})",
@@ -284,7 +303,7 @@ impl Evaluation<'_> {
             name: evaluated.name,
             evr: evaluated.evr,
             spec_digest: inputs.spec_digest,
-            spec_file: component.spec.clone(),
+            spec_file: inputs.spec_file,
             spec_shown,
             macros_digest: macros.digest,
             source_date_epoch,

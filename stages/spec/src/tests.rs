@@ -57,7 +57,7 @@ impl World {
             .components
             .iter_mut()
             .find(|(known, _)| known.as_str() == name);
-        &mut component.unwrap().1.build
+        &mut std::sync::Arc::make_mut(&mut component.unwrap().1.settings).build
     }
 
     fn evaluate(&self, names: &[&str], overrides: &Overrides, sink: &dyn Sink) -> Result<Vec<Recipe>, Error> {

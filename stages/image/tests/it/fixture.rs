@@ -235,6 +235,10 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
             ..Default::default()
         },
         definition: PathBuf::new(),
+        kind: keel_config::image::Kind::Keel,
+        profile: None,
+        test_suites: vec![],
+        channels: vec![],
         packages: packages.iter().map(|name| name.parse().unwrap()).collect(),
         exclude: vec![],
         formats: formats.to_vec(),

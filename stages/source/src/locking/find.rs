@@ -103,7 +103,7 @@ fn find(
     sink: &dyn Sink,
     todo: &Todo<'_>,
 ) -> Result<Found, Error> {
-    let known = todo.configured.and_then(|file| file.digest);
+    let known = todo.configured.and_then(|file| file.sha256());
     let mut found = known.map(|digest| Found {
         name: todo.name.clone(),
         digest,
@@ -232,8 +232,15 @@ fn find_elsewhere(
     origin: &keel_config::Origin,
     is_known: bool,
 ) -> Result<(Vec<Origin>, Option<Found>), Problem> {
-    let origin =
-        Origin::from_config(origin, ask.root).expect("an origin without a path is looked up in the index");
+    let Some(origin) = Origin::from_config(origin, ask.root) else {
+        let answer = Answer::NotMade;
+        let (origin, place) = ("a program or an overlay of the tree".to_owned(), None);
+        return Err(Problem::Asked(Box::new(Asked {
+            origin,
+            place,
+            answer,
+        })));
+    };
     if is_known {
         return Ok((vec![origin], None));
     }

@@ -1,0 +1,269 @@
+//! What components inherit: distribution's version, project, groups by name, the component itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use keel_artefact::ComponentName;
+
+use crate::{
+    Component, Settings, Spec, component_table, includes, merge,
+    model::COMPONENT,
+    overlays,
+    table::{Problems, Table, Text, join},
+    tree::{Entry, Place, Sources, Value},
+};
+
+/// All components, with what they inherit.
+pub(crate) struct Inheritance<'a> {
+    sources: &'a Sources,
+    problems: &'a Problems,
+    merged: &'a Value,
+    /// Of the distribution's version and of the project.
+    defaults: Value,
+    /// Component → the groups that it is in, in the order of their names.
+    groups: BTreeMap<String, Vec<String>>,
+    /// SPECs that groups found, with the place of the pattern.
+    found: BTreeMap<String, (PathBuf, Place)>,
+    files: overlays::Files<'a>,
+}
+
+/// What a component without words of its own inherits depends on this only.
+type Bare = (Vec<String>, Option<(String, PathBuf)>);
+
+impl<'a> Inheritance<'a> {
+    /// `layers`: the defaults below all groups, lowest first.
+    pub(crate) fn new(
+        root: &'a Path,
+        sources: &'a Sources,
+        problems: &'a Problems,
+        merged: &'a Value,
+        layers: &[&Value],
+    ) -> Self {
+        let mut defaults = Value::empty(merged.at);
+        for layer in layers {
+            merge::lay_over(sources, problems, &COMPONENT, &mut defaults, layer);
+        }
+        let mut inheritance = Self {
+            sources,
+            problems,
+            merged,
+            defaults,
+            groups: BTreeMap::new(),
+            found: BTreeMap::new(),
+            files: overlays::Files::new(root, sources, problems),
+        };
+        inheritance.find_members();
+        inheritance
+    }
+
+    fn find_members(&mut self) {
+        let table = |name: &str, entry: &'a Entry| {
+            Table::new(
+                self.sources,
+                self.problems,
+                join("component-groups", name),
+                entry.key,
+                &entry.value,
+            )
+        };
+        let groups = self.merged.get(&["component-groups"]).and_then(Value::entries);
+        for (name, entry) in groups.into_iter().flatten() {
+            let Some(table) = table(name, entry) else { continue };
+            let mut members = BTreeSet::new();
+            for member in table.strings("components") {
+                members.insert(member.value.to_owned());
+                self.must_be_defined(&table, member);
+            }
+            for (spec, at) in self.specs(&table) {
+                let stem = spec
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                match self.found.get(&stem) {
+                    Some((first, _)) if *first != spec => {
+                        let message = format!("two SPECs would both be component `{stem}`");
+                        let wrong = self.sources.wrong(at, message);
+                        self.problems.push(
+                            wrong
+                                .cause(first.display().to_string())
+                                .cause(spec.display().to_string()),
+                        );
+                    }
+                    _ => {
+                        self.found.insert(stem.clone(), (spec, at));
+                        members.insert(stem);
+                    }
+                }
+            }
+            for member in members {
+                self.groups.entry(member).or_default().push(name.to_string());
+            }
+        }
+    }
+
+    fn must_be_defined(&self, group: &Table<'_>, member: Text<'_>) {
+        let components = self.merged.get(&["components"]).and_then(Value::entries);
+        if components.is_some_and(|components| components.contains_key(member.value)) {
+            return;
+        }
+        let known = components.into_iter().flatten().map(|(name, _)| &**name);
+        let message = format!(
+            "{} has the member `{}`, and there is no such component",
+            group.title(),
+            member.value
+        );
+        let wrong = group.wrong(member.at, message);
+        group.problems.push(wrong.did_you_mean(member.value, known));
+    }
+
+    /// The SPECs of a group's patterns.
+    fn specs(&self, group: &Table<'_>) -> Vec<(PathBuf, Place)> {
+        let expand = |pattern: &Text<'_>| {
+            let target = self.sources.resolve(pattern.at, pattern.value);
+            includes::expand(&target, &[]).unwrap_or_else(|error| {
+                let message = format!("cannot look for SPECs of `{}`", pattern.value);
+                self.problems
+                    .push(self.sources.wrong(pattern.at, message).caused_by(&error));
+                Vec::new()
+            })
+        };
+        let excluded: BTreeSet<PathBuf> = (group.strings("excluded-paths").iter())
+            .flat_map(expand)
+            .collect();
+        let patterns = group.strings("specs");
+        let found = patterns.iter().flat_map(|pattern| {
+            let of_pattern = expand(pattern).into_iter();
+            of_pattern.map(|path| (path, pattern.at))
+        });
+        found
+            .filter(|(path, _)| {
+                path.extension().is_some_and(|extension| extension == "spec") && !excluded.contains(path)
+            })
+            .collect()
+    }
+
+    /// Every component; what is wrong with one is reported.
+    pub(crate) fn components(&self) -> BTreeMap<ComponentName, Component> {
+        let mut components = BTreeMap::new();
+        let mut bare: BTreeMap<Bare, Arc<Settings>> = BTreeMap::new();
+        let defined = self.merged.get(&["components"]).and_then(Value::entries);
+        for (name, entry) in defined.into_iter().flatten() {
+            let Some(table) = Table::new(
+                self.sources,
+                self.problems,
+                join("components", name),
+                entry.key,
+                &entry.value,
+            ) else {
+                continue;
+            };
+            let name = match name.parse::<ComponentName>() {
+                Ok(name) => name,
+                Err(error) => {
+                    table.report(entry.key, error.to_string());
+                    continue;
+                }
+            };
+            let settings = self.settings(name.as_str(), entry, &mut bare);
+            if settings.spec.is_none() && self.merged_spec(name.as_str(), entry).is_none() {
+                table.report(table.at, format!("{} needs the key `spec`", table.title()));
+            }
+            components.insert(name.clone(), self.component(name, entry, settings));
+        }
+        for (name, (spec, at)) in &self.found {
+            let is_defined = defined.is_some_and(|defined| defined.contains_key(name.as_str()));
+            match name.parse::<ComponentName>() {
+                Err(error) => self.problems.push(self.sources.wrong(*at, error.to_string())),
+                Ok(_) if is_defined => {}
+                Ok(name) => {
+                    let nothing = Entry {
+                        key: *at,
+                        value: Value::empty(*at),
+                    };
+                    let mut settings = (*self.settings(name.as_str(), &nothing, &mut bare)).clone();
+                    settings.spec = Some(Spec::Local { path: spec.clone() });
+                    components.insert(name.clone(), self.component(name, &nothing, Arc::new(settings)));
+                }
+            }
+        }
+        components
+    }
+
+    fn component(&self, name: ComponentName, entry: &Entry, settings: Arc<Settings>) -> Component {
+        let at = entry.key;
+        Component {
+            is_bare: says_nothing(entry),
+            groups: self.groups.get(name.as_str()).cloned().unwrap_or_default(),
+            name,
+            tree: self.sources.tree(at),
+            settings,
+            defined_at: self.sources.location(at),
+        }
+    }
+
+    fn settings(&self, name: &str, entry: &Entry, bare: &mut BTreeMap<Bare, Arc<Settings>>) -> Arc<Settings> {
+        let folder = self.sources.folder(entry.key);
+        let groups = self.groups.get(name).cloned().unwrap_or_default();
+        if !says_nothing(entry) {
+            return Arc::new(self.read(name, &self.resolve(name, &entry.value), &folder));
+        }
+        let shared = bare.get(&(groups.clone(), None));
+        if let Some(settings) = shared {
+            return Arc::clone(settings);
+        }
+        let value = self.resolve(name, &entry.value);
+        let individual = overlays::are_individual(&value).then(|| (name.to_owned(), folder.clone()));
+        let settings = Arc::new(self.read(name, &value, &folder));
+        bare.insert((groups, individual), Arc::clone(&settings));
+        settings
+    }
+
+    /// Component → the groups that it is in.
+    pub(crate) fn memberships(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.groups
+    }
+
+    /// The keys of a component, merged.
+    pub(crate) fn resolve(&self, name: &str, own: &Value) -> Value {
+        let mut value = self.defaults.clone();
+        let mut lay = |layer: &Value| {
+            merge::lay_over(self.sources, self.problems, &COMPONENT, &mut value, layer);
+        };
+        for group in self.groups.get(name).into_iter().flatten() {
+            let path = ["component-groups", group, "default-component-config"];
+            if let Some(layer) = self.merged.get(&path) {
+                lay(layer);
+            }
+        }
+        lay(own);
+        value
+    }
+
+    fn merged_spec(&self, name: &str, entry: &Entry) -> Option<()> {
+        self.resolve(name, &entry.value).get(&["spec"]).map(|_| ())
+    }
+
+    fn read(&self, name: &str, value: &Value, folder: &Path) -> Settings {
+        // Where it was written, each fragment was told what is wrong with it.
+        let quiet = Problems::default();
+        let title = join("components", name);
+        let Some(table) = Table::new(self.sources, &quiet, title, value.at, value) else {
+            return Settings::default();
+        };
+        let mut settings = component_table::read(&table);
+        let patterns = table.strings("overlay-files");
+        let more = self.files.overlays(&patterns, name, folder);
+        settings.overlays.extend(more);
+        settings
+    }
+}
+
+/// Is there nothing in a component's own table?
+fn says_nothing(entry: &Entry) -> bool {
+    let entries = entry.value.entries();
+    entries.is_some_and(|entries| entries.keys().all(|key| &**key == "override"))
+}

@@ -1,0 +1,648 @@
+//! Components: SPEC, build, sources, overlays, channels.
+
+use super::{
+    Form, Key, Kind, Kinds, Merge, Table, key, kind, our_kind, ours,
+    pattern::{
+        ANY, ARCHIVE, CHANNEL, COMMIT, CONDITION, FILE_NAME, GLOB, INSTANT, MACRO, PACKAGE, PATH, POOL,
+        RELATIVE, SPEC_FILE, URL,
+    },
+};
+
+pub(super) const TEXT: Form = Form::Text(&ANY);
+pub(super) const TEXTS: Form = Form::List(&TEXT);
+
+pub(crate) static COMPONENT: Table = Table {
+    id: "component",
+    path: "components.NAME",
+    doc: "One source package. What a component does not say, it inherits: from the `default-component-config` of the \
+          distribution's version, then of the project, then of each of its groups in the order of their names. The same \
+          keys stand in `[default-component-config]`, `[component-groups.NAME.default-component-config]` and \
+          `[distros.NAME.versions.NAME.default-component-config]`.\n\n\
+          Lists are added to what is inherited. To leave out what is inherited, write `KEY.replace = […]` instead of \
+          `KEY = […]` (Keel's own form): `overlays.replace = []` takes all inherited overlays away.",
+    keys: COMPONENT_KEYS,
+    kinds: None,
+};
+
+static COMPONENT_KEYS: &[Key] = &[
+    ours(
+        "override",
+        Form::Words(&["extend", "replace"]),
+        "what is said here changes a component of the tree that `[keel.base]` names: `extend` adds to what the base says, \
+         `replace` puts it aside",
+    ),
+    key("spec", Form::Table(&SPEC), "where its SPEC comes from; said or inherited"),
+    key("release", Form::Table(&RELEASE), "who counts up its Release"),
+    key("overlays", Form::Tables(&OVERLAY), "changes to the SPEC and the files beside it, in this order")
+        .merge(Merge::Append),
+    key(
+        "overlay-files",
+        Form::List(&Form::Text(&GLOB)),
+        "files of overlays, read after `overlays`: paths or patterns, in the order said; files of one pattern by their \
+         names. `{component}` stands for the component's name; such a path counts from the file that says it, any other from \
+         the file of the component. Said anew, it takes the place of what is inherited; `[]` is none",
+    )
+    .merge(Merge::Always),
+    ours(
+        "overlay-semantics",
+        Form::Words(&["lines", "structural"]),
+        "how overlays see the SPEC: line by line as azldev does, or as rpm reads it",
+    )
+    .default("lines"),
+    key("build", Form::Table(&BUILD), "how it is built"),
+    key("render", Form::Table(&RENDER), "how its SPEC is rendered"),
+    key("source-files", Form::Tables(&SOURCE_FILE), "source files that do not lie beside the SPEC")
+        .merge(Merge::Append),
+    key("packages", Form::Named(&PACKAGE_CONFIG), "settings of its packages, by their names"),
+    key("publish", Form::Table(&PUBLISH), "where its packages are published"),
+];
+
+static SPEC: Table = Table {
+    id: "spec",
+    path: "components.NAME.spec",
+    doc: "",
+    keys: &[
+        key("type", TEXT, "where the SPEC lies").required(),
+        key(
+            "path",
+            Form::Text(&SPEC_FILE),
+            "the SPEC; its patches and local sources lie beside it",
+        ),
+        key(
+            "upstream-distro",
+            Form::Table(&super::project::DISTRO_REFERENCE),
+            "whose SPEC it is",
+        ),
+        key("upstream-name", TEXT, "what it is called there, if not as here"),
+        key(
+            "upstream-commit",
+            Form::Text(&COMMIT),
+            "the commit of its repository; without it, the last one of the snapshot",
+        ),
+    ],
+    kinds: Some(&Kinds {
+        tag: "type",
+        kinds: &[
+            kind("local", &["path"], &[], "a file of this tree"),
+            kind(
+                "upstream",
+                &[],
+                &["upstream-distro", "upstream-name", "upstream-commit"],
+                "another distribution's",
+            ),
+            kind("", &[], &["upstream-distro"], "as inherited"),
+        ],
+        loose: false,
+    }),
+};
+
+static RELEASE: Table = Table {
+    id: "release",
+    path: "components.NAME.release",
+    doc: "",
+    keys: &[key(
+        "calculation",
+        Form::Words(&["auto", "autorelease", "static", "manual"]),
+        "`auto`: rpmautospec where the SPEC asks for it, otherwise `static`; `autorelease`: rpmautospec; `static`: the \
+         SPEC's number plus the number of changes since; `manual`: it stays as it is",
+    )
+    .default("auto")],
+    kinds: None,
+};
+
+static BUILD: Table = Table {
+    id: "build",
+    path: "components.NAME.build",
+    doc: "",
+    keys: &[
+        key(
+            "with",
+            Form::List(&Form::Text(&CONDITION)),
+            "build conditions (`%bcond`) that are on",
+        )
+        .merge(Merge::Append),
+        key(
+            "without",
+            Form::List(&Form::Text(&CONDITION)),
+            "build conditions that are off",
+        )
+        .merge(Merge::Append),
+        key("defines", Form::Map(&TEXT), "macros, with what they expand to"),
+        key("undefines", Form::List(&Form::Text(&MACRO)), "macros taken away").merge(Merge::Append),
+        key(
+            "emit-upstream-provenance",
+            Form::Flag,
+            "macros tell the upstream's version and release to the SPEC",
+        ),
+        ours(
+            "bootstrap-libc",
+            Form::Flag,
+            "the build root has Debian's libc and its headers: for the first libc only",
+        ),
+        ours(
+            "borrowed-libc",
+            Form::Flag,
+            "packages may be linked with Debian's libc: for tests only, never for what is shipped; provenance says so",
+        ),
+        key("check", Form::Table(&CHECK), "the SPEC's tests"),
+        key("failure", Form::Table(&FAILURE), "builds that are known to fail"),
+        key("hints", Form::Table(&HINTS), "what helps to plan a build"),
+    ],
+    kinds: None,
+};
+
+static CHECK: Table = Table {
+    id: "check",
+    path: "components.NAME.build.check",
+    doc: "",
+    keys: &[
+        key("skip", Form::Flag, "`%check` does not run"),
+        key("skip_reason", TEXT, "why; required with `skip`"),
+    ],
+    kinds: None,
+};
+
+static FAILURE: Table = Table {
+    id: "failure",
+    path: "components.NAME.build.failure",
+    doc: "",
+    keys: &[
+        key("expected", Form::Flag, "the build is known to fail"),
+        key("expected-reason", TEXT, "why; required with `expected`"),
+    ],
+    kinds: None,
+};
+
+static HINTS: Table = Table {
+    id: "hints",
+    path: "components.NAME.build.hints",
+    doc: "Hints change the order of work and the time that is foretold, never a result.",
+    keys: &[
+        ours("cpu-seconds", Form::Number, "processor time of a build"),
+        key("expensive", Form::Flag, "is it one of the long ones?"),
+    ],
+    kinds: None,
+};
+
+static RENDER: Table = Table {
+    id: "render",
+    path: "components.NAME.render",
+    doc: "",
+    keys: &[key(
+        "skip-file-filter",
+        Form::Flag,
+        "files that the SPEC does not name are rendered, too",
+    )],
+    kinds: None,
+};
+
+static PUBLISH: Table = Table {
+    id: "component-publish",
+    path: "components.NAME.publish",
+    doc: "Channels of all that a component builds. `none` publishes nothing.",
+    keys: &[
+        key("rpm-channel", Form::Text(&CHANNEL), "of its packages"),
+        key("srpm-channel", Form::Text(&CHANNEL), "of its source package"),
+        key(
+            "debuginfo-channel",
+            Form::Text(&CHANNEL),
+            "of its debugging information",
+        ),
+    ],
+    kinds: None,
+};
+
+pub(super) static PACKAGE_CONFIG: Table = Table {
+    id: "package-config",
+    path: "components.NAME.packages.NAME",
+    doc: "Settings of one package. The same keys stand in `[default-package-config]` and \
+          `[package-groups.NAME.default-package-config]`; the default of the project comes first, then the package's group, then \
+          its component, then what stands here.",
+    keys: &[key(
+        "publish",
+        Form::Table(&PACKAGE_PUBLISH),
+        "where it is published",
+    )],
+    kinds: None,
+};
+
+static PACKAGE_PUBLISH: Table = Table {
+    id: "package-publish",
+    path: "components.NAME.packages.NAME.publish",
+    doc: "",
+    keys: &[
+        key("rpm-channel", Form::Text(&CHANNEL), "of the package"),
+        key(
+            "debuginfo-channel",
+            Form::Text(&CHANNEL),
+            "of its debugging information",
+        ),
+        key("channel", Form::Text(&CHANNEL), "the older name of `rpm-channel`"),
+    ],
+    kinds: None,
+};
+
+static SOURCE_FILE: Table = Table {
+    id: "source-file",
+    path: "components.NAME.source-files[]",
+    doc: "",
+    keys: &[
+        key(
+            "filename",
+            Form::Text(&FILE_NAME),
+            "as the SPEC's `Source:` or `Patch:` calls it",
+        )
+        .required(),
+        key(
+            "hash-type",
+            Form::Words(&["SHA256", "SHA512"]),
+            "required with `hash`",
+        ),
+        key(
+            "hash",
+            TEXT,
+            "64 hexadecimal digits for SHA256, 128 for SHA512; a file without it must be pinned by `keel.lock` (`keel \
+             source lock`)",
+        ),
+        ours("size", Form::Whole, "bytes"),
+        key("origin", Form::Table(&ORIGIN), "where it may be had"),
+        ours(
+            "origins",
+            Form::Tables(&ORIGIN),
+            "several, the best first, instead of `origin`",
+        ),
+        key(
+            "replace-upstream",
+            Form::Flag,
+            "it takes the place of an upstream's file of that name",
+        ),
+        key("replace-reason", TEXT, "why; required with `replace-upstream`"),
+    ],
+    kinds: None,
+};
+
+static ORIGIN: Table = Table {
+    id: "origin",
+    path: "components.NAME.source-files[].origin",
+    doc: "",
+    keys: &[
+        key("type", TEXT, "which kind of origin").required(),
+        ours("source", TEXT, "name of the source package"),
+        ours("suite", TEXT, "code name of the release"),
+        ours(
+            "path",
+            Form::Text(&PATH),
+            "`debian`: path in the archive, `pool/…`; without it, the file of this name in the newest version. `file`: \
+             where it lies",
+        ),
+        ours(
+            "binary",
+            Form::Flag,
+            "a binary package; default: does `path` end in `.deb`?",
+        ),
+        ours("url", Form::Text(&URL), "its address"),
+        key("uri", Form::Text(&URL), "its address"),
+        ours("name", TEXT, "its name there"),
+        ours("version", TEXT, "its version"),
+        key("script", Form::Text(&FILE_NAME), "the program that makes it"),
+        key("mock-packages", TEXTS, "packages that the program needs"),
+        key(
+            "inputs",
+            Form::List(&Form::Text(&FILE_NAME)),
+            "files that the program reads",
+        )
+        .distinct(),
+    ],
+    kinds: Some(&Kinds {
+        tag: "type",
+        kinds: &[
+            our_kind(
+                "debian",
+                &["source", "suite"],
+                &["path", "binary"],
+                "Debian's archive",
+            ),
+            our_kind("https", &["url"], &[], "an address; the digest makes it trusted"),
+            kind("download", &["uri"], &[], "azldev's word for `https`"),
+            our_kind("file", &["path"], &[], "a file of this machine or tree"),
+            our_kind("crates", &["name", "version"], &[], "a crate on crates.io"),
+            our_kind("pypi", &["name", "version"], &[], "a source distribution on PyPI"),
+            kind(
+                "custom",
+                &["script"],
+                &["mock-packages", "inputs"],
+                "a program of this tree makes it",
+            ),
+            kind(
+                "overlay",
+                &[],
+                &[],
+                "an archive of the upstream, changed by overlays",
+            ),
+        ],
+        loose: false,
+    }),
+};
+
+/// A path in Debian's archive, where an origin is Debian's.
+pub(crate) static POOL_PATH: &super::Pattern = &POOL;
+
+pub(crate) static OVERLAY: Table = Table {
+    id: "overlay",
+    path: "components.NAME.overlays[]",
+    doc: "An overlay that changes nothing is an error. `package` names a subpackage as the section's header does; without it, \
+          the main package is meant. `file` counts from the SPEC's folder.",
+    keys: &[
+        key("type", TEXT, "what it does").required(),
+        key("description", TEXT, "why"),
+        key(
+            "file",
+            Form::Text(&RELATIVE),
+            "a file beside the SPEC, or a pattern of such",
+        ),
+        key(
+            "archive",
+            Form::Text(&ARCHIVE),
+            "the archive among the sources in which `file` lies",
+        ),
+        key(
+            "section",
+            TEXT,
+            "a section, with its `%`; without it, the whole file",
+        ),
+        key("package", TEXT, "a subpackage"),
+        key("tag", TEXT, "a tag, without its colon"),
+        key(
+            "value",
+            Form::TextOrFlag,
+            "its value; for `spec-set-bcond` true or false: is it on unless a build says otherwise?",
+        ),
+        key("regex", TEXT, "a regular expression (RE2)"),
+        key(
+            "replacement",
+            TEXT,
+            "what takes the place of a match, taken as it is; or a new file name",
+        ),
+        key("lines", TEXTS, "lines of text"),
+        key(
+            "source",
+            Form::Text(&PATH),
+            "the file to add; counts from the file that says it",
+        ),
+        key(
+            "metadata",
+            Form::Table(&METADATA),
+            "why it is there, for machines",
+        ),
+        ours("name", TEXT, "a macro or build condition"),
+    ],
+    kinds: Some(&Kinds {
+        tag: "type",
+        kinds: OVERLAY_KINDS,
+        loose: true,
+    }),
+};
+
+static OVERLAY_KINDS: &[Kind] = &[
+    kind(
+        "spec-add-tag",
+        &["tag", "value"],
+        &["package"],
+        "a tag at the end of the preamble or of a `%package`",
+    ),
+    kind(
+        "spec-insert-tag",
+        &["tag", "value"],
+        &["package"],
+        "a tag after the last one of its family",
+    ),
+    kind(
+        "spec-set-tag",
+        &["tag", "value"],
+        &["package"],
+        "a tag, changed where it is there, added where not",
+    ),
+    kind(
+        "spec-update-tag",
+        &["tag", "value"],
+        &["package"],
+        "every tag of that name, changed",
+    ),
+    kind(
+        "spec-remove-tag",
+        &["tag"],
+        &["package", "value"],
+        "every tag of that name (and value), removed",
+    ),
+    kind(
+        "spec-prepend-lines",
+        &["lines"],
+        &["section", "package"],
+        "lines at the beginning",
+    ),
+    kind(
+        "spec-append-lines",
+        &["lines"],
+        &["section", "package"],
+        "lines at the end",
+    ),
+    kind(
+        "spec-search-replace",
+        &["regex"],
+        &["section", "package", "replacement"],
+        "a pattern replaced, line by line",
+    ),
+    kind(
+        "spec-remove-section",
+        &["section"],
+        &["package"],
+        "a section removed",
+    ),
+    kind(
+        "spec-remove-subpackage",
+        &["package"],
+        &[],
+        "all sections of a subpackage removed",
+    ),
+    kind(
+        "patch-add",
+        &["source"],
+        &["file"],
+        "a patch added, and named in the SPEC",
+    ),
+    kind(
+        "patch-remove",
+        &["file"],
+        &[],
+        "patches removed, and no longer named in the SPEC",
+    ),
+    kind(
+        "file-prepend-lines",
+        &["file", "lines"],
+        &[],
+        "lines before a file's own",
+    ),
+    kind(
+        "file-search-replace",
+        &["file", "regex"],
+        &["replacement", "archive"],
+        "a pattern replaced in files",
+    ),
+    kind("file-add", &["file", "source"], &[], "a file added"),
+    kind("file-remove", &["file"], &["archive"], "files removed"),
+    kind(
+        "file-rename",
+        &["file", "replacement"],
+        &[],
+        "a file renamed in its folder",
+    ),
+    our_kind(
+        "spec-set-macro",
+        &["name", "value"],
+        &[],
+        "the value of a `%global` or `%define`",
+    ),
+    our_kind(
+        "spec-set-bcond",
+        &["name", "value"],
+        &[],
+        "the default of a `%bcond`",
+    ),
+    our_kind(
+        "spec-replace-section",
+        &["section", "lines"],
+        &["package"],
+        "a section's content; its header stays",
+    ),
+];
+
+pub(crate) static METADATA: Table = Table {
+    id: "metadata",
+    path: "components.NAME.overlays[].metadata",
+    doc: "The same keys stand in `[metadata]` of a file of overlays and in `[component-groups.NAME.metadata]`.",
+    keys: &[
+        key(
+            "category",
+            Form::Words(&[
+                "upstream-backport",
+                "azl-pruning",
+                "azl-compatibility",
+                "azl-temp-workaround",
+                "azl-branding-policy",
+                "azl-disable-flaky-tests",
+                "azl-disable-unsupported-tests",
+                "azl-security-compliance",
+                "azl-release-management",
+                "azl-platform-adaptation",
+                "pruning",
+                "compatibility",
+                "temp-workaround",
+                "branding-policy",
+                "disable-flaky-tests",
+                "disable-unsupported-tests",
+                "security-compliance",
+                "release-management",
+                "platform-adaptation",
+            ]),
+            "which kind of change; without `azl-`, the words are Keel's own",
+        )
+        .required(),
+        key(
+            "upstream-status",
+            Form::Words(&[
+                "upstreamed",
+                "upstreamable",
+                "needs-upstream-hook",
+                "inapplicable",
+                "unknown",
+            ]),
+            "where upstream stands",
+        )
+        .required(),
+        key(
+            "commits",
+            Form::Tables(&ADDRESS),
+            "commits; `upstream-backport` needs one",
+        ),
+        key("bugs", Form::Tables(&ADDRESS), "bugs"),
+    ],
+    kinds: None,
+};
+
+static ADDRESS: Table = Table {
+    id: "address",
+    path: "components.NAME.overlays[].metadata.commits[]",
+    doc: "",
+    keys: &[key("url", Form::Text(&URL), "its address").required()],
+    kinds: None,
+};
+
+pub(crate) static OVERLAY_FILE: Table = Table {
+    id: "overlay-file",
+    path: "",
+    doc: "A file `NAME.overlay.toml`, which `overlay-files` names: one change, told by one `[metadata]` for all of its \
+          overlays. An overlay has no `metadata` of its own here, and `source` counts from this file.",
+    keys: &[
+        key("$schema", TEXT, "ignored; editors read it"),
+        key("metadata", Form::Table(&METADATA), "why the change is there").required(),
+        key("overlays", Form::Tables(&OVERLAY), "what changes; at least one").required(),
+    ],
+    kinds: None,
+};
+
+pub(super) static COMPONENT_GROUP: Table = Table {
+    id: "component-group",
+    path: "component-groups.NAME",
+    doc: "Components that have something in common.",
+    keys: &[
+        super::project::OVERRIDE,
+        key("description", TEXT, "one line"),
+        key(
+            "metadata",
+            Form::Table(&METADATA),
+            "why the group is there, for machines",
+        ),
+        key("components", TEXTS, "its members; each must be defined"),
+        key(
+            "specs",
+            Form::List(&Form::Text(&GLOB)),
+            "patterns of SPECs; each that is no component yet becomes one, by its file's name",
+        ),
+        key(
+            "excluded-paths",
+            Form::List(&Form::Text(&GLOB)),
+            "patterns of SPECs that are left out",
+        ),
+        key(
+            "default-component-config",
+            Form::Table(&COMPONENT),
+            "what its members inherit",
+        ),
+    ],
+    kinds: None,
+};
+
+pub(super) static PACKAGE_GROUP: Table = Table {
+    id: "package-group",
+    path: "package-groups.NAME",
+    doc: "Packages under one name. A package is in one group at most.",
+    keys: &[
+        super::project::OVERRIDE,
+        key("description", TEXT, "one line"),
+        key(
+            "packages",
+            Form::List(&Form::Text(&PACKAGE)),
+            "what an image gets that names the group",
+        )
+        .distinct(),
+        key(
+            "default-package-config",
+            Form::Table(&PACKAGE_CONFIG),
+            "settings of its packages",
+        ),
+    ],
+    kinds: None,
+};
+
+/// The time of a snapshot.
+pub(super) const SNAPSHOT: Form = Form::Text(&INSTANT);

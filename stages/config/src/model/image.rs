@@ -1,0 +1,198 @@
+//! Images, and Keel's own definitions of them.
+
+use super::{
+    Form, Table,
+    component::{TEXT, TEXTS},
+    key, ours,
+    pattern::{ANY, CHANNEL, HOST_NAME, LABEL, PACKAGE, PATH, ROOT_PATH, SIZE, WORD},
+};
+
+pub(super) static IMAGE: Table = Table {
+    id: "image",
+    path: "images.NAME",
+    doc: "",
+    keys: &[
+        super::project::OVERRIDE,
+        key("description", TEXT, "one line"),
+        key("definition", Form::Table(&IMAGE_DEFINITION), "what is in it"),
+        key("capabilities", Form::Table(&CAPABILITIES), "what it claims to be"),
+        key("tests", Form::Table(&IMAGE_TESTS), "how it is tested"),
+        key("publish", Form::Table(&IMAGE_PUBLISH), "where it is published"),
+    ],
+    kinds: None,
+};
+
+static IMAGE_DEFINITION: Table = Table {
+    id: "image-definition",
+    path: "images.NAME.definition",
+    doc: "",
+    keys: &[
+        key(
+            "type",
+            Form::Words(&["keel", "kiwi"]),
+            "form of the definition: Keel's own, or kiwi's, which Keel keeps as data but does not build",
+        )
+        .required(),
+        key(
+            "path",
+            Form::Text(&PATH),
+            "the definition; Keel's own is a file `NAME.image.toml`, whose keys follow below",
+        )
+        .required(),
+        key("profile", TEXT, "the part of it that is meant"),
+    ],
+    kinds: None,
+};
+
+static CAPABILITIES: Table = Table {
+    id: "capabilities",
+    path: "images.NAME.capabilities",
+    doc: "What the image claims to be; checked against its formats.",
+    keys: &[
+        key("container", Form::Flag, "it runs as a container"),
+        key("machine-bootable", Form::Flag, "it boots"),
+        key("systemd", Form::Flag, "systemd is its first process"),
+        key(
+            "runtime-package-management",
+            Form::Flag,
+            "packages can be installed in it",
+        ),
+    ],
+    kinds: None,
+};
+
+static IMAGE_TESTS: Table = Table {
+    id: "image-tests",
+    path: "images.NAME.tests",
+    doc: "",
+    keys: &[key(
+        "test-suites",
+        Form::Tables(&TEST_SUITE_REFERENCE),
+        "which suites it must pass",
+    )],
+    kinds: None,
+};
+
+static TEST_SUITE_REFERENCE: Table = Table {
+    id: "test-suite-reference",
+    path: "images.NAME.tests.test-suites[]",
+    doc: "",
+    keys: &[key("name", TEXT, "a `[test-suites.NAME]`").required()],
+    kinds: None,
+};
+
+static IMAGE_PUBLISH: Table = Table {
+    id: "image-publish",
+    path: "images.NAME.publish",
+    doc: "",
+    keys: &[key("channels", Form::List(&Form::Text(&CHANNEL)), "channels")],
+    kinds: None,
+};
+
+pub(crate) static DEFINITION: Table = Table {
+    id: "definition",
+    path: "",
+    doc: "A file `NAME.image.toml`, which `[images.NAME.definition]` names.",
+    keys: &[
+        ours("$schema", TEXT, "ignored; editors read it"),
+        ours(
+            "packages",
+            Form::List(&Form::Text(&PACKAGE)),
+            "what to install; what they require comes along",
+        )
+        .distinct(),
+        ours(
+            "exclude",
+            Form::List(&Form::Text(&PACKAGE)),
+            "what must not come along",
+        )
+        .distinct(),
+        ours("package-groups", TEXTS, "groups to install"),
+        ours(
+            "formats",
+            Form::List(&Form::Words(&["oci", "oci-archive", "raw", "qcow2"])),
+            "the files that leave",
+        )
+        .distinct(),
+        ours("hostname", Form::Text(&HOST_NAME), "of a machine"),
+        ours(
+            "memory",
+            Form::Text(&SIZE),
+            "of the virtual machine that boots it in tests",
+        )
+        .default("512M"),
+        ours(
+            "container",
+            Form::Table(&CONTAINER),
+            "the container's configuration",
+        ),
+        ours("disk", Form::Table(&DISK), "the disk"),
+        ours("tests", Form::Tables(&TEST), "what is tested inside"),
+    ],
+    kinds: None,
+};
+
+static CONTAINER: Table = Table {
+    id: "container",
+    path: "container",
+    doc: "The container's configuration, as the OCI image specification has it.",
+    keys: &[
+        ours("entrypoint", TEXTS, "the program that always runs"),
+        ours("cmd", TEXTS, "its arguments, unless others are given"),
+        ours("env", Form::Map(&TEXT), "environment variables"),
+        ours("labels", Form::Map(&TEXT), "labels"),
+        ours("workdir", Form::Text(&ROOT_PATH), "the working directory"),
+        ours("user", TEXT, "`user`, `uid`, `user:group` or `uid:gid`"),
+    ],
+    kinds: None,
+};
+
+static DISK: Table = Table {
+    id: "disk",
+    path: "disk",
+    doc: "",
+    keys: &[
+        ours(
+            "formats",
+            Form::List(&Form::Words(&["oci", "oci-archive", "raw", "qcow2"])),
+            "those of `formats` above that are disks may stand here",
+        ),
+        ours(
+            "size",
+            Form::Text(&SIZE),
+            "of the disk; without it, as large as its content needs",
+        ),
+        ours("esp-size", Form::Text(&SIZE), "of the EFI system partition").default("64M"),
+        ours("root-fs", Form::Words(&["erofs"]), "file system of the root").default("erofs"),
+        ours("root-label", Form::Text(&LABEL), "of the root's partition").default("NAME-root"),
+        ours("kernel", Form::Text(&PACKAGE), "the kernel to boot"),
+        ours(
+            "cmdline",
+            Form::List(&Form::Text(&WORD)),
+            "words of the kernel's command line",
+        ),
+        ours(
+            "boot",
+            Form::Words(&["systemd-boot", "uki"]),
+            "how UEFI starts the kernel",
+        )
+        .default("systemd-boot"),
+        ours(
+            "initrd",
+            Form::Text(&ROOT_PATH),
+            "in the image; without it the kernel mounts the root itself",
+        ),
+    ],
+    kinds: None,
+};
+
+static TEST: Table = Table {
+    id: "test",
+    path: "tests[]",
+    doc: "What `keel image test` runs inside the booted machine, as root, with `/bin/sh -c`.",
+    keys: &[
+        ours("name", Form::Text(&ANY), "one line").required(),
+        ours("run", TEXT, "a script; its exit code is the verdict").required(),
+    ],
+    kinds: None,
+};

@@ -1,0 +1,283 @@
+//! What a string may be.
+
+use keel_artefact::PackageName;
+
+use crate::size;
+
+/// A kind of string.
+pub(crate) struct Pattern {
+    /// What the reference calls it.
+    pub(crate) word: &'static str,
+    /// What the schema calls it, if it can: a regular expression of ECMA-262.
+    pub(crate) regex: &'static str,
+    /// It counts from the folder of the file that says it.
+    pub(crate) is_path: bool,
+    /// What is wrong with a string of key `.0`, if something is.
+    pub(crate) wrong: fn(&str, &str) -> Option<String>,
+}
+
+impl std::fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word)
+    }
+}
+
+macro_rules! patterns {
+    ($($name:ident = $word:literal, $regex:literal, $wrong:expr;)*) => {$(
+        pub(crate) static $name: Pattern = Pattern {
+            word: $word,
+            regex: $regex,
+            is_path: matches!($word.as_bytes(), b"path" | b"path or pattern" | b"path or URL"),
+            wrong: $wrong,
+        };
+    )*};
+}
+
+patterns! {
+    ANY = "string", "", |_, _| None;
+    LINE = "string", "^[^\\r\\n]*$", |key, text| {
+        let breaks = |c| matches!(c, '\r' | '\n' | '\0' | '\u{2028}' | '\u{2029}');
+        text.contains(breaks).then(|| format!("`{key}` is one line"))
+    };
+    PATH = "path", "", |key, text| text.contains('\0').then(|| format!("`{key}` has a NUL byte"));
+    GLOB = "path or pattern", "", |key, text| {
+        text.trim().is_empty().then(|| format!("an entry of `{key}` is empty"))
+    };
+    FILE_NAME = "file name", "^[^/\\\\\\s]+$", |_, text| {
+        (!is_plain_name(text)).then(|| format!("`{text}` is not a plain file name"))
+    };
+    RELATIVE = "pattern of names", "", |key, text| {
+        text.starts_with('/').then(|| format!("`{key}` is relative to the SPEC's folder, and `{text}` is absolute"))
+    };
+    URL = "URL", "^https?://[^\\s]+$", |_, text| {
+        (!is_url(text)).then(|| format!("`{text}` is not an `https://` (or `http://`) URL"))
+    };
+    GPG_KEY = "path or URL", "^((https?|file)://\\S+|[^\\s:]\\S*)$", |_, text| wrong_gpg_key(text);
+    REPOSITORY = "name", "^[A-Za-z0-9][A-Za-z0-9_.:-]*$", |_, text| {
+        (!is_repository(text)).then(|| format!("`{text}` cannot be the name of a repository: use letters, digits and `_.:-`, starting with a letter or digit"))
+    };
+    SUBPATH = "relative path", "^[^/\\s]", |key, text| {
+        let plain = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        (!plain || text.contains([' ', '\\'])).then(|| format!("`{key}` is a relative path without `.`, `..` and spaces"))
+    };
+    COMMIT = "commit", "^[0-9a-fA-F]{7,40}$", |_, text| {
+        (!is_hex(text) || !(7..=40).contains(&text.len()))
+            .then(|| format!("`{text}` is not a commit: 7 to 40 hexadecimal digits"))
+    };
+    WHOLE_COMMIT = "commit", "^[0-9a-fA-F]{40}$", |key, text| {
+        (!is_hex(text) || text.len() != 40)
+            .then(|| format!("`{key}` must be a whole commit of 40 hexadecimal digits, for names move"))
+    };
+    INSTANT = "time", "", |_, text| {
+        (!is_instant(text)).then(|| format!("`{text}` is not a time such as `2026-02-24T00:00:00Z` (RFC 3339)"))
+    };
+    CHANNEL = "channel", "^[^/\\\\]+$", |_, text| {
+        (matches!(text, "." | "..") || text.contains(['/', '\\']))
+            .then(|| format!("`{text}` cannot be the name of a channel: no `/`, `\\`, `.` or `..`"))
+    };
+    DEBIAN_PACKAGE = "Debian package", "^[a-z0-9][a-z0-9+.-]+$", |_, text| {
+        // Debian Policy 5.6.7
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+        let is_name = text.len() >= 2 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(legal);
+        (!is_name).then(|| format!("`{text}` is not the name of a Debian package"))
+    };
+    CAPABILITY = "capability", "^\\S+$", |_, text| {
+        (text.is_empty() || text.contains(char::is_whitespace))
+            .then(|| format!("`{text}` is not the name of a capability"))
+    };
+    PACKAGE = "package name", "", |_, text| text.parse::<PackageName>().err().map(|error| error.to_string());
+    HOST_NAME = "host name", "", |_, text| (!is_host_name(text)).then(|| format!("`{text}` is not a host name"));
+    LABEL = "label", "^[A-Za-z0-9._-]{1,36}$", |key, text| {
+        // What fits a GPT partition's name and needs no quoting.
+        let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        (!(1..=36).contains(&text.len()) || !text.chars().all(legal))
+            .then(|| format!("`{key}` has 1 to 36 letters, digits or `._-`"))
+    };
+    SIZE = "size", "^[0-9]+[KMGT]?$", |key, text| match size::parse(text) {
+        Ok(bytes) if bytes > 0 && bytes % (1 << 20) == 0 => None,
+        Ok(_) => Some(format!("`{key}` must be a multiple of 1M, and not 0")),
+        Err(error) => Some(error.to_string()),
+    };
+    ROOT_PATH = "absolute path", "^/", |_, text| {
+        text.parse::<keel_artefact::RootPath>().err().map(|error| error.to_string())
+    };
+    WORD = "word", "", |key, text| {
+        (text.is_empty() || text.contains(char::is_control))
+            .then(|| format!("a word of `{key}` is empty or has control characters"))
+    };
+    POOL = "path in the pool", "^pool/", |_, text| {
+        let parts_are_plain = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        (!text.starts_with("pool/") || !parts_are_plain)
+            .then(|| format!("`{text}` is not a path in Debian's archive (`pool/…`, without `..`)"))
+    };
+    SPEC_FILE = "path", "\\.spec$", |_, text| {
+        (!text.ends_with(".spec")).then(|| format!("`{text}` is not the name of a SPEC: it must end in `.spec`"))
+    };
+    CONDITION = "build condition", "^[A-Za-z0-9_+.-]+$", |_, text| {
+        let legal = |c: char| c.is_ascii_alphanumeric() || "_-+.".contains(c);
+        (!text.chars().all(legal)).then(|| format!("`{text}` is not the name of a build condition"))
+    };
+    MACRO = "macro", "^[A-Za-z_][A-Za-z0-9_]{2,}$", |_, text| {
+        (!is_macro_name(text)).then(|| format!("`{text}` is not the name of a macro"))
+    };
+    ARCHIVE = "file name", "", |_, text| {
+        let ends = [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst"];
+        (!is_plain_name(text) || !ends.iter().any(|end| text.ends_with(end)))
+            .then(|| format!("`{text}` is not the name of an archive that overlays can change ({})", ends.join(", ")))
+    };
+}
+
+/// One name in one folder, of characters that every tool takes.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..")
+        && !name.starts_with('-')
+        && name.len() <= 255
+        && !name.contains(['/', '\\'])
+        && !name.chars().any(|c| c.is_control() || c.is_whitespace())
+}
+
+/// rpm's rule: at least three characters, the first a letter or `_` (`rpm-macros(7)`).
+pub(crate) fn is_macro_name(name: &str) -> bool {
+    name.len() >= 3
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let plain = !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) && plain
+}
+
+fn wrong_gpg_key(text: &str) -> Option<String> {
+    let plain = !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    let fits = match text.split_once("://") {
+        Some(("http" | "https", rest)) => !rest.is_empty() && !rest.starts_with('/'),
+        Some(("file", rest)) => rest.starts_with('/'),
+        Some(_) => false,
+        None => !text.contains(':'),
+    };
+    (!plain || !fits)
+        .then(|| format!("`{text}` is neither a path nor a URL (`https://`, `http://`, `file:///`) of a key"))
+}
+
+fn is_repository(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_.:-".contains(c))
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// RFC 3339, by its form.
+fn is_instant(text: &str) -> bool {
+    let Some((date, time)) = text.split_once(['T', 't', ' ']) else {
+        return false;
+    };
+    let numbers = |text: &str, separator, widths: [usize; 3]| {
+        let parts: Vec<&str> = text.split(separator).collect();
+        parts.len() == 3
+            && (parts.iter().zip(widths))
+                .all(|(part, width)| part.len() == width && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let zone = time.find(['Z', 'z', '+', '-']);
+    let Some((clock, zone)) = zone.and_then(|at| time.split_at_checked(at)) else {
+        return false;
+    };
+    let clock = clock.split('.').next().unwrap_or("");
+    let is_zone = matches!(zone, "Z" | "z") || {
+        let hours = zone.get(1..).and_then(|zone| zone.split_once(':'));
+        hours.is_some_and(|(h, m)| {
+            h.len() == 2 && m.len() == 2 && h.chars().chain(m.chars()).all(|c| c.is_ascii_digit())
+        })
+    };
+    numbers(date, '-', [4, 2, 2]) && numbers(clock, ':', [2, 2, 2]) && is_zone
+}
+
+/// RFC 1123, one label or several.
+fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 64 && name.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_take_and_refuse() {
+        let cases: [(&Pattern, &[&str], &[&str]); 9] = [
+            (
+                &FILE_NAME,
+                &["a", "a-1.tar.gz"],
+                &["", "..", "a/b", "a\\b", "-a", "a b"],
+            ),
+            (
+                &URL,
+                &["https://a", "http://a/b"],
+                &["ftp://a", "https:///a", "https://a b", "a"],
+            ),
+            (
+                &COMMIT,
+                &["0123abC", "0123456789012345678901234567890123456789"],
+                &["012345", "012345x"],
+            ),
+            (
+                &WHOLE_COMMIT,
+                &["0123456789012345678901234567890123456789"],
+                &["main", "0123456"],
+            ),
+            (
+                &INSTANT,
+                &[
+                    "2026-02-24T00:00:00-08:00",
+                    "2026-02-24T00:00:00Z",
+                    "2026-02-24T00:00:00.5Z",
+                ],
+                &[
+                    "2026-02-24",
+                    "yesterday",
+                    "2026-02-24T00:00:00",
+                    "2026-2-24T00:00:00Z",
+                    "T-",
+                    "é-é-éTé:é:éZ",
+                ],
+            ),
+            (&CHANNEL, &["rpm-base", "none"], &[".", "..", "a/b", "a\\b"]),
+            (
+                &REPOSITORY,
+                &["azl4.0-base", "a:b_c"],
+                &["", "-a", "a b", "a/b", "é"],
+            ),
+            (
+                &GPG_KEY,
+                &["keys/a.asc", "file:///a", "https://h/k"],
+                &["ftp://a", "file://a", "a b", "C:k"],
+            ),
+            (
+                &ARCHIVE,
+                &["a.tar", "a.tgz", "a.tar.zst"],
+                &["a.zip", "a.tar.bz2", "b/a.tar"],
+            ),
+        ];
+        for (pattern, good, bad) in cases {
+            for text in good {
+                assert_eq!((pattern.wrong)("k", text), None, "{text}");
+            }
+            for text in bad {
+                assert!((pattern.wrong)("k", text).is_some(), "{text}");
+            }
+        }
+    }
+}
