@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use keel_artefact::{ComponentName, Sha256, interrupt::Interrupted};
+use keel_artefact::{ComponentName, Sha256, Sha512, interrupt::Interrupted};
 use keel_config::{Diagnostic, Excerpt, Location};
 
 use crate::{
@@ -69,13 +69,17 @@ pub enum Error {
         /// What the lock says.
         locked: String,
     },
-    /// A file is pinned by a digest of a kind that is not checked yet.
-    #[error("`{name}` is pinned by SHA512, which this version of Keel does not check")]
-    Unchecked {
+    /// What came has not the SHA-512 that the configuration says.
+    #[error("`{name}` has not the SHA-512 that is configured: {configured} is wanted, {found} came")]
+    OtherBytes {
         /// The file.
         name: String,
         /// Where the configuration says so.
         location: Box<Location>,
+        /// What it says.
+        configured: Sha512,
+        /// Of what came.
+        found: Sha512,
     },
     /// A file beside a SPEC cannot be read, or is not inside the project.
     #[error("`{component}` has a local source that cannot be used: {path}")]
@@ -242,7 +246,7 @@ impl Error {
             | Self::FileName { .. }
             | Self::Twice { .. }
             | Self::Disagree { .. }
-            | Self::Unchecked { .. }
+            | Self::OtherBytes { .. }
             | Self::NoOrigin { .. }
             | Self::Lock(_) => true,
             // Those who have the file all have another one.
@@ -309,7 +313,7 @@ impl Error {
             | Self::FileName { location, .. }
             | Self::Twice { location, .. }
             | Self::NoOrigin { location, .. }
-            | Self::Unchecked { location, .. }
+            | Self::OtherBytes { location, .. }
             | Self::Disagree { location, .. } => Some(location),
             Self::Unavailable { location, .. } | Self::NotInArchive { location, .. } => location.as_deref(),
             _ => None,
@@ -326,7 +330,6 @@ impl Error {
             Self::Twice { name, .. } => {
                 format!("remove one of the two; a file beside the SPEC needs no entry for `{name}`")
             }
-            Self::Unchecked { .. } => "pin it by its SHA256".to_owned(),
             Self::Disagree { .. } => "run `keel source lock` if the configuration is right".to_owned(),
             Self::Unavailable { asked, .. } if self.is_gone() => {
                 match asked.iter().any(|asked| asked.origin.starts_with("debian:")) {

@@ -23,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keel_artefact::{ComponentName, Sha256, format};
+use keel_artefact::{ComponentName, Sha256, Sha512, format};
 use serde::Deserialize;
 
 use crate::{Origin, wanted};
@@ -48,6 +48,8 @@ pub struct Entry {
     pub size: u64,
     /// Its digest.
     pub digest: Sha256,
+    /// The digest that the configuration pins it by, if that is of this kind.
+    pub sha512: Option<Sha512>,
     /// Where it may be had, best first.
     pub origins: Vec<Origin>,
     /// It was chosen by the project, not by a refresh.
@@ -123,6 +125,7 @@ struct FileText {
     name: String,
     size: u64,
     sha256: String,
+    sha512: Option<String>,
     origins: Vec<String>,
     locked: bool,
     series: Option<String>,
@@ -246,6 +249,8 @@ impl FileText {
         Ok(Entry {
             size: self.size,
             digest: digest("sha256", &self.sha256)?,
+            sha512: (self.sha512.map(|text| text.parse()).transpose())
+                .map_err(|error| bad("sha512", &error))?,
             origins: origins.collect::<Result<_, _>>()?,
             locked: self.locked,
             series: self.series,
@@ -261,6 +266,9 @@ impl Entry {
         writeln!(out, "name = {}", quote(name))?;
         writeln!(out, "size = {}", self.size)?;
         writeln!(out, "sha256 = \"{}\"", self.digest)?;
+        if let Some(digest) = &self.sha512 {
+            writeln!(out, "sha512 = \"{digest}\"")?;
+        }
         let origins: Vec<_> = self
             .origins
             .iter()
@@ -379,6 +387,7 @@ mod tests {
             |(size, digest, origins, locked, replaces)| Entry {
                 size: size.into(),
                 digest: digest.into(),
+                sha512: (size % 2 == 0).then(|| [digest[0]; 64].into()),
                 origins: origins.iter().map(|text| text.parse().unwrap()).collect(),
                 locked,
                 series: (!locked).then(|| "6.12\u{7}\"\\".to_owned()),

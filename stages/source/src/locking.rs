@@ -7,7 +7,7 @@ use std::{
     fmt,
 };
 
-use keel_artefact::{ComponentName, Interrupt, Sha256, Sink};
+use keel_artefact::{ComponentName, Interrupt, Sha256, Sha512, Sink};
 use keel_config::{Location, Project, SourceFile};
 use keel_spec::{Recipe, RecipeSource};
 use keel_store::Store;
@@ -127,6 +127,20 @@ pub fn lock(
     for (todo, found) in todo.iter().zip(found) {
         let key = (todo.component.clone(), found.name);
         let object = store.object(&found.digest).map_err(Error::from)?;
+        let sha512 = todo.configured.and_then(wanted::sha512);
+        if let Some(configured) = sha512 {
+            let came = Sha512::of_file(&object).map_err(keel_store::Error::from);
+            let came = came.map_err(Error::from)?;
+            if came != configured {
+                let error = Error::OtherBytes {
+                    name: todo.name.clone(),
+                    location: Box::new(todo.location.clone()),
+                    configured,
+                    found: came,
+                };
+                return Err(error.into());
+            }
+        }
         let size = fs_err::metadata(object)
             .map_err(keel_store::Error::from)
             .map_err(Error::from)?
@@ -135,6 +149,7 @@ pub fn lock(
         let entry = Entry {
             size,
             digest: found.digest,
+            sha512,
             origins: found.origins,
             locked: true,
             series,
@@ -198,12 +213,10 @@ fn plan_one<'a>(
     if configured.is_none() && wanted::local(project, recipe, name)?.is_some() {
         return Ok(Plan::Nothing);
     }
-    if let Some(file) = configured {
-        wanted::check_digest(file)?;
-    }
     let locked = lock.files.get(&(component.clone(), name.clone()));
     let agrees = |entry: &Entry, file: &SourceFile| {
         file.sha256().is_none_or(|digest| digest == entry.digest)
+            && wanted::sha512(file).is_none_or(|digest| entry.sha512 == Some(digest))
             && file.size.is_none_or(|size| size == entry.size)
     };
     if let Some(entry) = locked

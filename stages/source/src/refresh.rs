@@ -397,6 +397,7 @@ impl Run<'_> {
             let entry = Entry {
                 size: fs_err::metadata(object).map_err(keel_store::Error::from)?.len(),
                 digest: new.digest,
+                sha512: None,
                 origins: new.origins.clone(),
                 locked: false,
                 series: new.series.clone(),

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keel_artefact::{ComponentName, Sha256};
+use keel_artefact::{ComponentName, Sha256, Sha512};
 use keel_config::{Component, Digest, Excerpt, Location, Project, SourceFile, diagnostic};
 use keel_spec::{Recipe, RecipeSource, SourceKind};
 
@@ -269,14 +269,11 @@ fn from_entry(component: &ComponentName, name: &str, entry: &Entry) -> Pin {
     }
 }
 
-/// Fails for a digest that nobody would check.
-pub(crate) fn check_digest(file: &SourceFile) -> Result<(), Error> {
-    match file.digest {
-        Some(Digest::Sha512(_)) => Err(Error::Unchecked {
-            name: file.filename.clone(),
-            location: Box::new(file.defined_at.clone()),
-        }),
-        _ => Ok(()),
+/// The SHA-512 that the configuration pins a file by.
+pub(crate) fn sha512(file: &SourceFile) -> Option<Sha512> {
+    match &file.digest {
+        Some(Digest::Sha512(text)) => text.parse().ok(),
+        _ => None,
     }
 }
 
@@ -294,7 +291,14 @@ fn from_config(
         configured: configured.to_string(),
         locked: locked.to_string(),
     };
-    check_digest(file)?;
+    if let (Some(configured), Some(locked)) = (sha512(file), locked)
+        && locked.sha512 != Some(configured)
+    {
+        let locked = locked
+            .sha512
+            .map_or("another".to_owned(), |digest| digest.to_string());
+        return Err(disagree("SHA-512", &configured, &locked));
+    }
     match (file.sha256(), locked.map(|entry| entry.digest)) {
         (Some(configured), Some(locked)) if configured != locked => {
             return Err(disagree("SHA-256", &configured, &locked));

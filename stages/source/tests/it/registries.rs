@@ -210,6 +210,41 @@ fn a_thousand_files_arrive_though_one_connection_in_five_is_cut() {
 }
 
 #[test]
+fn a_file_may_be_pinned_by_its_sha512() {
+    let (pem, config) = certificate();
+    let server = Server::tls(config, move |_, answer| answer.ok(b"abc"));
+    let origin = format!("type = \"https\", url = \"{}\"", server.url("/f.tar"));
+    let digest = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e\
+                  2a9ac94fa54ca49f";
+    let pinned = |digest: &str| {
+        unpinned("f.tar", &origin).replace(
+            "origin =",
+            &format!("hash = \"{digest}\"\nhash-type = \"SHA512\"\norigin ="),
+        )
+    };
+    let fixture = trusting(Fixture::new(&pinned(digest)), &pem);
+    // Bytes are named by SHA-256: the lock says which.
+    let text = fixture.fetch(&["f.tar"]).unwrap_err().to_string();
+    assert!(text.contains("keel source lock"), "{text}");
+    lock(&fixture, "f.tar").unwrap();
+    assert_eq!(lock(&fixture, "f.tar").unwrap().to_string(), "no change\n");
+    let sets = fixture.fetch(&["f.tar"]).unwrap();
+    assert_eq!(sets[0].files[0].digest, Sha256::of(b"abc"));
+    // Another digest: the lock does not fit any more, and what the server has does not, either.
+    fixture.configure(&pinned(&digest.replace('d', "e")));
+    let text = fixture.fetch(&["f.tar"]).unwrap_err().to_string();
+    assert!(
+        text.contains("the SHA-512 of `f.tar` differs between the configuration"),
+        "{text}"
+    );
+    let text = lock(&fixture, "f.tar").unwrap_err().to_string();
+    assert!(
+        text.contains("has not the SHA-512 that is configured") && text.contains("keel.toml:"),
+        "{text}"
+    );
+}
+
+#[test]
 fn crates_come_with_the_checksum_of_their_index() {
     let (pem, config) = certificate();
     let digest = Sha256::of(b"crate");
