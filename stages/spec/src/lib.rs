@@ -36,6 +36,7 @@ pub mod lint;
 pub mod macros;
 pub mod messages;
 mod native;
+pub mod overlay;
 pub mod parallel;
 pub mod query;
 mod recipe;
