@@ -40,6 +40,7 @@ pub mod overlay;
 pub mod parallel;
 pub mod query;
 mod recipe;
+pub mod render;
 pub mod syntax;
 #[cfg(test)]
 mod tests;

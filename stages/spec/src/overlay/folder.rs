@@ -18,7 +18,7 @@ use rustix::{
 /// The largest file that is read, in bytes.
 pub const LARGEST: u64 = 256 << 20;
 /// Files in one folder, at most.
-const MOST: usize = 200_000;
+const MOST: usize = 2_000_000;
 /// Folders in folders, at most.
 const DEEPEST: usize = 64;
 
@@ -128,8 +128,8 @@ impl Folder {
         }
     }
 
-    /// A regular file's bytes, and its permissions.
-    pub fn read(&self, path: &str) -> io::Result<(Vec<u8>, u32)> {
+    /// A regular file, opened to be read, and its permissions.
+    pub fn open_file(&self, path: &str) -> io::Result<(File, u32)> {
         let found = self.find(path)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let opened = rustix::fs::openat(&found.parent, found.name, flags, Mode::empty());
@@ -141,19 +141,35 @@ impl Folder {
                 self.path.join(path).display()
             )));
         }
+        Ok((File::from(fd), stat.st_mode & 0o7777))
+    }
+
+    /// A regular file's bytes, and its permissions.
+    pub fn read(&self, path: &str) -> io::Result<(Vec<u8>, u32)> {
+        let (file, mode) = self.open_file(path)?;
         let mut bytes = Vec::new();
-        File::from(fd).take(LARGEST + 1).read_to_end(&mut bytes)?;
+        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST {
             return Err(io::Error::other(format!(
                 "{} is too large",
                 self.path.join(path).display()
             )));
         }
-        Ok((bytes, u32::from(stat.st_mode) & 0o7777))
+        Ok((bytes, mode))
     }
 
     /// Writes a file with these permissions; what was there is replaced at once, or not at all.
     pub fn write(&self, path: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+        self.replace(path, mode, |file| file.write_all(bytes))
+    }
+
+    /// The same for what comes bit by bit.
+    pub fn replace<T>(
+        &self,
+        path: &str,
+        mode: u32,
+        fill: impl FnOnce(&mut File) -> io::Result<T>,
+    ) -> io::Result<T> {
         let found = self.find(path)?;
         let temporary = format!(".{}.keel-new", found.name);
         let named = |errno| about(errno, &self.path.join(path));
@@ -170,10 +186,42 @@ impl Folder {
         )
         .map_err(named)?;
         let mut file = File::from(fd);
-        file.write_all(bytes)?;
-        let mode = Mode::from_raw_mode(mode as RawMode);
-        rustix::fs::fchmod(file.as_fd(), mode).map_err(named)?;
-        rustix::fs::renameat(&found.parent, temporary.as_str(), &found.parent, found.name).map_err(named)
+        let filled = fill(&mut file).and_then(|filled| {
+            rustix::fs::fchmod(file.as_fd(), Mode::from_raw_mode(mode as RawMode)).map_err(named)?;
+            rustix::fs::renameat(&found.parent, temporary.as_str(), &found.parent, found.name)
+                .map_err(named)?;
+            Ok(filled)
+        });
+        if filled.is_err() {
+            // What went wrong before is what to tell.
+            let _ = rustix::fs::unlinkat(&found.parent, temporary.as_str(), AtFlags::empty());
+        }
+        filled
+    }
+
+    /// Makes a folder, and those that it is in, where they are not there.
+    pub fn make_folders(&self, path: &str) -> io::Result<()> {
+        let mut end = 0;
+        while end < path.len() {
+            end = path[end + 1..].find('/').map_or(path.len(), |at| end + 1 + at);
+            let found = self.find(&path[..end])?;
+            match rustix::fs::mkdirat(&found.parent, found.name, Mode::from_raw_mode(0o700)) {
+                Ok(()) => {}
+                Err(Errno::EXIST) => drop(
+                    open_folder(&found.parent, found.name)
+                        .map_err(|errno| about(errno, &self.path.join(path)))?,
+                ),
+                Err(errno) => return Err(about(errno, &self.path.join(path))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a link; where it leads is the caller's.
+    pub fn make_link(&self, path: &str, target: &str) -> io::Result<()> {
+        let found = self.find(path)?;
+        let made = rustix::fs::symlinkat(target, &found.parent, found.name);
+        made.map_err(|errno| about(errno, &self.path.join(path)))
     }
 
     /// Removes a file, or a link.

@@ -23,7 +23,7 @@ mod document;
 mod edits;
 mod failure;
 mod files;
-mod folder;
+pub mod folder;
 pub mod glob;
 mod lines;
 mod own;
@@ -235,6 +235,17 @@ pub fn changes_spec(change: &Change) -> bool {
 /// Are files beside the SPEC changed?
 pub fn changes_files(change: &Change) -> bool {
     !changes_spec(change) || matches!(change, Change::PatchAdd { .. } | Change::PatchRemove { .. })
+}
+
+/// The value of the last Release in the preamble, line by line.
+pub fn release(document: &Document) -> Option<String> {
+    let lines = Lines::of(document, "");
+    let last = lines
+        .tags()
+        .filter(|tag| tag.package.is_empty() && lines::same_letters(tag.name, "Release"))
+        .last();
+    last.map(|tag| tag.value.to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 /// What the configuration calls a change.

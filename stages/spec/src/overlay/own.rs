@@ -6,7 +6,10 @@ use super::{
     failure::{Failure, Kind},
     structural::Structure,
 };
-use crate::syntax::{Definition, DefinitionKind, Edit, Kind as LineKind, Line, Span};
+use crate::{
+    macros::text::Open,
+    syntax::{Definition, DefinitionKind, Edit, Kind as LineKind, Line, Span},
+};
 
 /// The edits that such a change is.
 pub(super) fn change(structure: &Structure<'_>, change: &Change) -> Result<Vec<Edit>, Failure> {
@@ -33,7 +36,9 @@ pub(super) fn change(structure: &Structure<'_>, change: &Change) -> Result<Vec<E
 }
 
 fn set_macro(structure: &Structure<'_>, name: &str, value: &str) -> Result<Vec<Edit>, Failure> {
-    if value.matches(['{', '}']).count() % 2 != 0 || value.ends_with('\\') {
+    let mut open = Open::default();
+    open.scan(format!("{value}\n").as_bytes());
+    if open.goes_on() {
         let what = format!("`{value}` would run into the lines that follow");
         return Err(Failure::new(Kind::NotPossible, what));
     }

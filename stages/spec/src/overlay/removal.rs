@@ -117,7 +117,7 @@ impl Lines<'_> {
         };
         match self.lines[from..range.end]
             .iter()
-            .position(|line| is_content(&line))
+            .position(|line| is_content(line))
         {
             Some(ahead) => {
                 let what = "a condition spans the section's end and has content on both sides";
