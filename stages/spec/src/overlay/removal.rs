@@ -115,10 +115,7 @@ impl Lines<'_> {
             let line = line.trim();
             !line.is_empty() && !line.starts_with('#') && depth_change(line) == 0
         };
-        match self.lines[from..range.end]
-            .iter()
-            .position(|line| is_content(line))
-        {
+        match self.lines[from..range.end].iter().position(is_content) {
             Some(ahead) => {
                 let what = "a condition spans the section's end and has content on both sides";
                 Err(self.spans(what, from + ahead, range))

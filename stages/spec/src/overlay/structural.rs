@@ -106,8 +106,7 @@ impl<'t> Structure<'t> {
                 removed::sections(self, &found)
             }
             Change::SpecRemoveSubpackage { package } => {
-                let found: Vec<&Section> =
-                    (self.tree.sections_about(Package::Named(package), &self.names)).collect();
+                let found: Vec<&Section> = self.about(package).collect();
                 match found.is_empty() {
                     true => Err(self.no_package(package)),
                     false => removed::sections(self, &found),
@@ -135,6 +134,21 @@ impl<'t> Structure<'t> {
         edit.map(|edit| vec![edit]).map_err(|error| self.refused(&error))
     }
 
+    /// Sections of a package, by what follows `%package` or by its whole name, whichever of the two each of them says.
+    fn about(&self, package: &str) -> impl Iterator<Item = &Section> {
+        let sections = self.tree.sections().iter();
+        sections.filter(move |section| self.is_about(section, Package::Named(package)))
+    }
+
+    fn is_about(&self, section: &Section, package: Package<'_>) -> bool {
+        let whole = match package {
+            Package::Named(suffix) => Some(format!("{}-{suffix}", self.names.resolve("%{name}"))),
+            Package::Main => None,
+        };
+        self.tree.is_about(section, package, &self.names)
+            || whole.is_some_and(|whole| self.tree.is_about(section, Package::Named(&whole), &self.names))
+    }
+
     pub(super) fn sections(&self, section: &str, package: Option<&str>) -> Result<Vec<&Section>, Failure> {
         let Some(kind) = SectionKind::of_name(section) else {
             let what = format!("rpm knows no section `{section}`");
@@ -144,7 +158,7 @@ impl<'t> Structure<'t> {
             .tree
             .sections()
             .iter()
-            .filter(|one| one.kind == kind && self.tree.is_about(one, about(package), &self.names))
+            .filter(|one| one.kind == kind && self.is_about(one, about(package)))
             .collect();
         match found.is_empty() {
             true => Err(self.no_section(section, package)),
@@ -172,10 +186,7 @@ impl<'t> Structure<'t> {
         let pattern = super::pattern(written)?;
         let chosen: Vec<&Section> = match (section, package) {
             (Some(section), package) => self.sections(section, package)?,
-            (None, Some(package)) => self
-                .tree
-                .sections_about(Package::Named(package), &self.names)
-                .collect(),
+            (None, Some(package)) => self.about(package).collect(),
             (None, None) => self.tree.sections().iter().collect(),
         };
         let mut edits = Vec::new();

@@ -382,6 +382,3 @@ fn after_ellipsis(line: &str) -> Option<&str> {
     let rest = line.trim_start_matches('…');
     (rest.len() < line.len()).then(|| rest.trim_start())
 }
-
-#[cfg(test)]
-mod tests;

@@ -205,7 +205,8 @@ fn several_folders_at_the_top_are_all_of_it() {
 #[test]
 fn what_is_hostile_or_would_be_lost_is_refused() {
     use tar::EntryType as T;
-    let cases: [(&str, &dyn Fn(&mut tar::Builder<Vec<u8>>)); 10] = [
+    type Fill<'f> = &'f dyn Fn(&mut tar::Builder<Vec<u8>>);
+    let cases: [(&str, Fill<'_>); 10] = [
         ("../x", &|builder| file(builder, "../x", 0o644, "x")),
         ("absolute", &|builder| file(builder, "/tmp/keel-x", 0o644, "x")),
         ("hard link", &|builder| special(builder, "p/h", T::Link, "p/a")),
