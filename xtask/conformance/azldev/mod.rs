@@ -3,12 +3,14 @@
 //! 1. [`pairs`]: SPECs as they were rendered before overlays were written, those overlays, and what azldev rendered then.
 //! 2. [`macros`]: all `*.azl.macros` of the rendered tree.
 //! 3. [`corpus`]: on every SPEC of folders, overlays leave every byte alone that they are not about.
+//! 4. [`listing`]: the files of each rendered folder are those that its SPEC asks for.
 //!
 //! Everything comes from a git directory of Azure Linux's repository; nothing of it is committed here.
 
 mod component;
 mod corpus;
 mod git;
+mod listing;
 mod macros;
 mod pairs;
 
@@ -24,6 +26,11 @@ pub fn run(mut options: Options) -> Result<()> {
     let git = options.value("--git")?;
     let show = options.value("--show")?;
     let folders = options.values("--specs")?;
+    let checkout = options.value("--listing")?;
+    let macros = options.value("--macros")?;
+    let rpm = options
+        .value("--rpm")?
+        .unwrap_or_else(|| "/usr/lib/rpm".to_owned());
     options.words()?;
     let mut failures = 0;
     if let Some(directory) = &git {
@@ -35,6 +42,9 @@ pub fn run(mut options: Options) -> Result<()> {
     }
     for folder in &folders {
         failures += corpus::run(folder)?;
+    }
+    if let Some(checkout) = &checkout {
+        failures += listing::run(checkout, macros.as_ref().unwrap_or(checkout), &rpm)?;
     }
     match failures {
         0 => Ok(()),

@@ -6,8 +6,7 @@
 
 use super::{
     document::{Document, Splice},
-    failure::{Failure, Kind, literal_part, nearest_line},
-    pattern::Pattern,
+    failure::{Failure, Kind},
 };
 
 /// Tokens of sections: not those of rpm, but those of azldev.
@@ -56,7 +55,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn is(&self, name: &str, package: &str) -> bool {
+    pub(super) fn is(&self, name: &str, package: &str) -> bool {
         self.name == name && self.package == package
     }
 
@@ -79,7 +78,7 @@ pub(super) struct Tag<'a> {
     pub(super) name: &'a str,
     pub(super) value: &'a str,
     pub(super) package: &'a str,
-    section: usize,
+    pub(super) section: usize,
 }
 
 /// What overlays look at.
@@ -145,7 +144,7 @@ impl<'d> Lines<'d> {
         self.sections.iter().any(|section| section.place.name == name)
     }
 
-    fn named<'s>(&'s self, name: &'s str, package: &'s str) -> impl Iterator<Item = &'s Section> {
+    pub(super) fn named<'s>(&'s self, name: &'s str, package: &'s str) -> impl Iterator<Item = &'s Section> {
         let sections = self.sections.iter();
         sections.filter(move |section| section.place.is(name, package))
     }
@@ -220,199 +219,6 @@ impl<'d> Lines<'d> {
             false => Ok(splices),
         }
     }
-
-    pub(super) fn add_tag(&self, package: &str, tag: &str, value: &str) -> Result<Vec<Splice>, Failure> {
-        self.append(tags_of(package), package, &[format!("{tag}: {value}")])
-    }
-
-    /// After the last tag of the family, or the last tag of all, and after the `%if` that this is in.
-    pub(super) fn insert_tag(&self, package: &str, tag: &str, value: &str) -> Result<Vec<Splice>, Failure> {
-        let name = tags_of(package);
-        let Some(last) = self.named(name, package).last() else {
-            return Err(self.no_section(name, package));
-        };
-        let wanted = family(tag);
-        let (mut of_family, mut of_any) = (None, None);
-        for found in self
-            .tags()
-            .filter(|found| self.sections[found.section].place.is(name, package))
-        {
-            of_any = Some(found.line);
-            if family(found.name) == wanted {
-                of_family = Some(found.line);
-            }
-        }
-        let Some(after) = of_family.or(of_any) else {
-            return self.add_tag(package, tag, value);
-        };
-        let after = self.past_condition(after, last.end);
-        Ok(vec![Splice::insert(after + 1, vec![format!("{tag}: {value}")])])
-    }
-
-    fn past_condition(&self, line: usize, end: usize) -> usize {
-        let mut depth: i64 = self.lines[..=line].iter().map(|line| depth_change(line)).sum();
-        if depth <= 0 {
-            return line;
-        }
-        for (index, text) in self.lines[..end].iter().enumerate().skip(line + 1) {
-            depth += depth_change(text);
-            if depth <= 0 {
-                return index;
-            }
-        }
-        line
-    }
-
-    pub(super) fn set_tag(&self, package: &str, tag: &str, value: &str) -> Result<Vec<Splice>, Failure> {
-        match self.update_tag(package, tag, value) {
-            Err(failure) if failure.kind == Kind::NoSuchTag => self.add_tag(package, tag, value),
-            other => other,
-        }
-    }
-
-    pub(super) fn update_tag(&self, package: &str, tag: &str, value: &str) -> Result<Vec<Splice>, Failure> {
-        let splices: Vec<Splice> = self
-            .tags_called(package, tag)
-            .map(|found| Splice::replace(found.line, format!("{tag}: {value}")))
-            .collect();
-        match splices.is_empty() {
-            true => Err(self.no_tag(package, tag, None)),
-            false => Ok(splices),
-        }
-    }
-
-    pub(super) fn remove_tag(
-        &self,
-        package: &str,
-        tag: &str,
-        value: Option<&str>,
-    ) -> Result<Vec<Splice>, Failure> {
-        let value = value.filter(|value| !value.is_empty());
-        let fits = |found: &Tag<'_>| value.is_none_or(|value| same_letters(found.value, value));
-        let found = self.tags_called(package, tag).filter(fits);
-        let splices: Vec<Splice> = found
-            .map(|found| Splice::remove(found.line..found.line + 1))
-            .collect();
-        match splices.is_empty() {
-            true => Err(self.no_tag(package, tag, value)),
-            false => Ok(splices),
-        }
-    }
-
-    fn tags_called(&self, package: &str, tag: &str) -> impl Iterator<Item = Tag<'_>> {
-        let (package, tag) = (package.to_owned(), tag.to_owned());
-        self.tags()
-            .filter(move |found| found.package == package && same_letters(found.name, &tag))
-    }
-
-    fn no_tag(&self, package: &str, tag: &str, value: Option<&str>) -> Failure {
-        let of = match package {
-            "" => "the preamble".to_owned(),
-            package => format!("`%package {package}`"),
-        };
-        let with = value.map_or_else(String::new, |value| format!(" with the value `{value}`"));
-        let failure = Failure::new(Kind::NoSuchTag, format!("there is no tag `{tag}`{with} in {of}"));
-        if !package.is_empty()
-            && !self
-                .sections
-                .iter()
-                .any(|section| section.place.package == package)
-        {
-            let packages = self.sections.iter().map(|section| section.place.package.as_str());
-            return failure.did_you_mean(package, packages);
-        }
-        let wanted = value.map_or_else(|| format!("{tag}:"), |value| format!("{tag}: {value}"));
-        let same = self.tags().filter(|found| same_letters(found.name, tag));
-        let elsewhere = same.min_by_key(|found| (found.package != package, found.line));
-        let near = elsewhere.or_else(|| {
-            let here = self.tags().filter(|found| found.package == package);
-            let score =
-                |found: &Tag<'_>| strsim::normalized_levenshtein(&wanted, &format!("{}:", found.name));
-            here.map(|found| (score(&found), found))
-                .filter(|(score, _)| *score >= 0.5)
-                .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.line.cmp(&a.1.line)))
-                .map(|(_, found)| found)
-        });
-        match near {
-            Some(near) => {
-                let failure = failure.line("the nearest is", self.shown, near.line, self.lines[near.line]);
-                match near.package == package {
-                    true => failure,
-                    false if near.package.is_empty() => failure.hint("leave `package` out"),
-                    false => failure.hint(format!("say `package = \"{}\"`", near.package)),
-                }
-            }
-            None => failure,
-        }
-    }
-
-    /// The pattern in all lines of a section (or of all), one by one, without headers.
-    pub(super) fn search_replace(
-        &self,
-        section: &str,
-        package: &str,
-        pattern: (&Pattern, &str),
-        replacement: &str,
-    ) -> Result<Vec<Splice>, Failure> {
-        let (pattern, written) = pattern;
-        let mut splices = Vec::new();
-        let mut place = Place::default();
-        for (index, line) in self.lines.iter().enumerate() {
-            if let Some(next) = header(line) {
-                place = next;
-                continue;
-            }
-            let wanted = section.is_empty() || place.name == section;
-            if !wanted || !(package.is_empty() || place.package == package) {
-                continue;
-            }
-            let new = pattern.replace(line, replacement);
-            if new != *line {
-                // What was replaced may begin a section itself.
-                if let Some(next) = header(&new) {
-                    place = next;
-                }
-                splices.push(Splice::replace(index, new.into_owned()));
-            }
-        }
-        if !splices.is_empty() {
-            return Ok(splices);
-        }
-        Err(self.no_match(section, package, pattern, written))
-    }
-
-    fn no_match(&self, section: &str, package: &str, pattern: &Pattern, written: &str) -> Failure {
-        let place = match (section, package) {
-            ("", "") => String::new(),
-            ("", package) => format!(" in sections of `{package}`"),
-            (section, "") => format!(" in `{section}`"),
-            (section, package) => format!(" in `{section}` of `{package}`"),
-        };
-        let failure = Failure::new(
-            Kind::PatternNotFound,
-            format!("`{written}` changes no line{place}"),
-        );
-        if let Some(index) = self.lines.iter().position(|line| pattern.is_in(line)) {
-            let failure = failure.line("it is found at", self.shown, index, self.lines[index]);
-            return match header(self.lines[index]) {
-                Some(_) => failure.hint("headers of sections are left alone"),
-                None if place.is_empty() => failure.hint("the replacement is what stands there already"),
-                None => failure,
-            };
-        }
-        match nearest_line(&literal_part(written), self.lines.iter().copied()) {
-            Some((index, line)) => failure.line("the nearest line is", self.shown, index, line),
-            None => failure,
-        }
-    }
-}
-
-/// The section that tags of a package are added to.
-pub(super) fn tags_of(package: &str) -> &'static str {
-    match package {
-        "" => "",
-        _ => "%package",
-    }
 }
 
 /// The section that a line is the header of.
@@ -467,15 +273,6 @@ pub(super) fn tag(line: &str) -> Option<(&str, &str)> {
 /// Go's `\s`.
 fn is_space(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\u{c}' | '\r' | ' ')
-}
-
-/// A tag's name without digits at its end, in small letters.
-fn family(tag: &str) -> String {
-    let lower = tag.to_lowercase();
-    match lower.trim_end_matches(|c: char| c.is_ascii_digit()) {
-        "" => lower,
-        family => family.to_owned(),
-    }
 }
 
 pub(super) fn same_letters(one: &str, other: &str) -> bool {

@@ -7,7 +7,7 @@
 //! [`Record`] of each overlay: which lines of which file.
 //!
 //! 1. Overlays of archives come first, by archive ([`archive`]): extract, change, pack again.
-//! 2. The others follow in their order. A change of the SPEC is made line by line (`lines.rs`, `removal.rs`, `patches.rs`)
+//! 2. The others follow in their order. A change of the SPEC is made line by line (`lines.rs`; `tags.rs`, `replace.rs`, `removal.rs`, `patches.rs`)
 //!    or over the syntax tree (`structural.rs`, `removed.rs`); Keel's own changes (`own.rs`) always over the tree. A
 //!    change of other files is made in the folder (`files.rs`).
 //!
@@ -31,7 +31,9 @@ mod patches;
 pub mod pattern;
 mod removal;
 mod removed;
+mod replace;
 mod structural;
+mod tags;
 
 use keel_config::overlay::{Change, Overlay, Semantics};
 use serde::Serialize;

@@ -58,27 +58,45 @@ pub fn file_of(source: &str) -> Option<String> {
     let name = match address(source) {
         Some((path, fragment)) => {
             let named = fragment.filter(|text| text.starts_with('/') || text.starts_with("./"));
-            base(named.unwrap_or(path)).to_owned()
+            base(&named.unwrap_or(path)).to_owned()
         }
         None => cleaned(source)?,
     };
     (!matches!(name.as_str(), "" | "." | "/")).then_some(name)
 }
 
-/// Path and fragment of an address with a scheme and a host.
-fn address(source: &str) -> Option<(&str, Option<&str>)> {
+/// Path and fragment of an address with a scheme and a host. What holds a `%` that escapes nothing (a macro that nobody
+/// knows) is none.
+fn address(source: &str) -> Option<(String, Option<String>)> {
     let (scheme, rest) = source.split_once("://")?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
     let (rest, fragment) = match rest.split_once('#') {
-        Some((rest, fragment)) => (rest, Some(fragment)),
+        Some((rest, fragment)) => (rest, Some(unescaped(fragment)?)),
         None => (rest, None),
     };
     let rest = rest.split('?').next().unwrap_or_default();
     let (host, _) = rest.split_once('/').unwrap_or((rest, ""));
-    (is_scheme && !host.is_empty()).then(|| (&rest[host.len()..], fragment))
+    let path = unescaped(&rest[host.len()..])?;
+    (is_scheme && !host.is_empty() && !host.contains('%')).then_some((path, fragment))
+}
+
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        rest = tail;
+        if *byte != b'%' {
+            bytes.push(*byte);
+            continue;
+        }
+        let digit = |at: usize| char::from(*rest.get(at)?).to_digit(16);
+        bytes.push(u8::try_from(digit(0)? * 16 + digit(1)?).ok()?);
+        rest = &rest[2..];
+    }
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn base(path: &str) -> &str {
@@ -116,6 +134,11 @@ mod tests {
             ("https://x.org/v1.tar.gz#/a-1.tar.gz", Some("a-1.tar.gz")),
             ("https://x.org/v1.tar.gz#./a.asc", Some("a.asc")),
             ("https://x.org/a#anchor", Some("a")),
+            ("https://x.org/a%20b.tar", Some("a b.tar")),
+            (
+                "https://x.org/%{branch}/a.tar",
+                Some("https:/x.org/%{branch}/a.tar"),
+            ),
             ("https://x.org", None),
             ("../a", None),
             ("/etc/passwd", None),
