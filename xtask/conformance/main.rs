@@ -2,6 +2,7 @@
 //!
 //! - `conformance specs --corpus DIR --baseline FILE …`: a corpus, field by field ([`corpus`]).
 //! - `conformance rpm-suite …`: rpm's own test suite ([`suite`]).
+//! - `conformance azldev-pairs …`: overlays and rendering, against azldev's own results ([`azldev`]).
 //! - `conformance bench …`: how long it takes, beside `rpmspec` and norpm ([`bench`]).
 //!
 //! Corpora, baselines and rpm's suite are fetched by whoever runs this and are never committed: docs/how-to/conformance.md.
@@ -13,6 +14,7 @@
 )]
 
 mod ask;
+mod azldev;
 mod bench;
 mod corpus;
 mod fields;
@@ -66,8 +68,9 @@ fn run(arguments: &[String]) -> Result<()> {
     match task {
         "specs" => corpus::run(Options::new(rest)),
         "rpm-suite" => suite::run(Options::new(rest)),
+        "azldev-pairs" => azldev::run(Options::new(rest)),
         "bench" => bench::run(Options::new(rest)),
         "measure" => bench::measure::run(rest),
-        _ => bail!("say which: specs, rpm-suite, bench"),
+        _ => bail!("say which: specs, rpm-suite, azldev-pairs, bench"),
     }
 }

@@ -36,9 +36,11 @@ pub mod lint;
 pub mod macros;
 pub mod messages;
 mod native;
+pub mod overlay;
 pub mod parallel;
 pub mod query;
 mod recipe;
+pub mod render;
 pub mod syntax;
 #[cfg(test)]
 mod tests;

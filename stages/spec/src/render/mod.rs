@@ -1,0 +1,395 @@
+//! Rendering: a component's pristine folder → the folder that is checked in, and built.
+//!
+//! Purpose: the same bytes as `azldev component render` makes. Input: a [`Request`]: the folder (dist-git's, or a local
+//! SPEC's) and the component's configuration with all defaults merged. Output: `specs/<letter>/<name>/` and an
+//! [`Outcome`]: what differs from what lay there, and which overlay wrote which lines.
+//!
+//! 1. The folder is copied, without git's files, and the SPEC called `NAME.spec`.
+//! 2. `NAME.azl.macros` is written, if there are macros ([`macros_file`]).
+//! 3. Overlays are applied: those of archives; those that load the macros, the configured ones, the one that skips `%check`,
+//!    the header ([`synthesized`]).
+//! 4. `sources` gets the lines of `source-files` ([`sources_file`]).
+//! 5. The Release is counted up ([`release`]).
+//! 6. rpmautospec's work is done ([`autospec`]), if a history is supplied.
+//! 7. Files that the SPEC does not ask for go ([`listing`]).
+//! 8. The folder takes the other one's place, if it differs ([`place`]).
+//!
+//! The rules are told, and numbered, in `docs/explanation/model-render.md`.
+//!
+//! Invariants: the same request gives the same bytes. What lay there before is replaced whole, or not at all.
+//!
+//! Never: the input changed; git; the network; the clock.
+
+pub mod autospec;
+pub mod listing;
+pub mod macros_file;
+pub mod place;
+pub mod release;
+pub mod sources_file;
+pub mod synthesized;
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
+
+use keel_config::overlay::{Calculation, Overlay, Semantics};
+use serde::Serialize;
+
+use crate::{
+    overlay::{self, Document, Folder, Record, Written, archive},
+    syntax::Tree,
+};
+use listing::List;
+use place::Difference;
+
+/// How a component is rendered.
+pub struct Request<'a> {
+    /// The component's name.
+    pub name: &'a str,
+    /// The pristine folder.
+    pub input: &'a Path,
+    /// What the SPEC is called in there.
+    pub spec: &'a str,
+    /// Overlays in their order, inherited ones first.
+    pub overlays: &'a [Overlay],
+    /// How they see the SPEC.
+    pub semantics: Semantics,
+    /// Macros of the build.
+    pub macros: macros_file::Options<'a>,
+    /// Why `%check` is skipped, if it is.
+    pub skip_check: Option<&'a str>,
+    /// Who counts up the Release.
+    pub calculation: Calculation,
+    /// How many changes of this component there were since it was taken over.
+    pub changes: u64,
+    /// Keel's own: where `Source9999` is taken, the macros file gets the next free number.
+    pub free_source_number: bool,
+    /// The files that `sources` must list besides.
+    pub source_files: &'a [sources_file::SourceFile],
+    /// Whether the archives are in the folder, so that overlays can change them.
+    pub with_archives: bool,
+    /// For rpmautospec; without a history its work is left to others.
+    pub history: Option<&'a autospec::History>,
+    /// Keep all files.
+    pub skip_file_filter: bool,
+    /// Tells which files the SPEC asks for; without it all are kept.
+    pub list: Option<&'a dyn List>,
+}
+
+/// What rendering did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Outcome {
+    /// The component's folder, relative to that of all.
+    pub folder: PathBuf,
+    /// What differs from what lay there; nothing means unchanged.
+    pub differences: Vec<Difference>,
+    /// What came to be, in the folder that it came to be in.
+    pub rendered: Rendered,
+}
+
+/// A folder, rendered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Rendered {
+    /// What each overlay did, in the order in which they were applied; the last may be the Release's.
+    pub overlays: Vec<Record>,
+    /// Which lines of the SPEC (before rpmautospec's) which of them wrote.
+    pub written: Vec<Written>,
+    /// Archives that overlays changed.
+    pub archives: Vec<archive::Repacked>,
+    /// How rpmautospec's part was done.
+    pub autospec: bool,
+    /// Files that the SPEC does not ask for, and that are gone.
+    pub left_out: Vec<String>,
+    /// Why all files were kept, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_because: Option<String>,
+}
+
+/// Why a component could not be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An overlay does not apply.
+    #[error(transparent)]
+    Overlay(#[from] overlay::Error),
+    /// A name that can be no folder's.
+    #[error("`{name}` is no name of a component that has a folder")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The SPEC is not there.
+    #[error("there is no SPEC {path}")]
+    NoSpec {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The name of the macros file would need quotes in a SPEC.
+    #[error("the macros file of `{name}` would have a name that a SPEC cannot say")]
+    MacrosName {
+        /// The component's.
+        name: String,
+    },
+    /// There is no Release to count up.
+    #[error("{spec} has no Release in its preamble")]
+    NoRelease {
+        /// The SPEC.
+        spec: String,
+    },
+    /// The Release leaves its number to rpmautospec, and the configuration does not.
+    #[error(
+        "{spec} uses %autorelease, and the component says `release.calculation = \"static\"`; say \"autorelease\""
+    )]
+    Autorelease {
+        /// The SPEC.
+        spec: String,
+    },
+    /// The Release is none that can be counted up.
+    #[error(
+        "the Release `{value}` of {spec} is not a number with or without %{{?dist}}; say `release.calculation = \"manual\"`, \
+         and set it with `spec-set-tag`"
+    )]
+    OddRelease {
+        /// The SPEC.
+        spec: String,
+        /// The Release.
+        value: String,
+    },
+    /// `sources` and `source-files` do not go together.
+    #[error(transparent)]
+    Sources(#[from] sources_file::Error),
+    /// The SPEC cannot be evaluated, so that nobody knows its files.
+    #[error("cannot tell which files {spec} asks for\n{why}")]
+    List {
+        /// The SPEC.
+        spec: String,
+        /// What its evaluation says.
+        why: String,
+    },
+    /// Something that is no file of the folder.
+    #[error("{path} is a link that leads out of its folder, or no file")]
+    Link {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The link's place is taken.
+    #[error("{path} is no link, and is not replaced by one")]
+    Occupied {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A file cannot be read or written; the error names it.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Renders a component into its place below `specs`; with `check`, only says what would change.
+///
+/// `scratch` is a folder of the caller's, which a folder is made in and removed from; best on the same file system.
+pub fn render(request: &Request<'_>, specs: &Path, scratch: &Path, check: bool) -> Result<Outcome, Error> {
+    let folder = place::of(request.name)?;
+    let new = scratch.join(request.name);
+    let result = prepare(request, &new).and_then(|rendered| {
+        let differences = place::differences(&specs.join(&folder), &new)?;
+        if !check && !differences.is_empty() {
+            place::put(specs, request.name, &new)?;
+        }
+        Ok(Outcome {
+            folder,
+            differences,
+            rendered,
+        })
+    });
+    match fs_err::remove_dir_all(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => result.and(Err(error.into())),
+        _ => result,
+    }
+}
+
+/// Renders a component into the folder `into`, which must not be there.
+pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
+    place::of(request.name)?;
+    fs_err::create_dir(into)?;
+    place::copy(request.input, into)?;
+    let folder = Folder::open(into)?;
+    let spec = format!("{}.spec", request.name);
+    let is_file = |name: &str| {
+        into.join(name)
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.is_file())
+    };
+    if !is_file(request.spec) {
+        return Err(Error::NoSpec {
+            path: request.input.join(request.spec),
+        });
+    }
+    if request.spec != spec {
+        folder.rename(request.spec, &spec)?;
+    }
+    if let Some(text) = request.macros.file() {
+        folder.write(&macros_name(request.name)?, text.as_bytes(), 0o644)?;
+    }
+    let (bytes, mode) = folder.read(&spec)?;
+    let mut document = Document::new(&bytes);
+
+    let mut archives = Vec::new();
+    let mut records = Vec::new();
+    if request.with_archives {
+        archives = archive::apply(
+            &folder,
+            &into.with_file_name(format!(".{}.keel-archive", request.name)),
+            request.overlays,
+            request.semantics,
+        )?;
+    }
+    let overlays = overlays(request, &document)?;
+    records.extend(overlay::apply(
+        &mut document,
+        &spec,
+        &folder,
+        &overlays,
+        request.semantics,
+    )?);
+
+    if !request.source_files.is_empty() || !archives.is_empty() {
+        merge_sources(request, &folder, &archives)?;
+    }
+    let (calculation, by) = (request.calculation, records.len());
+    records.extend(release::set(
+        &mut document,
+        &spec,
+        calculation,
+        request.changes,
+        by,
+    )?);
+    let written = document.written();
+    let mut bytes = document.bytes();
+    let processed = request
+        .history
+        .and_then(|history| autospec::process(&bytes, history));
+    let autospec = processed.is_some();
+    bytes = processed.unwrap_or(bytes);
+    folder.write(&spec, &bytes, mode)?;
+
+    let (left_out, kept_because) = match filter(request, into, &spec, &bytes)? {
+        Filter::Kept(because) => (Vec::new(), Some(because)),
+        Filter::LeftOut(files) => (files, None),
+    };
+    Ok(Rendered {
+        overlays: records,
+        written,
+        archives,
+        autospec,
+        left_out,
+        kept_because,
+    })
+}
+
+/// All overlays of a component, with those that nobody wrote, in the order in which they are applied.
+pub fn overlays(request: &Request<'_>, pristine: &Document) -> Result<Vec<Overlay>, Error> {
+    let mut overlays = Vec::new();
+    if !request.macros.macros().is_empty() {
+        let number = match request.free_source_number {
+            true => source_number(&pristine.text()),
+            false => synthesized::SOURCE_NUMBER,
+        };
+        overlays.extend(synthesized::load_macros(&macros_name(request.name)?, number));
+    }
+    overlays.extend(request.overlays.iter().cloned());
+    overlays.extend(request.skip_check.map(synthesized::skip_check));
+    overlays.push(synthesized::header());
+    Ok(overlays)
+}
+
+fn macros_name(component: &str) -> Result<String, Error> {
+    macros_file::name(component).ok_or_else(|| Error::MacrosName {
+        name: component.to_owned(),
+    })
+}
+
+/// 9999, or, if a source has that number, the one after the highest.
+fn source_number(spec: &str) -> u64 {
+    let tree = Tree::parse(spec);
+    let sources = || tree.tags().filter(|(_, tag)| tag.known() == "Source");
+    let numbers = || sources().filter_map(|(_, tag)| tag.number).map(u64::from);
+    match numbers().any(|number| number == synthesized::SOURCE_NUMBER) {
+        true => {
+            numbers().max().unwrap_or(0)
+                + 1
+                + sources().filter(|(_, tag)| tag.number.is_none()).count() as u64
+        }
+        false => synthesized::SOURCE_NUMBER,
+    }
+}
+
+fn merge_sources(
+    request: &Request<'_>,
+    folder: &Folder,
+    archives: &[archive::Repacked],
+) -> Result<(), Error> {
+    const NAME: &str = "sources";
+    let (text, mode) = match folder.exists(NAME)? {
+        true => folder.read(NAME)?,
+        false => (Vec::new(), 0o644),
+    };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let changed: Vec<String> = archives.iter().map(|one| one.archive.clone()).collect();
+    let digest = |file: &str, algorithm: &str| {
+        let found = archives.iter().find(|one| one.archive == file);
+        found
+            .and_then(|one| one.digest(algorithm))
+            .ok_or_else(|| io::Error::other(format!("`{algorithm}` is no algorithm that is known here")))
+    };
+    let merged = sources_file::merged(&text, request.source_files, &changed, &digest)?;
+    Ok(folder.write(NAME, merged.as_bytes(), mode)?)
+}
+
+enum Filter {
+    Kept(String),
+    LeftOut(Vec<String>),
+}
+
+/// Removes what is at the top of the folder and is neither the SPEC nor `sources` nor asked for.
+fn filter(request: &Request<'_>, folder: &Path, spec: &str, bytes: &[u8]) -> Result<Filter, Error> {
+    if request.skip_file_filter {
+        return Ok(Filter::Kept("`render.skip-file-filter` says so".to_owned()));
+    }
+    let Some(list) = request.list else {
+        return Ok(Filter::Kept(
+            "nobody tells which files the SPEC asks for".to_owned(),
+        ));
+    };
+    let sources = list
+        .sources(&folder.join(spec), bytes)
+        .map_err(|why| Error::List {
+            spec: spec.to_owned(),
+            why,
+        })?;
+    let files: Vec<String> = sources
+        .iter()
+        .filter_map(|source| listing::file_of(source))
+        .collect();
+    if let Some(file) = files.iter().find(|file| file.contains("%{")) {
+        return Ok(Filter::Kept(format!("nobody knows what file `{file}` is")));
+    }
+    let top = files.iter().filter_map(|file| file.split('/').next());
+    let keep: BTreeSet<&str> = top.chain([spec, "sources"]).collect();
+    let mut left_out = Vec::new();
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| keep.contains(name)) {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => fs_err::remove_dir_all(entry.path())?,
+            false => fs_err::remove_file(entry.path())?,
+        }
+        left_out.push(name.to_string_lossy().into_owned());
+    }
+    left_out.sort();
+    Ok(Filter::LeftOut(left_out))
+}

@@ -1,0 +1,53 @@
+//! `conformance azldev-pairs`: Keel's overlays and rendering against what azldev made of Azure Linux 4's own SPECs.
+//!
+//! 1. [`pairs`]: SPECs as they were rendered before overlays were written, those overlays, and what azldev rendered then.
+//! 2. [`macros`]: all `*.azl.macros` of the rendered tree.
+//! 3. [`corpus`]: on every SPEC of folders, overlays leave every byte alone that they are not about.
+//! 4. [`listing`]: the files of each rendered folder are those that its SPEC asks for.
+//!
+//! Everything comes from a git directory of Azure Linux's repository; nothing of it is committed here.
+
+mod component;
+mod corpus;
+mod git;
+mod listing;
+mod macros;
+mod pairs;
+
+use anyhow::{Result, bail};
+
+use crate::options::Options;
+
+/// Where the components' configuration and the rendered tree are read.
+const REVISION: &str = "afd2c0a114bf";
+
+pub fn run(mut options: Options) -> Result<()> {
+    let pairs = options.value("--pairs")?;
+    let git = options.value("--git")?;
+    let show = options.value("--show")?;
+    let folders = options.values("--specs")?;
+    let checkout = options.value("--listing")?;
+    let macros = options.value("--macros")?;
+    let rpm = options
+        .value("--rpm")?
+        .unwrap_or_else(|| "/usr/lib/rpm".to_owned());
+    options.words()?;
+    let mut failures = 0;
+    if let Some(directory) = &git {
+        let git = git::Git::new(directory);
+        if let Some(pairs) = &pairs {
+            failures += pairs::run(&git, pairs, show.as_deref())?;
+        }
+        failures += macros::run(&git)?;
+    }
+    for folder in &folders {
+        failures += corpus::run(folder)?;
+    }
+    if let Some(checkout) = &checkout {
+        failures += listing::run(checkout, macros.as_ref().unwrap_or(checkout), &rpm)?;
+    }
+    match failures {
+        0 => Ok(()),
+        failures => bail!("{failures} differ"),
+    }
+}
