@@ -156,9 +156,10 @@ fn needs_reason(table: &Table<'_>, switch: &str, reason: &str, what: &str) {
         .text(reason)
         .is_none_or(|reason| reason.value.trim().is_empty());
     if table.boolean(switch) && is_blank {
+        let article = if reason.starts_with('e') { "an" } else { "a" };
         table.report(
             table.key_at(switch),
-            format!("{} {what} and needs a `{reason}`", table.title()),
+            format!("{} {what} and needs {article} `{reason}`", table.title()),
         );
     }
 }
@@ -175,18 +176,21 @@ pub(crate) fn package_settings(table: &Table<'_>) -> PackageSettings {
     let Some(publish) = table.table("publish") else {
         return PackageSettings::default();
     };
-    if let (Some(old), Some(new)) = (publish.text("channel"), publish.text("rpm-channel"))
+    let (old, new) = (publish.text("channel"), publish.text("rpm-channel"));
+    if let (Some(old), Some(new)) = (old, new)
         && old.value != new.value
+        && old.at.file == new.at.file
     {
         publish.report(
             old.at,
             "`channel` is the older name of `rpm-channel`, and the two differ",
         );
     }
+    // Of two layers, the later one counts, under whichever name.
+    let said = [old, new].into_iter().flatten();
+    let channel = said.max_by_key(|text| publish.sources.order(text.at));
     PackageSettings {
-        rpm_channel: publish
-            .string("rpm-channel")
-            .or_else(|| publish.string("channel")),
+        rpm_channel: channel.map(|channel| channel.value.to_owned()),
         debuginfo_channel: publish.string("debuginfo-channel"),
     }
 }

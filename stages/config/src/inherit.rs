@@ -169,8 +169,8 @@ impl<'a> Inheritance<'a> {
                 }
             };
             let settings = self.settings(name.as_str(), entry, &mut bare);
-            if settings.spec.is_none() && self.merged_spec(name.as_str(), entry).is_none() {
-                table.report(table.at, format!("{} needs the key `spec`", table.title()));
+            if settings.spec.is_none() {
+                self.needs_spec(&table, &name, entry);
             }
             components.insert(name.clone(), self.component(name, entry, settings));
         }
@@ -243,8 +243,18 @@ impl<'a> Inheritance<'a> {
         value
     }
 
-    fn merged_spec(&self, name: &str, entry: &Entry) -> Option<()> {
-        self.resolve(name, &entry.value).get(&["spec"]).map(|_| ())
+    /// A component without a SPEC; what is wrong with a SPEC that it says was reported.
+    fn needs_spec(&self, table: &Table<'_>, name: &ComponentName, entry: &Entry) {
+        let resolved = self.resolve(name.as_str(), &entry.value);
+        let kind = resolved.get(&["spec", "type"]).and_then(Value::text);
+        match (resolved.get(&["spec"]), kind) {
+            (None, _) => table.report(table.at, format!("{} needs the key `spec`", table.title())),
+            (Some(spec), Some("")) => table.report(
+                spec.at,
+                format!("{} inherits no `type` for its `spec`", table.title()),
+            ),
+            _ => {}
+        }
     }
 
     fn read(&self, name: &str, value: &Value, folder: &Path) -> Settings {

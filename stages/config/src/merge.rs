@@ -87,6 +87,7 @@ impl Merging<'_> {
             (_, Merge::Append) => self.append(key, into, from),
             (_, Merge::Once) => self.once(into, from, name),
             (_, Merge::Always) => *into = from.clone(),
+            (_, Merge::Said) if from.value.is_zero() => {}
             _ if self.sources.is_explicit(from.key) || !from.value.is_zero() => *into = from.clone(),
             _ => {}
         }

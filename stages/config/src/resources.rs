@@ -151,10 +151,13 @@ fn members(resources: &Table<'_>, set: &Table<'_>) -> Vec<(String, Repository)> 
         let (Some(name), Some(path)) = (subrepo.text("name"), subrepo.string("subpath")) else {
             continue;
         };
+        let full = format!("{prefix}{}", name.value);
+        if members.iter().any(|(member, _)| *member == full) {
+            continue; // The template was told so.
+        }
         if !only.is_empty() && !only.iter().any(|wanted| wanted.value == name.value) {
             continue;
         }
-        let full = format!("{prefix}{}", name.value);
         check_name(set, &full, set.key_at("name-prefix"));
         let base_uri = base
             .as_ref()

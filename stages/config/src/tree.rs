@@ -219,6 +219,11 @@ impl Sources {
         self.files.borrow()[at.file as usize].tree
     }
 
+    /// What is laid over what: a base before the tree that stands on it, a file before those that it includes.
+    pub(crate) fn order(&self, at: Place) -> (std::cmp::Reverse<usize>, Place) {
+        (std::cmp::Reverse(self.tree(at)), at)
+    }
+
     pub(crate) fn is_explicit(&self, at: Place) -> bool {
         let tree = self.tree(at);
         self.explicit.borrow().get(tree).copied().unwrap_or(true)

@@ -5,11 +5,13 @@
 
 mod component;
 mod image;
+mod overlay;
 mod pattern;
 mod project;
 
-pub(crate) use component::{COMPONENT, OVERLAY_FILE, POOL_PATH};
+pub(crate) use component::{COMPONENT, POOL_PATH};
 pub(crate) use image::DEFINITION;
+pub(crate) use overlay::OVERLAY_FILE;
 pub(crate) use pattern::{Pattern, REPOSITORY, is_macro_name, is_plain_name};
 pub(crate) use project::ROOT;
 
@@ -105,6 +107,8 @@ pub(crate) enum Merge {
     Natural,
     /// A list goes to the end of the one that was there.
     Append,
+    /// As `Natural`, but an empty text says nothing, in every project.
+    Said,
     /// It takes the place of what was there, even if it is empty.
     Always,
     /// Tables by name: entries merge key by key, in azldev's projects, too.

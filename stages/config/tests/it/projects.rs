@@ -1,98 +1,15 @@
 //! Whole projects: what a good one becomes, and what people are told about a bad one.
-//!
-//! `errors.txt` holds a case for every mistake that can be made, with the exact text. After a change of wording:
-//! `KEEL_BLESS=1 cargo test -p keel-config`, then read the difference.
-
-#![allow(clippy::unwrap_used)] // helpers of tests are tests
-
-use std::path::Path;
 
 use keel_artefact::Sha256;
-use keel_config::{Errors, Origin, Project, Spec, image::Format, load};
+use keel_config::{Origin, Spec, image::Format, load};
 
-/// A project that is right, for cases to break.
-const BASE: [(&str, &str); 3] = [
-    (
-        "keel.toml",
-        "includes = [\"more/*.toml\"]\n[project]\ndefault-distro = { name = \"demo\" }\n[distros.demo]\n\
-         default-version = \"1\"\nversions.1.release-ver = \"1.0\"\n[keel.stage0]\nsuite = \"trixie\"\n\
-         packages = [\"gcc\", \"bash\"]\n",
-    ),
-    ("a.spec", ""),
-    ("good.image.toml", "packages = [\"bash\"]\nformats = [\"oci\"]\n"),
-];
+use crate::cases::{BASE, hold, project, write};
 
-fn write(root: &Path, file: &str, text: &str) {
-    let path = root.join(file);
-    fs_err::create_dir_all(path.parent().unwrap()).unwrap();
-    fs_err::write(path, text).unwrap();
-}
-
-fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<Project, Errors>) {
-    let dir = tempfile::tempdir().unwrap();
-    for (file, text) in BASE.iter().chain(files) {
-        write(dir.path(), file, text);
-    }
-    let loaded = load(dir.path());
-    (dir, loaded)
-}
-
-/// Title, files (name and text), expected text.
-type Case = (String, Vec<(String, String)>, String);
-
-/// The cases of `errors.txt`.
-fn cases(text: &str) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for case in text.split("\n=== ").skip(1) {
-        let (title, rest) = case.split_once('\n').unwrap();
-        let mut parts = rest.split("--- ").skip(1).map(|part| {
-            let (name, text) = part.split_once('\n').unwrap_or((part, ""));
-            (name.trim().to_owned(), text.to_owned())
-        });
-        let mut files: Vec<(String, String)> = parts.by_ref().collect();
-        let expected = files
-            .pop()
-            .filter(|(name, _)| name == "error")
-            .expect("a case ends with its error")
-            .1;
-        cases.push((title.to_owned(), files, expected.trim_end().to_owned()));
-    }
-    cases
-}
-
+/// `errors.txt` holds a case for every mistake that can be made, with the exact text. After a change of wording:
+/// `KEEL_BLESS=1 cargo test -p keel-config`, then read the difference.
 #[test]
 fn every_mistake_is_told_at_its_place() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors.txt");
-    let text = fs_err::read_to_string(&file).unwrap();
-    let mut blessed = text.split("\n=== ").next().unwrap().to_owned();
-    let mut wrong = Vec::new();
-    let cases = cases(&text);
-    assert!(cases.len() > 50);
-    for (title, files, expected) in cases {
-        let borrowed: Vec<(&str, &str)> = files
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
-            .collect();
-        let (dir, loaded) = project(&borrowed);
-        let root = fs_err::canonicalize(dir.path()).unwrap().display().to_string();
-        let told = match loaded {
-            Ok(_) => "NO ERROR".to_owned(),
-            Err(errors) => errors.to_string().replace(&root, "ROOT"),
-        };
-        if told != expected {
-            wrong.push(format!("=== {title}\n{told}\n"));
-        }
-        blessed.push_str(&format!("\n=== {title}\n"));
-        for (name, text) in files {
-            blessed.push_str(&format!("--- {name}\n{text}"));
-        }
-        blessed.push_str(&format!("--- error\n{told}\n"));
-    }
-    if std::env::var_os("KEEL_BLESS").is_some() {
-        fs_err::write(&file, blessed).unwrap();
-    } else {
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    }
+    hold("errors.txt");
 }
 
 #[test]

@@ -1,0 +1,7 @@
+//! Projects as users write them.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod cases;
+mod projects;
+mod rules;
