@@ -262,7 +262,7 @@ pub struct What {
 }
 
 /// With which macros, and what they may ask.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[group(skip)]
 pub struct How {
     /// Macros: rpm's folder, a root that has one, or a checkout of Azure Linux [default: /usr/lib/rpm]
@@ -324,19 +324,21 @@ pub struct How {
 }
 
 /// What `%(command)` may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
 pub enum Shell {
     /// Nothing: it is an error.
     Deny,
     /// What a table says, and what only works on its own text.
     Facts,
+    #[default]
     /// What a table says; all else runs in a sandbox.
     Sandbox,
 }
 
 /// How to say what is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
 pub enum Messages {
+    #[default]
     /// With the place, the macros around it and hints; several errors at once.
     Full,
     /// The lines that rpm would write, up to its first error.

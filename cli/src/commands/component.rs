@@ -76,6 +76,7 @@ fn list(context: &Context<'_>, select: &args::config::Select) -> Result<(), Fail
 pub fn run(context: &Context<'_>, command: args::Component) -> Result<(), Failure> {
     match command {
         args::Component::List(select) => list(context, &select),
+        args::Component::Render(command) => super::render::render(context, &command),
         args::Component::Show { name } => {
             let project = context.project()?;
             super::check_component(&project, &name)?;

@@ -7,6 +7,7 @@ pub mod config;
 pub mod image;
 pub mod key;
 pub mod manual;
+pub mod render;
 pub mod repo;
 pub mod source;
 pub mod spec;

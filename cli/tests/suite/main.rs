@@ -4,6 +4,7 @@
 //! - `distro`: what Keel Linux says twice.
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
+//! - `render`: SPECs with their overlays, of this tree and of other distributions.
 //! - `wrong_input`: every mistake a user can make: exit code and text.
 //! - `whole_way`: from SPECs to a tested machine, and what real tools say of each result.
 //! - `killed`: a build that is killed at any time goes on, and leaves nothing behind.
@@ -16,6 +17,7 @@ mod arrows;
 mod distro;
 mod harness;
 mod killed;
+mod render;
 mod spec;
 mod spec_messages;
 mod whole_way;

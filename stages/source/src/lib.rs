@@ -32,6 +32,7 @@ mod answer;
 mod archive;
 mod commit;
 pub mod debian;
+pub mod dist_git;
 mod download;
 mod error;
 mod fetch;
@@ -47,6 +48,7 @@ mod wanted;
 
 pub use answer::Answer;
 pub use debian::apt::Mirrors;
+pub use dist_git::{DistGit, dist_git};
 pub use error::{Asked, Error, Errors, KeyringProblem};
 pub use fetch::{check, fetch};
 pub use http::{CertificateError, UrlError};

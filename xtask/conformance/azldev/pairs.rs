@@ -97,6 +97,7 @@ fn render(name: &str, component: &Component, pristine: &[u8]) -> Result<Vec<u8>>
         calculation: component.calculation,
         changes: 1,
         free_source_number: false,
+        always_header: true,
         source_files: &[],
         with_archives: false,
         history: None,

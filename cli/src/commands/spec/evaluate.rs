@@ -15,6 +15,7 @@ use keel_spec::{
     macros::{Engine, Limits, Message, Severity, level, text},
     messages::Source,
     parallel,
+    render::listing::Evaluator,
     world::{self, Facts, Layered, Policy, Root, Surroundings},
 };
 use serde::Serialize;
@@ -88,6 +89,14 @@ impl Macros {
             messages: how.messages,
             jobs: how.jobs.unwrap_or_else(cores),
         })
+    }
+
+    /// Tells which files a SPEC names.
+    pub fn evaluator(&self) -> Evaluator<'_> {
+        Evaluator {
+            environment: &self.environment,
+            surroundings: &self.surroundings,
+        }
     }
 
     /// Each answer has its line of `keel spec eval`.

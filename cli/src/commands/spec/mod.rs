@@ -1,6 +1,6 @@
 //! `keel spec`: SPEC files without a project.
 
-mod evaluate;
+pub mod evaluate;
 mod expand;
 mod files;
 mod syntax;

@@ -66,6 +66,8 @@ pub struct Request<'a> {
     pub changes: u64,
     /// Keel's own: where `Source9999` is taken, the macros file gets the next free number.
     pub free_source_number: bool,
+    /// The header is there even where nothing else was changed, as azldev writes it.
+    pub always_header: bool,
     /// The files that `sources` must list besides.
     pub source_files: &'a [sources_file::SourceFile],
     /// Whether the archives are in the folder, so that overlays can change them.
@@ -300,7 +302,9 @@ pub fn overlays(request: &Request<'_>, pristine: &Document) -> Result<Vec<Overla
     }
     overlays.extend(request.overlays.iter().cloned());
     overlays.extend(request.skip_check.map(synthesized::skip_check));
-    overlays.push(synthesized::header());
+    if request.always_header || !overlays.is_empty() {
+        overlays.push(synthesized::header());
+    }
     Ok(overlays)
 }
 

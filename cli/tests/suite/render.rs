@@ -1,0 +1,215 @@
+//! `keel component render`: overlays, another distribution's SPECs out of git, what cannot be rendered.
+
+use std::{fs, path::Path};
+
+use crate::harness::{Fixture, Ran, tool};
+
+const SPEC: &str = "\
+Name: demo
+Version: 1
+Release: 3%{?dist}
+Summary: s
+License: MIT
+Source0: https://example.org/demo-%{version}.tar.gz
+Patch0: a.patch
+%description
+d
+%check
+make check
+%files
+";
+
+/// A tree of its own; `rest` is the end of its `keel.toml`.
+fn tree(fixture: &Fixture, main: &str, rest: &str) {
+    let folder = fixture.path("tree");
+    fs::create_dir_all(folder.join("demo")).unwrap();
+    fs::write(folder.join("demo/demo.spec"), SPEC).unwrap();
+    fs::write(folder.join("demo/a.patch"), "--- a\n").unwrap();
+    fs::write(folder.join("demo/notes.txt"), "nobody names it\n").unwrap();
+    fs::create_dir_all(folder.join("macros")).unwrap();
+    fs::write(folder.join("macros/macros"), "%dist .t1\n").unwrap();
+    let text = format!(
+        "[project]\ndefault-distro = {{ name = \"t\", version = \"1\" }}\nrendered-specs-dir = \"rendered\"\n\
+         [distros.t.versions.1]\nrelease-ver = \"1\"\n{rest}"
+    );
+    fs::write(folder.join(main), text).unwrap();
+}
+
+fn render(fixture: &Fixture, arguments: &[&str]) -> Ran {
+    let macros = fixture.path("tree/macros");
+    let all = [
+        &["component", "render", "--macros", macros.to_str().unwrap()],
+        arguments,
+    ]
+    .concat();
+    fixture.keel_in("tree", &all)
+}
+
+fn rendered(fixture: &Fixture, file: &str) -> String {
+    fs::read_to_string(fixture.path("tree/rendered").join(file)).unwrap()
+}
+
+const OVERLAYS: &str = "\
+[components.demo]
+spec = { type = \"local\", path = \"demo/demo.spec\" }
+[components.demo.build]
+without = [\"docs\"]
+check = { skip = true, skip_reason = \"no network\" }
+[[components.demo.overlays]]
+type = \"spec-insert-tag\"
+tag = \"BuildRequires\"
+value = \"gcc\"
+";
+
+#[test]
+fn a_component_is_rendered_once_and_then_the_same() {
+    let fixture = Fixture::new();
+    tree(&fixture, "keel.toml", OVERLAYS);
+    let would = render(&fixture, &["--all", "--check-only"]);
+    assert_eq!(would.code, Some(1), "{}", would.stderr);
+    assert!(!fixture.path("tree/rendered").exists());
+    let first = render(&fixture, &["--all"]).ok();
+    assert_eq!(
+        first.stdout,
+        "+ demo: a.patch\n+ demo: demo.azl.macros\n+ demo: demo.spec\n1 rendered, 0 unchanged, 0 failed\n"
+    );
+    let spec = rendered(&fixture, "d/demo/demo.spec");
+    for part in [
+        "%{load:%{_sourcedir}/demo.azl.macros}",
+        "Source9999: demo.azl.macros\n",
+        "BuildRequires: gcc\n",
+        "%check\n# Check section disabled: no network\nexit 0\n",
+        "Release: 3%{?dist}\n",
+    ] {
+        assert!(spec.contains(part), "{part}:\n{spec}");
+    }
+    assert!(rendered(&fixture, "d/demo/demo.azl.macros").ends_with("%_without_docs 1\n"));
+    assert!(!fixture.path("tree/rendered/d/demo/notes.txt").exists());
+    let again = render(&fixture, &["--all"]).ok();
+    assert_eq!(again.stdout, "0 rendered, 1 unchanged, 0 failed\n");
+    render(&fixture, &["--all", "--check-only"]).ok();
+    // Somebody edits what is rendered: CI finds it, and rendering mends it.
+    fs::write(fixture.path("tree/rendered/d/demo/demo.spec"), "x").unwrap();
+    let edited = render(&fixture, &["demo", "--check-only"]);
+    assert_eq!(
+        (edited.code, edited.stdout.as_str()),
+        (
+            Some(1),
+            "~ demo: demo.spec\n1 would change, 0 unchanged, 0 failed\n"
+        )
+    );
+    render(&fixture, &["demo"]).ok();
+    assert_eq!(rendered(&fixture, "d/demo/demo.spec"), spec);
+    // Folders of components that are gone go when that is asked for.
+    fs::create_dir_all(fixture.path("tree/rendered/o/old")).unwrap();
+    let cleaned = render(&fixture, &["--all", "--clean-stale"]).ok();
+    assert!(cleaned.stdout.starts_with("- o/old\n"), "{}", cleaned.stdout);
+    assert!(!fixture.path("tree/rendered/o/old").exists());
+}
+
+#[test]
+fn nothing_changed_is_nothing_added_but_in_azldevs_own_trees() {
+    let plain = "[components.demo]\nspec = { type = \"local\", path = \"demo/demo.spec\" }\n";
+    for (main, is_same) in [("keel.toml", true), ("azldev.toml", false)] {
+        let fixture = Fixture::new();
+        tree(&fixture, main, plain);
+        render(&fixture, &["--all"]).ok();
+        let spec = rendered(&fixture, "d/demo/demo.spec");
+        assert_eq!(spec == SPEC, is_same, "{main}:\n{spec}");
+        assert!(spec.ends_with(SPEC), "{main}:\n{spec}");
+    }
+}
+
+#[test]
+fn an_overlay_that_does_not_apply_is_told_and_marked() {
+    let fixture = Fixture::new();
+    tree(
+        &fixture,
+        "keel.toml",
+        &OVERLAYS
+            .replace("spec-insert-tag", "spec-update-tag")
+            .replace("BuildRequires", "Licence"),
+    );
+    let ran = render(&fixture, &["--all"]);
+    assert_eq!(ran.code, Some(1));
+    for part in ["cannot render `demo`", "keel.toml:", "Licence", "License"] {
+        assert!(ran.stderr.contains(part), "{part}:\n{}", ran.stderr);
+    }
+    assert!(fixture.path("tree/rendered/d/demo/RENDER_FAILED").exists());
+    let none = render(&fixture, &[]);
+    assert_eq!(none.code, Some(2), "{}", none.stderr);
+}
+
+fn git(folder: &Path, line: &str) -> String {
+    let script = format!(
+        "cd '{}'; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=a \
+         GIT_COMMITTER_EMAIL=a@example.org GIT_CONFIG_GLOBAL=/dev/null; {line}",
+        folder.display()
+    );
+    let output = tool("sh", &["-ec", &script]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn specs_of_another_distribution_come_out_of_git() {
+    let fixture = Fixture::new();
+    let upstream = fixture.path("rpms/demo.git");
+    fs::create_dir_all(&upstream).unwrap();
+    fs::write(upstream.join("demo.spec"), SPEC).unwrap();
+    fs::write(upstream.join("a.patch"), "--- a\n").unwrap();
+    fs::write(upstream.join("sources"), "SHA512 (demo-1.tar.gz) = 00\n").unwrap();
+    let at = |date: &str| format!("GIT_AUTHOR_DATE={date} GIT_COMMITTER_DATE={date}");
+    git(
+        &upstream,
+        &format!(
+            "git init -q -b f1 . && git add . && {} git commit -qm one",
+            at("2026-01-01T00:00:00Z")
+        ),
+    );
+    fs::write(
+        upstream.join("demo.spec"),
+        SPEC.replace("Version: 1", "Version: 2"),
+    )
+    .unwrap();
+    let newest = git(
+        &upstream,
+        &format!(
+            "{} git commit -qam two && git rev-parse HEAD",
+            at("2026-03-01T00:00:00Z")
+        ),
+    );
+    let base = fixture.path("rpms/$pkg.git");
+    let distro = format!(
+        "[distros.up]\ndist-git-base-uri = \"file://{}\"\n[distros.up.versions.1]\nrelease-ver = \"1\"\ndist-git-branch = \"f1\"\n\
+         [default-component-config]\nspec = {{ type = \"upstream\", upstream-distro = {{ name = \"up\", version = \"1\", \
+         snapshot = \"2026-02-01T00:00:00Z\" }} }}\n[components.demo]\n",
+        base.display()
+    );
+    tree(&fixture, "keel.toml", &distro);
+    render(&fixture, &["--all"]).ok();
+    assert!(rendered(&fixture, "d/demo/demo.spec").contains("Version: 1\n"));
+    assert_eq!(
+        rendered(&fixture, "d/demo/sources"),
+        "SHA512 (demo-1.tar.gz) = 00\n"
+    );
+    // The snapshot and its files are in the store: the network is needed once.
+    fs::rename(&upstream, fixture.path("rpms/gone")).unwrap();
+    render(&fixture, &["--all", "--offline"]).ok();
+    fs::rename(fixture.path("rpms/gone"), &upstream).unwrap();
+    tree(
+        &fixture,
+        "keel.toml",
+        &distro.replace(
+            "[components.demo]\n",
+            &format!("[components.demo]\nspec = {{ type = \"upstream\", upstream-commit = \"{newest}\" }}\n"),
+        ),
+    );
+    let pinned = render(&fixture, &["demo", "--output", "json"]).ok();
+    assert!(pinned.stdout.contains(&newest), "{}", pinned.stdout);
+    assert!(rendered(&fixture, "d/demo/demo.spec").contains("Version: 2\n"));
+}
