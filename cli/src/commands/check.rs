@@ -31,7 +31,7 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
         files: Vec::new(),
     };
     let sources: Vec<SourceSet> = recipes.iter().map(no_files).collect();
-    let plan = keel_plan::plan(&project, &recipes, &sources, &Targets::All)?;
+    let plan = keel_plan::plan(&project, &recipes, &sources, &pipeline::all(&project))?;
     let mut images = BTreeMap::new();
     for image in (project.images.values()).filter(|image| image.check_buildable().is_ok()) {
         let targets = Targets::Packages(image.packages.clone());

@@ -1,6 +1,7 @@
 //! Tests of the `keel` program as users run it, on the fixture distribution (`tests/fixture`).
 //!
 //! - `arrows`: dependencies between crates follow the flow.
+//! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
@@ -14,6 +15,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod arrows;
+mod config;
 mod distro;
 mod harness;
 mod killed;

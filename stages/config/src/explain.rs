@@ -283,10 +283,14 @@ impl Run<'_> {
             at: sources.location(entry.key),
             counts: counts(&entry.value),
         });
+        // What is left out was left out: the list itself is the value.
+        let list = |merged: &Value| merged.get(&["replace"]).filter(|_| counted.is_some()).cloned();
+        let merged = merged.map(|merged| list(merged).unwrap_or_else(|| merged.clone()));
         let default = key.map(|key| key.default).filter(|default| !default.is_empty());
         Explanation {
             key: path.to_owned(),
             value: merged
+                .as_ref()
                 .map(shown)
                 .or(default.map(|default| format!("{default:?}"))),
             said: said.collect(),

@@ -9,9 +9,9 @@ use std::{
 use keel_artefact::ComponentName;
 
 use crate::{
-    Component, Settings, Spec, component_table, includes, merge,
+    Component, Settings, Spec, includes, merge,
     model::COMPONENT,
-    overlays,
+    read::{component, overlay},
     table::{Problems, Table, Text, join},
     tree::{Entry, Place, Sources, Value},
 };
@@ -27,7 +27,7 @@ pub(crate) struct Inheritance<'a> {
     groups: BTreeMap<String, Vec<String>>,
     /// SPECs that groups found, with the place of the pattern.
     found: BTreeMap<String, (PathBuf, Place)>,
-    files: overlays::Files<'a>,
+    files: overlay::Files<'a>,
 }
 
 /// What a component without words of its own inherits depends on this only.
@@ -53,7 +53,7 @@ impl<'a> Inheritance<'a> {
             defaults,
             groups: BTreeMap::new(),
             found: BTreeMap::new(),
-            files: overlays::Files::new(root, sources, problems),
+            files: overlay::Files::new(root, sources, problems),
         };
         inheritance.find_members();
         inheritance
@@ -216,7 +216,7 @@ impl<'a> Inheritance<'a> {
             return Arc::clone(settings);
         }
         let value = self.resolve(name, &entry.value);
-        let individual = overlays::are_individual(&value).then(|| (name.to_owned(), folder.clone()));
+        let individual = overlay::are_individual(&value).then(|| (name.to_owned(), folder.clone()));
         let settings = Arc::new(self.read(name, &value, &folder));
         bare.insert((groups, individual), Arc::clone(&settings));
         settings
@@ -264,7 +264,7 @@ impl<'a> Inheritance<'a> {
         let Some(table) = Table::new(self.sources, &quiet, title, value.at, value) else {
             return Settings::default();
         };
-        let mut settings = component_table::read(&table);
+        let mut settings = component::read(&table);
         let patterns = table.strings("overlay-files");
         let more = self.files.overlays(&patterns, name, folder);
         settings.overlays.extend(more);

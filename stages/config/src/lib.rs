@@ -1,22 +1,26 @@
 //! The first stage: text → [`Project`].
 //!
 //! Purpose: what people wrote, checked once and whole, so that no later stage meets an unknown key, a bad hash or
-//! a name that leads out of its folder.
+//! a name that leads out of its folder. The format is azldev's, with keys of Keel's own; `docs/explanation/model.md` numbers the
+//! rules by which files become a project.
 //!
-//! Input: `keel.toml` (or `azldev.toml`), the files it includes, the image definitions they name.
-//! Output: a [`Project`]: sorted, serialisable, with every path absolute.
+//! Input: `keel.toml` (or `azldev.toml`), the files it includes, the image definitions and files of overlays they name, and
+//! the trees it stands on. Output: a [`Project`]: sorted, serialisable, with every path absolute.
 //!
 //! 1. Find the project file, from a folder upwards ([`find`]).
-//! 2. Read it and what it includes, as deep as includes go ([`includes`]); a cycle is refused.
-//! 3. Read each file's tables strictly: an unknown key is an error with its place ([`table`]).
-//! 4. Merge: components, images and groups are a union in which a name occurs once, settings are set once.
-//! 5. Read the image definitions, and check what only the whole can show ([`check`]).
+//! 2. Read it and what it includes, as deep as includes go ([`includes`]), into trees of located values ([`tree`]); then the
+//!    tree that it stands on ([`load`](mod@load)).
+//! 3. Hold each file against the description of all tables and keys ([`model`], [`strict`]).
+//! 4. Lay the files over each other by that description's rules ([`merge`]).
+//! 5. Read settings, groups, resources and images ([`read`]), and each component with what it inherits ([`inherit`]).
+//! 6. Check what only the whole can show ([`check`]).
 //!
 //! Invariants:
 //! - All independent errors of all files are reported together, each with file, line, column and excerpt.
 //! - A relative path counts from the file that says it.
 //! - The same files give the same `Project`, whatever the order in which a folder lists them.
-//! - What azldev's format knows and this version of Keel does not do is an error, never ignored.
+//! - A key is described once ([`model`]): check, merging, [`schema`](mod@schema) and [`reference()`] come from there.
+//! - A component that says nothing of its own costs its name: what it inherits is shared.
 //!
 //! Never: the environment, the network, another program; no file is written.
 //!
@@ -25,8 +29,6 @@
 
 mod check;
 pub mod component;
-mod component_table;
-mod definition;
 pub mod diagnostic;
 mod dump;
 mod explain;
@@ -37,16 +39,13 @@ mod load;
 mod merge;
 mod model;
 pub mod overlay;
-mod overlays;
 mod project;
+mod read;
 mod reference;
 mod resource;
-mod resources;
 pub mod schema;
 pub mod select;
-mod settings;
 pub mod size;
-mod source_files;
 mod strict;
 mod table;
 mod tree;

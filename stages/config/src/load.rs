@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Diagnostic, Errors, PROJECT_FILES, Project, check, component_table, definition, diagnostic, includes,
+    Diagnostic, Errors, PROJECT_FILES, Project, check, diagnostic, includes,
     inherit::Inheritance,
     merge,
     model::ROOT,
-    settings, strict,
+    read, strict,
     table::{Problems, Table, join},
     tree::{Place, Sources, Value, normalise},
 };
@@ -246,9 +246,9 @@ impl Layers {
                 continue;
             }
             if let Some(table) = Table::new(&self.sources, &self.problems, title, at, value) {
-                let _ = component_table::read(&table);
+                let _ = read::component::read(&table);
                 if index < own {
-                    component_table::check_own(&table);
+                    read::component::check_own(&table);
                 }
             }
         }
@@ -310,7 +310,7 @@ impl Layers {
         let merged = &self.merged;
         let root = Table::new(&self.sources, &self.problems, String::new(), merged.at, merged)?;
         let mut project = Project::empty(&self.root);
-        settings::read(&root, &mut project);
+        read::settings::read(&root, &mut project);
         project.trees = (self.trees.iter())
             .map(|tree| crate::Tree {
                 root: tree.root.clone(),
@@ -318,7 +318,7 @@ impl Layers {
                 repository: tree.repository.clone(),
             })
             .collect();
-        project.images = definition::read(&self.root, &root, &project.package_groups);
+        project.images = read::image::read(&self.root, &root, &project.package_groups);
         if !self.complete {
             // What a file that could not be read may hold is not to be called missing.
             return None;

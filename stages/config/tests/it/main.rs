@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod asking;
 mod cases;
+mod corpus;
 mod projects;
 mod rules;

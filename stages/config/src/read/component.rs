@@ -7,7 +7,7 @@ use crate::{
     BuildOptions, Channels, Check, Failure, PackageSettings, Settings, Spec, Upstream,
     model::is_macro_name,
     overlay::{Calculation, Semantics},
-    overlays, source_files,
+    read::{overlay, source_file},
     table::Table,
 };
 
@@ -30,7 +30,7 @@ pub(crate) fn read(table: &Table<'_>) -> Settings {
         release: release.unwrap_or_default(),
         semantics,
         overlays: (table.tables("overlays").iter())
-            .filter_map(overlays::overlay)
+            .filter_map(overlay::overlay)
             .collect(),
         build: table
             .table("build")
@@ -39,7 +39,7 @@ pub(crate) fn read(table: &Table<'_>) -> Settings {
         skip_file_filter: table
             .table("render")
             .is_some_and(|render| render.boolean("skip-file-filter")),
-        source_files: source_files::read(table),
+        source_files: source_file::read(table),
         packages: packages(table),
         publish: table
             .table("publish")

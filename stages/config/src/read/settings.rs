@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     ComponentGroup, DistroDefinition, DistroVersion, Group, PackageSettings, Project, Repositories, Stage0,
-    TestRunner, TestSuite, component_table,
+    TestRunner, TestSuite,
     model::is_plain_name,
-    overlays, resources,
+    read::{component, overlay, resource},
     table::{Table, Text},
 };
 
@@ -27,13 +27,13 @@ pub(crate) fn read(root: &Table<'_>, project: &mut Project) {
             }
         }
     }
-    project.resources = resources::read(root);
+    project.resources = resource::read(root);
     for (name, table) in root.named("distros") {
         let distro = distro(&table, &project.resources);
         project.distros.insert(name.to_owned(), distro);
     }
     if let Some(table) = root.table("default-package-config") {
-        project.packages = component_table::package_settings(&table);
+        project.packages = component::package_settings(&table);
     }
     for (name, table) in root.named("package-groups") {
         project.package_groups.insert(name.to_owned(), group(&table));
@@ -71,7 +71,7 @@ fn distro(table: &Table<'_>, resources: &Repositories) -> DistroDefinition {
                 Some((arch.to_owned(), table.path(&key)?))
             })
             .collect(),
-        inputs: resources::inputs(table, resources),
+        inputs: resource::inputs(table, resources),
     };
     let versions = table.named("versions").into_iter();
     DistroDefinition {
@@ -95,7 +95,7 @@ fn group(table: &Table<'_>) -> Group {
         description: table.string_or_empty("description"),
         packages: table.parsed_strings("packages"),
         default: default.map_or_else(PackageSettings::default, |table| {
-            component_table::package_settings(&table)
+            component::package_settings(&table)
         }),
         defined_at: table.location(),
     }
@@ -104,7 +104,7 @@ fn group(table: &Table<'_>) -> Group {
 fn component_group(table: &Table<'_>) -> ComponentGroup {
     ComponentGroup {
         description: table.string_or_empty("description"),
-        metadata: table.table("metadata").map(|table| overlays::metadata(&table)),
+        metadata: table.table("metadata").map(|table| overlay::metadata(&table)),
         components: table.texts("components"),
         defined_at: table.location(),
     }

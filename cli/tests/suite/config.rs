@@ -1,0 +1,107 @@
+//! `keel config` and `keel component list`: only TOML is read.
+
+use crate::harness::Fixture;
+
+#[test]
+fn check_counts() {
+    let fixture = Fixture::new();
+    let said = fixture.keel(&["config", "check"]).ok().stdout;
+    assert!(said.contains("components") && said.contains("is right"), "{said}");
+    let json = fixture.keel(&["config", "check", "--output", "json"]).ok().stdout;
+    let counts: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(counts["components"], counts["local_specs"]);
+    assert_eq!(counts["overlays"], 0);
+}
+
+#[test]
+fn list_takes_patterns_and_needs_no_stage0() {
+    let fixture = Fixture::new();
+    let said = fixture.keel(&["component", "list", "zl*"]).ok().stdout;
+    assert_eq!(said, "component  spec   overlays  groups\nzlib       local  -\n");
+    let all = fixture
+        .keel(&["component", "list", "-a", "--output", "json"])
+        .ok();
+    let all: serde_json::Value = serde_json::from_str(&all.stdout).unwrap();
+    assert!(all.as_array().unwrap().len() > 1);
+    let ran = fixture.keel(&["component", "list", "-g", "none"]);
+    assert_eq!(
+        (ran.code, ran.errors().as_str()),
+        (Some(2), "error: no such group: `none`")
+    );
+}
+
+#[test]
+fn explain_names_the_file() {
+    let fixture = Fixture::new();
+    let said = fixture
+        .keel(&["config", "explain", "project.default-distro.name"])
+        .ok();
+    assert!(said.stdout.contains("counts  keel.toml:"), "{}", said.stdout);
+    let said = fixture
+        .keel(&["config", "explain", "components.zlib.release.calculation"])
+        .ok();
+    assert_eq!(
+        said.stdout,
+        "components.zlib.release.calculation = \"auto\"\n  the default: no file says anything\n"
+    );
+    let ran = fixture.keel(&["config", "explain", "components.zlib.biuld"]);
+    assert_eq!(
+        (ran.code, ran.errors().as_str()),
+        (
+            Some(2),
+            "error: there is no key `biuld` in `components.zlib.biuld`\nhint: did you mean `build`?"
+        )
+    );
+}
+
+#[test]
+fn a_dump_is_a_project() {
+    let fixture = Fixture::new();
+    let dump = fixture.keel(&["config", "dump"]).ok().stdout;
+    let names = fixture.keel(&["component", "list"]).ok().stdout;
+    fs_err::create_dir(fixture.path("dumped")).unwrap();
+    fs_err::write(fixture.path("dumped/keel.toml"), dump).unwrap();
+    assert_eq!(
+        fixture.keel_in("dumped", &["component", "list"]).ok().stdout,
+        names
+    );
+    let json = fixture
+        .keel(&["config", "dump", "--resolve", "--output", "json"])
+        .ok()
+        .stdout;
+    let dump: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(dump["components"]["zlib"]["spec"]["type"], "local");
+}
+
+#[test]
+fn schemas_are_json() {
+    let fixture = Fixture::new();
+    for of in ["project", "image", "overlays"] {
+        let json = fixture.keel(&["config", "schema", "--of", of]).ok().stdout;
+        let schema: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert!(schema["$defs"].is_object());
+    }
+}
+
+#[test]
+fn what_is_not_rendered_is_not_built() {
+    let fixture = Fixture::new();
+    let other = "[components.other]\nspec = { type = \"upstream\", upstream-commit = \"0123abc\" }\n\
+                 [images.foreign]\ndefinition = { type = \"kiwi\", path = \"x.kiwi\" }\n";
+    fs_err::write(fixture.path("components/other.toml"), other).unwrap();
+    let ran = fixture.keel(&["plan", "other"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert_eq!(
+        ran.errors(),
+        "error: component `other` must be rendered before it can be built\n  components/other.toml:1:13: its SPEC is from \
+         upstream at 0123abc\n  caused by: there is no specs/o/other/other.spec\nhint: `keel component render other` makes it"
+    );
+    let ran = fixture.keel(&["image", "build", "foreign"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.errors()
+            .starts_with("error: image `foreign` is defined for kiwi"),
+        "{}",
+        ran.stderr
+    );
+}

@@ -1,0 +1,8 @@
+//! From merged tables to what a project is made of, a file a subject.
+
+pub(crate) mod component;
+pub(crate) mod image;
+pub(crate) mod overlay;
+pub(crate) mod resource;
+pub(crate) mod settings;
+mod source_file;
