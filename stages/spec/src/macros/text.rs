@@ -47,6 +47,11 @@ pub fn encode(text: &str) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
+/// Is there a character in `text` that stands for a byte?
+pub fn has_stand_ins(text: &str) -> bool {
+    text.contains(is_stand_in)
+}
+
 fn is_stand_in(c: char) -> bool {
     (STAND_IN..STAND_IN + 256).contains(&(c as u32))
 }
