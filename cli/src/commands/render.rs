@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use keel_artefact::RootPath;
+use keel_artefact::{Interrupt, RootPath};
 use keel_config::{Component, Diagnostic, Digest, Origin, Project, Spec};
 use keel_host::git::Git;
 use keel_spec::{
@@ -23,6 +23,7 @@ use keel_spec::{
         sources_file::SourceFile,
     },
 };
+use keel_store::Store;
 use serde::Serialize;
 
 use super::spec::evaluate::{Macros, cores};
@@ -68,7 +69,8 @@ pub fn render(context: &Context<'_>, command: &args::Render) -> Result<(), Failu
     };
     let scratch = context.store()?.temp_dir("render")?;
     let run = Run {
-        context,
+        store: context.store()?,
+        interrupt: &context.interrupt,
         project: &project,
         macros: macros(context, &project, command, scratch.path())?,
         options: pipeline::source_options(context)?,
@@ -145,7 +147,8 @@ fn failed(rows: &[Row]) -> impl Iterator<Item = &Diagnostic> {
 
 /// What all components are rendered with.
 struct Run<'r> {
-    context: &'r Context<'r>,
+    store: &'r Store,
+    interrupt: &'r Interrupt,
     project: &'r Project,
     macros: Macros,
     options: keel_source::Options,
@@ -185,7 +188,7 @@ impl Run<'_> {
     }
 
     fn render(&self, component: &Component, commit: &mut Option<String>) -> Result<Outcome, Failure> {
-        self.context.interrupt.check()?;
+        self.interrupt.check()?;
         let (input, spec) = match &component.spec {
             Some(Spec::Local { path }) => (
                 path.parent().unwrap_or(Path::new("/")).to_owned(),
@@ -195,7 +198,7 @@ impl Run<'_> {
                     .into_owned(),
             ),
             _ => {
-                let (store, interrupt) = (self.context.store()?, &self.context.interrupt);
+                let (store, interrupt) = (self.store, self.interrupt);
                 let found = keel_source::dist_git(self.project, component, store, &self.options, interrupt);
                 let wrong = |error| Failure::because(Class::Failed, "its SPEC cannot be had", &error);
                 let found = found.map_err(wrong)?;
@@ -246,7 +249,7 @@ impl Run<'_> {
             proxy: None,
             time: self.options.limits.total,
             size: u64::MAX,
-            interrupt: &self.context.interrupt,
+            interrupt: self.interrupt,
         };
         let path = lock.to_string_lossy();
         let log = git.log(&self.project.root, &["--format=%H", "--", &path]);

@@ -12,7 +12,8 @@
 //!
 //! SPECs without a project, which `keel spec` is about, are evaluated by the same modules: [`environment`] (macros as
 //! data), [`macros`] (the engine), [`world`] (what macros may ask), [`eval`] (the SPEC), [`header`] and [`query`]
-//! (questions), [`graph`]. [`syntax`], [`format`] and [`lint`] look at the text only.
+//! (questions), [`graph`]. [`syntax`], [`format`] and [`lint`] look at the text only; [`overlay`] changes it, and [`render`]
+//! makes of a component's pristine folder the one that is built.
 //!
 //! Invariants:
 //! - A recipe depends on nothing but what is in its key: SPEC, files beside it, macro files, architecture, macros
@@ -20,7 +21,7 @@
 //! - All SPECs are tried, and all that is wrong is reported together.
 //! - What rpm calls an error is one even where rpm goes on after it.
 //!
-//! Never: the network; a SPEC's commands outside the sandbox; a changed SPEC.
+//! Never: the network; a SPEC's commands outside the sandbox; a component's own SPEC changed.
 //!
 //! Files owned: none. In the store: actions of the kind `recipe`.
 

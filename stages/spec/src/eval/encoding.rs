@@ -60,7 +60,7 @@ pub(super) fn complaints(spec: &Evaluated) -> Vec<String> {
             let Some(Values::Strings(values)) = header.get(&tag.to_ascii_uppercase()) else {
                 continue;
             };
-            for value in values.iter().filter(|value| text::has_bytes(value)) {
+            for value in values.iter().filter(|value| text::has_stand_ins(value)) {
                 let name = &header.package().name;
                 let why = why(value);
                 complaints.push(format!(

@@ -235,7 +235,7 @@ impl Parser<'_> {
 
     fn encoding(&mut self) -> Result<(), Stop> {
         // Few SPECs have any; the headers of all others need not be made.
-        if !text::has_bytes(&self.lines.parsed) {
+        if !text::has_stand_ins(&self.lines.parsed) {
             return Ok(());
         }
         let complaints = encoding::complaints(&self.spec);

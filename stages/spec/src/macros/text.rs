@@ -47,8 +47,8 @@ pub fn encode(text: &str) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// Does it hold bytes that are not UTF-8?
-pub(crate) fn has_bytes(text: &str) -> bool {
+/// Is there a character in `text` that stands for a byte: a byte that is not UTF-8?
+pub fn has_stand_ins(text: &str) -> bool {
     // The first byte of each character of that plane, and of few others.
     memchr::memchr(0xF4, text.as_bytes()).is_some() && text.contains(is_stand_in)
 }

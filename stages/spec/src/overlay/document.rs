@@ -1,6 +1,6 @@
 //! A SPEC while overlays change it: its lines, and which overlay wrote each.
 
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -165,16 +165,12 @@ impl Document {
             }
             let new_line = out.len() + 1;
             for text in splice.with.iter().flat_map(|text| text.split('\n')) {
-                let text = text::decode(text.as_bytes());
                 // A line that takes another one's place ends as that did.
                 let text = match returns && !text.ends_with('\r') {
-                    true => Cow::Owned(format!("{text}\r")),
-                    false => text,
+                    true => format!("{text}\r"),
+                    false => text.to_owned(),
                 };
-                out.push(Line {
-                    text: text.into_owned(),
-                    by: Some(by),
-                });
+                out.push(Line { text, by: Some(by) });
             }
             hunks.push(Hunk {
                 line: splice.lines.start + 1,
@@ -238,6 +234,10 @@ mod tests {
 
     #[test]
     fn bytes_come_back() {
+        let mut document = Document::new(b"\xff a\n");
+        let line = document.lines[0].text.replace('a', "b");
+        document.splice(vec![Splice::replace(0, line)], 0);
+        assert_eq!(document.bytes(), b"\xff b\n");
         for bytes in [&b""[..], b"\n", b"a", b"a\n\n", b"\n\na", b"a\r\nb\xff\n"] {
             let document = Document::new(bytes);
             assert_eq!(document.bytes(), bytes);

@@ -47,7 +47,7 @@ use failure::Failure;
 use lines::Lines;
 use structural::Structure;
 
-use crate::syntax::Tree;
+use crate::{macros::text, syntax::Tree};
 
 /// What an overlay did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -93,6 +93,7 @@ pub fn apply_to_spec(
     semantics: Semantics,
     by: usize,
 ) -> Result<Record, Error> {
+    writable(&overlay.change).map_err(|failure| failure.of(overlay))?;
     let hunks = match semantics {
         Semantics::Lines if !is_own(&overlay.change) => by_lines(document, shown, overlay, by),
         _ => by_structure(document, shown, overlay, by),
@@ -213,6 +214,18 @@ fn pattern(text: &str) -> Result<pattern::Pattern, Failure> {
         };
         Failure::new(Kind::Pattern, format!("`{text}` is no pattern{at}")).because(error.what)
     })
+}
+
+/// Characters that stand for bytes in a SPEC's text must come from the SPEC.
+fn writable(change: &Change) -> Result<(), Failure> {
+    let texts = serde_json::to_string(change).unwrap_or_default();
+    match text::has_stand_ins(&texts) {
+        true => Err(Failure::new(
+            Kind::NotPossible,
+            "it has a character of the private plane U+10FF00 to U+10FFFF",
+        )),
+        false => Ok(()),
+    }
 }
 
 fn is_own(change: &Change) -> bool {

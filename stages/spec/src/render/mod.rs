@@ -38,6 +38,7 @@ use keel_config::overlay::{Calculation, Overlay, Semantics};
 use serde::Serialize;
 
 use crate::{
+    macros::text,
     overlay::{self, Document, Folder, Record, Written, archive},
     syntax::Tree,
 };
@@ -102,7 +103,10 @@ pub struct Rendered {
     pub written: Vec<Written>,
     /// Archives that overlays changed.
     pub archives: Vec<archive::Repacked>,
-    /// How rpmautospec's part was done.
+    /// Archives that overlays are about, and that were left alone because they are not there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub archives_left: Vec<String>,
+    /// Whether rpmautospec's part was done.
     pub autospec: bool,
     /// Files that the SPEC does not ask for, and that are gone.
     pub left_out: Vec<String>,
@@ -128,6 +132,14 @@ pub enum Error {
     NoSpec {
         /// Where it should be.
         path: PathBuf,
+    },
+    /// There is another SPEC that has the component's name.
+    #[error("{spec} should become {other}, which is there already")]
+    TwoSpecs {
+        /// The SPEC.
+        spec: String,
+        /// The other one.
+        other: String,
     },
     /// The name of the macros file would need quotes in a SPEC.
     #[error("the macros file of `{name}` would have a name that a SPEC cannot say")]
@@ -196,8 +208,10 @@ pub fn render(request: &Request<'_>, specs: &Path, scratch: &Path, check: bool) 
     let new = scratch.join(request.name);
     let result = prepare(request, &new).and_then(|rendered| {
         let differences = place::differences(&specs.join(&folder), &new)?;
-        if !check && !differences.is_empty() {
-            place::put(specs, request.name, &new)?;
+        match differences.is_empty() {
+            _ if check => {}
+            true => place::link(specs, request.name)?,
+            false => place::put(specs, request.name, &new)?,
         }
         Ok(Outcome {
             folder,
@@ -229,6 +243,12 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
         });
     }
     if request.spec != spec {
+        if folder.exists(&spec)? {
+            return Err(Error::TwoSpecs {
+                spec: request.spec.to_owned(),
+                other: spec,
+            });
+        }
         folder.rename(request.spec, &spec)?;
     }
     if let Some(text) = request.macros.file() {
@@ -237,16 +257,22 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
     let (bytes, mode) = folder.read(&spec)?;
     let mut document = Document::new(&bytes);
 
-    let mut archives = Vec::new();
     let mut records = Vec::new();
-    if request.with_archives {
-        archives = archive::apply(
-            &folder,
-            &into.with_file_name(format!(".{}.keel-archive", request.name)),
-            request.overlays,
-            request.semantics,
-        )?;
-    }
+    let (archives, archives_left) = match request.with_archives {
+        true => {
+            let scratch = into.with_file_name(format!(".{}.keel-archive", request.name));
+            let done = archive::apply(&folder, &scratch, request.overlays, request.semantics)?;
+            (done, Vec::new())
+        }
+        false => {
+            let named: BTreeSet<&String> = request
+                .overlays
+                .iter()
+                .flat_map(|overlay| &overlay.archive)
+                .collect();
+            (Vec::new(), named.into_iter().cloned().collect())
+        }
+    };
     let overlays = overlays(request, &document)?;
     records.extend(overlay::apply(
         &mut document,
@@ -284,6 +310,7 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
         overlays: records,
         written,
         archives,
+        archives_left,
         autospec,
         left_out,
         kept_because,
@@ -339,7 +366,7 @@ fn merge_sources(
         true => folder.read(NAME)?,
         false => (Vec::new(), 0o644),
     };
-    let text = String::from_utf8_lossy(&text).into_owned();
+    let text = text::decode(&text).into_owned();
     let changed: Vec<String> = archives.iter().map(|one| one.archive.clone()).collect();
     let digest = |file: &str, algorithm: &str| {
         let found = archives.iter().find(|one| one.archive == file);
@@ -348,7 +375,7 @@ fn merge_sources(
             .ok_or_else(|| io::Error::other(format!("`{algorithm}` is no algorithm that is known here")))
     };
     let merged = sources_file::merged(&text, request.source_files, &changed, &digest)?;
-    Ok(folder.write(NAME, merged.as_bytes(), mode)?)
+    Ok(folder.write(NAME, &text::encode(&merged), mode)?)
 }
 
 enum Filter {

@@ -157,12 +157,13 @@ pub fn put(specs: &Path, name: &str, new: &Path) -> Result<(), Error> {
             remove(&old)?;
         }
     }
-    link(above, name)
+    link(specs, name)
 }
 
-fn link(above: &Path, name: &str) -> Result<(), Error> {
+/// Makes the link beside a component's folder, if it should have one and has none.
+pub fn link(specs: &Path, name: &str) -> Result<(), Error> {
     let Some(alias) = alias(name) else { return Ok(()) };
-    let path = above.join(alias);
+    let path = specs.join(of(name)?).with_file_name(alias);
     match path.symlink_metadata() {
         Ok(metadata) if !metadata.is_symlink() => return Err(Error::Occupied { path }),
         Ok(_) if fs_err::read_link(&path)? == Path::new(name) => return Ok(()),

@@ -4,14 +4,17 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use keel_config::overlay::Calculation;
 use keel_spec::{
+    environment::{Environment, Options, Tree},
+    macros::Behaviour,
     overlay::Document,
     render::{
         self, Request,
         autospec::{self, Commit, History, Version},
-        listing::List,
+        listing::{Evaluator, List},
         macros_file, place, release,
         sources_file::{self, SourceFile},
     },
+    world::{self, Policy, Surroundings},
 };
 use toml::{Table, Value};
 
@@ -431,4 +434,79 @@ fn links_that_lead_out_are_not_rendered() {
         let done = render::prepare(&request, &temp.path().join("out"));
         assert_eq!(done.is_ok(), fits, "{target}: {done:?}");
     }
+}
+
+#[test]
+fn files_are_those_that_the_evaluated_spec_asks_for() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = fs_err::canonicalize(temp.path()).unwrap();
+    for folder in ["input", "specs", "scratch"] {
+        fs_err::create_dir(root.join(folder)).unwrap();
+    }
+    let spec = "Name: x\nVersion: 1\nRelease: 1\nSummary: s\nLicense: MIT\nSource0: https://x.org/%{name}-%{which}.tar\n\
+                %if 0%{?_with_more}\nSource1: more.txt\n%else\nSource1: less.txt\n%endif\nPatch0: %{name}.patch\n\
+                %description\nd\n";
+    let files = [
+        ("x.spec", spec),
+        ("more.txt", "m"),
+        ("less.txt", "l"),
+        ("x.patch", "p"),
+        ("sources", ""),
+    ];
+    let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    lay_out(&root.join("input"), &files.into());
+    let mut options = Options::new(Tree::new(), "x86_64".parse().unwrap(), Behaviour::Rpm420);
+    options.defines.push("which 1".to_owned());
+    let environment = Environment::load(&options).unwrap();
+    let surroundings = Surroundings::new(world::Options {
+        policy: Policy::Deny,
+        readable: vec![root.clone()],
+        ..world::Options::default()
+    });
+    let evaluator = Evaluator {
+        environment: &environment,
+        surroundings: &surroundings.unwrap(),
+    };
+    let mut macros = Macros::of(&Table::new());
+    macros.with.push("more".to_owned());
+    let request = Request {
+        name: "x",
+        input: &root.join("input"),
+        spec: "x.spec",
+        overlays: &[],
+        semantics: Default::default(),
+        macros: macros.options(),
+        skip_check: None,
+        calculation: Calculation::Auto,
+        changes: 1,
+        free_source_number: false,
+        source_files: &[],
+        with_archives: false,
+        history: None,
+        skip_file_filter: false,
+        list: Some(&evaluator),
+    };
+    let done = render::render(&request, &root.join("specs"), &root.join("scratch"), false).unwrap();
+    assert_eq!(done.rendered.left_out, ["less.txt"]);
+    let files: Vec<String> = found(&root.join("specs/x/x")).into_keys().collect();
+    assert_eq!(
+        files,
+        ["more.txt", "sources", "x.azl.macros", "x.patch", "x.spec"]
+    );
+    let json = serde_json::to_value(&done).unwrap();
+    let kinds: Vec<&str> = json["rendered"]["overlays"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| record["overlay"].as_str().unwrap())
+        .collect();
+    let prepend = "spec-prepend-lines";
+    assert_eq!(kinds, [prepend, "spec-insert-tag", prepend, "spec-update-tag"]);
+    let written: Vec<_> = done
+        .rendered
+        .written
+        .iter()
+        .map(|one| (one.first, one.last, one.by))
+        .collect();
+    assert_eq!(written, [(1, 3, 2), (4, 6, 0), (9, 9, 3), (18, 18, 1)]);
 }
