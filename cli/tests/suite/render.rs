@@ -28,9 +28,14 @@ fn tree(fixture: &Fixture, main: &str, rest: &str) {
     fs::write(folder.join("demo/notes.txt"), "nobody names it\n").unwrap();
     fs::create_dir_all(folder.join("macros")).unwrap();
     fs::write(folder.join("macros/macros"), "%dist .t1\n").unwrap();
+    let keel = if main == "keel.toml" {
+        "[keel.stage0]\nsuite = \"trixie\"\n"
+    } else {
+        ""
+    };
     let text = format!(
         "[project]\ndefault-distro = {{ name = \"t\", version = \"1\" }}\nrendered-specs-dir = \"rendered\"\n\
-         [distros.t.versions.1]\nrelease-ver = \"1\"\n{rest}"
+         [distros.t.versions.1]\nrelease-ver = \"1\"\n{keel}{rest}"
     );
     fs::write(folder.join(main), text).unwrap();
 }
