@@ -36,6 +36,11 @@ pub struct Planned {
     pub groups: Vec<BTreeSet<ComponentName>>,
 }
 
+/// The project as it is built: with its overlays applied.
+pub fn project(context: &Context<'_>) -> Result<Project, Failure> {
+    crate::commands::render::applied(context, context.project()?)
+}
+
 /// Every component's recipe, in the versions of the tree.
 pub fn recipes(context: &Context<'_>, project: &Project, stage0: &Stage0) -> Result<Vec<Recipe>, Failure> {
     evaluate(context, project, stage0, &Overrides::new())
@@ -47,7 +52,7 @@ pub fn plan(
     targets: &args::Targets,
     refresh: args::Refresh,
 ) -> Result<Planned, Failure> {
-    let project = context.project()?;
+    let project = project(context)?;
     let images = images(&project, &targets.images)?;
     for name in &targets.components {
         crate::commands::check_component(&project, name)?;

@@ -19,7 +19,7 @@ struct Checked {
 
 /// Configuration, SPECs, pins, and that a plan exists.
 pub fn run(context: &Context<'_>) -> Result<(), Failure> {
-    let project = context.project()?;
+    let project = pipeline::project(context)?;
     let stage0 = context.stage0(&project)?;
     let recipes = pipeline::recipes(context, &project, &stage0)?;
     keel_source::check(&project, &recipes, &pipeline::source_options(context)?)?;

@@ -78,7 +78,7 @@ pub fn run(context: &Context<'_>, command: args::Component) -> Result<(), Failur
         args::Component::List(select) => list(context, &select),
         args::Component::Render(command) => super::render::render(context, &command),
         args::Component::Show { name } => {
-            let project = context.project()?;
+            let project = pipeline::project(context)?;
             super::check_component(&project, &name)?;
             let stage0 = context.stage0(&project)?;
             let recipes = pipeline::recipes(context, &project, &stage0)?;

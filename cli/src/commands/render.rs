@@ -5,7 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -72,15 +72,12 @@ pub fn render(context: &Context<'_>, command: &args::Render) -> Result<(), Failu
         store: context.store()?,
         interrupt: &context.interrupt,
         project: &project,
-        macros: macros(context, &project, command, scratch.path())?,
+        macros: macros(context, &project, command.macros.as_deref(), scratch.path())?,
         options: pipeline::source_options(context)?,
         specs: &specs,
         scratch: scratch.path(),
         check: command.check_only,
-        is_azldevs: project
-            .files
-            .first()
-            .is_some_and(|file| file.ends_with("azldev.toml")),
+        is_azldevs: is_azldevs(&project),
     };
     let rows = in_parallel(&chosen, |component| run.row(component))?;
     context.interrupt.check()?;
@@ -91,6 +88,61 @@ pub fn render(context: &Context<'_>, command: &args::Render) -> Result<(), Failu
         (true, false) => place::clean_stale(&specs, names())?,
     };
     tell(context, &rows, &stale, command.check_only)
+}
+
+/// The project with its own overlays applied: what is built. SPECs that have any are rendered below the output folder.
+pub fn applied(context: &Context<'_>, mut project: Project) -> Result<Project, Failure> {
+    let has_overlays = |component: &&Component| {
+        matches!(component.spec, Some(Spec::Local { .. })) && !component.overlays.is_empty()
+    };
+    let changed: Vec<&Component> = project.components.values().filter(has_overlays).collect();
+    if changed.is_empty() {
+        return Ok(project);
+    }
+    let specs = project.output_dir.join("rendered");
+    let scratch = context.store()?.temp_dir("render")?;
+    let run = Run {
+        store: context.store()?,
+        interrupt: &context.interrupt,
+        macros: macros(context, &project, None, scratch.path())?,
+        options: pipeline::source_options(context)?,
+        specs: &specs,
+        scratch: scratch.path(),
+        check: false,
+        is_azldevs: is_azldevs(&project),
+        project: &project,
+    };
+    let rows = in_parallel(&changed, |component| run.row(component))?;
+    context.interrupt.check()?;
+    let diagnostics: Vec<Diagnostic> = failed(&rows).cloned().collect();
+    if !diagnostics.is_empty() {
+        return Err(Failure {
+            class: Class::Input,
+            diagnostics,
+        });
+    }
+    for row in rows {
+        let Some(outcome) = row.outcome else { continue };
+        let path = specs.join(outcome.folder).join(format!("{}.spec", row.component));
+        let component = project
+            .components
+            .values_mut()
+            .find(|component| component.name.as_str() == row.component);
+        if let Some(component) = component {
+            let settings = Arc::make_mut(&mut component.settings);
+            settings.spec = Some(Spec::Local { path });
+            settings.overlays.clear();
+        }
+    }
+    Ok(project)
+}
+
+/// Are the bytes to be azldev's, to the last line?
+fn is_azldevs(project: &Project) -> bool {
+    project
+        .files
+        .first()
+        .is_some_and(|file| file.ends_with("azldev.toml"))
 }
 
 fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> Result<(), Failure> {
@@ -278,7 +330,7 @@ fn source_file(file: &keel_config::SourceFile) -> SourceFile {
 fn macros(
     context: &Context<'_>,
     project: &Project,
-    command: &args::Render,
+    asked: Option<&Path>,
     scratch: &Path,
 ) -> Result<Macros, Failure> {
     let stage0 = || -> Result<Option<PathBuf>, Failure> {
@@ -287,8 +339,8 @@ fn macros(
             .into_iter()
             .find(|layer| layer.join("usr/lib/rpm/macros").is_file()))
     };
-    let folder = match &command.macros {
-        Some(folder) => Some(folder.clone()),
+    let folder = match asked {
+        Some(folder) => Some(folder.to_owned()),
         None if Distribution::of(&project.root).is_some() => Some(project.root.clone()),
         None if !project.stage0.suite.is_empty() => stage0()?,
         None => None,

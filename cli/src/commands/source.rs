@@ -27,7 +27,7 @@ struct Row {
 
 /// Does what was asked for.
 pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> {
-    let project = context.project()?;
+    let project = pipeline::project(context)?;
     let names = match &command {
         args::Source::Verify => return verify(context, &project),
         args::Source::Fetch(fetch) => &fetch.components,

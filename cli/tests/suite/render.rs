@@ -218,3 +218,40 @@ fn specs_of_another_distribution_come_out_of_git() {
     assert!(pinned.stdout.contains(&newest), "{}", pinned.stdout);
     assert!(rendered(&fixture, "d/demo/demo.spec").contains("Version: 2\n"));
 }
+
+#[test]
+fn what_is_built_has_the_overlays() {
+    let fixture = Fixture::new();
+    let overlay =
+        "\n[[components.zlib.overlays]]\ntype = \"spec-set-tag\"\ntag = \"Vendor\"\nvalue = \"Overlaid\"\n";
+    let file = fixture.path("components/packages.toml");
+    let text = fs::read_to_string(&file).unwrap() + overlay;
+    fs::write(&file, &text).unwrap();
+    fixture.keel(&["build", "zlib"]).ok();
+    let built = fs::read_dir(fixture.path("out/packages/x86_64/zlib")).unwrap();
+    let rpms = built.map(|entry| entry.unwrap().path());
+    let rpms: Vec<_> = rpms
+        .filter(|path| path.extension().is_some_and(|end| end == "rpm"))
+        .collect();
+    assert!(!rpms.is_empty());
+    for rpm in rpms {
+        let vendor = tool("rpm", &["-qp", "--qf", "%{vendor}", rpm.to_str().unwrap()]);
+        assert_eq!(
+            String::from_utf8_lossy(&vendor.stdout),
+            "Overlaid",
+            "{}",
+            rpm.display()
+        );
+    }
+    let wrong = text
+        .replace("spec-set-tag", "spec-update-tag")
+        .replace("\"Vendor\"", "\"Vendro\"");
+    fs::write(&file, wrong).unwrap();
+    let wrong = fixture.keel(&["check"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    let errors = wrong.errors();
+    assert!(
+        errors.contains("cannot render `zlib`") && errors.contains("components/packages.toml:"),
+        "{errors}"
+    );
+}
