@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::changelog;
 use anyhow::Result;
 use keel_config::{
     Location,
@@ -15,6 +14,8 @@ use keel_spec::{
     overlay::{Document, Hunk, apply_to_spec},
     render::autospec,
 };
+
+use super::changelog;
 
 /// How many SPECs an overlay changed where it should not.
 pub fn run(folder: &str) -> Result<usize> {
