@@ -7,6 +7,7 @@
 //!
 //! Everything comes from a git directory of Azure Linux's repository; nothing of it is committed here.
 
+mod changelog;
 mod component;
 mod corpus;
 mod git;

@@ -54,9 +54,11 @@ impl Lines<'_> {
             .collect()
     }
 
-    /// All `%if`s with their `%endif`s.
-    fn pairs(&self) -> Result<Vec<(usize, usize)>, Failure> {
-        let (mut pairs, mut open) = (Vec::new(), Vec::new());
+    /// For each `%if`, `%endif` and branch, the `%if` and `%endif` that it belongs to; none for other lines.
+    fn pairs(&self) -> Result<Vec<Option<(usize, usize)>>, Failure> {
+        let mut pairs = vec![None; self.lines.len()];
+        // What is open: its `%if`, and its branches so far.
+        let mut open: Vec<Vec<usize>> = Vec::new();
         let unbalanced = |what: &str, line: usize| {
             Failure::new(Kind::Unbalanced, format!("there is {what} in the SPEC")).line(
                 "at",
@@ -67,43 +69,50 @@ impl Lines<'_> {
         };
         for (index, line) in self.lines.iter().enumerate() {
             match depth_change(line) {
-                1 => open.push(index),
-                -1 => match open.pop() {
-                    Some(start) => pairs.push((start, index)),
-                    None => return Err(unbalanced("an `%endif` without `%if`", index)),
-                },
+                1 => open.push(vec![index]),
+                -1 => {
+                    let Some(lines) = open.pop() else {
+                        return Err(unbalanced("an `%endif` without `%if`", index));
+                    };
+                    for line in lines.iter().chain([&index]) {
+                        pairs[*line] = Some((lines[0], index));
+                    }
+                }
+                _ if is_branch(line) => {
+                    if let Some(last) = open.last_mut() {
+                        last.push(index);
+                    }
+                }
                 _ => {}
             }
         }
         match open.first() {
-            Some(line) => Err(unbalanced("an `%if` without `%endif`", *line)),
+            Some(lines) => Err(unbalanced("an `%if` without `%endif`", lines[0])),
             None => Ok(pairs),
         }
     }
 
     /// The part of a section that can go: what is after the first directive whose other half is elsewhere stays.
-    fn balanced(&self, range: Range<usize>, pairs: &[(usize, usize)]) -> Result<Range<usize>, Failure> {
+    fn balanced(
+        &self,
+        range: Range<usize>,
+        pairs: &[Option<(usize, usize)>],
+    ) -> Result<Range<usize>, Failure> {
         let mut end = range.end;
-        for (opening, closing) in pairs {
-            let (opens, closes) = (range.contains(opening), range.contains(closing));
-            if opens == closes {
+        for line in range.clone() {
+            let Some((opening, closing)) = pairs[line] else {
+                continue;
+            };
+            if range.contains(&opening) && range.contains(&closing) {
                 continue;
             }
-            end = end.min(if opens { *opening } else { *closing });
-            if opens {
-                self.nothing_after(*opening + 1, &range)?;
-            }
-        }
-        for line in range.clone().filter(|line| is_branch(self.lines[*line])) {
-            let inside = |pair: &&(usize, usize)| pair.0 <= line && pair.1 >= line;
-            // azldev looks at the pair that ends first.
-            if let Some((opening, closing)) = pairs.iter().find(inside)
-                && !(range.contains(opening) && range.contains(closing))
-            {
+            if is_branch(self.lines[line]) {
                 let what = "a branch of a condition that is larger than the section begins in it";
                 return Err(self.spans(what, line, &range));
             }
+            end = end.min(line);
         }
+        // All that stays must be directives, empty lines and comments.
         if end < range.end {
             self.nothing_after(end, &range)?;
         }

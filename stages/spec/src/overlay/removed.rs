@@ -9,6 +9,9 @@ use super::{
 };
 use crate::syntax::{Condition, Edit, Error, Kind as LineKind, Line, Section, Span};
 
+/// Conditions of more lines are not looked into: time stays linear.
+const LARGEST: usize = 10_000;
+
 /// The edits that remove sections: with the conditions that held nothing else.
 pub(super) fn sections(structure: &Structure<'_>, sections: &[&Section]) -> Result<Vec<Edit>, Failure> {
     let tree = structure.tree;
@@ -56,6 +59,7 @@ fn is_empty_now(structure: &Structure<'_>, condition: &Condition, gone: &[bool])
     let lines = &structure.tree.lines()[condition.lines.clone()];
     let inside = || lines.iter().filter(|line| !own(line));
     condition.closed
+        && lines.len() <= LARGEST
         && lines.first().is_some_and(|line| !line.joined)
         && inside().any(|line| gone[line.index])
         && inside().all(|line| gone[line.index] || line.kind == LineKind::Blank)

@@ -3,6 +3,7 @@
 //! Each case names the rule of `docs/explanation/model-render.md` that it is about.
 
 mod generated;
+mod place;
 mod reader;
 mod render;
 

@@ -113,7 +113,7 @@ fn ends_before(text: &[char], start: usize, at: usize) -> bool {
         return is_word(text[at]) && joins(text[start - 1]);
     }
     // A hyphen after two letters, or after a letter, a hyphen and a letter; and before two letters.
-    let back = |count: usize| at.checked_sub(count).filter(|index| *index >= start);
+    let back = |count: usize| at.checked_sub(count);
     let after = (is_letter(back(2)) && is_letter(back(3)))
         || (is_letter(back(2)) && back(3).is_some_and(|index| text[index] == '-') && is_letter(back(4)));
     let next = at + usize::from(text.get(at + 1) == Some(&'-'));
@@ -144,6 +144,11 @@ mod tests {
         assert_eq!(
             filled(hyphens),
             "- Rebuilt for the new well-known soname-of-something that is quite-long\n  enough-to-wrap here"
+        );
+        let short = "- and all packages should use the BuildRequires of the mariadb-connector-c-devel";
+        assert_eq!(
+            filled(short),
+            "- and all packages should use the BuildRequires of the mariadb-connector-c-\n  devel"
         );
     }
 }

@@ -1,20 +1,17 @@
-//! Rendering, case by case; and what is about more than one run.
+//! Rendering, case by case.
 
 use std::{collections::BTreeMap, io, path::Path};
 
 use keel_config::overlay::Calculation;
 use keel_spec::{
-    environment::{Environment, Options, Tree},
-    macros::Behaviour,
     overlay::Document,
     render::{
         self, Request,
         autospec::{self, Commit, History, Version},
-        listing::{Evaluator, List},
-        macros_file, place, release,
+        listing::List,
+        macros_file, release,
         sources_file::{self, SourceFile},
     },
-    world::{self, Policy, Surroundings},
 };
 use toml::{Table, Value};
 
@@ -71,15 +68,15 @@ fn rendering_does_what_its_cases_say() {
     assert!(count >= 80, "{count} cases of rendering");
 }
 
-struct Macros {
-    with: Vec<String>,
+pub(super) struct Macros {
+    pub(super) with: Vec<String>,
     without: Vec<String>,
     defines: BTreeMap<String, String>,
     undefines: Vec<String>,
 }
 
 impl Macros {
-    fn of(case: &Table) -> Self {
+    pub(super) fn of(case: &Table) -> Self {
         Self {
             with: strings(case, "with"),
             without: strings(case, "without"),
@@ -88,7 +85,7 @@ impl Macros {
         }
     }
 
-    fn options(&self) -> macros_file::Options<'_> {
+    pub(super) fn options(&self) -> macros_file::Options<'_> {
         macros_file::Options {
             with: &self.with,
             without: &self.without,
@@ -311,202 +308,4 @@ fn whole(case: &Table) -> Result<(), String> {
     }
     let again = go(false).map_err(|error| error.to_string())?;
     differs("what changes the second time", &again.differences, &Vec::new())
-}
-
-#[test]
-fn a_folder_is_replaced_whole_and_has_a_link_beside_it() {
-    let temp = tempfile::tempdir().unwrap();
-    let specs = temp.path().join("specs");
-    let new = |files: &[(&str, &str)]| {
-        let folder = temp.path().join("new");
-        fs_err::create_dir(&folder).unwrap();
-        let files = files
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        lay_out(&folder, &files.collect());
-        folder
-    };
-    place::put(&specs, "libxml++", &new(&[("a", "1"), ("d/b", "2")])).unwrap();
-    let at = specs.join("l/libxml++");
-    let differences = place::differences(&at, &new(&[("a", "x"), ("c", "3")])).unwrap();
-    let told: Vec<_> = differences
-        .iter()
-        .map(|one| (one.file.as_str(), one.how))
-        .collect();
-    assert_eq!(
-        told,
-        [
-            ("a", place::How::Changed),
-            ("c", place::How::Added),
-            ("d/b", place::How::Removed)
-        ]
-    );
-    place::put(&specs, "libxml++", &temp.path().join("new")).unwrap();
-    assert_eq!(
-        found(&at).into_iter().collect::<Vec<_>>(),
-        [("a".into(), "x".into()), ("c".into(), "3".into())]
-    );
-    let link = specs.join("l/libxml%2B%2B");
-    assert_eq!(fs_err::read_link(&link).unwrap(), Path::new("libxml++"));
-    assert_eq!(
-        fs_err::read_dir(specs.join("l")).unwrap().count(),
-        2,
-        "nothing half-made stays"
-    );
-
-    assert!(place::fail(&specs, "libxml++", true).unwrap());
-    assert_eq!(found(&at).len(), 2, "a check writes nothing");
-    assert!(place::fail(&specs, "libxml++", false).unwrap());
-    assert!(!place::fail(&specs, "libxml++", false).unwrap());
-    let marker: Vec<_> = found(&at).into_iter().collect();
-    assert_eq!(
-        marker,
-        [(place::MARKER.to_owned(), place::MARKER_TEXT.to_owned())]
-    );
-
-    fs_err::remove_file(&link).unwrap();
-    fs_err::create_dir(&link).unwrap();
-    let error = place::put(&specs, "libxml++", &new(&[("a", "1")])).unwrap_err();
-    assert!(matches!(error, render::Error::Occupied { .. }), "{error}");
-}
-
-#[test]
-fn stale_folders_are_found_and_removed() {
-    let temp = tempfile::tempdir().unwrap();
-    let specs = temp.path();
-    for folder in [
-        "a/abc",
-        "a/gone",
-        "g/gtk+",
-        "g/gtk%2B",
-        "b/other",
-        "tooling/x",
-        "q/.q.keel-new",
-    ] {
-        fs_err::create_dir_all(specs.join(folder)).unwrap();
-    }
-    fs_err::write(specs.join("a/file"), "").unwrap();
-    fs_err::write(specs.join("README.md"), "").unwrap();
-    let names = ["abc", "gtk+"];
-    let stale = place::stale(specs, names).unwrap();
-    assert_eq!(
-        stale,
-        ["a/gone", "b/other", "q/.q.keel-new"].map(std::path::PathBuf::from)
-    );
-    assert_eq!(place::clean_stale(specs, names).unwrap(), stale);
-    assert!(place::stale(specs, names).unwrap().is_empty());
-    assert!(specs.join("tooling/x").exists() && specs.join("a/file").exists());
-    assert!(place::stale(&specs.join("none"), names).unwrap().is_empty());
-}
-
-#[test]
-fn links_that_lead_out_are_not_rendered() {
-    for (target, fits) in [
-        ("a", true),
-        ("d/../a", true),
-        ("../a", false),
-        ("/etc/passwd", false),
-    ] {
-        let temp = tempfile::tempdir().unwrap();
-        let input = temp.path().join("input");
-        fs_err::create_dir(&input).unwrap();
-        fs_err::write(input.join("x.spec"), "Name: x\n").unwrap();
-        std::os::unix::fs::symlink(target, input.join("link")).unwrap();
-        let (macros, none) = (Macros::of(&Table::new()), Vec::new());
-        let request = Request {
-            name: "x",
-            input: &input,
-            spec: "x.spec",
-            overlays: &none,
-            semantics: Default::default(),
-            macros: macros.options(),
-            skip_check: None,
-            calculation: Calculation::Auto,
-            changes: 0,
-            free_source_number: false,
-            always_header: true,
-            source_files: &[],
-            with_archives: false,
-            history: None,
-            skip_file_filter: false,
-            list: None,
-        };
-        let done = render::prepare(&request, &temp.path().join("out"));
-        assert_eq!(done.is_ok(), fits, "{target}: {done:?}");
-    }
-}
-
-#[test]
-fn files_are_those_that_the_evaluated_spec_asks_for() {
-    let temp = tempfile::tempdir().unwrap();
-    let root = fs_err::canonicalize(temp.path()).unwrap();
-    for folder in ["input", "specs", "scratch"] {
-        fs_err::create_dir(root.join(folder)).unwrap();
-    }
-    let spec = "Name: x\nVersion: 1\nRelease: 1\nSummary: s\nLicense: MIT\nSource0: https://x.org/%{name}-%{which}.tar\n\
-                %if 0%{?_with_more}\nSource1: more.txt\n%else\nSource1: less.txt\n%endif\nPatch0: %{name}.patch\n\
-                %description\nd\n";
-    let files = [
-        ("x.spec", spec),
-        ("more.txt", "m"),
-        ("less.txt", "l"),
-        ("x.patch", "p"),
-        ("sources", ""),
-    ];
-    let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
-    lay_out(&root.join("input"), &files.into());
-    let mut options = Options::new(Tree::new(), "x86_64".parse().unwrap(), Behaviour::Rpm420);
-    options.defines.push("which 1".to_owned());
-    let environment = Environment::load(&options).unwrap();
-    let surroundings = Surroundings::new(world::Options {
-        policy: Policy::Deny,
-        readable: vec![root.clone()],
-        ..world::Options::default()
-    });
-    let evaluator = Evaluator {
-        environment: &environment,
-        surroundings: &surroundings.unwrap(),
-    };
-    let mut macros = Macros::of(&Table::new());
-    macros.with.push("more".to_owned());
-    let request = Request {
-        name: "x",
-        input: &root.join("input"),
-        spec: "x.spec",
-        overlays: &[],
-        semantics: Default::default(),
-        macros: macros.options(),
-        skip_check: None,
-        calculation: Calculation::Auto,
-        changes: 1,
-        free_source_number: false,
-        source_files: &[],
-        with_archives: false,
-        history: None,
-        skip_file_filter: false,
-        list: Some(&evaluator),
-    };
-    let done = render::render(&request, &root.join("specs"), &root.join("scratch"), false).unwrap();
-    assert_eq!(done.rendered.left_out, ["less.txt"]);
-    let files: Vec<String> = found(&root.join("specs/x/x")).into_keys().collect();
-    assert_eq!(
-        files,
-        ["more.txt", "sources", "x.azl.macros", "x.patch", "x.spec"]
-    );
-    let json = serde_json::to_value(&done).unwrap();
-    let kinds: Vec<&str> = json["rendered"]["overlays"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|record| record["overlay"].as_str().unwrap())
-        .collect();
-    let prepend = "spec-prepend-lines";
-    assert_eq!(kinds, [prepend, "spec-insert-tag", prepend, "spec-update-tag"]);
-    let written: Vec<_> = done
-        .rendered
-        .written
-        .iter()
-        .map(|one| (one.first, one.last, one.by))
-        .collect();
-    assert_eq!(written, [(1, 3, 2), (4, 6, 0), (9, 9, 3), (18, 18, 1)]);
 }
