@@ -123,6 +123,10 @@ pub fn applied(context: &Context<'_>, mut project: Project) -> Result<Project, F
     }
     for row in rows {
         let Some(outcome) = row.outcome else { continue };
+        if let Some(archive) = outcome.rendered.archives_left.first() {
+            let text = format!("`{}` has overlays of the archive `{archive}`", row.component);
+            return Err(Failure::input(text).hint("this version of Keel does not build such components yet"));
+        }
         let path = specs.join(outcome.folder).join(format!("{}.spec", row.component));
         let component = project
             .components
