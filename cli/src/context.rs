@@ -6,7 +6,7 @@ use std::{
 };
 
 use keel_artefact::{Arch, Epoch, Interrupt, Sink};
-use keel_config::Project;
+use keel_config::{GitBase, Project};
 use keel_host::stage0::{self, Stage0};
 use keel_rpm::sign::{Certificates, Key};
 use keel_store::Store;
@@ -73,7 +73,34 @@ impl<'a> Context<'a> {
 
     /// The project that the folder is in.
     pub fn project(&self) -> Result<Project, Failure> {
-        Ok(keel_config::load(&self.directory)?)
+        Ok(keel_config::load_with(&self.directory, &|base| {
+            self.checkout(base)
+        })?)
+    }
+
+    /// The files of a base tree that is a commit of a repository.
+    pub fn checkout(&self, base: &GitBase) -> Result<PathBuf, String> {
+        let told = |failure: Failure| {
+            let all: Vec<String> = failure
+                .diagnostics
+                .iter()
+                .map(|one| one.message.clone())
+                .collect();
+            all.join("; ")
+        };
+        let store = self.store().map_err(told)?;
+        let options = crate::pipeline::source_options(self).map_err(told)?;
+        keel_source::dist_git::checkout(&base.git, &base.commit, store, &options, &self.interrupt).map_err(
+            |error| {
+                let mut text = error.to_string();
+                let mut cause = std::error::Error::source(&error);
+                while let Some(error) = cause {
+                    text = format!("{text}: {error}");
+                    cause = error.source();
+                }
+                text
+            },
+        )
     }
 
     /// The folder of the store.

@@ -41,7 +41,7 @@ struct Counts {
 
 /// Does what was asked for.
 pub fn run(context: &Context<'_>, command: Config) -> Result<(), Failure> {
-    let checkout = |base: &keel_config::GitBase| keel_config::nowhere(base);
+    let checkout = |base: &keel_config::GitBase| context.checkout(base);
     match command {
         Config::Check => report::print(context, &count(&context.project()?), show),
         Config::Dump { resolve } => {

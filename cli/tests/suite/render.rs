@@ -255,3 +255,47 @@ fn what_is_built_has_the_overlays() {
         "{errors}"
     );
 }
+
+#[test]
+fn a_base_tree_may_be_a_commit() {
+    let fixture = Fixture::new();
+    tree(&fixture, "keel.toml", OVERLAYS);
+    let base = fixture.path("tree");
+    let commit = git(
+        &base,
+        "git init -q -b main . && git add . && git commit -qm base && git rev-parse HEAD",
+    );
+    let folder = fixture.path("team");
+    fs::create_dir_all(folder.join("mine")).unwrap();
+    fs::write(
+        folder.join("mine/mine.spec"),
+        SPEC.replace("Name: demo", "Name: mine"),
+    )
+    .unwrap();
+    let text = |commit: &str| {
+        format!(
+            "[keel.base]\ngit = \"file://{}\"\ncommit = \"{commit}\"\n[components.mine]\nspec = {{ type = \"local\", path = \
+             \"mine/mine.spec\" }}\n",
+            base.display()
+        )
+    };
+    fs::write(folder.join("keel.toml"), text(&commit)).unwrap();
+    let listed = fixture
+        .keel_in("team", &["component", "list", "--output", "json"])
+        .ok();
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    let names: Vec<(&str, bool)> = (listed.as_array().unwrap().iter())
+        .map(|one| (one["name"].as_str().unwrap(), one["own"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(names, [("demo", false), ("mine", true)]);
+    let explained = fixture
+        .keel_in("team", &["config", "explain", "components.demo.build.check.skip"])
+        .ok();
+    assert!(explained.stdout.contains("true"), "{}", explained.stdout);
+    fs::write(folder.join("keel.toml"), text(&"0".repeat(40))).unwrap();
+    let wrong = fixture.keel_in("team", &["component", "list"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    for part in ["cannot use the base tree", "keel.toml:1", "has no commit 0000"] {
+        assert!(wrong.stderr.contains(part), "{part}: {}", wrong.stderr);
+    }
+}

@@ -109,17 +109,7 @@ pub fn dist_git(
         return Ok(None);
     };
     let place = Place::of(project, component, upstream)?;
-    let git = Git {
-        certificates: options.certificates.as_deref(),
-        proxy: options.proxy.as_deref(),
-        time: options.limits.total,
-        size: options.limits.size,
-        interrupt,
-    };
-    let failed = |source| Error::Git {
-        url: place.url.clone(),
-        source: Box::new(source),
-    };
+    let git = git(options, interrupt);
     let commit = match &upstream.commit {
         Some(commit) if matches!(commit.len(), 40 | 64) => commit.to_ascii_lowercase(),
         Some(commit) => {
@@ -130,25 +120,7 @@ pub fn dist_git(
         }
         None => place.commit_of_snapshot(&git, store, options)?,
     };
-    let key = Fingerprint::new("dist-git/1")
-        .add("url", &place.url)
-        .add("commit", &commit)
-        .finish();
-    let folder = store.tree(&key, |folder| -> Result<(), Error> {
-        if options.offline {
-            return Err(Error::Offline {
-                url: place.url.clone(),
-            });
-        }
-        let scratch = store.temp_dir("dist-git")?;
-        let (repository, archive) = (scratch.path().join("repository"), scratch.path().join("tar"));
-        git.fetch(&repository, &place.url, &commit).map_err(failed)?;
-        git.archive(&repository, &commit, "", &archive).map_err(failed)?;
-        let mut archive = tar::Archive::new(fs_err::File::open(archive)?);
-        archive.set_preserve_mtime(false);
-        // Paths that lead out, and files behind links that do, are refused by this.
-        Ok(archive.unpack(folder)?)
-    })?;
+    let folder = files_of(&git, &place.url, &commit, store, options)?;
     let spec = format!("{}.spec", component.upstream_name());
     if !folder.join(&spec).is_file() {
         let url = place.url;
@@ -160,6 +132,57 @@ pub fn dist_git(
         folder,
         spec,
     }))
+}
+
+/// The files of a commit (all digits of its name) of the repository at `url`: a folder in the store, never to be written.
+pub fn checkout(
+    url: &str,
+    commit: &str,
+    store: &Store,
+    options: &Options,
+    interrupt: &Interrupt,
+) -> Result<PathBuf, Error> {
+    files_of(&git(options, interrupt), url, commit, store, options)
+}
+
+fn git<'o>(options: &'o Options, interrupt: &'o Interrupt) -> Git<'o> {
+    Git {
+        certificates: options.certificates.as_deref(),
+        proxy: options.proxy.as_deref(),
+        time: options.limits.total,
+        size: options.limits.size,
+        interrupt,
+    }
+}
+
+fn files_of(
+    git: &Git<'_>,
+    url: &str,
+    commit: &str,
+    store: &Store,
+    options: &Options,
+) -> Result<PathBuf, Error> {
+    let failed = |source| Error::Git {
+        url: url.to_owned(),
+        source: Box::new(source),
+    };
+    let key = Fingerprint::new("commit-files/1")
+        .add("url", url)
+        .add("commit", commit)
+        .finish();
+    store.tree(&key, |folder| -> Result<(), Error> {
+        if options.offline {
+            return Err(Error::Offline { url: url.to_owned() });
+        }
+        let scratch = store.temp_dir("commit")?;
+        let (repository, archive) = (scratch.path().join("repository"), scratch.path().join("tar"));
+        git.fetch(&repository, url, commit).map_err(failed)?;
+        git.archive(&repository, commit, "", &archive).map_err(failed)?;
+        let mut archive = tar::Archive::new(fs_err::File::open(archive)?);
+        archive.set_preserve_mtime(false);
+        // Paths that lead out, and files behind links that do, are refused by this.
+        Ok(archive.unpack(folder)?)
+    })
 }
 
 /// Which repository, and which state of it.
