@@ -72,7 +72,8 @@ pub fn plan(
     let (needed, others): (Vec<Recipe>, Vec<Recipe>) = recipes
         .into_iter()
         .partition(|recipe| needed.contains(&recipe.component));
-    let options = source_options(context)?;
+    let mut options = source_options(context)?;
+    options.tools = stage0.tool_lowers();
     let (mut recipes, sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
     recipes.extend(others);
     let plan = keel_plan::plan(&project, &recipes, &sources, &targets)?;

@@ -41,6 +41,7 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     recipes.retain(|recipe| names.is_empty() || names.contains(&recipe.component));
     let mut options = pipeline::source_options(context)?;
     options.verify = true;
+    options.tools = stage0.tool_lowers();
     let (store, sink) = (context.store()?, context.sink());
     match &command {
         args::Source::Verify => Ok(()),

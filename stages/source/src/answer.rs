@@ -82,6 +82,9 @@ pub enum Answer {
     /// git failed.
     #[error("{0}")]
     Git(Box<keel_host::Error>),
+    /// A program of the tree did not make it.
+    #[error(transparent)]
+    Generated(#[from] Box<crate::generated::Problem>),
     /// It is to be made first.
     #[error("nothing has made it yet: pin what it makes by `hash`")]
     NotMade,

@@ -141,8 +141,8 @@ impl<'a> Archive<'a> {
                         Place::File(path) => {
                             fs_err::read(path).map_err(|error| crate::Answer::NoFile(error).into())
                         }
-                        Place::Commit(_) => {
-                            let text = "a mirror is no git repository".to_owned();
+                        Place::Commit(_) | Place::Program(_) => {
+                            let text = "a mirror is a server or a folder".to_owned();
                             Err(crate::Answer::Nonsense(text).into())
                         }
                     };
@@ -217,6 +217,7 @@ impl<'a> Archive<'a> {
                 for place in places {
                     let wanted = download::Wanted {
                         file_name: &path,
+                        root: std::path::Path::new("/"),
                         digest,
                         size: Some(size),
                         progress: &|_| (),

@@ -17,7 +17,7 @@ use keel_store::Store;
 use ureq::http::header;
 
 use crate::{
-    Answer, commit,
+    Answer, commit, generated,
     http::{Client, Failure, Url},
     origin::Place,
 };
@@ -28,6 +28,8 @@ const CHUNK: usize = 64 * 1024;
 /// What is wanted, and who is told how far it is (in bytes from the start of the file).
 pub(crate) struct Wanted<'a> {
     pub(crate) file_name: &'a str,
+    /// The project's folder.
+    pub(crate) root: &'a Path,
     pub(crate) digest: Sha256,
     /// In bytes, if it is pinned.
     pub(crate) size: Option<u64>,
@@ -99,6 +101,10 @@ pub(crate) fn fetch(
         Place::Commit(git) => {
             let made = commit::archive(client, store, git, wanted.file_name)?;
             adopt(store, &made.path().join(commit::ARCHIVE), wanted)
+        }
+        Place::Program(program) => {
+            let made = generated::make(client, store, wanted.root, program, wanted.file_name)?;
+            adopt(store, &made.path().join(generated::RESULT), wanted)
         }
         Place::Url(url) => {
             let folder = store.dir().join("tmp/partial");
@@ -292,7 +298,7 @@ fn attempt(
 pub(crate) fn fetch_unpinned(
     client: &Client<'_>,
     store: &Store,
-    file_name: &str,
+    (root, file_name): (&Path, &str),
     place: &Place,
     progress: &dyn Fn(u64),
 ) -> Result<(Sha256, u64), Error> {
@@ -304,10 +310,15 @@ pub(crate) fn fetch_unpinned(
             let made = commit::archive(client, store, git, file_name)?;
             return Ok(store.adopt(&made.path().join(commit::ARCHIVE))?);
         }
+        Place::Program(program) => {
+            let made = generated::make(client, store, root, program, file_name)?;
+            return Ok(store.adopt(&made.path().join(generated::RESULT))?);
+        }
         Place::File(path) => {
             let (digest, size) = Sha256::of_file(path).map_err(Answer::NoFile)?;
             let wanted = Wanted {
                 file_name,
+                root,
                 digest,
                 size: Some(size),
                 progress,
@@ -321,6 +332,7 @@ pub(crate) fn fetch_unpinned(
     // The digest is not known, the rest is the same: an attempt that starts anew each time.
     let wanted = Wanted {
         file_name,
+        root,
         digest: Sha256::of(b""),
         size: None,
         progress,

@@ -290,6 +290,7 @@ fn from_origins(
     let progress = Progress::new(sink, id);
     let wanted = download::Wanted {
         file_name: &pin.name,
+        root,
         digest: pin.digest,
         size: pin.size,
         progress: &|done| progress.tell(done),

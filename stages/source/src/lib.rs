@@ -36,6 +36,7 @@ pub mod dist_git;
 mod download;
 mod error;
 mod fetch;
+mod generated;
 mod http;
 pub mod lock;
 mod locking;

@@ -272,6 +272,8 @@ impl Entry {
         let origins: Vec<_> = self
             .origins
             .iter()
+            // How such a file is made is in the configuration alone.
+            .filter(|origin| !matches!(origin, Origin::Generated(_)))
             .map(|origin| quote(&origin.to_string()))
             .collect();
         match &origins[..] {

@@ -21,6 +21,8 @@ pub struct Options {
     pub offline: bool,
     /// Files that are in the store are read and held against their digests first.
     pub verify: bool,
+    /// The layers of the root in which programs of the tree make files, the top one first; none: they are not run.
+    pub tools: Vec<PathBuf>,
     /// How many files are fetched at once.
     pub jobs: usize,
     /// The lock that a [`refresh`](crate::refresh()) wrote: its files take the place of those that are gone.
@@ -38,6 +40,7 @@ impl Default for Options {
             proxy: None,
             offline: false,
             verify: false,
+            tools: Vec::new(),
             jobs: 4,
             refreshed: None,
             limits: Limits::default(),

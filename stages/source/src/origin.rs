@@ -38,6 +38,8 @@ pub enum Origin {
     Npm(NpmPackage),
     /// The files of a commit, as a tar archive.
     Git(Git),
+    /// What a program of the tree makes. Only the configuration says how: a lock does not hold it.
+    Generated(Generated),
 }
 
 /// A file of Debian's pool.
@@ -99,12 +101,24 @@ pub struct Git {
     pub commit: String,
 }
 
+/// A program of the tree that makes a file. Relative paths count from the project's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Generated {
+    /// The program.
+    pub program: PathBuf,
+    /// Files that it reads.
+    pub inputs: Vec<PathBuf>,
+    /// Packages that it asks for, in azldev's world.
+    pub packages: Vec<String>,
+}
+
 /// One exact place to take a file from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     Url(Url),
     File(PathBuf),
     Commit(Git),
+    Program(Generated),
 }
 
 /// What an index says of a file's bytes.
@@ -120,6 +134,7 @@ impl fmt::Display for Place {
             Self::Url(url) => url.fmt(f),
             Self::File(path) => path.display().fmt(f),
             Self::Commit(git) => git.url.fmt(f),
+            Self::Program(made) => made.program.display().fmt(f),
         }
     }
 }
@@ -156,6 +171,7 @@ impl Origin {
             Self::Pypi(origin) => origin,
             Self::Npm(origin) => origin,
             Self::Git(origin) => origin,
+            Self::Generated(origin) => origin,
         }
     }
 
@@ -179,7 +195,19 @@ impl Origin {
                 name: name.clone(),
                 version: version.clone(),
             }),
-            Config::Custom { .. } | Config::Overlay => return None,
+            Config::Custom {
+                script,
+                packages,
+                inputs,
+            } => {
+                let relative = |path: &PathBuf| path.strip_prefix(root).unwrap_or(path).to_owned();
+                Self::Generated(Generated {
+                    program: relative(script),
+                    inputs: inputs.iter().map(relative).collect(),
+                    packages: packages.clone(),
+                })
+            }
+            Config::Overlay => return None,
         })
     }
 }
@@ -476,6 +504,12 @@ impl Source for NpmPackage {
     }
 }
 
+impl Source for Generated {
+    fn places(&self, _: &Ask<'_>) -> Result<Vec<Place>, Failure> {
+        Ok(vec![Place::Program(self.clone())])
+    }
+}
+
 impl Source for Git {
     fn places(&self, ask: &Ask<'_>) -> Result<Vec<Place>, Failure> {
         if !ask.file_name.ends_with(".tar") {
@@ -509,6 +543,7 @@ impl fmt::Display for Origin {
             Self::Pypi(Sdist { name, version }) => write!(f, "pypi:{name}:{version}"),
             Self::Npm(NpmPackage { name, version }) => write!(f, "npm:{name}:{version}"),
             Self::Git(Git { url, commit }) => write!(f, "git:{commit}:{url}"),
+            Self::Generated(Generated { program, .. }) => write!(f, "generated:{}", program.display()),
         }
     }
 }

@@ -275,7 +275,7 @@ fn find_elsewhere(
     let progress = Progress::new(sink, &id);
     let mut last = None;
     for place in &places {
-        match download::fetch_unpinned(ask.client, store, ask.file_name, place, &|done| {
+        match download::fetch_unpinned(ask.client, store, (ask.root, ask.file_name), place, &|done| {
             progress.tell(done)
         }) {
             Ok((digest, _)) if vouched.is_some() => {

@@ -20,6 +20,8 @@ use keel_config::overlay::{Change, Overlay, Semantics};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::macros::text;
+
 use super::{
     Error, Record,
     failure::{Failure, Kind},
@@ -113,6 +115,30 @@ pub fn apply(
         repacked.push(done);
     }
     Ok(repacked)
+}
+
+/// Packs all that is in a folder as the archive `name` says, into the file `to`: sorted, times and owners 0, permissions 755
+/// or 644. Files and links are taken, all else is an error.
+pub fn pack(folder: &Path, name: &str, to: &Path) -> io::Result<()> {
+    let lower = name.to_ascii_lowercase();
+    let ends = |ends: &[&str]| ends.iter().any(|end| lower.ends_with(end));
+    let compression = match () {
+        () if ends(&[".tar"]) => Compression::None,
+        () if ends(&[".tar.gz", ".tgz"]) => Compression::Gzip,
+        () if ends(&[".tar.xz", ".txz"]) => Compression::Xz,
+        () if ends(&[".tar.zst", ".tzst"]) => Compression::Zstd,
+        () => {
+            return Err(io::Error::other(format!(
+                "`{name}` is not called like an archive"
+            )));
+        }
+    };
+    let mut contents = Contents::default();
+    contents.take(folder, &mut Vec::new())?;
+    let whole = Folder::open(folder)?;
+    let mut file = fs_err::File::create(to)?;
+    pack::pack(&contents, &whole, compression, Hashed::new(&mut file))?;
+    file.sync_all()
 }
 
 fn may(archive: &str, change: &Change) -> Result<(), Failure> {
@@ -223,6 +249,39 @@ impl Contents {
         let entry = self.entries.get(std::slice::from_ref(first))?;
         let single = tops.all(|top| top == first) && entry.kind == EntryKind::Folder;
         single.then(|| first.clone())
+    }
+
+    /// Takes in what lies in a folder, whose path in the archive is `path`.
+    fn take(&mut self, folder: &Path, path: &mut Vec<String>) -> io::Result<()> {
+        use std::os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _};
+        const DEEPEST: usize = 64;
+        if path.len() > DEEPEST {
+            return Err(io::Error::other(format!(
+                "folders are nested deeper than {DEEPEST}"
+            )));
+        }
+        for entry in fs_err::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let is_program = entry.metadata()?.permissions().mode() & 0o100 != 0;
+            let mode = if kind.is_dir() || is_program { 0o755 } else { 0o644 };
+            path.push(text::decode(entry.file_name().as_bytes()).into_owned());
+            let kind = if kind.is_dir() {
+                self.take(&entry.path(), path)?;
+                EntryKind::Folder
+            } else if kind.is_symlink() {
+                let target = fs_err::read_link(entry.path())?;
+                EntryKind::Link(text::decode(target.as_os_str().as_bytes()).into_owned())
+            } else if kind.is_file() {
+                EntryKind::File
+            } else {
+                let text = format!("`{}` is neither file nor folder nor link", path.join("/"));
+                return Err(io::Error::other(text));
+            };
+            self.entries.insert(path.clone(), Entry { kind, mode });
+            path.pop();
+        }
+        Ok(())
     }
 
     fn remove(&mut self, path: &str) {
