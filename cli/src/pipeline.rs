@@ -187,6 +187,7 @@ pub fn source_options(context: &Context<'_>) -> Result<keel_source::Options, Fai
         offline: context.global.offline,
         certificates: bundle.exists().then_some(bundle),
         registries: context.registries()?,
+        now: context.now(),
         ..keel_source::Options::default()
     })
 }

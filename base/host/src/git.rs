@@ -1,8 +1,8 @@
 //! `git` of the machine: a commit fetched, a commit as a tar archive, a history read (git-fetch(1), git-archive(1),
 //! git-log(1)).
 //!
-//! What git does depends on what it is told here alone: no configuration of the machine or the user is read, no hook or
-//! filter runs, nobody is asked for a password, and it talks to `https` and `file` only.
+//! What git does depends on what it is told here alone: no configuration of the machine or the user is read, no hook, filter
+//! or helper that a repository names runs, nobody is asked for a password, and it talks to `https` and `file` only.
 
 use std::{
     fs::File,
@@ -112,6 +112,7 @@ impl Git<'_> {
         let prefix = format!("--prefix={prefix}");
         let output = fs_err::File::create(to)?.into_parts().0;
         let arguments = ["-c", "tar.umask=0022", "archive", "--format=tar", &prefix, commit];
+        // A few objects may become an archive of any size.
         self.run((REPOSITORY, repository), &arguments, Some(output))
             .map(drop)
     }
@@ -165,6 +166,7 @@ impl Git<'_> {
         arguments: &[&str],
         output: Option<File>,
     ) -> Result<Vec<u8>, Error> {
+        let made = output.as_ref().and_then(|file| file.try_clone().ok());
         let start = |source| Error::Start {
             program: Program::Git.name(),
             source,
@@ -185,14 +187,17 @@ impl Git<'_> {
                 "-c",
                 "core.hooksPath=/dev/null",
             ])
-            .args([
-                "-c",
-                "safe.directory=*",
-                "-c",
-                "gc.auto=0",
-                "-c",
-                "maintenance.auto=false",
-            ])
+            // Repositories that Keel made itself are its own, whoever runs it; of others, git asks whose they are.
+            .args(
+                (option == REPOSITORY)
+                    .then_some(["-c", "safe.directory=*"])
+                    .into_iter()
+                    .flatten(),
+            )
+            // What a repository's own configuration may have run.
+            .args(["-c", "log.showSignature=false", "-c", "gpg.program=/bin/false"])
+            .args(["-c", "core.fsmonitor=false", "-c", "core.sshCommand=/bin/false"])
+            .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
             .arg(option)
             .arg(folder)
             .args(arguments)
@@ -207,6 +212,7 @@ impl Git<'_> {
                 ("GIT_TERMINAL_PROMPT", "0"),
                 ("GIT_ASKPASS", "/bin/false"),
                 ("GIT_OPTIONAL_LOCKS", "0"),
+                ("GIT_NO_LAZY_FETCH", "1"),
             ])
             .current_dir("/")
             .stdin(Stdio::null())
@@ -227,7 +233,7 @@ impl Git<'_> {
         let (status, printed, said) = std::thread::scope(|scope| {
             let printed = scope.spawn(move || all(printed, MOST_TEXT));
             let said = scope.spawn(move || all(talk, 1 << 20));
-            let status = self.wait(&mut running, folder);
+            let status = self.wait(&mut running, folder, made.as_ref());
             (status, joined(printed), joined(said))
         });
         let status = status?;
@@ -246,7 +252,7 @@ impl Git<'_> {
         printed.map_err(start)
     }
 
-    fn wait(&self, running: &mut Running, folder: &Path) -> Result<ExitStatus, Error> {
+    fn wait(&self, running: &mut Running, folder: &Path, made: Option<&File>) -> Result<ExitStatus, Error> {
         let started = Instant::now();
         for look in 1_u32.. {
             let ended = running.0.try_wait().map_err(|source| Error::Start {
@@ -262,7 +268,7 @@ impl Git<'_> {
             }
             let why = if started.elapsed() > self.time {
                 Some(format!("it takes longer than {} s", self.time.as_secs()))
-            } else if look.is_multiple_of(WEIGH) && weight(folder) > self.size {
+            } else if look.is_multiple_of(WEIGH) && weight(folder).saturating_add(length(made)) > self.size {
                 Some(format!("the repository is larger than {} MiB", self.size >> 20))
             } else {
                 None
@@ -296,6 +302,12 @@ fn all(stream: Option<impl io::Read>, most: u64) -> io::Result<Vec<u8>> {
         }
     }
     Ok(bytes)
+}
+
+/// Bytes that were written so far.
+fn length(file: Option<&File>) -> u64 {
+    file.and_then(|file| file.metadata().ok())
+        .map_or(0, |metadata| metadata.len())
 }
 
 /// Bytes of files below a folder; what cannot be read weighs nothing.

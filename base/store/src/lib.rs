@@ -29,6 +29,7 @@ use std::{
 pub mod action;
 mod error;
 pub mod gc;
+pub mod links;
 pub mod object;
 pub mod temp;
 pub mod tree;

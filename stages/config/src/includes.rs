@@ -152,10 +152,9 @@ impl Reading<'_> {
         if pattern.value.trim().is_empty() {
             return; // The model says so.
         }
-        let target = self.sources.resolve(pattern.at, pattern.value);
         let matches = match is_pattern(pattern.value) {
-            false => Ok(vec![target]),
-            true => expand(&target, &OWN_FORMS),
+            false => Ok(vec![self.sources.resolve(pattern.at, pattern.value)]),
+            true => expand(&self.sources.folder(pattern.at), pattern.value, &OWN_FORMS),
         };
         let matches = match matches {
             Ok(matches) => matches,
@@ -206,19 +205,29 @@ pub(crate) fn is_pattern(text: &str) -> bool {
 /// Files of other forms, which other tables name; a pattern of `includes` that does not name them so passes them by.
 const OWN_FORMS: [&str; 2] = [".image.toml", ".overlay.toml"];
 
-/// The files that an absolute pattern matches, sorted; those that end in `but` only if the pattern does, too.
-pub(crate) fn expand(pattern: &Path, but: &[&str]) -> std::io::Result<Vec<PathBuf>> {
-    let parts: Vec<String> = (pattern.components().skip(1))
-        .map(|part| part.as_os_str().to_string_lossy().into_owned())
-        .collect();
-    let mut parts = parts;
+/// The files below `folder`, whose own name is taken as it is, that a relative pattern matches (or that an absolute one does),
+/// sorted; those that end in `but` only if the pattern does, too.
+pub(crate) fn expand(folder: &Path, pattern: &str, but: &[&str]) -> std::io::Result<Vec<PathBuf>> {
+    let mut start = match pattern.starts_with('/') {
+        true => PathBuf::from("/"),
+        false => folder.to_owned(),
+    };
+    let mut parts: Vec<String> = Vec::new();
+    for part in pattern.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.pop().is_none() => drop(start.pop()),
+            ".." => {}
+            part => parts.push(part.to_owned()),
+        }
+    }
     parts.dedup_by(|next, part| next == "**" && part == "**");
     let mut search = Search {
         but,
         found: BTreeSet::new(),
         seen: 0,
     };
-    search.descend(Path::new("/"), &parts)?;
+    search.descend(&start, &parts)?;
     Ok(search.found.into_iter().collect())
 }
 
@@ -385,7 +394,10 @@ mod tests {
     #[test]
     fn two_stars_match_any_depth_and_no_links() {
         let dir = tempfile::tempdir().unwrap();
-        let root = dir.path();
+        // A project may lie in a folder whose name is like a pattern.
+        let root = dir.path().join("t[1x]");
+        fs_err::create_dir_all(dir.path().join("tx/a")).unwrap();
+        fs_err::write(dir.path().join("tx/a/wrong.toml"), "").unwrap();
         fs_err::create_dir_all(root.join("a/b/.hidden")).unwrap();
         for file in [
             "x.toml",
@@ -398,8 +410,8 @@ mod tests {
         }
         std::os::unix::fs::symlink("..", root.join("a/up")).unwrap();
         let found = |pattern: &str| -> Vec<String> {
-            let files = expand(&root.join(pattern), &OWN_FORMS).unwrap();
-            let relative = |path: &PathBuf| path.strip_prefix(root).unwrap().display().to_string();
+            let files = expand(&root, pattern, &OWN_FORMS).unwrap();
+            let relative = |path: &PathBuf| path.strip_prefix(&root).unwrap().display().to_string();
             files.iter().map(relative).collect()
         };
         assert_eq!(found("**/*.toml"), ["a/b/x.toml", "a/x.toml", "x.toml"]);
@@ -407,6 +419,8 @@ mod tests {
         assert_eq!(found("a/**"), ["a/b/x.toml", "a/b/y.txt", "a/x.toml"]);
         assert_eq!(found("none/*.toml"), Vec::<String>::new());
         assert_eq!(found("**/b/*.toml"), ["a/b/x.toml"]);
+        assert_eq!(found("../t[1x]/a/../*.toml"), Vec::<String>::new());
+        assert_eq!(found("a/../*.toml"), ["x.toml"]);
         assert_eq!(found(&"**/".repeat(200)), found("**"));
         assert_eq!(found(&format!("{}x.toml", "**/".repeat(200))), found("**/x.toml"));
     }

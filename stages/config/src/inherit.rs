@@ -31,7 +31,7 @@ pub(crate) struct Inheritance<'a> {
 }
 
 /// What a component without words of its own inherits depends on this only.
-type Bare = (Vec<String>, Option<(String, PathBuf)>);
+type Bare = Vec<String>;
 
 impl<'a> Inheritance<'a> {
     /// `layers`: the defaults below all groups, lowest first.
@@ -123,8 +123,8 @@ impl<'a> Inheritance<'a> {
     /// The SPECs of a group's patterns.
     fn specs(&self, group: &Table<'_>) -> Vec<(PathBuf, Place)> {
         let expand = |pattern: &Text<'_>| {
-            let target = self.sources.resolve(pattern.at, pattern.value);
-            includes::expand(&target, &[]).unwrap_or_else(|error| {
+            let folder = self.sources.folder(pattern.at);
+            includes::expand(&folder, pattern.value, &[]).unwrap_or_else(|error| {
                 let message = format!("cannot look for SPECs of `{}`", pattern.value);
                 self.problems
                     .push(self.sources.wrong(pattern.at, message).caused_by(&error));
@@ -211,14 +211,14 @@ impl<'a> Inheritance<'a> {
         if !says_nothing(entry) {
             return Arc::new(self.read(name, &self.resolve(name, &entry.value), &folder));
         }
-        let shared = bare.get(&(groups.clone(), None));
-        if let Some(settings) = shared {
+        if let Some(settings) = bare.get(&groups) {
             return Arc::clone(settings);
         }
         let value = self.resolve(name, &entry.value);
-        let individual = overlay::are_individual(&value).then(|| (name.to_owned(), folder.clone()));
         let settings = Arc::new(self.read(name, &value, &folder));
-        bare.insert((groups, individual), Arc::clone(&settings));
+        if !overlay::are_individual(&value) {
+            bare.insert(groups, Arc::clone(&settings));
+        }
         settings
     }
 
@@ -258,13 +258,18 @@ impl<'a> Inheritance<'a> {
     }
 
     fn read(&self, name: &str, value: &Value, folder: &Path) -> Settings {
-        // Where it was written, each fragment was told what is wrong with it.
+        // Where it was written, each fragment was told what is wrong with it; only where nothing is, the whole can be.
         let quiet = Problems::default();
         let title = join("components", name);
         let Some(table) = Table::new(self.sources, &quiet, title, value.at, value) else {
             return Settings::default();
         };
         let mut settings = component::read(&table);
+        if self.problems.is_empty() {
+            for wrong in quiet.take() {
+                self.problems.push(wrong);
+            }
+        }
         let patterns = table.strings("overlay-files");
         let more = self.files.overlays(&patterns, name, folder);
         settings.overlays.extend(more);

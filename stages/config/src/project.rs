@@ -110,14 +110,26 @@ impl Project {
         path.strip_prefix(&self.root).unwrap_or(path).to_owned()
     }
 
-    /// Where the rendered SPEC of a component lies, be it there or not: `rendered-specs-dir`, the name's first letter in
+    /// Where the rendered SPEC of a component lies, be it there or not: `rendered-specs-dir` (of this tree, or else of the base
+    /// that the component is of), the name's first letter in
     /// lower case, the name.
     pub fn rendered_spec(&self, component: &Component) -> PathBuf {
-        let tree = self.trees.get(component.tree).or(self.trees.first());
-        let folder = tree.map_or_else(|| self.root.join("specs"), |tree| tree.rendered_specs_dir.clone());
         let name = component.name.as_str();
         let letter: String = name.chars().take(1).flat_map(char::to_lowercase).collect();
-        folder.join(letter).join(name).join(format!("{name}.spec"))
+        let place = Path::new(&letter).join(name).join(format!("{name}.spec"));
+        // What this tree rendered counts before what its base did.
+        let trees = [self.trees.first(), self.trees.get(component.tree)];
+        let mut folders = trees
+            .into_iter()
+            .flatten()
+            .map(|tree| tree.rendered_specs_dir.join(&place));
+        let first = folders
+            .next()
+            .unwrap_or_else(|| self.root.join("specs").join(&place));
+        match folders.find(|path| path.is_file()) {
+            Some(path) if !first.is_file() => path,
+            _ => first,
+        }
     }
 
     /// The SPEC that a component is built from: its own file or, if it has overlays or is another distribution's, the
@@ -131,6 +143,17 @@ impl Project {
             Some(Spec::Upstream(upstream)) => format!("its SPEC is from {upstream}"),
             None => "it has no SPEC of its own".to_owned(),
         };
+        if let Some(archive) = component
+            .overlays
+            .iter()
+            .find_map(|overlay| overlay.archive.as_ref())
+        {
+            let message = format!(
+                "`{}` has overlays of the archive `{archive}`, which this version of Keel does not build",
+                component.name
+            );
+            return Err(Diagnostic::new(message).at(component.defined_at.clone()));
+        }
         let rendered = self.rendered_spec(component);
         if rendered.is_file() {
             return Ok(rendered);

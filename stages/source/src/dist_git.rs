@@ -3,7 +3,7 @@
 //! A commit is what the configuration pins, or else the newest one on the first parents' line of the version's branch that
 //! was made before the snapshot. What is found for a snapshot is kept in the store: a snapshot is a moment of the past.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use keel_artefact::{Epoch, Fingerprint, Interrupt};
 use keel_config::{Component, Project, Spec, Upstream};
@@ -69,6 +69,14 @@ pub enum Error {
         commit: String,
         /// The file.
         spec: String,
+    },
+    /// A file that would lie elsewhere, or a link that leads elsewhere.
+    #[error("{path} of {url} leads out of the repository")]
+    Outside {
+        /// The repository.
+        url: String,
+        /// The path in it.
+        path: PathBuf,
     },
     /// The network is not to be used.
     #[error("{url} is not asked: --offline")]
@@ -180,8 +188,20 @@ fn files_of(
         git.archive(&repository, commit, "", &archive).map_err(failed)?;
         let mut archive = tar::Archive::new(fs_err::File::open(archive)?);
         archive.set_preserve_mtime(false);
-        // Paths that lead out, and files behind links that do, are refused by this.
-        Ok(archive.unpack(folder)?)
+        let refused = |what: &Path| Error::Outside {
+            url: url.to_owned(),
+            path: what.to_owned(),
+        };
+        for entry in archive.entries()? {
+            let mut entry = entry?;
+            if !entry.unpack_in(folder)? {
+                return Err(refused(&entry.path()?));
+            }
+        }
+        match keel_store::links::first_outside(folder)? {
+            Some(link) => Err(refused(&link)),
+            None => Ok(()),
+        }
     })
 }
 
@@ -255,6 +275,10 @@ impl Place {
             return Ok(newest);
         }
         let time: Epoch = rfc3339(snapshot).ok_or_else(|| unsaid("what time the snapshot (RFC 3339)"))?;
+        if time > options.now {
+            // What that will be is not decided yet.
+            return Ok(newest);
+        }
         let found = git.commit_before(scratch.path(), &newest, time).map_err(failed)?;
         let commit = found.ok_or_else(|| Error::NoCommit {
             url: self.url.clone(),

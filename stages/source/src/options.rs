@@ -21,6 +21,8 @@ pub struct Options {
     pub offline: bool,
     /// Files that are in the store are read and held against their digests first.
     pub verify: bool,
+    /// The time: what a snapshot of the future is, is not kept.
+    pub now: Epoch,
     /// The layers of the root in which programs of the tree make files, the top one first; none: they are not run.
     pub tools: Vec<PathBuf>,
     /// How many files are fetched at once.
@@ -40,6 +42,7 @@ impl Default for Options {
             proxy: None,
             offline: false,
             verify: false,
+            now: Epoch(0),
             tools: Vec::new(),
             jobs: 4,
             refreshed: None,

@@ -151,9 +151,10 @@ pub(crate) fn local(project: &Project, recipe: &Recipe, name: &str) -> Result<Op
         Err(found) => return Err(error(found)),
         Ok(metadata) if metadata.is_symlink() => {
             let target = fs_err::canonicalize(&path).map_err(error)?;
-            let root = fs_err::canonicalize(&project.root).map_err(error)?;
-            if !target.starts_with(root) {
-                return Err(refuse("it is a link that leads out of the project"));
+            let folder = recipe.spec_file.parent().unwrap_or(&project.root);
+            let folder = fs_err::canonicalize(folder).map_err(error)?;
+            if !target.starts_with(folder) {
+                return Err(refuse("it is a link that leads out of the SPEC's folder"));
             }
         }
         Ok(_) => {}

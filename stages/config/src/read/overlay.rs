@@ -245,11 +245,12 @@ impl<'a> Files<'a> {
     fn matching(&self, pattern: Text<'_>, component: &str, folder: &Path) -> Vec<PathBuf> {
         let is_shared = pattern.value.contains(PLACEHOLDER);
         let filled = pattern.value.replace(PLACEHOLDER, component);
-        let target = match is_shared {
-            true => self.sources.resolve(pattern.at, &filled),
-            false => tree::normalise(&folder.join(&filled)),
+        let folder = match is_shared {
+            true => self.sources.folder(pattern.at),
+            false => folder.to_owned(),
         };
         if !includes::is_pattern(&filled) {
+            let target = tree::normalise(&folder.join(&filled));
             if target.is_file() {
                 return vec![target];
             }
@@ -260,7 +261,7 @@ impl<'a> Files<'a> {
             }
             return Vec::new();
         }
-        match includes::expand(&target, &[]) {
+        match includes::expand(&folder, &filled, &[]) {
             Ok(mut found) => {
                 found.sort_by(|a, b| (a.file_name(), a).cmp(&(b.file_name(), b)));
                 found

@@ -80,7 +80,10 @@ fn files_beside_the_spec() {
     fs_err::create_dir(fixture.spec_dir().join("folder")).unwrap();
     symlink("nowhere", fixture.spec_dir().join("dangling")).unwrap();
     for (name, message) in [
-        ("outside.patch", "it is a link that leads out of the project"),
+        (
+            "outside.patch",
+            "it is a link that leads out of the SPEC's folder",
+        ),
         ("folder", "it is no regular file"),
         ("dangling", "caused by: "),
         ("../hello/fix.patch", "is no plain file name"),

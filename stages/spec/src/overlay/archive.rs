@@ -174,6 +174,10 @@ fn one(
     let compression = Compression::of(&magic);
     let size = file.metadata().map_err(wrong)?.len();
     let mut contents = unpack::unpack(file, size, compression, &whole).map_err(wrong)?;
+    if let Some(link) = keel_store::links::first_outside(scratch).map_err(wrong)? {
+        let text = format!("the link `{}` in it leads out of it", link.display());
+        return Err(wrong(io::Error::other(text)));
+    }
 
     let top = contents.single_top();
     let root = match &top {

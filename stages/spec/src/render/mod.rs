@@ -189,6 +189,20 @@ pub enum Error {
         /// Where.
         path: PathBuf,
     },
+    /// Folders in folders in folders.
+    #[error("{path} is nested too deep")]
+    Deep {
+        /// Where.
+        path: PathBuf,
+    },
+    /// What would be rendered lies where it would be rendered to, or the other way round.
+    #[error("the SPEC's folder {input} and {output}, where it would be rendered to, are in one another")]
+    InOneAnother {
+        /// The pristine folder.
+        input: PathBuf,
+        /// The folder that would be written.
+        output: PathBuf,
+    },
     /// The link's place is taken.
     #[error("{path} is no link, and is not replaced by one")]
     Occupied {
@@ -205,6 +219,8 @@ pub enum Error {
 /// `scratch` is a folder of the caller's, which a folder is made in and removed from; best on the same file system.
 pub fn render(request: &Request<'_>, specs: &Path, scratch: &Path, check: bool) -> Result<Outcome, Error> {
     let folder = place::of(request.name)?;
+    apart(request.input, &specs.join(&folder))?;
+    apart(request.input, scratch)?;
     let new = scratch.join(request.name);
     let result = prepare(request, &new).and_then(|rendered| {
         let differences = place::differences(&specs.join(&folder), &new)?;
@@ -223,6 +239,27 @@ pub fn render(request: &Request<'_>, specs: &Path, scratch: &Path, check: bool) 
         Err(error) if error.kind() != io::ErrorKind::NotFound => result.and(Err(error.into())),
         _ => result,
     }
+}
+
+/// Fails for two folders of which one is in the other: one is read while the other is written.
+fn apart(input: &Path, output: &Path) -> Result<(), Error> {
+    let real = |path: &Path| -> PathBuf {
+        let there = path
+            .ancestors()
+            .find_map(|above| Some((above, fs_err::canonicalize(above).ok()?)));
+        match there {
+            Some((above, real)) => real.join(path.strip_prefix(above).unwrap_or(Path::new(""))),
+            None => path.to_owned(),
+        }
+    };
+    let (one, other) = (real(input), real(output));
+    if one.starts_with(&other) || other.starts_with(&one) {
+        return Err(Error::InOneAnother {
+            input: input.to_owned(),
+            output: output.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// Renders a component into the folder `into`, which must not be there.

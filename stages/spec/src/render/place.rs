@@ -139,7 +139,7 @@ pub fn put(specs: &Path, name: &str, new: &Path) -> Result<(), Error> {
     let at = specs.join(of(name)?);
     let above = at.parent().unwrap_or(specs);
     fs_err::create_dir_all(above)?;
-    let beside = above.join(format!(".{name}.keel-new"));
+    let beside = above.join(format!(".{name}.keel-new-{}", std::process::id()));
     remove(&beside)?;
     if fs_err::rename(new, &beside).is_err() {
         copy(new, &beside)?;
@@ -150,7 +150,7 @@ pub fn put(specs: &Path, name: &str, new: &Path) -> Result<(), Error> {
         Err(Errno::NOENT) => fs_err::rename(&beside, &at)?,
         // Not every file system can exchange two folders.
         Err(_) => {
-            let old = above.join(format!(".{name}.keel-old"));
+            let old = above.join(format!(".{name}.keel-old-{}", std::process::id()));
             remove(&old)?;
             fs_err::rename(&at, &old)?;
             fs_err::rename(&beside, &at)?;
@@ -180,7 +180,7 @@ pub fn fail(specs: &Path, name: &str, check: bool) -> Result<bool, Error> {
     let marked = fs_err::read(at.join(MARKER)).is_ok_and(|text| text == MARKER_TEXT.as_bytes());
     let alone = marked && fs_err::read_dir(&at)?.count() == 1;
     if !alone && !check {
-        let new = at.with_file_name(format!(".{name}.keel-failed"));
+        let new = at.with_file_name(format!(".{name}.keel-failed-{}", std::process::id()));
         remove(&new)?;
         fs_err::create_dir_all(&new)?;
         fs_err::write(new.join(MARKER), MARKER_TEXT)?;
@@ -210,7 +210,14 @@ pub fn stale<'n>(specs: &Path, names: impl IntoIterator<Item = &'n str>) -> io::
             let child = child?;
             let name = child.file_name();
             let known = name.to_str().is_some_and(|name| expected.contains(name));
-            if child.file_type()?.is_dir() && !known {
+            // What was never rendered is somebody else's.
+            let is_rendered = name.to_str().is_some_and(|name| {
+                let spec = format!("{name}.spec");
+                [spec.as_str(), MARKER]
+                    .iter()
+                    .any(|file| child.path().join(file).is_file())
+            });
+            if child.file_type()?.is_dir() && !known && is_rendered {
                 stale.push(Path::new(&letter.file_name()).join(name));
             }
         }
@@ -230,7 +237,13 @@ pub fn clean_stale<'n>(specs: &Path, names: impl IntoIterator<Item = &'n str>) -
 
 /// Copies a folder: files with their permissions, links that stay inside it; nothing of git's.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
-    copy_folder(from, to, 0)
+    copy_folder(from, to, 0)?;
+    match keel_store::links::first_outside(to)? {
+        None => Ok(()),
+        Some(link) => Err(Error::Link {
+            path: from.join(link),
+        }),
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path, depth: usize) -> Result<(), Error> {
@@ -239,17 +252,16 @@ fn copy_folder(from: &Path, to: &Path, depth: usize) -> Result<(), Error> {
         let entry = entry?;
         let (name, kind) = (entry.file_name(), entry.file_type()?);
         let target = to.join(&name);
-        if name == ".git" || depth > DEEPEST {
+        if name == ".git" {
             continue;
+        }
+        if depth > DEEPEST {
+            return Err(Error::Deep { path: entry.path() });
         }
         if kind.is_dir() {
             copy_folder(&entry.path(), &target, depth + 1)?;
         } else if kind.is_symlink() {
-            let link = fs_err::read_link(entry.path())?;
-            if !stays_inside(&link, depth) {
-                return Err(Error::Link { path: entry.path() });
-            }
-            fs_err::os::unix::fs::symlink(link, target)?;
+            fs_err::os::unix::fs::symlink(fs_err::read_link(entry.path())?, target)?;
         } else if kind.is_file() {
             fs_err::copy(entry.path(), &target)?;
             let mode = entry.metadata()?.permissions().mode() & 0o777;
@@ -259,25 +271,6 @@ fn copy_folder(from: &Path, to: &Path, depth: usize) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn stays_inside(link: &Path, depth: usize) -> bool {
-    let mut level = depth;
-    link.components().all(|part| match part {
-        std::path::Component::Normal(_) => {
-            level += 1;
-            true
-        }
-        std::path::Component::CurDir => true,
-        std::path::Component::ParentDir => match level.checked_sub(1) {
-            Some(up) => {
-                level = up;
-                true
-            }
-            None => false,
-        },
-        _ => false,
-    })
 }
 
 fn remove(path: &Path) -> io::Result<()> {
