@@ -4,6 +4,7 @@ pub mod build;
 pub mod check;
 pub mod component;
 pub mod config;
+pub mod diff;
 pub mod image;
 pub mod key;
 pub mod manual;

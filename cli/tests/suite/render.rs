@@ -20,7 +20,7 @@ make check
 ";
 
 /// A tree of its own; `rest` is the end of its `keel.toml`.
-fn tree(fixture: &Fixture, main: &str, rest: &str) {
+pub fn tree(fixture: &Fixture, main: &str, rest: &str) {
     let folder = fixture.path("tree");
     fs::create_dir_all(folder.join("demo")).unwrap();
     fs::write(folder.join("demo/demo.spec"), SPEC).unwrap();
@@ -54,7 +54,7 @@ fn rendered(fixture: &Fixture, file: &str) -> String {
     fs::read_to_string(fixture.path("tree/rendered").join(file)).unwrap()
 }
 
-const OVERLAYS: &str = "\
+pub const OVERLAYS: &str = "\
 [components.demo]
 spec = { type = \"local\", path = \"demo/demo.spec\" }
 [components.demo.build]
@@ -145,7 +145,7 @@ fn an_overlay_that_does_not_apply_is_told_and_marked() {
     assert_eq!(none.code, Some(2), "{}", none.stderr);
 }
 
-fn git(folder: &Path, line: &str) -> String {
+pub fn git(folder: &Path, line: &str) -> String {
     let script = format!(
         "cd '{}'; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=a \
          GIT_COMMITTER_EMAIL=a@example.org GIT_CONFIG_GLOBAL=/dev/null; {line}",
