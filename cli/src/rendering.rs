@@ -17,7 +17,7 @@ use keel_config::{Component, Digest, Origin, Project, Spec, select};
 use keel_host::git::Git;
 use keel_spec::{
     environment::Distribution,
-    render::{self, Rendered, Request, macros_file::Options, sources_file::SourceFile},
+    render::{self, Request, macros_file::Options, sources_file::SourceFile},
 };
 use keel_store::Store;
 
@@ -183,8 +183,6 @@ pub struct Prepared {
     pub pristine: Pristine,
     /// The rendered folder.
     pub folder: PathBuf,
-    /// What was done.
-    pub rendered: Rendered,
 }
 
 /// Says of which component something could not be done.
