@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. What each option means is said here once: help, man page and completions
 //! come from it.
 
+pub mod component;
 pub mod config;
 pub mod spec;
 
@@ -120,7 +121,7 @@ Examples:
                                    some of them
   keel component show bash         packages, requirements, sources"
     )]
-    Component(Component),
+    Component(component::Component),
     /// Fetch and pin source files
     #[command(
         subcommand,
@@ -209,50 +210,6 @@ Examples:
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         dir: Option<PathBuf>,
     },
-}
-
-/// `keel component`.
-#[derive(Debug, Subcommand)]
-pub enum Component {
-    /// Components, one a line: where their SPECs come from, how many overlays they have. Only TOML is read
-    List(config::Select),
-    /// Write the folders that are checked in and built: SPECs with overlays, macros and all, and the files that they name
-    #[command(after_help = "\
-Examples:
-  keel component render --all
-  keel component render --all --check-only        in CI: fails where a folder is not as it would be rendered
-  keel component render curl 'python-*' --output json
-
-SPECs of other distributions are taken from their git repositories, at the commit or the snapshot that the
-configuration says, and kept in the store. A folder whose component cannot be rendered holds a file that says so.")]
-    Render(Render),
-    /// One component: versions, packages, sources, needs
-    Show {
-        /// Its name
-        name: ComponentName,
-    },
-}
-
-/// `keel component render`.
-#[derive(Debug, Args)]
-#[group(skip)]
-pub struct Render {
-    /// Which
-    #[command(flatten)]
-    pub select: config::Select,
-    /// Write nothing; fail if a folder is not as it would be rendered, and name it
-    #[arg(long)]
-    pub check_only: bool,
-    /// Remove folders of components that there are no more
-    #[arg(long)]
-    pub clean_stale: bool,
-    /// Where to put the folders [default: the project's `rendered-specs-dir`]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub to: Option<PathBuf>,
-    /// Macros that tell which files SPECs name: rpm's folder, a root, or a checkout of Azure Linux
-    /// [default: the tree's own, else stage0's, else this machine's]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub macros: Option<PathBuf>,
 }
 
 /// `keel source`.

@@ -9,6 +9,7 @@ mod commands;
 mod context;
 mod failure;
 mod pipeline;
+mod rendering;
 mod report;
 mod terminal;
 

@@ -226,7 +226,9 @@ fn argv(request: &Request<'_>) -> Result<Vec<String>, Error> {
     argv.push("--variant=essential".to_owned());
     argv.push("--format=tar".to_owned());
     argv.push(format!("--architectures={}", request.arch.debian()));
-    argv.push(format!("--include={}", request.packages.join(",")));
+    if !request.packages.is_empty() {
+        argv.push(format!("--include={}", request.packages.join(",")));
+    }
     argv.push("--skip=cleanup/apt/lists".to_owned());
     argv.push("--aptopt=Acquire::Languages \"none\"".to_owned());
     argv.push("--aptopt=Acquire::Retries \"5\"".to_owned());

@@ -58,6 +58,12 @@ pub struct Select {
 }
 
 impl Select {
+    /// Is anything chosen, be it all?
+    pub fn says_any(&self) -> bool {
+        let is_empty = self.patterns.is_empty() && self.more.is_empty() && self.groups.is_empty();
+        self.all || !is_empty
+    }
+
     /// As the library wants it.
     pub fn selection(&self) -> Selection {
         Selection {

@@ -7,7 +7,12 @@ use keel_config::{Component, Location, Spec, overlay::Overlay};
 use keel_spec::Recipe;
 use serde::Serialize;
 
-use crate::{args, context::Context, failure::Failure, pipeline, report};
+use crate::{
+    args::{component::Component as Command, config::Select},
+    context::Context,
+    failure::Failure,
+    pipeline, report,
+};
 
 /// One line of the list.
 #[derive(Serialize)]
@@ -28,7 +33,7 @@ pub fn kind_of(overlay: &Overlay) -> String {
     kind.unwrap_or_default().to_owned()
 }
 
-fn list(context: &Context<'_>, select: &args::config::Select) -> Result<(), Failure> {
+fn list(context: &Context<'_>, select: &Select) -> Result<(), Failure> {
     let project = context.project()?;
     let row = |component: &'_ Component| -> Row<'_> {
         let component = &project.components[&component.name];
@@ -73,11 +78,13 @@ fn list(context: &Context<'_>, select: &args::config::Select) -> Result<(), Fail
 }
 
 /// Does what was asked for.
-pub fn run(context: &Context<'_>, command: args::Component) -> Result<(), Failure> {
+pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
     match command {
-        args::Component::List(select) => list(context, &select),
-        args::Component::Render(command) => super::render::render(context, &command),
-        args::Component::Show { name } => {
+        Command::Diff(command) => super::diff::run(context, &command),
+        Command::List(select) => list(context, &select),
+        Command::PrepareSources(command) => super::prepare_sources::run(context, &command),
+        Command::Render(command) => super::render::render(context, &command),
+        Command::Show { name } => {
             let project = pipeline::project(context)?;
             super::check_component(&project, &name)?;
             let stage0 = context.stage0(&project)?;

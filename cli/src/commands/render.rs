@@ -1,37 +1,23 @@
 //! `keel component render`: from pristine SPECs to the folders that are checked in, and built.
 
 use std::{
-    collections::BTreeMap,
-    io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    sync::Arc,
 };
 
-use keel_artefact::{Interrupt, RootPath};
-use keel_config::{Component, Diagnostic, Digest, Origin, Project, Spec};
-use keel_host::git::Git;
-use keel_spec::{
-    environment::Distribution,
-    render::{
-        self, Outcome, Request,
-        macros_file::Options,
-        place::{self, How},
-        sources_file::SourceFile,
-    },
+use keel_config::{Component, Diagnostic, Project, Spec};
+use keel_spec::render::{
+    self, Outcome,
+    place::{self, How},
 };
-use keel_store::Store;
 use serde::Serialize;
 
-use super::spec::evaluate::{Macros, cores};
 use crate::{
-    args::{self, spec as spec_args},
+    args::component::{Macros, Render},
     context::Context,
     failure::{Class, Failure},
-    pipeline, report,
+    rendering::{self, Rendering, in_parallel},
+    report,
 };
 
 /// What became of one component.
@@ -46,22 +32,27 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip)]
-    diagnostic: Option<Diagnostic>,
+    failure: Option<Failure>,
+}
+
+/// What became of all.
+#[derive(Serialize)]
+struct Report<'r> {
+    components: &'r [Row],
+    /// Folders of components that there are no more.
+    stale: &'r [PathBuf],
 }
 
 /// Renders the components that were chosen.
-pub fn render(context: &Context<'_>, command: &args::Render) -> Result<(), Failure> {
-    let select = &command.select;
-    let is_chosen =
-        select.all || !select.patterns.is_empty() || !select.more.is_empty() || !select.groups.is_empty();
-    if !is_chosen && !command.clean_stale {
-        return Err(Failure::input("no component is named")
-            .hint("name components or groups; `--all` means all of them"));
-    }
+pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
     let project = context.project()?;
-    let chosen = match is_chosen {
-        true => keel_config::select::select(&project, &select.selection())?,
-        false => Vec::new(),
+    if command.clean_stale && command.select.says_any() && !command.select.all {
+        return Err(Failure::input("`--clean-stale` is about all components")
+            .hint("say it with `--all`, or without any component"));
+    }
+    let chosen = match command.clean_stale && !command.select.says_any() {
+        true => Vec::new(),
+        false => rendering::chosen(&project, &command.select)?,
     };
     let specs = match &command.to {
         Some(folder) => context.directory.join(folder),
@@ -69,15 +60,10 @@ pub fn render(context: &Context<'_>, command: &args::Render) -> Result<(), Failu
     };
     let scratch = context.store()?.temp_dir("render")?;
     let run = Run {
-        store: context.store()?,
-        interrupt: &context.interrupt,
-        project: &project,
-        macros: macros(context, &project, command.macros.as_deref(), scratch.path())?,
-        options: pipeline::source_options(context)?,
+        rendering: Rendering::new(context, &project, &command.macros, scratch.path())?,
         specs: &specs,
-        scratch: scratch.path(),
         check: command.check_only,
-        is_azldevs: is_azldevs(&project),
+        marks: true,
     };
     let rows = in_parallel(&chosen, |component| run.row(component))?;
     context.interrupt.check()?;
@@ -102,25 +88,14 @@ pub fn applied(context: &Context<'_>, mut project: Project) -> Result<Project, F
     let specs = project.output_dir.join("rendered");
     let scratch = context.store()?.temp_dir("render")?;
     let run = Run {
-        store: context.store()?,
-        interrupt: &context.interrupt,
-        macros: macros(context, &project, None, scratch.path())?,
-        options: pipeline::source_options(context)?,
+        rendering: Rendering::new(context, &project, &Macros::default(), scratch.path())?,
         specs: &specs,
-        scratch: scratch.path(),
         check: false,
-        is_azldevs: is_azldevs(&project),
-        project: &project,
+        marks: false,
     };
     let rows = in_parallel(&changed, |component| run.row(component))?;
     context.interrupt.check()?;
-    let diagnostics: Vec<Diagnostic> = failed(&rows).cloned().collect();
-    if !diagnostics.is_empty() {
-        return Err(Failure {
-            class: Class::Input,
-            diagnostics,
-        });
-    }
+    fail(&rows, Class::Input)?;
     for row in rows {
         let Some(outcome) = row.outcome else { continue };
         if let Some(archive) = outcome.rendered.archives_left.first() {
@@ -141,22 +116,27 @@ pub fn applied(context: &Context<'_>, mut project: Project) -> Result<Project, F
     Ok(project)
 }
 
-/// Are the bytes to be azldev's, to the last line?
-fn is_azldevs(project: &Project) -> bool {
-    project
-        .files
-        .first()
-        .is_some_and(|file| file.ends_with("azldev.toml"))
-}
-
 fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> Result<(), Failure> {
     let changed = |row: &&Row| {
         row.outcome
             .as_ref()
             .is_some_and(|done| !done.differences.is_empty())
     };
-    report::print(context, &rows, |rows| {
+    let report = Report {
+        components: rows,
+        stale,
+    };
+    report::print(context, &report, |_| {
         let mut lines = Vec::new();
+        for row in rows {
+            let left = row.outcome.iter().flat_map(|done| &done.rendered.archives_left);
+            for archive in left {
+                lines.push(format!(
+                    "! {}: overlays of `{archive}` are left to `keel component prepare-sources`",
+                    row.component
+                ));
+            }
+        }
         for row in rows.iter().filter(changed) {
             let differences = row.outcome.iter().flat_map(|done| &done.differences);
             for difference in differences {
@@ -179,13 +159,7 @@ fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> 
         ));
         lines.join("\n")
     })?;
-    let diagnostics: Vec<Diagnostic> = failed(rows).cloned().collect();
-    if !diagnostics.is_empty() {
-        return Err(Failure {
-            class: Class::Failed,
-            diagnostics,
-        });
-    }
+    fail(rows, Class::Failed)?;
     let differ = rows.iter().filter(changed).count() + stale.len();
     if check && differ > 0 {
         return Err(Failure::new(
@@ -197,22 +171,34 @@ fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> 
     Ok(())
 }
 
-fn failed(rows: &[Row]) -> impl Iterator<Item = &Diagnostic> {
-    rows.iter().filter_map(|row| row.diagnostic.as_ref())
+fn failed(rows: &[Row]) -> impl Iterator<Item = &Failure> {
+    rows.iter().filter_map(|row| row.failure.as_ref())
 }
 
-/// What all components are rendered with.
+/// Fails if a component did; of the `class` given, unless it was not the component's fault.
+fn fail(rows: &[Row], class: Class) -> Result<(), Failure> {
+    let diagnostics: Vec<Diagnostic> = failed(rows)
+        .flat_map(|failure| failure.diagnostics.clone())
+        .collect();
+    if diagnostics.is_empty() {
+        return Ok(());
+    }
+    let other = failed(rows)
+        .map(|failure| failure.class)
+        .find(|class| *class != Class::Input);
+    Err(Failure {
+        class: other.unwrap_or(class),
+        diagnostics,
+    })
+}
+
+/// How folders are written.
 struct Run<'r> {
-    store: &'r Store,
-    interrupt: &'r Interrupt,
-    project: &'r Project,
-    macros: Macros,
-    options: keel_source::Options,
+    rendering: Rendering<'r>,
     specs: &'r Path,
-    scratch: &'r Path,
     check: bool,
-    /// The bytes are azldev's, to the last line.
-    is_azldevs: bool,
+    /// The folder of a component that is wrong says so.
+    marks: bool,
 }
 
 impl Run<'_> {
@@ -222,167 +208,34 @@ impl Run<'_> {
             commit: None,
             outcome: None,
             error: None,
-            diagnostic: None,
+            failure: None,
         };
         match self.render(component, &mut row.commit) {
             Ok(outcome) => row.outcome = Some(outcome),
             Err(failure) => {
-                let text = format!("cannot render `{}`", component.name);
-                let mut diagnostic = Diagnostic::new(text).at(component.defined_at.clone());
-                for found in &failure.diagnostics {
-                    diagnostic = diagnostic.cause(found.to_string().trim_start_matches("error: "));
+                let mut failure = rendering::of(component, "render", failure);
+                row.error = failure.diagnostics.first().map(ToString::to_string);
+                // That it is wrong is told in the folder, too, where reviewers look; not that a network was down, or that
+                // somebody pressed Ctrl-C.
+                let is_its_own = failure.class == Class::Input;
+                if self.marks
+                    && is_its_own
+                    && let Err(error) = place::fail(self.specs, component.name.as_str(), self.check)
+                {
+                    failure.diagnostics.push(Diagnostic::new(error.to_string()));
                 }
-                row.error = Some(diagnostic.to_string());
-                // That it failed is told in the folder, too, where reviewers look.
-                if let Err(error) = place::fail(self.specs, component.name.as_str(), self.check) {
-                    diagnostic = diagnostic.caused_by(&error);
-                }
-                row.diagnostic = Some(diagnostic);
+                row.failure = Some(failure);
             }
         }
         row
     }
 
     fn render(&self, component: &Component, commit: &mut Option<String>) -> Result<Outcome, Failure> {
-        self.interrupt.check()?;
-        let (input, spec) = match &component.spec {
-            Some(Spec::Local { path }) => (
-                path.parent().unwrap_or(Path::new("/")).to_owned(),
-                path.file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned(),
-            ),
-            _ => {
-                let (store, interrupt) = (self.store, self.interrupt);
-                let found = keel_source::dist_git(self.project, component, store, &self.options, interrupt);
-                let wrong = |error| Failure::because(Class::Failed, "its SPEC cannot be had", &error);
-                let found = found.map_err(wrong)?;
-                let found = found.ok_or_else(|| Failure::input("nothing says where its SPEC comes from"))?;
-                *commit = Some(found.commit);
-                (found.folder, found.spec)
-            }
-        };
-        let build = &component.build;
-        let source_files: Vec<SourceFile> = component.source_files.iter().map(source_file).collect();
-        let evaluator = self.macros.evaluator();
-        let request = Request {
-            name: component.name.as_str(),
-            input: &input,
-            spec: &spec,
-            overlays: &component.overlays,
-            semantics: component.semantics,
-            macros: Options {
-                with: &build.with,
-                without: &build.without,
-                defines: &build.defines,
-                undefines: &build.undefines,
-            },
-            skip_check: (build.check.skip).then(|| build.check.skip_reason.as_deref().unwrap_or_default()),
-            calculation: component.release,
-            changes: self.changes(component)?,
-            free_source_number: !self.is_azldevs,
-            always_header: self.is_azldevs,
-            source_files: &source_files,
-            with_archives: false,
-            history: None,
-            skip_file_filter: component.skip_file_filter,
-            list: Some(&evaluator),
-        };
-        render::render(&request, self.specs, self.scratch, self.check)
-            .map_err(|error| Failure::because(Class::Failed, "rendering stopped", &error))
+        let rendering = &self.rendering;
+        let pristine = rendering.pristine(component)?;
+        commit.clone_from(&pristine.commit);
+        rendering.with_request(component, &pristine, |request| {
+            render::render(&request, self.specs, rendering.scratch, self.check)
+        })
     }
-
-    /// How many changes of a component the project's history tells: commits that changed its lock (`lock-dir`), as azldev
-    /// counts them. Without a lock, none.
-    fn changes(&self, component: &Component) -> Result<u64, Failure> {
-        let lock = self.project.lock_dir.join(format!("{}.lock", component.name));
-        if !lock.is_file() {
-            return Ok(0);
-        }
-        let git = Git {
-            certificates: None,
-            proxy: None,
-            time: self.options.limits.total,
-            size: u64::MAX,
-            interrupt: self.interrupt,
-        };
-        let path = lock.to_string_lossy();
-        let log = git.log(&self.project.root, &["--format=%H", "--", &path]);
-        let log = log.map_err(|error| {
-            Failure::because(Class::Failed, "the project's history cannot be read", &error)
-        })?;
-        Ok(log.lines().count() as u64)
-    }
-}
-
-fn source_file(file: &keel_config::SourceFile) -> SourceFile {
-    let hash = match &file.digest {
-        Some(Digest::Sha256(digest)) => Some(("SHA256".to_owned(), digest.to_hex())),
-        Some(Digest::Sha512(digest)) => Some(("SHA512".to_owned(), digest.clone())),
-        None => None,
-    };
-    SourceFile {
-        filename: file.filename.clone(),
-        hash,
-        replace_upstream: file.replaces_upstream,
-        by_overlay: file.origins.contains(&Origin::Overlay),
-    }
-}
-
-/// The macros that tell which files a SPEC names: those asked for, the tree's own, stage0's, this machine's.
-fn macros(
-    context: &Context<'_>,
-    project: &Project,
-    asked: Option<&Path>,
-    scratch: &Path,
-) -> Result<Macros, Failure> {
-    let stage0 = || -> Result<Option<PathBuf>, Failure> {
-        let layers = context.stage0(project)?.tool_lowers();
-        Ok(layers
-            .into_iter()
-            .find(|layer| layer.join("usr/lib/rpm/macros").is_file()))
-    };
-    let folder = match asked {
-        Some(folder) => Some(folder.to_owned()),
-        None if Distribution::of(&project.root).is_some() => Some(project.root.clone()),
-        None if !project.stage0.suite.is_empty() => stage0()?,
-        None => None,
-    };
-    let how = spec_args::How {
-        macros: folder,
-        load: project.macros.clone(),
-        shell: spec_args::Shell::Facts,
-        ..spec_args::How::default()
-    };
-    Macros::load_for(context, &how, vec![scratch.to_owned()], RootPath::root())
-}
-
-/// Does it for each, on all cores; results in their order.
-fn in_parallel(
-    components: &[&Component],
-    work: impl Fn(&Component) -> Row + Sync,
-) -> Result<Vec<Row>, io::Error> {
-    // Macros may be nested deeply.
-    const STACK: usize = 64 << 20;
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    thread::scope(|scope| -> Result<(), io::Error> {
-        for _ in 0..cores().min(components.len()) {
-            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(component) = components.get(at) else {
-                        return;
-                    };
-                    let row = work(component);
-                    done.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(at, row);
-                }
-            })?;
-        }
-        Ok(())
-    })?;
-    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(done.into_values().collect())
 }

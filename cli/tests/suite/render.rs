@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::harness::{Fixture, Ran, tool};
 
-const SPEC: &str = "\
+pub const SPEC: &str = "\
 Name: demo
 Version: 1
 Release: 3%{?dist}
@@ -20,7 +20,7 @@ make check
 ";
 
 /// A tree of its own; `rest` is the end of its `keel.toml`.
-fn tree(fixture: &Fixture, main: &str, rest: &str) {
+pub fn tree(fixture: &Fixture, main: &str, rest: &str) {
     let folder = fixture.path("tree");
     fs::create_dir_all(folder.join("demo")).unwrap();
     fs::write(folder.join("demo/demo.spec"), SPEC).unwrap();
@@ -54,7 +54,7 @@ fn rendered(fixture: &Fixture, file: &str) -> String {
     fs::read_to_string(fixture.path("tree/rendered").join(file)).unwrap()
 }
 
-const OVERLAYS: &str = "\
+pub const OVERLAYS: &str = "\
 [components.demo]
 spec = { type = \"local\", path = \"demo/demo.spec\" }
 [components.demo.build]
@@ -107,6 +107,7 @@ fn a_component_is_rendered_once_and_then_the_same() {
     assert_eq!(rendered(&fixture, "d/demo/demo.spec"), spec);
     // Folders of components that are gone go when that is asked for.
     fs::create_dir_all(fixture.path("tree/rendered/o/old")).unwrap();
+    fs::write(fixture.path("tree/rendered/o/old/old.spec"), "").unwrap();
     let cleaned = render(&fixture, &["--all", "--clean-stale"]).ok();
     assert!(cleaned.stdout.starts_with("- o/old\n"), "{}", cleaned.stdout);
     assert!(!fixture.path("tree/rendered/o/old").exists());
@@ -145,7 +146,7 @@ fn an_overlay_that_does_not_apply_is_told_and_marked() {
     assert_eq!(none.code, Some(2), "{}", none.stderr);
 }
 
-fn git(folder: &Path, line: &str) -> String {
+pub fn git(folder: &Path, line: &str) -> String {
     let script = format!(
         "cd '{}'; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=a \
          GIT_COMMITTER_EMAIL=a@example.org GIT_CONFIG_GLOBAL=/dev/null; {line}",
@@ -297,5 +298,47 @@ fn a_base_tree_may_be_a_commit() {
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
     for part in ["cannot use the base tree", "keel.toml:1", "has no commit 0000"] {
         assert!(wrong.stderr.contains(part), "{part}: {}", wrong.stderr);
+    }
+}
+
+#[test]
+fn what_is_rendered_is_never_its_own_input() {
+    let fixture = Fixture::new();
+    tree(
+        &fixture,
+        "keel.toml",
+        &OVERLAYS.replace("demo/demo.spec", "rendered/d/demo/demo.spec"),
+    );
+    let folder = fixture.path("tree/rendered/d");
+    fs::create_dir_all(&folder).unwrap();
+    fs::rename(fixture.path("tree/demo"), folder.join("demo")).unwrap();
+    let ran = render(&fixture, &["--all"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("are in one another"), "{}", ran.stderr);
+    assert_eq!(rendered(&fixture, "d/demo/demo.spec"), SPEC);
+    assert_eq!(rendered(&fixture, "d/demo/notes.txt"), "nobody names it\n");
+    // What was never rendered is no stale folder, and `--clean-stale` is about all components.
+    fs::create_dir_all(fixture.path("tree/rendered/s/src")).unwrap();
+    assert_eq!(render(&fixture, &["demo", "--clean-stale"]).code, Some(2));
+    render(&fixture, &["--clean-stale"]).ok();
+    assert!(fixture.path("tree/rendered/s/src").exists());
+}
+
+#[test]
+fn a_network_that_is_down_is_no_reason_to_lose_what_was_rendered() {
+    let fixture = Fixture::new();
+    let distro = format!(
+        "[distros.up]\ndist-git-base-uri = \"file://{}\"\n[distros.up.versions.1]\nrelease-ver = \"1\"\ndist-git-branch = \"f1\"\n\
+         [components.demo]\nspec = {{ type = \"upstream\", upstream-distro = {{ name = \"up\", version = \"1\" }} }}\n",
+        fixture.path("nowhere/$pkg").display()
+    );
+    tree(&fixture, "keel.toml", &distro);
+    let folder = fixture.path("tree/rendered/d/demo");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("demo.spec"), "precious").unwrap();
+    for more in [&["--all"][..], &["--all", "--offline"]] {
+        let ran = render(&fixture, more);
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        assert_eq!(rendered(&fixture, "d/demo/demo.spec"), "precious");
     }
 }

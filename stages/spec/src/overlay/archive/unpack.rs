@@ -150,3 +150,17 @@ fn cleaned(name: &str) -> io::Result<Vec<String>> {
         ))),
     }
 }
+
+struct Limited<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.left = (self.left.checked_sub(count as u64))
+            .ok_or_else(|| io::Error::other("it unpacks to more than any source should"))?;
+        Ok(count)
+    }
+}

@@ -1,0 +1,111 @@
+//! `keel component`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueHint};
+use keel_artefact::ComponentName;
+
+use super::config::Select;
+
+/// `keel component`.
+#[derive(Debug, Subcommand)]
+pub enum Component {
+    /// What rendering changes: the folder of the SPEC before and after, as one unified diff
+    #[command(after_help = "\
+Examples:
+  keel component diff curl
+  keel component diff -g web --output json")]
+    Diff(Diff),
+    /// Components, one a line: where their SPECs come from, how many overlays they have. Only TOML is read
+    List(Select),
+    /// Make a folder of which `rpmbuild -bs` makes a source package: SPEC, patches, macros, and the source files
+    #[command(after_help = "\
+Examples:
+  keel component prepare-sources curl --to /tmp/curl
+  rpmbuild -bs --define '_sourcedir /tmp/curl' --define '_srcrpmdir /tmp' /tmp/curl/curl.spec
+
+Source files come from where the configuration or keel.lock pins them, or else from the lookaside of the SPEC's
+distribution, by the SHA-512 in `sources`. Overlays of archives are applied, too.")]
+    PrepareSources(PrepareSources),
+    /// Write the folders that are checked in and built: SPECs with overlays, macros and all, and the files that they name
+    #[command(after_help = "\
+Examples:
+  keel component render --all
+  keel component render --all --check-only        in CI: fails where a folder is not as it would be rendered
+  keel component render curl 'python-*' --output json
+
+SPECs of other distributions are taken from their git repositories, at the commit or the snapshot that the
+configuration says, and kept in the store. A folder whose component cannot be rendered holds a file that says so.")]
+    Render(Render),
+    /// One component: versions, packages, sources, needs
+    Show {
+        /// Its name
+        name: ComponentName,
+    },
+}
+
+/// `keel component render`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Render {
+    /// Which
+    #[command(flatten)]
+    pub select: Select,
+    /// Write nothing; fail if a folder is not as it would be rendered, and name it
+    #[arg(long)]
+    pub check_only: bool,
+    /// Remove folders of components that there are no more
+    #[arg(long)]
+    pub clean_stale: bool,
+    /// Where to put the folders [default: the project's `rendered-specs-dir`]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub to: Option<PathBuf>,
+    /// Macros
+    #[command(flatten)]
+    pub macros: Macros,
+}
+
+/// What SPECs are read with.
+#[derive(Debug, Clone, Default, Args)]
+#[group(skip)]
+pub struct Macros {
+    /// Macros that tell which files SPECs name: rpm's folder, a root, or a checkout of Azure Linux
+    /// [default: the tree's own, else stage0's, else this machine's]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub macros: Option<PathBuf>,
+}
+
+/// `keel component diff`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Diff {
+    /// Which
+    #[command(flatten)]
+    pub select: Select,
+    /// Macros
+    #[command(flatten)]
+    pub macros: Macros,
+}
+
+/// `keel component prepare-sources`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct PrepareSources {
+    /// Its name
+    pub component: ComponentName,
+    /// The folder; it must not be there, or be empty
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub to: PathBuf,
+    /// Write into a folder that is not empty, over files of the same names
+    #[arg(long)]
+    pub force: bool,
+    /// Fetch nothing, and leave archives alone
+    #[arg(long)]
+    pub skip_sources: bool,
+    /// Render nothing: the SPEC's folder as it was, with its source files
+    #[arg(long)]
+    pub skip_overlays: bool,
+    /// Macros
+    #[command(flatten)]
+    pub macros: Macros,
+}

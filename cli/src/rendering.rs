@@ -1,0 +1,294 @@
+//! What rendering needs of a project, for all commands that render: where each component's pristine folder is, and how it is
+//! rendered.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use keel_artefact::{Interrupt, RootPath};
+use keel_config::{Component, Digest, Origin, Project, Spec, select};
+use keel_host::git::Git;
+use keel_source::dist_git;
+use keel_spec::{
+    environment::Distribution,
+    render::{self, Request, macros_file::Options, sources_file::SourceFile},
+};
+use keel_store::Store;
+
+use crate::{
+    args::{self, config::Select, spec as spec_args},
+    commands::spec::evaluate::{Macros, cores},
+    context::Context,
+    failure::{Class, Failure},
+    pipeline,
+};
+
+/// What all components of a run are rendered with.
+pub struct Rendering<'r> {
+    store: &'r Store,
+    interrupt: &'r Interrupt,
+    project: &'r Project,
+    /// The macros that SPECs are read with.
+    pub macros: Macros,
+    /// How files are fetched.
+    pub options: keel_source::Options,
+    /// A folder for what is made on the way; SPECs in it may be read.
+    pub scratch: &'r Path,
+    /// The bytes are azldev's, to the last line.
+    is_azldevs: bool,
+}
+
+/// A component's folder before anything is changed.
+pub struct Pristine {
+    /// The folder. Never to be written.
+    pub folder: PathBuf,
+    /// What the SPEC is called there.
+    pub spec: String,
+    /// The commit of the other distribution's repository.
+    pub commit: Option<String>,
+}
+
+/// The components that are chosen; an error if nothing was said.
+pub fn chosen<'p>(project: &'p Project, select: &Select) -> Result<Vec<&'p Component>, Failure> {
+    if !select.says_any() {
+        return Err(Failure::input("no component is named")
+            .hint("name components or groups; `--all` means all of them"));
+    }
+    Ok(select::select(project, &select.selection())?)
+}
+
+impl<'r> Rendering<'r> {
+    /// Reads macros: those asked for, or else what the project says.
+    pub fn new(
+        context: &'r Context<'_>,
+        project: &'r Project,
+        asked: &args::component::Macros,
+        scratch: &'r Path,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            store: context.store()?,
+            interrupt: &context.interrupt,
+            project,
+            macros: macros(context, project, asked.macros.as_deref(), scratch)?,
+            options: pipeline::source_options(context)?,
+            scratch,
+            is_azldevs: is_azldevs(project),
+        })
+    }
+
+    /// Where a component's SPEC comes from: a folder of the tree, or a commit that is fetched into the store.
+    pub fn pristine(&self, component: &Component) -> Result<Pristine, Failure> {
+        self.interrupt.check()?;
+        if let Some(Spec::Local { path }) = &component.spec {
+            let name = path.file_name().unwrap_or_default();
+            return Ok(Pristine {
+                folder: path.parent().unwrap_or(Path::new("/")).to_owned(),
+                spec: name.to_string_lossy().into_owned(),
+                commit: None,
+            });
+        }
+        let (store, interrupt) = (self.store, self.interrupt);
+        let found = dist_git::dist_git(self.project, component, store, &self.options, interrupt);
+        let wrong = |error: dist_git::Error| {
+            use dist_git::Error as E;
+            let class = match &error {
+                E::Unsaid { .. }
+                | E::Short { .. }
+                | E::NoCommit { .. }
+                | E::NoSpec { .. }
+                | E::Outside { .. } => Class::Input,
+                _ => Class::Environment,
+            };
+            Failure::because(class, "its SPEC cannot be had", &error)
+        };
+        let found = found.map_err(wrong)?;
+        let found = found.ok_or_else(|| Failure::input("nothing says where its SPEC comes from"))?;
+        Ok(Pristine {
+            folder: found.folder,
+            spec: found.spec,
+            commit: Some(found.commit),
+        })
+    }
+
+    /// Calls `work` with how the component is rendered.
+    pub fn with_request<T>(
+        &self,
+        component: &Component,
+        pristine: &Pristine,
+        work: impl FnOnce(Request<'_>) -> Result<T, render::Error>,
+    ) -> Result<T, Failure> {
+        let build = &component.build;
+        let source_files: Vec<SourceFile> = component.source_files.iter().map(source_file).collect();
+        let evaluator = self.macros.evaluator();
+        let request = Request {
+            name: component.name.as_str(),
+            input: &pristine.folder,
+            spec: &pristine.spec,
+            overlays: &component.overlays,
+            semantics: component.semantics,
+            macros: Options {
+                with: &build.with,
+                without: &build.without,
+                defines: &build.defines,
+                undefines: &build.undefines,
+            },
+            skip_check: (build.check.skip).then(|| build.check.skip_reason.as_deref().unwrap_or_default()),
+            calculation: component.release,
+            changes: self.changes(component)?,
+            free_source_number: !self.is_azldevs,
+            always_header: self.is_azldevs,
+            source_files: &source_files,
+            with_archives: false,
+            history: None,
+            skip_file_filter: component.skip_file_filter,
+            list: Some(&evaluator),
+        };
+        work(request).map_err(|error| {
+            let class = match &error {
+                render::Error::Io(_) => Class::Environment,
+                // Not the component's fault, whose folder must stay.
+                render::Error::InOneAnother { .. } => Class::Failed,
+                _ => Class::Input,
+            };
+            Failure::because(class, "rendering stopped", &error)
+        })
+    }
+
+    /// Renders a component into a new folder of its own name in the scratch folder.
+    pub fn prepare(&self, component: &Component) -> Result<Prepared, Failure> {
+        let pristine = self.pristine(component)?;
+        let folder = self.scratch.join(component.name.as_str());
+        let rendered =
+            self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
+        Ok(Prepared { pristine, folder })
+    }
+
+    /// How many changes of a component the project's history tells: commits that changed its lock (`lock-dir`), as azldev
+    /// counts them. Without a lock, none.
+    fn changes(&self, component: &Component) -> Result<u64, Failure> {
+        let lock = self.project.lock_dir.join(format!("{}.lock", component.name));
+        if !lock.is_file() {
+            return Ok(0);
+        }
+        let git = Git {
+            certificates: None,
+            proxy: None,
+            time: self.options.limits.total,
+            size: u64::MAX,
+            interrupt: self.interrupt,
+        };
+        let path = lock.to_string_lossy();
+        let log = git.log(&self.project.root, &["--format=%H", "--", &path]);
+        let log = log.map_err(|error| {
+            Failure::because(Class::Failed, "the project's history cannot be read", &error)
+        })?;
+        Ok(log.lines().count() as u64)
+    }
+}
+
+/// A component, rendered where nothing else is.
+pub struct Prepared {
+    /// What it was before.
+    pub pristine: Pristine,
+    /// The rendered folder.
+    pub folder: PathBuf,
+}
+
+/// Says of which component something could not be done.
+pub fn of(component: &Component, what: &str, failure: Failure) -> Failure {
+    let mut diagnostic = keel_config::Diagnostic::new(format!("cannot {what} `{}`", component.name))
+        .at(component.defined_at.clone());
+    for found in &failure.diagnostics {
+        diagnostic = diagnostic.cause(found.to_string().trim_start_matches("error: "));
+    }
+    Failure {
+        class: failure.class,
+        diagnostics: vec![diagnostic],
+    }
+}
+
+/// Are the bytes to be azldev's, to the last line?
+fn is_azldevs(project: &Project) -> bool {
+    project
+        .files
+        .first()
+        .is_some_and(|file| file.ends_with("azldev.toml"))
+}
+
+fn source_file(file: &keel_config::SourceFile) -> SourceFile {
+    let hash = match &file.digest {
+        Some(Digest::Sha256(digest)) => Some(("SHA256".to_owned(), digest.to_hex())),
+        Some(Digest::Sha512(digest)) => Some(("SHA512".to_owned(), digest.clone())),
+        None => None,
+    };
+    SourceFile {
+        filename: file.filename.clone(),
+        hash,
+        replace_upstream: file.replaces_upstream,
+        by_overlay: file.origins.contains(&Origin::Overlay),
+    }
+}
+
+/// The macros that tell which files a SPEC names: those asked for, the tree's own, stage0's, this machine's.
+fn macros(
+    context: &Context<'_>,
+    project: &Project,
+    asked: Option<&Path>,
+    scratch: &Path,
+) -> Result<Macros, Failure> {
+    let stage0 = || -> Result<Option<PathBuf>, Failure> {
+        let layers = context.stage0(project)?.tool_lowers();
+        Ok(layers
+            .into_iter()
+            .find(|layer| layer.join("usr/lib/rpm/macros").is_file()))
+    };
+    let folder = match asked {
+        Some(folder) => Some(folder.to_owned()),
+        None if Distribution::of(&project.root).is_some() => Some(project.root.clone()),
+        None if !project.stage0.suite.is_empty() => stage0()?,
+        None => None,
+    };
+    let how = spec_args::How {
+        macros: folder,
+        load: project.macros.clone(),
+        shell: spec_args::Shell::Facts,
+        ..spec_args::How::default()
+    };
+    Macros::load_for(context, &how, vec![scratch.to_owned()], RootPath::root())
+}
+
+/// Does it for each, on all cores; results in their order.
+pub fn in_parallel<T: Send>(
+    components: &[&Component],
+    work: impl Fn(&Component) -> T + Sync,
+) -> Result<Vec<T>, io::Error> {
+    // Macros may be nested deeply.
+    const STACK: usize = 64 << 20;
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    thread::scope(|scope| -> Result<(), io::Error> {
+        for _ in 0..cores().min(components.len()) {
+            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(component) = components.get(at) else {
+                        return;
+                    };
+                    let result = work(component);
+                    done.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(at, result);
+                }
+            })?;
+        }
+        Ok(())
+    })?;
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(done.into_values().collect())
+}
