@@ -274,6 +274,20 @@ pub enum Origin {
         /// Its version.
         version: String,
     },
+    /// A package on npm.
+    Npm {
+        /// The package.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// The files of a commit, as a tar archive.
+    Git {
+        /// The repository: `https://…` or `file:///…`.
+        url: String,
+        /// All digits of the commit's name, in lower case.
+        commit: String,
+    },
     /// azldev's: a program of the tree makes it.
     Custom {
         /// The program. Absolute.

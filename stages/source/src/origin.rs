@@ -179,6 +179,14 @@ impl Origin {
                 name: name.clone(),
                 version: version.clone(),
             }),
+            Config::Npm { name, version } => Self::Npm(NpmPackage {
+                name: name.clone(),
+                version: version.clone(),
+            }),
+            Config::Git { url, commit } => Self::Git(Git {
+                url: url.clone(),
+                commit: commit.clone(),
+            }),
             Config::Custom { .. } | Config::Overlay => return None,
         })
     }

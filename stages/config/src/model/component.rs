@@ -4,7 +4,8 @@ use super::{
     Form, Key, Kinds, Merge, Table, key, kind, our_kind, ours,
     overlay::{METADATA, OVERLAY},
     pattern::{
-        ANY, CHANNEL, COMMIT, CONDITION, FILE_NAME, GLOB, INSTANT, MACRO, PACKAGE, PATH, POOL, SPEC_FILE, URL,
+        ANY, CHANNEL, COMMIT, CONDITION, FILE_NAME, FULL_COMMIT, GLOB, INSTANT, MACRO, ORIGIN_URL, PACKAGE,
+        PATH, POOL, SPEC_FILE, URL,
     },
 };
 
@@ -302,10 +303,19 @@ static ORIGIN: Table = Table {
             Form::Flag,
             "a binary package; default: does `path` end in `.deb`?",
         ),
-        ours("url", Form::Text(&URL), "its address"),
+        ours(
+            "url",
+            Form::Text(&ORIGIN_URL),
+            "its address; of a repository: `https://…` or `file:///…`",
+        ),
         key("uri", Form::Text(&URL), "its address"),
         ours("name", TEXT, "its name there"),
         ours("version", TEXT, "its version"),
+        ours(
+            "commit",
+            Form::Text(&FULL_COMMIT),
+            "all digits of the commit's name",
+        ),
         key("script", Form::Text(&FILE_NAME), "the program that makes it"),
         key("mock-packages", TEXTS, "packages that the program needs"),
         key(
@@ -329,6 +339,13 @@ static ORIGIN: Table = Table {
             our_kind("file", &["path"], &[], "a file of this machine or tree"),
             our_kind("crates", &["name", "version"], &[], "a crate on crates.io"),
             our_kind("pypi", &["name", "version"], &[], "a source distribution on PyPI"),
+            our_kind("npm", &["name", "version"], &[], "a package on npm"),
+            our_kind(
+                "git",
+                &["url", "commit"],
+                &[],
+                "the files of a commit, as the tar archive `filename`, below a folder that is called as the archive is",
+            ),
             kind(
                 "custom",
                 &["script"],

@@ -18,6 +18,15 @@ pub(crate) fn read(component: &Table<'_>) -> Vec<SourceFile> {
         let Some(filename) = table.text("filename") else {
             continue;
         };
+        if origins.iter().any(|origin| matches!(origin, Origin::Git { .. }))
+            && !filename.value.ends_with(".tar")
+        {
+            let message = format!(
+                "the files of a commit are made a `.tar`, and `{}` is none",
+                filename.value
+            );
+            table.report(filename.at, message);
+        }
         if !seen.insert(filename.value.to_owned()) {
             table.report(
                 filename.at,
@@ -119,7 +128,18 @@ fn origin(table: &Table<'_>) -> Option<Origin> {
     let value = |key| table.string(key);
     Some(match table.text("type")?.value {
         "debian" => return debian(table),
-        "https" => Origin::Https { url: value("url")? },
+        "https" => {
+            let url = table.text("url")?;
+            if url.value.starts_with("file:") {
+                table.report(
+                    url.at,
+                    "an `https` origin has an `https://` URL; a file of this machine is of the type `file`",
+                );
+            }
+            Origin::Https {
+                url: url.value.to_owned(),
+            }
+        }
         "download" => Origin::Https { url: value("uri")? },
         "file" => Origin::File {
             path: table.path("path")?,
@@ -132,6 +152,11 @@ fn origin(table: &Table<'_>) -> Option<Origin> {
             name: value("name")?,
             version: value("version")?,
         },
+        "npm" => Origin::Npm {
+            name: value("name")?,
+            version: value("version")?,
+        },
+        "git" => return git(table),
         "custom" => {
             let script = table.text("script")?;
             let inputs = table.strings("inputs");
@@ -148,6 +173,18 @@ fn origin(table: &Table<'_>) -> Option<Origin> {
         }
         "overlay" => Origin::Overlay,
         _ => return None,
+    })
+}
+
+fn git(table: &Table<'_>) -> Option<Origin> {
+    let (url, commit) = (table.text("url")?, table.text("commit")?);
+    if url.value.starts_with("http://") {
+        let message = format!("`{}` is neither an `https://` nor a `file:///` URL", url.value);
+        table.report(url.at, message);
+    }
+    Some(Origin::Git {
+        url: url.value.to_owned(),
+        commit: commit.value.to_ascii_lowercase(),
     })
 }
 
