@@ -3,6 +3,7 @@
 //! - `arrows`: dependencies between crates follow the flow.
 //! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
+//! - `sources`: newer versions of sources.
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
 //! - `render`: SPECs with their overlays, of this tree and of other distributions.
@@ -20,6 +21,7 @@ mod distro;
 mod harness;
 mod killed;
 mod render;
+mod sources;
 mod spec;
 mod spec_messages;
 mod whole_way;

@@ -58,7 +58,7 @@ pub enum Error {
         "the {what} of `{name}` differs between the configuration ({configured}) and the lock ({locked})"
     )]
     Disagree {
-        /// `SHA-256` or `size`.
+        /// `SHA-256`, `size`, `origin`.
         what: &'static str,
         /// The file.
         name: String,
@@ -142,6 +142,30 @@ pub enum Error {
         name: String,
         /// The file that takes its place.
         successor: String,
+    },
+    /// No origin says which version is the newest.
+    #[error("no origin tells whether there is a newer `{name}`, a source of `{component}`")]
+    NotTold {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// Where it is pinned.
+        location: Option<Box<Location>>,
+        /// Who was asked, and what they answered.
+        asked: Vec<Asked>,
+    },
+    /// A file of the configuration cannot be given a newer version.
+    #[error("cannot write the newer version of `{name}`, a source of `{component}`")]
+    Edit {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// Where it is pinned.
+        location: Box<Location>,
+        /// Why.
+        source: io::Error,
     },
     /// A suite's signed index cannot be had.
     #[error("the index of Debian's `{suite}` cannot be had")]
@@ -278,7 +302,7 @@ impl Error {
             diagnostic = diagnostic.at(location.clone());
         }
         match self {
-            Self::Unavailable { asked, .. } | Self::Archive { asked, .. } => {
+            Self::Unavailable { asked, .. } | Self::NotTold { asked, .. } | Self::Archive { asked, .. } => {
                 if let Self::Unavailable {
                     pinned: Some((digest, size)),
                     ..
@@ -314,8 +338,11 @@ impl Error {
             | Self::Twice { location, .. }
             | Self::NoOrigin { location, .. }
             | Self::OtherBytes { location, .. }
+            | Self::Edit { location, .. }
             | Self::Disagree { location, .. } => Some(location),
-            Self::Unavailable { location, .. } | Self::NotInArchive { location, .. } => location.as_deref(),
+            Self::Unavailable { location, .. }
+            | Self::NotTold { location, .. }
+            | Self::NotInArchive { location, .. } => location.as_deref(),
             _ => None,
         }
     }
@@ -337,7 +364,7 @@ impl Error {
                     false => "pin another origin of the same bytes".to_owned(),
                 }
             }
-            Self::Unavailable { asked, .. } | Self::Archive { asked, .. } => {
+            Self::Unavailable { asked, .. } | Self::NotTold { asked, .. } | Self::Archive { asked, .. } => {
                 match asked.first().map(|asked| &asked.answer) {
                     Some(Answer::Offline) => "run it again without `--offline`".to_owned(),
                     Some(Answer::NoMirror(_)) => {

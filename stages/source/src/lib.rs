@@ -11,12 +11,13 @@
 //! 3. [`lock()`] pins what is not pinned yet: Debian's files through the archive's signed index ([`debian`]), crates
 //!    and Python distributions through their registries' checksums, others on first use.
 //! 4. [`refresh()`] replaces pinned files that no origin has any more, and says so.
-//! 5. [`verify()`] reads all pinned files in the store again.
+//! 5. [`update()`] says what has a newer version where it comes from.
+//! 6. [`verify()`] reads all pinned files in the store again.
 //!
 //! Invariants:
 //! - Bytes with another digest than the pinned one never become an object, whoever sent them.
 //! - A network that is slow, dead or malicious costs time, within limits, and never memory or disk without bound.
-//! - `keel.lock` is only written by [`lock()`]; what a refresh finds goes to a file of its own and says `locked = false`.
+//! - `keel.lock` is only written by [`lock()`], the project's TOML only by [`updating::edit()`]; what a refresh finds goes to a file of its own and says `locked = false`.
 //! - A run that is killed leaves partial files that the next run goes on with, and nothing that looks finished.
 //!
 //! Never: the environment, the clock (but to measure how long something takes), a name in a lock that is the
@@ -43,6 +44,7 @@ mod options;
 pub mod origin;
 pub mod refresh;
 mod set;
+pub mod updating;
 mod verify;
 mod wanted;
 
@@ -58,6 +60,7 @@ pub use options::{Limits, Options, Registries, Trust};
 pub use origin::Origin;
 pub use refresh::{LOCK_NAME, Refreshed, Replacement, refresh};
 pub use set::{Kind, PinnedFile, SourceSet};
+pub use updating::update;
 pub use verify::{State, Verified, verify};
 pub use wanted::FileNameError;
 

@@ -218,6 +218,7 @@ fn plan_one<'a>(
         file.sha256().is_none_or(|digest| digest == entry.digest)
             && wanted::sha512(file).is_none_or(|digest| entry.sha512 == Some(digest))
             && file.size.is_none_or(|size| size == entry.size)
+            && !wanted::is_other_version(file, entry)
     };
     if let Some(entry) = locked
         && configured.is_none_or(|file| agrees(entry, file))

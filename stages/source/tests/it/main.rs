@@ -12,3 +12,4 @@ mod registries;
 mod server;
 mod signatures;
 mod transfers;
+mod updating;

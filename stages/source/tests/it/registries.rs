@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use crate::{archive::NOW, fixture::Fixture, server::Server};
 
 /// A certificate of 127.0.0.1 that vouches for itself, and the server's side of it.
-fn certificate() -> (String, Arc<rustls::ServerConfig>) {
+pub fn certificate() -> (String, Arc<rustls::ServerConfig>) {
     let (certificate, key) = (
         include_str!("data/localhost.pem"),
         include_str!("data/localhost.key.pem"),
@@ -34,7 +34,7 @@ fn certificate() -> (String, Arc<rustls::ServerConfig>) {
     (certificate.to_owned(), Arc::new(config))
 }
 
-fn trusting(mut fixture: Fixture, pem: &str) -> Fixture {
+pub fn trusting(mut fixture: Fixture, pem: &str) -> Fixture {
     let path = fixture.dir.path().join("ca.pem");
     fs_err::File::create(&path)
         .unwrap()
@@ -52,11 +52,11 @@ fn pinned(name: &str, bytes: &[u8], origin: &str) -> String {
     )
 }
 
-fn unpinned(name: &str, origin: &str) -> String {
+pub fn unpinned(name: &str, origin: &str) -> String {
     format!("[[components.hello.source-files]]\nfilename = \"{name}\"\norigin = {{ {origin} }}\n")
 }
 
-fn lock(fixture: &Fixture, name: &str) -> Result<LockChange, Errors> {
+pub fn lock(fixture: &Fixture, name: &str) -> Result<LockChange, Errors> {
     let recipes = [fixture.recipe("1.0", &[name])];
     let trust = Trust {
         keyrings: Vec::new(),
