@@ -167,6 +167,20 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The upstream's signature of a file is not good.
+    #[error("`{name}`, a source of `{component}`, has not the signature that is asked for")]
+    Signature {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// Where the signature is asked for.
+        location: Box<Location>,
+        /// The fingerprints of the keys that may sign.
+        pinned: Vec<String>,
+        /// Why.
+        source: SignatureProblem,
+    },
     /// A suite's signed index cannot be had.
     #[error("the index of Debian's `{suite}` cannot be had")]
     Archive {
@@ -235,6 +249,33 @@ pub enum KeyringProblem {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It is none.
+    #[error(transparent)]
+    OpenPgp(#[from] openpgp::Error),
+}
+
+/// Why a signature is not good.
+#[derive(Debug, thiserror::Error)]
+pub enum SignatureProblem {
+    /// The keys cannot be used.
+    #[error("the keys in {path} cannot be used")]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<KeyringProblem>,
+    },
+    /// The signature cannot be had.
+    #[error("the signature cannot be had from {place}: {answer}")]
+    Absent {
+        /// URL or path.
+        place: String,
+        /// What was answered.
+        answer: Box<Answer>,
+    },
+    /// The archive cannot be unpacked.
+    #[error("what was compressed in it cannot be read")]
+    Archive(#[source] io::Error),
+    /// It is not good.
     #[error(transparent)]
     OpenPgp(#[from] openpgp::Error),
 }
@@ -319,6 +360,9 @@ impl Error {
             Self::NotInArchive { versions, .. } if !versions.is_empty() => {
                 diagnostic = diagnostic.cause(format!("it has: {}", versions.join(", ")));
             }
+            Self::Signature { pinned, .. } if !pinned.is_empty() => {
+                diagnostic = diagnostic.note(format!("keys that may sign: {}", pinned.join(", ")));
+            }
             Self::Unpinned { excerpt, .. } => diagnostic = diagnostic.excerpt(excerpt.as_deref().cloned()),
             _ => {}
         }
@@ -339,6 +383,7 @@ impl Error {
             | Self::NoOrigin { location, .. }
             | Self::OtherBytes { location, .. }
             | Self::Edit { location, .. }
+            | Self::Signature { location, .. }
             | Self::Disagree { location, .. } => Some(location),
             Self::Unavailable { location, .. }
             | Self::NotTold { location, .. }

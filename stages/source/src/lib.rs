@@ -10,6 +10,7 @@
 //!    ([`fetch()`]); a transfer that broke goes on where it stopped.
 //! 3. [`lock()`] pins what is not pinned yet: Debian's files through the archive's signed index ([`debian`]), crates
 //!    and Python distributions through their registries' checksums, others on first use.
+//!    Where the configuration asks for an upstream's signature, nothing is locked without it.
 //! 4. [`refresh()`] replaces pinned files that no origin has any more, and says so.
 //! 5. [`update()`] says what has a newer version where it comes from.
 //! 6. [`verify()`] reads all pinned files in the store again.
@@ -44,6 +45,7 @@ mod options;
 pub mod origin;
 pub mod refresh;
 mod set;
+mod signature;
 pub mod updating;
 mod verify;
 mod wanted;
@@ -51,7 +53,7 @@ mod wanted;
 pub use answer::Answer;
 pub use debian::apt::Mirrors;
 pub use dist_git::{DistGit, dist_git};
-pub use error::{Asked, Error, Errors, KeyringProblem};
+pub use error::{Asked, Error, Errors, KeyringProblem, SignatureProblem};
 pub use fetch::{check, fetch};
 pub use http::{CertificateError, UrlError};
 pub use lock::Lock;

@@ -18,6 +18,7 @@ use crate::{
     fetch::fetch_pins,
     http::with_client,
     lock::Entry,
+    signature,
     wanted::{self, Pin},
 };
 
@@ -158,6 +159,7 @@ pub fn lock(
         reasons.insert(key.clone(), found.how);
         lock.files.insert(key, entry);
     }
+    signature::check_all(project, recipes, &lock, store, options, trust, sink, interrupt)?;
     lock.write(&project.lock_file)?;
     Ok(difference(&before, &lock, &reasons))
 }

@@ -256,7 +256,7 @@ pub(crate) fn configured<'a>(project: &'a Project, component: &ComponentName) ->
     component.map_or(&[], |component| &component.source_files)
 }
 
-fn from_entry(component: &ComponentName, name: &str, entry: &Entry) -> Pin {
+pub(crate) fn from_entry(component: &ComponentName, name: &str, entry: &Entry) -> Pin {
     Pin {
         component: component.clone(),
         name: name.to_owned(),

@@ -274,12 +274,41 @@ static SOURCE_FILE: Table = Table {
             Form::Tables(&ORIGIN),
             "several, the best first, instead of `origin`",
         ),
+        ours(
+            "signature",
+            Form::Table(&SIGNATURE),
+            "its upstream's OpenPGP signature, which `keel source lock` checks",
+        ),
         key(
             "replace-upstream",
             Form::Flag,
             "it takes the place of an upstream's file of that name",
         ),
         key("replace-reason", TEXT, "why; required with `replace-upstream`"),
+    ],
+    kinds: None,
+};
+
+static SIGNATURE: Table = Table {
+    id: "source-file-signature",
+    path: "components.NAME.source-files[].signature",
+    doc: "A detached signature, armored or binary, which must be by a pinned key that was good when it signed. `url` or `file` \
+          says where it is. Nothing is locked if it is not good.",
+    keys: &[
+        ours("url", Form::Text(&URL), "its address (`https://`)"),
+        ours("file", Form::Text(&PATH), "where it lies in this tree"),
+        ours(
+            "key",
+            Form::Text(&PATH),
+            "a file with the keys that may sign, armored or binary",
+        )
+        .required(),
+        ours(
+            "over",
+            Form::Words(&["file", "uncompressed"]),
+            "what is signed: the file, or the archive in it before it was compressed",
+        )
+        .default("file"),
     ],
     kinds: None,
 };

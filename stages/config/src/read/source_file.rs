@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Digest, Origin, SourceFile,
+    Digest, Origin, Signature, SignaturePlace, SourceFile,
     model::POOL_PATH,
     table::{Table, Text},
 };
@@ -14,6 +14,7 @@ pub(crate) fn read(component: &Table<'_>) -> Vec<SourceFile> {
     for table in component.tables("source-files") {
         let digest = digest(&table);
         let origins = origins(&table);
+        let signature = table.table("signature").and_then(|table| signature(&table));
         let replaces_upstream = replacement(&table, &origins);
         let Some(filename) = table.text("filename") else {
             continue;
@@ -38,6 +39,7 @@ pub(crate) fn read(component: &Table<'_>) -> Vec<SourceFile> {
                 digest,
                 size: table.integer("size"),
                 origins,
+                signature,
                 replaces_upstream,
                 defined_at: table.sources.location(filename.at),
             });
@@ -106,6 +108,32 @@ fn replacement(table: &Table<'_>, origins: &[Origin]) -> bool {
         table.report(table.key_at("origin"), message);
     }
     replaces
+}
+
+fn signature(table: &Table<'_>) -> Option<Signature> {
+    let url = table.text("url");
+    if let Some(url) = url.filter(|url| !url.value.starts_with("https://")) {
+        table.report(url.at, format!("`{}` is not an `https://` URL", url.value));
+    }
+    let place = match (url, table.path("file")) {
+        (Some(url), None) => SignaturePlace::Url(url.value.to_owned()),
+        (None, Some(path)) => SignaturePlace::File(path),
+        _ => {
+            table.report(
+                table.at,
+                format!("{} needs one of `url` and `file`", table.title()),
+            );
+            return None;
+        }
+    };
+    Some(Signature {
+        place,
+        key: table.path("key")?,
+        uncompressed: table
+            .text("over")
+            .is_some_and(|over| over.value == "uncompressed"),
+        defined_at: table.location(),
+    })
 }
 
 /// `origin = { … }`, or Keel's own `origins = [ { … }, … ]`, best first.

@@ -13,3 +13,4 @@ mod server;
 mod signatures;
 mod transfers;
 mod updating;
+mod upstream;
