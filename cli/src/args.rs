@@ -128,7 +128,8 @@ Examples:
         after_help = "\
 Examples:
   keel source fetch                all sources into the store, to build offline afterwards
-  keel source lock zlib            pin the files of one component in keel.lock"
+  keel source lock zlib            pin the files of one component in keel.lock
+  keel source update               is there a newer version of what is pinned?"
     )]
     Source(Source),
     /// Show what would be built, in which order and why
@@ -232,6 +233,21 @@ pub enum Source {
         /// Options of fetching
         #[command(flatten)]
         refresh: Refresh,
+    },
+    /// Ask origins for newer versions of what is pinned; versions that stand in TOML alone are changed and pinned
+    #[command(after_help = "\
+Examples:
+  keel source update               what is newer, and what to do about it
+  keel source update --check-only  in CI: fails where something is newer, and changes nothing
+
+Asked are Debian's signed index, crates.io, PyPI, npm and the tags of git repositories; addresses and files cannot be. A
+version that a SPEC names is told: Keel edits no SPEC.")]
+    Update {
+        /// Components; all if none is named
+        components: Vec<ComponentName>,
+        /// Change nothing; fail if something is newer
+        #[arg(long)]
+        check_only: bool,
     },
     /// Read all pinned files in the store again; those whose bytes changed are removed, for `fetch` to get again
     Verify,

@@ -1,5 +1,5 @@
-//! `git` of the machine: a commit fetched, a commit as a tar archive, a history read (git-fetch(1), git-archive(1),
-//! git-log(1)).
+//! `git` of the machine: a commit fetched, a commit as a tar archive, a history read, tags listed (git-fetch(1),
+//! git-archive(1), git-log(1), git-ls-remote(1)).
 //!
 //! What git does depends on what it is told here alone: no configuration of the machine or the user is read, no hook, filter
 //! or helper that a repository names runs, nobody is asked for a password, and it talks to `https` and `file` only.
@@ -40,6 +40,15 @@ pub struct Git<'a> {
     pub size: u64,
     /// Ends it.
     pub interrupt: &'a Interrupt,
+}
+
+/// A tag of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// Its name: `v1.0`.
+    pub name: String,
+    /// All digits of the commit that it leads to.
+    pub commit: String,
 }
 
 impl Git<'_> {
@@ -88,6 +97,33 @@ impl Git<'_> {
         )?;
         let name = branch.rsplit(':').next().unwrap_or_default();
         self.commit(to, &["rev-parse", "--verify", "--quiet", name])
+    }
+
+    /// The tags of the repository at `url`, and the commits that they lead to, in the order of their names. `to` is a bare
+    /// repository, which is made if it is not there; nothing comes into it.
+    pub fn tags(&self, to: &Path, url: &str) -> Result<Vec<Tag>, Error> {
+        self.open(to, url)?;
+        let text = self.text(to, &["ls-remote", "--quiet", "--tags", url])?;
+        let mut tags: Vec<Tag> = Vec::new();
+        for line in text.lines() {
+            let parts = line.split_once('\t');
+            let parts = parts.and_then(|(commit, name)| Some((commit, name.strip_prefix("refs/tags/")?)));
+            let (commit, name) = parts.ok_or_else(|| unexpected(format!("{url} lists `{line}` as a tag")))?;
+            check_commit(commit)?;
+            // An annotated tag is followed by what it leads to.
+            match name.strip_suffix("^{}") {
+                Some(name) => {
+                    for tag in tags.iter_mut().rev().take(1).filter(|tag| tag.name == name) {
+                        commit.clone_into(&mut tag.commit);
+                    }
+                }
+                None => tags.push(Tag {
+                    name: name.to_owned(),
+                    commit: commit.to_owned(),
+                }),
+            }
+        }
+        Ok(tags)
     }
 
     /// The newest commit on the first parents' line of `from` that was made before `time`, if there is one.
@@ -430,6 +466,10 @@ mod tests {
             (at(1_577_934_245), at(1_000_000_000)),
             (Some(second.clone()), None)
         );
+        sh(&source, &format!("git tag v1 {first} && git tag -am two v2"));
+        let tags = git.tags(&history, &url).unwrap();
+        let tags: Vec<_> = tags.iter().map(|tag| (tag.name.as_str(), &tag.commit)).collect();
+        assert_eq!(tags, [("v1", &first), ("v2", &second)]);
         let log = git.log(&source, &["--format=%s"]).unwrap();
         assert_eq!(log, "two\none\n");
         for (url, commit, why) in [

@@ -1,5 +1,7 @@
 //! `keel source`: fetching and pinning source files.
 
+mod update;
+
 use std::path::PathBuf;
 
 use keel_artefact::{ComponentName, Event};
@@ -31,7 +33,9 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     let names = match &command {
         args::Source::Verify => return verify(context, &project),
         args::Source::Fetch(fetch) => &fetch.components,
-        args::Source::Lock { components } | args::Source::Srpm { components, .. } => components,
+        args::Source::Lock { components }
+        | args::Source::Srpm { components, .. }
+        | args::Source::Update { components, .. } => components,
     };
     for name in names {
         super::check_component(&project, name)?;
@@ -69,6 +73,14 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
                 lines.join("\n")
             })
         }
+        args::Source::Update { check_only, .. } => update::run(
+            context,
+            &project,
+            &recipes,
+            &options,
+            &trust(context)?,
+            *check_only,
+        ),
         args::Source::Lock { .. } => {
             let trust = trust(context)?;
             let changes = keel_source::lock(

@@ -4,7 +4,8 @@
 //! - `components`: differences, sources, changes, history and licences of components.
 //! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
-//! - `sources`: files that programs of the tree make.
+//! - `made_sources`: files that programs of the tree make.
+//! - `sources`: newer versions of sources.
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
 //! - `render`: SPECs with their overlays, of this tree and of other distributions.
@@ -22,6 +23,7 @@ mod config;
 mod distro;
 mod harness;
 mod killed;
+mod made_sources;
 mod render;
 mod sources;
 mod spec;

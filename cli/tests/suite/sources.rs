@@ -1,107 +1,95 @@
-//! `keel source` as people type it: files that programs of the tree make.
+//! `keel source update`, from a repository of the test's own.
 
-use std::fs;
+use std::{path::Path, process::Command};
 
 use crate::harness::Fixture;
 
-const SPEC: &str = "\
-Name: made
-Version: 1
-Release: 1
-Summary: s
-License: MIT
-BuildArch: noarch
-Source0: made-1.tar.gz
-Source1: list.txt
-%description
-d
-%files
-%changelog
-* Thu Jan 01 2026 A B <a@b.test> - 1-1
-- New.
-";
+/// Runs `line` in a folder; gives what it printed.
+fn sh(folder: &Path, line: &str) -> String {
+    let output = Command::new("sh")
+        .args(["-ec", line])
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "a")))
+        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "a@example.org")))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
 
-const COMPONENT: &str = "\
-[components.made]
-spec = { type = \"local\", path = \"../specs/made/made.spec\" }
-[[components.made.source-files]]
-filename = \"made-1.tar.gz\"
-origin = { type = \"custom\", script = \"make.sh\", inputs = [\"names\"] }
-[[components.made.source-files]]
-filename = \"list.txt\"
-origin = { type = \"custom\", script = \"list.sh\", inputs = [\"names\"] }
-";
-
-fn fixture(make: &str) -> Fixture {
+#[test]
+fn a_newer_tag_is_told_written_and_pinned() {
     let fixture = Fixture::new();
-    fs::create_dir_all(fixture.path("specs/made")).unwrap();
-    for (file, text) in [
-        ("specs/made/made.spec", SPEC),
-        ("components/made.toml", COMPONENT),
-        ("components/make.sh", make),
-        (
-            "components/list.sh",
-            "#!/bin/sh -e\nsort names > $OUTPUT/list.txt\n",
-        ),
-        ("components/names", "b\na\n"),
-    ] {
-        fs::write(fixture.path(file), text).unwrap();
-    }
-    fixture
-}
-
-#[test]
-fn a_program_of_the_tree_makes_a_file_in_a_sandbox() {
-    let make = "#!/bin/sh -e\nmkdir $OUTPUT/made-1\nfor name in $(cat names); do echo $name > $OUTPUT/made-1/$name; done\n\
-                test $(ls /inputs | wc -l) = 2\n! cat < /dev/tcp/127.0.0.1/80\n";
-    let fixture = fixture(make);
-    fixture.keel(&["source", "lock", "made"]).ok();
-    let lock = fs::read_to_string(fixture.path("keel.lock")).unwrap();
-    assert_eq!(lock.matches("component = \"made\"").count(), 2, "{lock}");
-    // Made again, under another time: the same bytes, or it would not fit the lock.
-    let listed = fixture
-        .keel(&["source", "fetch", "made", "--output", "json"])
+    let project = "broken/missing-source";
+    let (folder, repository) = (fixture.path(project), fixture.path("repository"));
+    fs_err::create_dir(&repository).unwrap();
+    let make =
+        "git init -q . && echo 1 > a && git add a && git commit -qm 1 && git tag v1.9 && git rev-parse HEAD";
+    let first = sh(&repository, make);
+    let (toml, spec) = (folder.join("keel.toml"), folder.join("lacking.spec"));
+    let text = fs_err::read_to_string(&spec).unwrap();
+    fs_err::write(&spec, text.replace("nowhere-1.tar.gz", "nowhere.tar")).unwrap();
+    let text = fs_err::read_to_string(&toml).unwrap()
+        + &format!(
+            "[[components.lacking.source-files]]\nfilename = \"nowhere.tar\"\n\
+             origin = {{ type = \"git\", url = \"file://{}\", commit = \"{first}\" }} # kept\n",
+            repository.display()
+        );
+    fs_err::write(&toml, &text).unwrap();
+    fixture.keel_in(project, &["source", "lock"]).ok();
+    let ran = fixture
+        .keel_in(project, &["source", "update", "--check-only"])
         .ok();
-    let files: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
-    for file in files.as_array().unwrap() {
-        let digest = file["sha256"].as_str().unwrap();
-        let object = crate::harness::cache()
-            .join("objects")
-            .join(&digest[..2])
-            .join(&digest[2..]);
-        fs::remove_file(object).unwrap();
-    }
-    fixture.keel(&["source", "fetch", "made"]).ok();
-    // What it reads is changed: it makes something else, and that is found.
-    fs::write(fixture.path("components/names"), "c\n").unwrap();
-    for file in files.as_array().unwrap() {
-        let digest = file["sha256"].as_str().unwrap();
-        let object = crate::harness::cache()
-            .join("objects")
-            .join(&digest[..2])
-            .join(&digest[2..]);
-        fs::remove_file(object).unwrap();
-    }
-    let other = fixture.keel(&["source", "fetch", "made"]);
-    assert_eq!(other.code, Some(2), "{}", other.stderr);
-    assert!(other.errors().contains("it gave other bytes"), "{}", other.stderr);
-}
+    assert_eq!(ran.stdout, "");
 
-#[test]
-fn a_program_that_fails_says_its_last_words() {
-    let fixture = fixture("#!/bin/sh\necho no such moon >&2\nexit 3\n");
-    let failed = fixture.keel(&["source", "lock", "made"]);
-    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
-    let errors = failed.errors();
-    for part in [
-        "made-1.tar.gz",
-        "components/make.sh",
-        "no such moon",
-        "components/made.toml:",
-    ] {
-        assert!(errors.contains(part), "{part}: {errors}");
-    }
-    let nothing = self::fixture("#!/bin/sh\n");
-    let nothing = nothing.keel(&["source", "lock", "made"]);
-    assert!(nothing.errors().contains("left nothing in"), "{}", nothing.stderr);
+    let second = sh(
+        &repository,
+        "echo 2 > a && git commit -qam 2 && git tag v1.10 && git rev-parse HEAD",
+    );
+    let lock = fs_err::read(folder.join("keel.lock")).unwrap();
+    let ran = fixture.keel_in(project, &["source", "update", "--check-only"]);
+    assert_eq!(
+        (ran.code, ran.errors().as_str()),
+        (Some(1), "error: 1 pinned files have newer versions")
+    );
+    let lines: Vec<Vec<&str>> = ran
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[1][..4], ["lacking", "nowhere.tar", "v1.9", "v1.10"]);
+    assert_eq!(fs_err::read_to_string(&toml).unwrap(), text);
+    assert_eq!(fs_err::read(folder.join("keel.lock")).unwrap(), lock);
+
+    let ran = fixture
+        .keel_in(project, &["source", "update", "lacking", "--output", "json"])
+        .ok();
+    let form = ["\"now\": \"v1.9\"", "\"newest\": \"v1.10\"", "\"line\": 11"];
+    assert!(
+        form.iter().all(|part| ran.stdout.contains(part)),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(
+        fs_err::read_to_string(&toml).unwrap(),
+        text.replace(&first, &second)
+    );
+    fixture
+        .keel_in(project, &["source", "update", "--check-only"])
+        .ok();
+    fixture.keel_in(project, &["--offline", "source", "fetch"]).ok();
+
+    let ran = fixture.keel_in(project, &["--offline", "source", "update"]);
+    assert!(
+        ran.errors()
+            .contains("no origin tells whether there is a newer `nowhere.tar`")
+            && ran.errors().contains("not asked: --offline"),
+        "{}",
+        ran.errors()
+    );
 }

@@ -209,6 +209,8 @@ pub struct SourceFile {
     pub size: Option<u64>,
     /// Where it may be had, best first. Never empty.
     pub origins: Vec<Origin>,
+    /// Its upstream's signature.
+    pub signature: Option<Signature>,
     /// It takes the place of the upstream's file of that name.
     pub replaces_upstream: bool,
     /// Where it is written.
@@ -223,6 +225,29 @@ impl SourceFile {
             _ => None,
         }
     }
+}
+
+/// A detached OpenPGP signature of a source file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Signature {
+    /// Where it is.
+    pub place: SignaturePlace,
+    /// A file with the keys that may sign. Absolute.
+    pub key: PathBuf,
+    /// It is over the archive before it was compressed.
+    pub uncompressed: bool,
+    /// Where it is written.
+    pub defined_at: Location,
+}
+
+/// Where a signature is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignaturePlace {
+    /// A URL with `https`.
+    Url(String),
+    /// A file. Absolute.
+    File(PathBuf),
 }
 
 /// A digest of one of the kinds that configurations may use.
@@ -273,6 +298,20 @@ pub enum Origin {
         name: String,
         /// Its version.
         version: String,
+    },
+    /// A package on npm.
+    Npm {
+        /// The package.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// The files of a commit, as a tar archive.
+    Git {
+        /// The repository: `https://…` or `file:///…`.
+        url: String,
+        /// All digits of the commit's name, in lower case.
+        commit: String,
     },
     /// azldev's: a program of the tree makes it.
     Custom {

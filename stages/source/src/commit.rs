@@ -1,4 +1,4 @@
-//! The files of a commit as a source file: a tar archive, the same bytes each time.
+//! The files of a commit as a source file: a tar archive, the same bytes each time. And a repository's tags.
 
 use keel_host::git;
 use keel_store::{Store, TempDir};
@@ -20,13 +20,7 @@ pub(crate) fn archive(
         return Err(Answer::Offline.into());
     }
     let scratch = store.temp_dir("commit")?;
-    let git = git::Git {
-        certificates: client.options.certificates.as_deref(),
-        proxy: client.options.proxy.as_deref(),
-        time: client.limits.total,
-        size: client.limits.size,
-        interrupt: client.interrupt,
-    };
+    let git = git(client);
     let repository = scratch.path().join("repository");
     let folder = format!("{}/", file_name.strip_suffix(".tar").unwrap_or(file_name));
     let made = git
@@ -43,5 +37,32 @@ pub(crate) fn archive(
         Ok(()) => Ok(scratch),
         Err(keel_host::Error::Interrupted(interrupted)) => Err(interrupted.into()),
         Err(error) => Err(Answer::Git(Box::new(error)).into()),
+    }
+}
+
+/// The tags of an origin's repository.
+pub(crate) fn tags(
+    client: &Client<'_>,
+    store: &Store,
+    origin: &Git,
+) -> Result<Vec<git::Tag>, download::Error> {
+    if client.options.offline {
+        return Err(Answer::Offline.into());
+    }
+    let scratch = store.temp_dir("tags")?;
+    match git(client).tags(&scratch.path().join("repository"), &origin.url) {
+        Ok(tags) => Ok(tags),
+        Err(keel_host::Error::Interrupted(interrupted)) => Err(interrupted.into()),
+        Err(error) => Err(Answer::Git(Box::new(error)).into()),
+    }
+}
+
+fn git<'a>(client: &'a Client<'_>) -> git::Git<'a> {
+    git::Git {
+        certificates: client.options.certificates.as_deref(),
+        proxy: client.options.proxy.as_deref(),
+        time: client.limits.total,
+        size: client.limits.size,
+        interrupt: client.interrupt,
     }
 }

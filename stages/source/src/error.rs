@@ -58,7 +58,7 @@ pub enum Error {
         "the {what} of `{name}` differs between the configuration ({configured}) and the lock ({locked})"
     )]
     Disagree {
-        /// `SHA-256` or `size`.
+        /// `SHA-256`, `size`, `origin`.
         what: &'static str,
         /// The file.
         name: String,
@@ -173,6 +173,44 @@ pub enum Error {
         /// The file that takes its place.
         successor: String,
     },
+    /// No origin says which version is the newest.
+    #[error("no origin tells whether there is a newer `{name}`, a source of `{component}`")]
+    NotTold {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// Where it is pinned.
+        location: Option<Box<Location>>,
+        /// Who was asked, and what they answered.
+        asked: Vec<Asked>,
+    },
+    /// A file of the configuration cannot be given a newer version.
+    #[error("cannot write the newer version of `{name}`, a source of `{component}`")]
+    Edit {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// Where it is pinned.
+        location: Box<Location>,
+        /// Why.
+        source: io::Error,
+    },
+    /// The upstream's signature of a file is not good.
+    #[error("`{name}`, a source of `{component}`, has not the signature that is asked for")]
+    Signature {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// Where the signature is asked for.
+        location: Box<Location>,
+        /// The fingerprints of the keys that may sign.
+        pinned: Vec<String>,
+        /// Why.
+        source: SignatureProblem,
+    },
     /// A suite's signed index cannot be had.
     #[error("the index of Debian's `{suite}` cannot be had")]
     Archive {
@@ -245,6 +283,33 @@ pub enum KeyringProblem {
     OpenPgp(#[from] openpgp::Error),
 }
 
+/// Why a signature is not good.
+#[derive(Debug, thiserror::Error)]
+pub enum SignatureProblem {
+    /// The keys cannot be used.
+    #[error("the keys in {path} cannot be used")]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<KeyringProblem>,
+    },
+    /// The signature cannot be had.
+    #[error("the signature cannot be had from {place}: {answer}")]
+    Absent {
+        /// URL or path.
+        place: String,
+        /// What was answered.
+        answer: Box<Answer>,
+    },
+    /// The archive cannot be unpacked.
+    #[error("what was compressed in it cannot be read")]
+    Archive(#[source] io::Error),
+    /// It is not good.
+    #[error(transparent)]
+    OpenPgp(#[from] openpgp::Error),
+}
+
 /// One origin that was asked.
 #[derive(Debug)]
 pub struct Asked {
@@ -311,7 +376,7 @@ impl Error {
             diagnostic = diagnostic.at(location.clone());
         }
         match self {
-            Self::Unavailable { asked, .. } | Self::Archive { asked, .. } => {
+            Self::Unavailable { asked, .. } | Self::NotTold { asked, .. } | Self::Archive { asked, .. } => {
                 if let Self::Unavailable {
                     pinned: Some((digest, size)),
                     ..
@@ -327,6 +392,9 @@ impl Error {
             }
             Self::NotInArchive { versions, .. } if !versions.is_empty() => {
                 diagnostic = diagnostic.cause(format!("it has: {}", versions.join(", ")));
+            }
+            Self::Signature { pinned, .. } if !pinned.is_empty() => {
+                diagnostic = diagnostic.note(format!("keys that may sign: {}", pinned.join(", ")));
             }
             Self::Unpinned { excerpt, .. } => diagnostic = diagnostic.excerpt(excerpt.as_deref().cloned()),
             _ => {}
@@ -347,8 +415,12 @@ impl Error {
             | Self::Twice { location, .. }
             | Self::NoOrigin { location, .. }
             | Self::OtherBytes { location, .. }
+            | Self::Edit { location, .. }
+            | Self::Signature { location, .. }
             | Self::Disagree { location, .. } => Some(location),
-            Self::Unavailable { location, .. } | Self::NotInArchive { location, .. } => location.as_deref(),
+            Self::Unavailable { location, .. }
+            | Self::NotTold { location, .. }
+            | Self::NotInArchive { location, .. } => location.as_deref(),
             _ => None,
         }
     }
@@ -373,7 +445,7 @@ impl Error {
                     false => "pin another origin of the same bytes".to_owned(),
                 }
             }
-            Self::Unavailable { asked, .. } | Self::Archive { asked, .. } => {
+            Self::Unavailable { asked, .. } | Self::NotTold { asked, .. } | Self::Archive { asked, .. } => {
                 match asked.first().map(|asked| &asked.answer) {
                     Some(Answer::Offline) => "run it again without `--offline`".to_owned(),
                     Some(Answer::NoMirror(_)) => {

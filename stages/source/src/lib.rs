@@ -10,14 +10,16 @@
 //!    ([`fetch()`]); a transfer that broke goes on where it stopped.
 //! 3. [`lock()`] pins what is not pinned yet: Debian's files through the archive's signed index ([`debian`]), crates
 //!    and Python distributions through their registries' checksums, others on first use.
+//!    Where the configuration asks for an upstream's signature, nothing is locked without it.
 //! 4. [`refresh()`] replaces pinned files that no origin has any more, and says so.
-//! 5. [`verify()`] reads all pinned files in the store again.
-//! 6. [`lookaside`] brings files of other distributions' SPECs, by the digests in their `sources`.
+//! 5. [`update()`] says what has a newer version where it comes from.
+//! 6. [`verify()`] reads all pinned files in the store again.
+//! 7. [`lookaside`] brings files of other distributions' SPECs, by the digests in their `sources`.
 //!
 //! Invariants:
 //! - Bytes with another digest than the pinned one never become an object, whoever sent them.
 //! - A network that is slow, dead or malicious costs time, within limits, and never memory or disk without bound.
-//! - `keel.lock` is only written by [`lock()`]; what a refresh finds goes to a file of its own and says `locked = false`.
+//! - `keel.lock` is only written by [`lock()`], the project's TOML only by [`updating::edit()`]; what a refresh finds goes to a file of its own and says `locked = false`.
 //! - A run that is killed leaves partial files that the next run goes on with, and nothing that looks finished.
 //!
 //! Never: the environment, the clock (but to measure how long something takes), a name in a lock that is the
@@ -46,13 +48,15 @@ mod options;
 pub mod origin;
 pub mod refresh;
 mod set;
+mod signature;
+pub mod updating;
 mod verify;
 mod wanted;
 
 pub use answer::Answer;
 pub use debian::apt::Mirrors;
 pub use dist_git::{DistGit, dist_git};
-pub use error::{Asked, Error, Errors, KeyringProblem};
+pub use error::{Asked, Error, Errors, KeyringProblem, SignatureProblem};
 pub use fetch::{check, fetch};
 pub use http::{CertificateError, UrlError};
 pub use lock::Lock;
@@ -61,6 +65,7 @@ pub use options::{Limits, Options, Registries, Trust};
 pub use origin::Origin;
 pub use refresh::{LOCK_NAME, Refreshed, Replacement, refresh};
 pub use set::{Kind, PinnedFile, SourceSet};
+pub use updating::update;
 pub use verify::{State, Verified, verify};
 pub use wanted::FileNameError;
 

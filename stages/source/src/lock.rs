@@ -213,7 +213,8 @@ impl Lock {
     }
 }
 
-fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Readers see the old bytes or the new ones.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use io::Write as _;
     if let Some(folder) = path.parent() {
         fs_err::create_dir_all(folder)?;

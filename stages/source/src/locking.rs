@@ -18,6 +18,7 @@ use crate::{
     fetch::fetch_pins,
     http::with_client,
     lock::Entry,
+    signature,
     wanted::{self, Pin},
 };
 
@@ -158,6 +159,7 @@ pub fn lock(
         reasons.insert(key.clone(), found.how);
         lock.files.insert(key, entry);
     }
+    signature::check_all(project, recipes, &lock, store, options, trust, sink, interrupt)?;
     lock.write(&project.lock_file)?;
     Ok(difference(&before, &lock, &reasons))
 }
@@ -218,6 +220,7 @@ fn plan_one<'a>(
         file.sha256().is_none_or(|digest| digest == entry.digest)
             && wanted::sha512(file).is_none_or(|digest| entry.sha512 == Some(digest))
             && file.size.is_none_or(|size| size == entry.size)
+            && !wanted::is_other_version(file, entry)
     };
     if let Some(entry) = locked
         && configured.is_none_or(|file| agrees(entry, file))

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The longest registry document that is read, in bytes.
-const MAX_DOCUMENT: u64 = 64 << 20;
+pub(crate) const MAX_DOCUMENT: u64 = 64 << 20;
 
 /// Where a source file may be had.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -195,6 +195,14 @@ impl Origin {
                 name: name.clone(),
                 version: version.clone(),
             }),
+            Config::Npm { name, version } => Self::Npm(NpmPackage {
+                name: name.clone(),
+                version: version.clone(),
+            }),
+            Config::Git { url, commit } => Self::Git(Git {
+                url: url.clone(),
+                commit: commit.clone(),
+            }),
             Config::Custom {
                 script,
                 packages,
@@ -263,7 +271,7 @@ struct CrateConfig {
 }
 
 impl Crate {
-    fn ask_index<T>(
+    pub(crate) fn ask_index<T>(
         &self,
         ask: &Ask<'_>,
         path: &str,
@@ -283,7 +291,7 @@ impl Crate {
     }
 
     /// Where the index keeps the crate: cargo's layout by the length of the name.
-    fn index_path(&self) -> String {
+    pub(crate) fn index_path(&self) -> String {
         let name = self.name.to_ascii_lowercase();
         match name.len() {
             1 | 2 => format!("{}/{name}", name.len()),
@@ -292,7 +300,7 @@ impl Crate {
         }
     }
 
-    fn check(&self) -> Result<(), Answer> {
+    pub(crate) fn check(&self) -> Result<(), Answer> {
         let fits = |text: &str, more: &str| {
             !text.is_empty()
                 && text
@@ -343,13 +351,16 @@ impl Source for Crate {
 /// The part of a project's page of the simple index that is read, in JSON
 /// (<https://packaging.python.org/en/latest/specifications/simple-repository-api/>).
 #[derive(Deserialize)]
-struct PypiDocument {
-    files: Vec<PypiFile>,
+pub(crate) struct PypiDocument {
+    pub(crate) files: Vec<PypiFile>,
 }
 
 #[derive(Deserialize)]
-struct PypiFile {
-    filename: String,
+pub(crate) struct PypiFile {
+    pub(crate) filename: String,
+    /// `false`, or why.
+    #[serde(default)]
+    pub(crate) yanked: serde_json::Value,
     url: String,
     #[serde(default)]
     hashes: PypiHashes,
@@ -361,8 +372,8 @@ struct PypiHashes {
 }
 
 impl Sdist {
-    /// The wanted file, or the version's source distribution if there is but one, and the page that it is on.
-    fn ask_index(&self, ask: &Ask<'_>) -> Result<(Url, PypiFile), Failure> {
+    /// The project's page of the index.
+    pub(crate) fn page(&self, ask: &Ask<'_>) -> Result<(Url, PypiDocument), Failure> {
         const JSON: &str = "application/vnd.pypi.simple.v1+json";
         let base = ask
             .options
@@ -382,9 +393,14 @@ impl Sdist {
         let (base, name) = (base.trim_end_matches('/'), normalized(&self.name));
         let url = Url::parse(&format!("{base}/{name}/"), false)?;
         let bytes = ask.client.document_as(&url, JSON, MAX_DOCUMENT)?;
-        let nonsense = |what: &str| Answer::Nonsense(format!("{url} {what}"));
-        let document: PypiDocument =
-            serde_json::from_slice(&bytes).map_err(|_| nonsense("is no page of a simple index in JSON"))?;
+        let document = serde_json::from_slice(&bytes)
+            .map_err(|_| Answer::Nonsense(format!("{url} is no page of a simple index in JSON")))?;
+        Ok((url, document))
+    }
+
+    /// The wanted file, or the version's source distribution if there is but one, and the page that it is on.
+    fn ask_index(&self, ask: &Ask<'_>) -> Result<(Url, PypiFile), Failure> {
+        let (url, document) = self.page(ask)?;
         let (mut files, mut sdists) = (Vec::new(), Vec::new());
         for file in document.files {
             if file.filename == ask.file_name {
@@ -396,19 +412,22 @@ impl Sdist {
         match (files.pop(), sdists.len()) {
             (Some(file), _) => Ok((url, file)),
             (None, 1) => Ok((url, sdists.swap_remove(0))),
-            (None, _) => Err(nonsense("names no such source distribution").into()),
+            (None, _) => Err(Answer::Nonsense(format!("{url} names no such source distribution")).into()),
         }
     }
 
     /// Is it called as the source distribution of this version (PEP 625, and what came before it)?
     fn is_sdist(&self, file_name: &str) -> bool {
+        self.sdist_version(file_name) == Some(self.version.as_str())
+    }
+
+    /// The version of this project that a file is the source distribution of, if it is one.
+    pub(crate) fn sdist_version<'f>(&self, file_name: &'f str) -> Option<&'f str> {
         let stem = [".tar.gz", ".zip", ".tar.bz2"]
             .iter()
-            .find_map(|end| file_name.strip_suffix(end));
-        let parts = stem.and_then(|stem| stem.rsplit_once('-'));
-        parts.is_some_and(|(name, version)| {
-            normalized(name) == normalized(&self.name) && version == self.version
-        })
+            .find_map(|end| file_name.strip_suffix(end))?;
+        let (name, version) = stem.rsplit_once('-')?;
+        (normalized(name) == normalized(&self.name)).then_some(version)
     }
 }
 
@@ -458,7 +477,8 @@ struct NpmDist {
 }
 
 impl NpmPackage {
-    fn ask_index(&self, ask: &Ask<'_>) -> Result<NpmDist, Failure> {
+    /// Where the registry's document of the package is.
+    pub(crate) fn address(&self, ask: &Ask<'_>) -> Result<String, Failure> {
         let base = ask.options.registries.npm.as_deref();
         let base = base.ok_or(Answer::NoRegistry("npm"))?.trim_end_matches('/');
         let fits = |text: &str, more: &str| {
@@ -476,7 +496,11 @@ impl NpmPackage {
             return Err(Answer::Nonsense(format!("`{}` is no package and version", self.name)).into());
         }
         let scope = scope.map_or(String::new(), |scope| format!("@{scope}%2f"));
-        let url = Url::parse(&format!("{base}/{scope}{name}/{}", self.version), false)?;
+        Ok(format!("{base}/{scope}{name}"))
+    }
+
+    fn ask_index(&self, ask: &Ask<'_>) -> Result<NpmDist, Failure> {
+        let url = Url::parse(&format!("{}/{}", self.address(ask)?, self.version), false)?;
         let bytes = ask.client.document(&url, MAX_DOCUMENT)?;
         let document: NpmDocument = serde_json::from_slice(&bytes)
             .map_err(|_| Answer::Nonsense(format!("{url} is not npm's JSON")))?;

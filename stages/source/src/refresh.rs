@@ -80,11 +80,11 @@ impl fmt::Display for Refreshed {
 
 /// A pinned file of Debian's archive, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Group {
+pub(crate) struct Group {
     component: ComponentName,
-    package: String,
-    suite: String,
-    listing: Listing,
+    pub(crate) package: String,
+    pub(crate) suite: String,
+    pub(crate) listing: Listing,
 }
 
 /// Replaces the pinned files of the recipes that are gone, and writes the lock of the refresh.
@@ -161,7 +161,7 @@ pub fn refresh(
 }
 
 /// All pinned files of the recipes.
-fn pins(project: &Project, recipes: &[Recipe], locks: &Locks) -> Result<Vec<Pin>, Errors> {
+pub(crate) fn pins(project: &Project, recipes: &[Recipe], locks: &Locks) -> Result<Vec<Pin>, Errors> {
     let (mut pins, mut errors) = (Vec::<Pin>::new(), Vec::new());
     for recipe in recipes {
         let (wanted, wrong) = wanted::of_recipe(project, recipe, locks);
@@ -177,7 +177,7 @@ fn pins(project: &Project, recipes: &[Recipe], locks: &Locks) -> Result<Vec<Pin>
 }
 
 /// The pinned file's place in Debian's archive, if it has one: which package of which suite.
-fn debian(pin: &Pin) -> Option<Group> {
+pub(crate) fn debian(pin: &Pin) -> Option<Group> {
     let origin = pin.origins.iter().find_map(|origin| match origin {
         Origin::Debian(debian) => Some(debian),
         _ => None,

@@ -257,7 +257,7 @@ pub(crate) fn configured<'a>(project: &'a Project, component: &ComponentName) ->
     component.map_or(&[], |component| &component.source_files)
 }
 
-fn from_entry(component: &ComponentName, name: &str, entry: &Entry) -> Pin {
+pub(crate) fn from_entry(component: &ComponentName, name: &str, entry: &Entry) -> Pin {
     Pin {
         component: component.clone(),
         name: name.to_owned(),
@@ -276,6 +276,26 @@ pub(crate) fn sha512(file: &SourceFile) -> Option<Sha512> {
         Some(Digest::Sha512(text)) => text.parse().ok(),
         _ => None,
     }
+}
+
+/// Does the configuration name another version of a registry, or another commit, than the one that was locked? (An origin
+/// that names no version may move, and the bytes stay the same.)
+pub(crate) fn is_other_version(file: &SourceFile, entry: &Entry) -> bool {
+    let versions = file.origins.iter().filter_map(version);
+    let mut versions = versions.peekable();
+    file.digest.is_none()
+        && versions.peek().is_some()
+        && versions.all(|origin| !entry.origins.contains(&origin))
+}
+
+/// The origin, if its name is that of one version.
+fn version(origin: &keel_config::Origin) -> Option<Origin> {
+    let origin = Origin::from_config(origin, Path::new(""))?;
+    matches!(
+        origin,
+        Origin::Crates(_) | Origin::Pypi(_) | Origin::Npm(_) | Origin::Git(_)
+    )
+    .then_some(origin)
 }
 
 /// None if neither has a digest.
@@ -311,6 +331,18 @@ fn from_config(
             return Err(disagree("size", &configured, &locked));
         }
         _ => {}
+    }
+    if let Some(entry) = locked.filter(|entry| is_other_version(file, entry)) {
+        let texts = |origins: &mut dyn Iterator<Item = Origin>| {
+            let texts: Vec<String> = origins.map(|origin| origin.to_string()).collect();
+            texts.join(", ")
+        };
+        let configured = texts(&mut file.origins.iter().filter_map(version));
+        return Err(disagree(
+            "origin",
+            &configured,
+            &texts(&mut entry.origins.iter().cloned()),
+        ));
     }
     let Some(digest) = file.sha256().or(locked.map(|entry| entry.digest)) else {
         return Ok(None);

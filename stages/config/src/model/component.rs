@@ -4,7 +4,8 @@ use super::{
     Form, Key, Kinds, Merge, Table, key, kind, our_kind, ours,
     overlay::{METADATA, OVERLAY},
     pattern::{
-        ANY, CHANNEL, COMMIT, CONDITION, FILE_NAME, GLOB, INSTANT, MACRO, PACKAGE, PATH, POOL, SPEC_FILE, URL,
+        ANY, CHANNEL, COMMIT, CONDITION, FILE_NAME, FULL_COMMIT, GLOB, INSTANT, MACRO, ORIGIN_URL, PACKAGE,
+        PATH, POOL, SPEC_FILE, URL,
     },
 };
 
@@ -273,12 +274,41 @@ static SOURCE_FILE: Table = Table {
             Form::Tables(&ORIGIN),
             "several, the best first, instead of `origin`",
         ),
+        ours(
+            "signature",
+            Form::Table(&SIGNATURE),
+            "its upstream's OpenPGP signature, which `keel source lock` checks",
+        ),
         key(
             "replace-upstream",
             Form::Flag,
             "it takes the place of an upstream's file of that name",
         ),
         key("replace-reason", TEXT, "why; required with `replace-upstream`"),
+    ],
+    kinds: None,
+};
+
+static SIGNATURE: Table = Table {
+    id: "source-file-signature",
+    path: "components.NAME.source-files[].signature",
+    doc: "A detached signature, armored or binary, which must be by a pinned key that was good when it signed. `url` or `file` \
+          says where it is. Nothing is locked if it is not good.",
+    keys: &[
+        ours("url", Form::Text(&URL), "its address (`https://`)"),
+        ours("file", Form::Text(&PATH), "where it lies in this tree"),
+        ours(
+            "key",
+            Form::Text(&PATH),
+            "a file with the keys that may sign, armored or binary",
+        )
+        .required(),
+        ours(
+            "over",
+            Form::Words(&["file", "uncompressed"]),
+            "what is signed: the file, or the archive in it before it was compressed",
+        )
+        .default("file"),
     ],
     kinds: None,
 };
@@ -302,10 +332,19 @@ static ORIGIN: Table = Table {
             Form::Flag,
             "a binary package; default: does `path` end in `.deb`?",
         ),
-        ours("url", Form::Text(&URL), "its address"),
+        ours(
+            "url",
+            Form::Text(&ORIGIN_URL),
+            "its address; of a repository: `https://…` or `file:///…`",
+        ),
         key("uri", Form::Text(&URL), "its address"),
         ours("name", TEXT, "its name there"),
         ours("version", TEXT, "its version"),
+        ours(
+            "commit",
+            Form::Text(&FULL_COMMIT),
+            "all digits of the commit's name",
+        ),
         key("script", Form::Text(&FILE_NAME), "the program that makes it"),
         key("mock-packages", TEXTS, "packages that the program needs"),
         key(
@@ -329,6 +368,13 @@ static ORIGIN: Table = Table {
             our_kind("file", &["path"], &[], "a file of this machine or tree"),
             our_kind("crates", &["name", "version"], &[], "a crate on crates.io"),
             our_kind("pypi", &["name", "version"], &[], "a source distribution on PyPI"),
+            our_kind("npm", &["name", "version"], &[], "a package on npm"),
+            our_kind(
+                "git",
+                &["url", "commit"],
+                &[],
+                "the files of a commit, as the tar archive `filename`, below a folder that is called as the archive is",
+            ),
             kind(
                 "custom",
                 &["script"],

@@ -52,6 +52,9 @@ patterns! {
     URL = "URL", "^https?://[^\\s]+$", |_, text| {
         (!is_url(text)).then(|| format!("`{text}` is not an `https://` (or `http://`) URL"))
     };
+    ORIGIN_URL = "URL", "^(https?://|file:///)[^\\s]+$", |_, text| {
+        (!is_url(text) && !is_file_url(text)).then(|| format!("`{text}` is not an `https://` (or `http://`) URL"))
+    };
     GPG_KEY = "path or URL", "^((https?|file)://\\S+|[^\\s:]\\S*)$", |_, text| wrong_gpg_key(text);
     REPOSITORY = "name", "^[A-Za-z0-9][A-Za-z0-9_.:-]*$", |_, text| {
         (!is_repository(text)).then(|| format!("`{text}` cannot be the name of a repository: use letters, digits and `_.:-`, starting with a letter or digit"))
@@ -67,6 +70,10 @@ patterns! {
     WHOLE_COMMIT = "commit", "^[0-9a-fA-F]{40}$", |key, text| {
         (!is_hex(text) || text.len() != 40)
             .then(|| format!("`{key}` must be a whole commit of 40 hexadecimal digits, for names move"))
+    };
+    FULL_COMMIT = "commit", "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$", |_, text| {
+        (!is_hex(text) || !matches!(text.len(), 40 | 64))
+            .then(|| format!("`{text}` is not all of a commit's name: 40 or 64 hexadecimal digits"))
     };
     INSTANT = "time", "", |_, text| {
         (!is_instant(text)).then(|| format!("`{text}` is not a time such as `2026-02-24T00:00:00Z` (RFC 3339)"))
@@ -151,6 +158,11 @@ fn is_url(text: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) && plain
 }
 
+fn is_file_url(text: &str) -> bool {
+    let plain = !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    text.starts_with("file:///") && plain
+}
+
 fn wrong_gpg_key(text: &str) -> Option<String> {
     let plain = !text.chars().any(|c| c.is_control() || c.is_whitespace());
     let fits = match text.split_once("://") {
@@ -217,7 +229,7 @@ mod tests {
 
     #[test]
     fn patterns_take_and_refuse() {
-        let cases: [(&Pattern, &[&str], &[&str]); 9] = [
+        let cases: [(&Pattern, &[&str], &[&str]); 11] = [
             (
                 &FILE_NAME,
                 &["a", "a-1.tar.gz"],
@@ -237,6 +249,19 @@ mod tests {
                 &WHOLE_COMMIT,
                 &["0123456789012345678901234567890123456789"],
                 &["main", "0123456"],
+            ),
+            (
+                &FULL_COMMIT,
+                &[
+                    "0123456789012345678901234567890123456789",
+                    "0123456789abcdefABCDEF01234567890123456789abcdefABCDEF0123456789",
+                ],
+                &["main", "0123456", "01234567890123456789012345678901234567890"],
+            ),
+            (
+                &ORIGIN_URL,
+                &["https://a", "http://a/b", "file:///srv/a.git"],
+                &["ftp://a", "file://a", "ssh://a/b", "file:///a b"],
             ),
             (
                 &INSTANT,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Digest, Origin, SourceFile,
+    Digest, Origin, Signature, SignaturePlace, SourceFile,
     model::POOL_PATH,
     table::{Table, Text},
 };
@@ -14,10 +14,20 @@ pub(crate) fn read(component: &Table<'_>) -> Vec<SourceFile> {
     for table in component.tables("source-files") {
         let digest = digest(&table);
         let origins = origins(&table);
+        let signature = table.table("signature").and_then(|table| signature(&table));
         let replaces_upstream = replacement(&table, &origins);
         let Some(filename) = table.text("filename") else {
             continue;
         };
+        if origins.iter().any(|origin| matches!(origin, Origin::Git { .. }))
+            && !filename.value.ends_with(".tar")
+        {
+            let message = format!(
+                "the files of a commit are made a `.tar`, and `{}` is none",
+                filename.value
+            );
+            table.report(filename.at, message);
+        }
         if !seen.insert(filename.value.to_owned()) {
             table.report(
                 filename.at,
@@ -29,6 +39,7 @@ pub(crate) fn read(component: &Table<'_>) -> Vec<SourceFile> {
                 digest,
                 size: table.integer("size"),
                 origins,
+                signature,
                 replaces_upstream,
                 defined_at: table.sources.location(filename.at),
             });
@@ -99,6 +110,32 @@ fn replacement(table: &Table<'_>, origins: &[Origin]) -> bool {
     replaces
 }
 
+fn signature(table: &Table<'_>) -> Option<Signature> {
+    let url = table.text("url");
+    if let Some(url) = url.filter(|url| !url.value.starts_with("https://")) {
+        table.report(url.at, format!("`{}` is not an `https://` URL", url.value));
+    }
+    let place = match (url, table.path("file")) {
+        (Some(url), None) => SignaturePlace::Url(url.value.to_owned()),
+        (None, Some(path)) => SignaturePlace::File(path),
+        _ => {
+            table.report(
+                table.at,
+                format!("{} needs one of `url` and `file`", table.title()),
+            );
+            return None;
+        }
+    };
+    Some(Signature {
+        place,
+        key: table.path("key")?,
+        uncompressed: table
+            .text("over")
+            .is_some_and(|over| over.value == "uncompressed"),
+        defined_at: table.location(),
+    })
+}
+
 /// `origin = { … }`, or Keel's own `origins = [ { … }, … ]`, best first.
 fn origins(table: &Table<'_>) -> Vec<Origin> {
     let single = table.table("origin");
@@ -119,7 +156,18 @@ fn origin(table: &Table<'_>) -> Option<Origin> {
     let value = |key| table.string(key);
     Some(match table.text("type")?.value {
         "debian" => return debian(table),
-        "https" => Origin::Https { url: value("url")? },
+        "https" => {
+            let url = table.text("url")?;
+            if url.value.starts_with("file:") {
+                table.report(
+                    url.at,
+                    "an `https` origin has an `https://` URL; a file of this machine is of the type `file`",
+                );
+            }
+            Origin::Https {
+                url: url.value.to_owned(),
+            }
+        }
         "download" => Origin::Https { url: value("uri")? },
         "file" => Origin::File {
             path: table.path("path")?,
@@ -132,6 +180,11 @@ fn origin(table: &Table<'_>) -> Option<Origin> {
             name: value("name")?,
             version: value("version")?,
         },
+        "npm" => Origin::Npm {
+            name: value("name")?,
+            version: value("version")?,
+        },
+        "git" => return git(table),
         "custom" => {
             let script = table.text("script")?;
             let inputs = table.strings("inputs");
@@ -148,6 +201,18 @@ fn origin(table: &Table<'_>) -> Option<Origin> {
         }
         "overlay" => Origin::Overlay,
         _ => return None,
+    })
+}
+
+fn git(table: &Table<'_>) -> Option<Origin> {
+    let (url, commit) = (table.text("url")?, table.text("commit")?);
+    if url.value.starts_with("http://") {
+        let message = format!("`{}` is neither an `https://` nor a `file:///` URL", url.value);
+        table.report(url.at, message);
+    }
+    Some(Origin::Git {
+        url: url.value.to_owned(),
+        commit: commit.value.to_ascii_lowercase(),
     })
 }
 

@@ -1,18 +1,26 @@
-//! OpenPGP clear-signatures (RFC 9580 §7) over the archive's `InRelease`, checked against keyring files.
+//! OpenPGP signatures, checked against keyring files: clear-signatures (RFC 9580 §7) over the archive's `InRelease`, and
+//! detached ones (§10.4) over source files.
 //!
 //! A signature counts if it is by a key of the keyring that may sign, is bound to its primary key, is not revoked, and
 //! had not expired at the time given; the hash must be SHA-2 or SHA-3 of at least 256 bits. One such signature is
 //! enough, as for apt. Only the signed text is returned: what stands around it is refused.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 
 use keel_artefact::Epoch;
 use pgp::{
-    composed::{CleartextSignedMessage, Deserializable as _, SignedPublicKey, SignedPublicSubKey},
+    composed::{
+        CleartextSignedMessage, Deserializable as _, DetachedSignature, SignedPublicKey, SignedPublicSubKey,
+    },
     crypto::hash::HashAlgorithm,
     packet::{Signature, SignatureType},
     types::{KeyDetails as _, Tag, Timestamp},
 };
+
+/// How many signatures of one file are looked at.
+const MOST_SIGNATURES: usize = 32;
+/// How far a signer's clock may be ahead, in seconds.
+const CLOCKS_DIFFER: u64 = 86_400;
 
 /// Why a text is not trusted.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +31,9 @@ pub enum Error {
     /// It is not a clear-signed text and nothing else.
     #[error("not a clear-signed text")]
     Form(#[source] Box<pgp::errors::Error>),
+    /// It is no detached signature.
+    #[error("not a detached signature")]
+    Detached(#[source] Box<pgp::errors::Error>),
     /// It is not UTF-8.
     #[error("not UTF-8")]
     Encoding(#[from] std::str::Utf8Error),
@@ -61,7 +72,7 @@ impl Keyring {
         let signed = message.signed_text();
         let mut reasons = Vec::new();
         for signature in message.signatures() {
-            match self.signer(signature, signed.as_bytes(), now) {
+            match self.signer(signature, &|| Box::new(signed.as_bytes()), now, now) {
                 Ok(signer) => return Ok((signed.replace("\r\n", "\n"), signer)),
                 Err(reason) => reasons.push(reason),
             }
@@ -72,8 +83,54 @@ impl Keyring {
         Err(Error::Untrusted(reasons))
     }
 
-    /// The primary key by which the signature is good.
-    fn signer(&self, signature: &Signature, text: &[u8], now: Epoch) -> Result<String, String> {
+    /// The fingerprint of the primary key behind a detached signature over what `open` reads, from its start each time. The
+    /// key must have been good when it signed; the signature must be good `now`.
+    pub fn verify_detached(
+        &self,
+        signature: &[u8],
+        open: &dyn Fn() -> Box<dyn Read>,
+        now: Epoch,
+    ) -> Result<String, Error> {
+        let form = |error| Error::Detached(Box::new(error));
+        let (signatures, _) =
+            DetachedSignature::from_reader_many_buf(Cursor::new(signature)).map_err(form)?;
+        let mut reasons = Vec::new();
+        for signature in signatures.take(MOST_SIGNATURES) {
+            let signature = signature.map_err(form)?.signature;
+            let is_over_a_file = matches!(signature.typ(), Some(SignatureType::Binary | SignatureType::Text));
+            let made = signature.created().map(|made| Epoch(u64::from(made.as_secs())));
+            let result = match made {
+                _ if !is_over_a_file => Err("a signature that is over no file".to_owned()),
+                Some(made) if made.0 > now.0 + CLOCKS_DIFFER => Err("a signature of the future".to_owned()),
+                Some(made) => self.signer(&signature, open, made, now),
+                None => Err("a signature without a time".to_owned()),
+            };
+            match result {
+                Ok(signer) => return Ok(signer),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        if reasons.is_empty() {
+            reasons.push("there is no signature in it".to_owned());
+        }
+        Err(Error::Untrusted(reasons))
+    }
+
+    /// The fingerprints of its primary keys.
+    pub fn fingerprints(&self) -> Vec<String> {
+        let keys = self.0.iter();
+        keys.map(|key| key.primary_key.fingerprint().to_string())
+            .collect()
+    }
+
+    /// The primary key by which the signature is good `now`, and which was good `then`.
+    fn signer<'t>(
+        &self,
+        signature: &Signature,
+        open: &dyn Fn() -> Box<dyn Read + 't>,
+        then: Epoch,
+        now: Epoch,
+    ) -> Result<String, String> {
         if !signature.hash_alg().is_some_and(is_strong) {
             return Err("a signature with a weak hash".to_owned());
         }
@@ -85,17 +142,17 @@ impl Keyring {
         }
         let mut reason = None;
         for key in &self.0 {
-            let by_primary = signature.verify(&key.primary_key, text).is_ok();
+            let by_primary = signature.verify(&key.primary_key, open()).is_ok();
             let subkey = key
                 .public_subkeys
                 .iter()
-                .find(|subkey| signature.verify(&subkey.key, text).is_ok());
+                .find(|subkey| signature.verify(&subkey.key, open()).is_ok());
             if !by_primary && subkey.is_none() {
                 continue;
             }
             let name = key.primary_key.fingerprint().to_string();
-            let usable = check_primary(key, now, by_primary).and_then(|()| match subkey {
-                Some(subkey) if !by_primary => check_subkey(key, subkey, now),
+            let usable = check_primary(key, then, by_primary).and_then(|()| match subkey {
+                Some(subkey) if !by_primary => check_subkey(key, subkey, then),
                 _ => Ok(()),
             });
             match usable {
@@ -113,7 +170,15 @@ impl Keyring {
                 .chain(ids)
                 .next()
                 .unwrap_or_else(|| "nobody named".to_owned());
-            format!("a signature by {issuer}: not in the keyring, or over another text")
+            let is_known = self.0.iter().any(|key| {
+                let subkeys = key.public_subkeys.iter().map(|subkey| subkey.key.fingerprint());
+                let mut all = subkeys.chain([key.primary_key.fingerprint()]);
+                all.any(|one| one.to_string().ends_with(&issuer))
+            });
+            match is_known {
+                true => format!("a signature by {issuer}, over another text"),
+                false => format!("a signature by {issuer}: not in the keyring"),
+            }
         }))
     }
 }

@@ -12,3 +12,5 @@ mod registries;
 mod server;
 mod signatures;
 mod transfers;
+mod updating;
+mod upstream;

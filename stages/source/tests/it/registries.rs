@@ -1,4 +1,4 @@
-//! Origins with TLS: URLs, crates, Python distributions.
+//! Origins with TLS: URLs, crates, Python distributions, npm packages; commits.
 
 use std::{
     io::{self, Write as _},
@@ -8,14 +8,15 @@ use std::{
     },
 };
 
-use keel_artefact::{Sha256, event::Silent};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use keel_artefact::{Sha256, Sha512, event::Silent};
 use keel_source::{Errors, LockChange, Trust};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
 use crate::{archive::NOW, fixture::Fixture, server::Server};
 
 /// A certificate of 127.0.0.1 that vouches for itself, and the server's side of it.
-fn certificate() -> (String, Arc<rustls::ServerConfig>) {
+pub fn certificate() -> (String, Arc<rustls::ServerConfig>) {
     let (certificate, key) = (
         include_str!("data/localhost.pem"),
         include_str!("data/localhost.key.pem"),
@@ -33,7 +34,7 @@ fn certificate() -> (String, Arc<rustls::ServerConfig>) {
     (certificate.to_owned(), Arc::new(config))
 }
 
-fn trusting(mut fixture: Fixture, pem: &str) -> Fixture {
+pub fn trusting(mut fixture: Fixture, pem: &str) -> Fixture {
     let path = fixture.dir.path().join("ca.pem");
     fs_err::File::create(&path)
         .unwrap()
@@ -51,11 +52,11 @@ fn pinned(name: &str, bytes: &[u8], origin: &str) -> String {
     )
 }
 
-fn unpinned(name: &str, origin: &str) -> String {
+pub fn unpinned(name: &str, origin: &str) -> String {
     format!("[[components.hello.source-files]]\nfilename = \"{name}\"\norigin = {{ {origin} }}\n")
 }
 
-fn lock(fixture: &Fixture, name: &str) -> Result<LockChange, Errors> {
+pub fn lock(fixture: &Fixture, name: &str) -> Result<LockChange, Errors> {
     let recipes = [fixture.recipe("1.0", &[name])];
     let trust = Trust {
         keyrings: Vec::new(),
@@ -345,4 +346,139 @@ fn python_distributions_come_with_the_checksum_of_their_index() {
             .to_string();
         assert!(text.contains(message), "{name}: {text}");
     }
+}
+
+#[test]
+fn npm_packages_come_with_the_integrity_of_their_document() {
+    let (pem, config) = certificate();
+    let base = Arc::new(Mutex::new(String::new()));
+    let known = Arc::clone(&base);
+    let server = Server::tls(config, move |request, answer| {
+        let integrity = |bytes: &[u8]| {
+            let digest = Sha512::of_reader(bytes).unwrap().to_string();
+            let byte = |at: usize| u8::from_str_radix(&digest[at..at + 2], 16).unwrap();
+            BASE64.encode((0..128).step_by(2).map(byte).collect::<Vec<u8>>())
+        };
+        let document = |integrity: &str| {
+            let url = known.lock().unwrap();
+            format!(
+                "{{\"dist\": {{\"tarball\": \"{url}/files/hello.tgz\", \"integrity\": \"{integrity}\"}}}}"
+            )
+        };
+        match request.path.as_str() {
+            "/hello/1.0.0" | "/@keel%2fhello/1.0.0" => {
+                let text = document(&format!("sha1-AAAA sha512-{}", integrity(b"package")));
+                answer.ok(text.as_bytes())
+            }
+            "/hello/1.1.0" => answer.ok(document(&format!("sha512-{}", integrity(b"other"))).as_bytes()),
+            "/hello/1.2.0" => answer.ok(document("sha1-AAAA").as_bytes()),
+            "/hello/1.3.0" => answer.ok(b"<html>"),
+            "/files/hello.tgz" => answer.ok(b"package"),
+            _ => answer.status(404, ""),
+        }
+    });
+    *base.lock().unwrap() = server.url("");
+    let make = |name: &str, version: &str| {
+        let origin = format!("type = \"npm\", name = \"{name}\", version = \"{version}\"");
+        let mut fixture = trusting(Fixture::new(&unpinned("hello.tgz", &origin)), &pem);
+        fixture.options.registries.npm = Some(server.url("/"));
+        fixture
+    };
+    for name in ["hello", "@keel/hello"] {
+        let fixture = make(name, "1.0.0");
+        let change = lock(&fixture, "hello.tgz").unwrap().to_string();
+        assert!(change.contains("the registry's SHA-512"), "{change}");
+        let store = keel_store::Store::open(&fixture.dir.path().join("empty")).unwrap();
+        let fixture = Fixture { store, ..fixture };
+        let sets = fixture.fetch(&["hello.tgz"]).unwrap();
+        assert_eq!(
+            (sets[0].files[0].digest, sets[0].files[0].origin.clone()),
+            (Sha256::of(b"package"), Some(format!("npm:{name}:1.0.0")))
+        );
+    }
+    for (name, version, message) in [
+        ("hello", "1.1.0", "it gave other bytes"),
+        ("hello", "1.2.0", "its index has no SHA-512"),
+        ("hello", "1.3.0", "is not npm's JSON"),
+        ("hello", "2.0.0", "it is not there (404)"),
+        ("../hello", "1.0.0", "is no package and version"),
+    ] {
+        let fixture = make(name, version);
+        let text = lock(&fixture, "hello.tgz").unwrap_err().to_string();
+        assert!(
+            text.contains(message) && text.contains("keel.toml:"),
+            "{name} {version}: {text}"
+        );
+        assert!(!fixture.root().join("keel.lock").exists(), "{name} {version}");
+    }
+}
+
+#[test]
+fn the_files_of_a_commit_are_the_same_archive_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let commit = repository(dir.path(), "echo one > a && git add a && git commit -qm one");
+    let make = |commit: &str| {
+        let origin = format!(
+            "type = \"git\", url = \"file://{}\", commit = \"{commit}\"",
+            dir.path().display()
+        );
+        let mut fixture = Fixture::new(&unpinned("hello-1.0.tar", &origin));
+        fixture.options.limits.total = std::time::Duration::from_secs(60);
+        fixture
+    };
+    let digests = [commit.clone(), commit.to_ascii_uppercase()].map(|commit| {
+        let fixture = make(&commit);
+        lock(&fixture, "hello-1.0.tar").unwrap();
+        let store = keel_store::Store::open(&fixture.dir.path().join("empty")).unwrap();
+        let fixture = Fixture { store, ..fixture };
+        let sets = fixture.fetch(&["hello-1.0.tar"]).unwrap();
+        let file = &sets[0].files[0];
+        let bytes = fixture.store.read(&file.digest).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("hello-1.0/a\0") && text.contains("one\n"), "{text}");
+        fixture.assert_tidy();
+        file.digest
+    });
+    assert_eq!(digests[0], digests[1]);
+    let text = lock(&make(&"0".repeat(40)), "hello-1.0.tar")
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("git:0000") && text.contains("keel.toml:"), "{text}");
+    // What was locked from one commit is not given by another.
+    let second = repository(dir.path(), "echo two > a && git commit -qam two");
+    let origin = |commit: &str| {
+        let url = dir.path().display();
+        format!("type = \"git\", url = \"file://{url}\", commit = \"{commit}\"")
+    };
+    let fixture = make(&commit);
+    let bytes = {
+        lock(&fixture, "hello-1.0.tar").unwrap();
+        let set = fixture.fetch(&["hello-1.0.tar"]).unwrap().remove(0);
+        fixture.store.read(&set.files[0].digest).unwrap()
+    };
+    let other = make(&second);
+    other.configure(&pinned("hello-1.0.tar", &bytes, &origin(&second)));
+    let text = other.fetch(&["hello-1.0.tar"]).unwrap_err().to_string();
+    assert!(text.contains("it gave other bytes"), "{text}");
+}
+
+/// Runs `line` in a git repository, which is made if it is not there; gives its newest commit.
+pub fn repository(folder: &std::path::Path, line: &str) -> String {
+    let output = std::process::Command::new("sh")
+        .args([
+            "-ec",
+            &format!("[ -e .git ] || git init -q -b main .\n{line}\ngit rev-parse HEAD"),
+        ])
+        .current_dir(folder)
+        .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")])
+        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "a")))
+        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "a@example.org")))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -1,0 +1,151 @@
+//! `keel source update`: what is newer, and the versions that TOML alone names written and pinned.
+
+use keel_artefact::{ComponentName, Event};
+use keel_config::{Location, Project};
+use keel_source::{
+    Options, Trust,
+    updating::{self, Change, Edited, Update},
+};
+use keel_spec::Recipe;
+use serde::Serialize;
+
+use crate::{
+    context::Context,
+    failure::{Class, Failure},
+    pipeline, report,
+};
+
+/// One file, for programs.
+#[derive(Serialize)]
+struct Row<'a> {
+    component: &'a ComponentName,
+    file: &'a str,
+    origin: &'a str,
+    now: Option<&'a str>,
+    /// Null if nothing is newer.
+    newest: Option<&'a str>,
+    /// What is to be done, or was done; or why it cannot be told.
+    note: Option<String>,
+    /// Where Keel changed it.
+    edited: Option<&'a Location>,
+}
+
+/// Does it for these recipes.
+pub(super) fn run(
+    context: &Context<'_>,
+    project: &Project,
+    recipes: &[Recipe],
+    options: &Options,
+    trust: &Trust,
+    check_only: bool,
+) -> Result<(), Failure> {
+    let (store, sink) = (context.store()?, context.sink());
+    let updates = keel_source::update(project, recipes, store, options, trust, sink, &context.interrupt)?;
+    let newer = updates
+        .files
+        .iter()
+        .filter(|update| update.newest.is_some())
+        .count();
+    let edits = |update: &&Update| matches!(update.change, Change::Toml { .. });
+    let edited = !check_only && updates.files.iter().any(|update| edits(&update));
+    if edited {
+        let components: Vec<_> = updates
+            .files
+            .iter()
+            .filter(edits)
+            .map(|update| &update.component)
+            .collect();
+        let mut recipes = recipes.to_vec();
+        recipes.retain(|recipe| components.contains(&&recipe.component));
+        let written = updating::edit(project, &updates.files)?;
+        if let Err(mut failure) = pin(context, &recipes, options, trust) {
+            take_back(&written, &mut failure);
+            return Err(failure);
+        }
+    }
+    let rows: Vec<Row<'_>> = updates.files.iter().map(|update| row(update, edited)).collect();
+    let same = rows.len() - rows.iter().filter(|row| row.note.is_some()).count();
+    if same > 0 {
+        let text = format!("{same} of {} pinned files are the newest", rows.len());
+        sink.event(Event::Note { text: &text });
+    }
+    report::print(context, &rows, |rows| text(rows))?;
+    if let Some(failures) = updates.failures {
+        return Err(failures.into());
+    }
+    match (check_only, newer) {
+        (true, 1..) => Err(Failure::new(
+            Class::Failed,
+            format!("{newer} pinned files have newer versions"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Pins what the configuration, which was changed, now names.
+fn pin(context: &Context<'_>, recipes: &[Recipe], options: &Options, trust: &Trust) -> Result<(), Failure> {
+    let project = pipeline::project(context)?;
+    let (store, sink) = (context.store()?, context.sink());
+    let changes = keel_source::lock(&project, recipes, store, options, trust, sink, &context.interrupt)?;
+    for line in changes.to_string().lines() {
+        sink.event(Event::Note { text: line });
+    }
+    Ok(())
+}
+
+/// A version that cannot be pinned does not stay in the configuration.
+fn take_back(written: &Edited, failure: &mut Failure) {
+    if let Err(error) = written.undo() {
+        let more = Failure::because(Class::Environment, "cannot take back what was written", &error);
+        failure.diagnostics.extend(more.diagnostics);
+    }
+}
+
+fn row(update: &Update, edited: bool) -> Row<'_> {
+    let (note, edited) = match &update.change {
+        Change::Nothing => (None, None),
+        Change::Unknown(why) => (Some(why.clone()), None),
+        Change::Person(what) => (
+            Some(format!("{what}; then `keel source lock {}`", update.component)),
+            None,
+        ),
+        Change::Toml { location, key, value } => {
+            let what = if edited { "set and pinned" } else { "to set" };
+            let note = format!("{what}: `{key} = \"{value}\"` at {location}");
+            (Some(note), edited.then_some(location))
+        }
+    };
+    Row {
+        component: &update.component,
+        file: &update.name,
+        origin: &update.origin,
+        now: update.now.as_deref(),
+        newest: update.newest.as_deref(),
+        note,
+        edited,
+    }
+}
+
+/// All that is not the newest, as a table, and below it what to do.
+fn text(rows: &[Row<'_>]) -> String {
+    let told: Vec<&Row<'_>> = rows.iter().filter(|row| row.note.is_some()).collect();
+    if told.is_empty() {
+        return String::new();
+    }
+    let cells = |row: &&Row<'_>| {
+        vec![
+            row.component.to_string(),
+            row.file.to_owned(),
+            row.now.unwrap_or("-").to_owned(),
+            row.newest.unwrap_or("?").to_owned(),
+            row.origin.to_owned(),
+        ]
+    };
+    let rows: Vec<_> = told.iter().map(cells).collect();
+    let mut text = report::table(&["component", "file", "now", "newest", "origin"], &rows);
+    for row in told {
+        let note = row.note.as_deref().unwrap_or_default();
+        text.push_str(&format!("\n{}: {}: {note}", row.component, row.file));
+    }
+    text
+}
