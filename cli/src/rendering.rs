@@ -14,10 +14,9 @@ use std::{
 
 use keel_artefact::{Interrupt, RootPath};
 use keel_config::{Component, Digest, Origin, Project, Spec, select};
-use keel_host::git::Git;
 use keel_spec::{
     environment::Distribution,
-    render::{self, Rendered, Request, macros_file::Options, sources_file::SourceFile},
+    render::{self, Request, macros_file::Options, sources_file::SourceFile},
 };
 use keel_store::Store;
 
@@ -145,13 +144,8 @@ impl<'r> Rendering<'r> {
     pub fn prepare(&self, component: &Component) -> Result<Prepared, Failure> {
         let pristine = self.pristine(component)?;
         let folder = self.scratch.join(component.name.as_str());
-        let rendered =
-            self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
-        Ok(Prepared {
-            pristine,
-            folder,
-            rendered,
-        })
+        self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
+        Ok(Prepared { pristine, folder })
     }
 
     /// How many changes of a component the project's history tells: commits that changed its lock (`lock-dir`), as azldev
@@ -161,13 +155,7 @@ impl<'r> Rendering<'r> {
         if !lock.is_file() {
             return Ok(0);
         }
-        let git = Git {
-            certificates: None,
-            proxy: None,
-            time: self.options.limits.total,
-            size: u64::MAX,
-            interrupt: self.interrupt,
-        };
+        let git = pipeline::git(self.interrupt);
         let path = lock.to_string_lossy();
         let log = git.log(&self.project.root, &["--format=%H", "--", &path]);
         let log = log.map_err(|error| {
@@ -183,8 +171,6 @@ pub struct Prepared {
     pub pristine: Pristine,
     /// The rendered folder.
     pub folder: PathBuf,
-    /// What was done.
-    pub rendered: Rendered,
 }
 
 /// Says of which component something could not be done.

@@ -18,6 +18,15 @@ Examples:
     Diff(Diff),
     /// Components, one a line: where their SPECs come from, how many overlays they have. Only TOML is read
     List(Select),
+    /// Make a folder of which `rpmbuild -bs` makes a source package: SPEC, patches, macros, and the source files
+    #[command(after_help = "\
+Examples:
+  keel component prepare-sources curl --to /tmp/curl
+  rpmbuild -bs --define '_sourcedir /tmp/curl' --define '_srcrpmdir /tmp' /tmp/curl/curl.spec
+
+Source files come from where the configuration or keel.lock pins them, or else from the lookaside of the SPEC's
+distribution, by the SHA-512 in `sources`. Overlays of archives are applied, too.")]
+    PrepareSources(PrepareSources),
     /// Write the folders that are checked in and built: SPECs with overlays, macros and all, and the files that they name
     #[command(after_help = "\
 Examples:
@@ -73,6 +82,29 @@ pub struct Diff {
     /// Which
     #[command(flatten)]
     pub select: Select,
+    /// Macros
+    #[command(flatten)]
+    pub macros: Macros,
+}
+
+/// `keel component prepare-sources`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct PrepareSources {
+    /// Its name
+    pub component: ComponentName,
+    /// The folder; it must not be there, or be empty
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub to: PathBuf,
+    /// Write into a folder that is not empty, over files of the same names
+    #[arg(long)]
+    pub force: bool,
+    /// Fetch nothing, and leave archives alone
+    #[arg(long)]
+    pub skip_sources: bool,
+    /// Render nothing: the SPEC's folder as it was, with its source files
+    #[arg(long)]
+    pub skip_overlays: bool,
     /// Macros
     #[command(flatten)]
     pub macros: Macros,

@@ -82,6 +82,7 @@ pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
     match command {
         Command::Diff(command) => super::diff::run(context, &command),
         Command::List(select) => list(context, &select),
+        Command::PrepareSources(command) => super::prepare_sources::run(context, &command),
         Command::Render(command) => super::render::render(context, &command),
         Command::Show { name } => {
             let project = pipeline::project(context)?;

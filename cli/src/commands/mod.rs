@@ -8,6 +8,7 @@ pub mod diff;
 pub mod image;
 pub mod key;
 pub mod manual;
+pub mod prepare_sources;
 pub mod render;
 pub mod repo;
 pub mod source;

@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::{
-    harness::{Fixture, Ran},
-    render::{OVERLAYS, tree},
+    harness::{Fixture, Ran, judge},
+    render::{OVERLAYS, SPEC, git, tree},
 };
 
 fn with_macros(fixture: &Fixture, command: &str, arguments: &[&str]) -> Ran {
@@ -60,4 +60,130 @@ fn a_diff_is_what_rendering_changes() {
     let wrong = with_macros(&fixture, "diff", &["demo"]);
     assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
     assert!(wrong.stderr.contains("cannot render `demo`"), "{}", wrong.stderr);
+}
+
+/// A distribution with one SPEC in git and one archive in its lookaside; its part of a `keel.toml`.
+fn upstream(fixture: &Fixture) -> String {
+    let archive = fixture.path("demo-1.tar.gz");
+    fs::create_dir_all(fixture.path("demo-1")).unwrap();
+    fs::write(fixture.path("demo-1/hello.txt"), "hello\n").unwrap();
+    let folder = fixture.path("");
+    let at = folder.to_str().unwrap();
+    judge("tar", &["-C", at, "-czf", archive.to_str().unwrap(), "demo-1"]);
+    let said = judge("sha512sum", &[archive.to_str().unwrap()]);
+    let digest = said.split(' ').next().unwrap();
+    let kept = fixture.path(&format!("lookaside/demo/demo-1.tar.gz/sha512/{digest}"));
+    fs::create_dir_all(&kept).unwrap();
+    fs::rename(&archive, kept.join("demo-1.tar.gz")).unwrap();
+    let rpms = fixture.path("rpms/demo.git");
+    fs::create_dir_all(&rpms).unwrap();
+    fs::write(rpms.join("demo.spec"), SPEC).unwrap();
+    fs::write(rpms.join("a.patch"), "--- a\n").unwrap();
+    fs::write(
+        rpms.join("sources"),
+        format!("SHA512 (demo-1.tar.gz) = {digest}\n"),
+    )
+    .unwrap();
+    git(&rpms, "git init -q -b f1 . && git add . && git commit -qm one");
+    format!(
+        "[distros.up]\ndist-git-base-uri = \"file://{0}/rpms/$pkg.git\"\n\
+         lookaside-base-uri = \"file://{0}/lookaside/$pkg/$filename/$hashtype/$hash/$filename\"\n\
+         [distros.up.versions.1]\nrelease-ver = \"1\"\ndist-git-branch = \"f1\"\n\
+         [components.demo]\nspec = {{ type = \"upstream\", upstream-distro = {{ name = \"up\", version = \"1\" }} }}\n",
+        at.trim_end_matches('/')
+    )
+}
+
+#[test]
+fn prepared_sources_make_a_source_package() {
+    let fixture = Fixture::new();
+    let overlay = "[[components.demo.overlays]]\ntype = \"file-search-replace\"\narchive = \"demo-1.tar.gz\"\n\
+                   file = \"hello.txt\"\nregex = \"hello\"\nreplacement = \"bonjour\"\n";
+    tree(&fixture, "keel.toml", &(upstream(&fixture) + overlay));
+    let ran = with_macros(
+        &fixture,
+        "prepare-sources",
+        &["demo", "--to", "made", "--output", "json"],
+    )
+    .ok();
+    let made = json(&ran);
+    assert_eq!(made["files"].as_array().unwrap().len(), 4, "{made}");
+    assert_eq!(made["archives"][0], "demo-1.tar.gz");
+    let to = fixture.path("tree/made");
+    let at = to.to_str().unwrap();
+    let hello = judge(
+        "tar",
+        &["-xOf", &format!("{at}/demo-1.tar.gz"), "demo-1/hello.txt"],
+    );
+    assert_eq!(hello, "bonjour\n");
+    judge(
+        "sh",
+        &[
+            "-c",
+            &format!("cd {at} && sed -n 's/SHA512 (\\(.*\\)) = \\(.*\\)/\\2  \\1/p' sources | sha512sum -c"),
+        ],
+    );
+    let (sources, out) = (format!("_sourcedir {at}"), format!("_srcrpmdir {at}/out"));
+    judge(
+        "rpmbuild",
+        &[
+            "-bs",
+            "--define",
+            &sources,
+            "--define",
+            &out,
+            &format!("{at}/demo.spec"),
+        ],
+    );
+    assert_eq!(fs::read_dir(to.join("out")).unwrap().count(), 1);
+    // A folder that is not empty is nobody's to overwrite; links in it are not followed.
+    let again = with_macros(&fixture, "prepare-sources", &["demo", "--to", "made"]);
+    assert_eq!(again.code, Some(2), "{}", again.stderr);
+    fs::write(fixture.path("precious"), "p").unwrap();
+    fs::remove_file(to.join("a.patch")).unwrap();
+    std::os::unix::fs::symlink(fixture.path("precious"), to.join("a.patch")).unwrap();
+    let pristine = ["demo", "--to", "made", "--force", "--skip-overlays", "--offline"];
+    // Without a snapshot, the newest commit is asked for.
+    assert_eq!(with_macros(&fixture, "prepare-sources", &pristine).code, Some(1));
+    with_macros(&fixture, "prepare-sources", &pristine[..5]).ok();
+    assert_eq!(fs::read_to_string(fixture.path("precious")).unwrap(), "p");
+    assert_eq!(fs::read_to_string(to.join("demo.spec")).unwrap(), SPEC);
+    with_macros(
+        &fixture,
+        "prepare-sources",
+        &["demo", "--to", "bare", "--skip-sources"],
+    )
+    .ok();
+    assert!(!fixture.path("tree/bare/demo-1.tar.gz").exists());
+}
+
+#[test]
+fn other_bytes_of_the_lookaside_are_refused() {
+    let fixture = Fixture::new();
+    let rest = upstream(&fixture);
+    let sources = fixture.path("rpms/demo.git/sources");
+    let text = fs::read_to_string(&sources).unwrap();
+    let digest = text.trim().rsplit(' ').next().unwrap();
+    let at = |digest: &str| {
+        fixture.path(&format!(
+            "lookaside/demo/demo-1.tar.gz/sha512/{digest}/demo-1.tar.gz"
+        ))
+    };
+    let other = digest.replace(|c: char| c.is_ascii_digit(), "a");
+    fs::create_dir_all(at(&other).parent().unwrap()).unwrap();
+    fs::copy(at(digest), at(&other)).unwrap();
+    for (line, says) in [
+        (text.replace(digest, &other), "it gave other bytes: SHA-512"),
+        (text.replace("SHA512", "MD5"), "by no SHA-512"),
+        (text.replace("demo-1", "demo-2"), "has no source `demo-1.tar.gz`"),
+        ("nonsense\n".to_owned(), "line 1 of `sources`"),
+    ] {
+        fs::write(&sources, line).unwrap();
+        git(&fixture.path("rpms/demo.git"), "git commit -qam other");
+        tree(&fixture, "keel.toml", &rest);
+        let ran = with_macros(&fixture, "prepare-sources", &["demo", "--to", "made"]);
+        assert!(matches!(ran.code, Some(1 | 2)), "{}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{says}:\n{}", ran.stderr);
+        assert!(!fixture.path("tree/made").exists());
+    }
 }

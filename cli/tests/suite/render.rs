@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::harness::{Fixture, Ran, tool};
 
-const SPEC: &str = "\
+pub const SPEC: &str = "\
 Name: demo
 Version: 1
 Release: 3%{?dist}

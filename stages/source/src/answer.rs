@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use keel_artefact::Sha256;
+use keel_artefact::{Sha256, Sha512};
 
 /// Why an origin did not give the file. Each is told to the user beside the origin's name.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,12 @@ pub enum Answer {
         /// The digest of what it gave.
         found: Sha256,
     },
+    /// All bytes came, and they are not those of the SHA-512.
+    #[error("it gave other bytes: SHA-512 {found}")]
+    OtherBytes {
+        /// The digest of what it gave.
+        found: Sha512,
+    },
     /// It answered something that makes no sense.
     #[error("its answer makes no sense: {0}")]
     Nonsense(String),
@@ -106,7 +112,10 @@ impl Answer {
 
     /// Does the origin have another file than the pinned one?
     pub(crate) fn is_other(&self) -> bool {
-        matches!(self, Self::WrongBytes { .. } | Self::WrongSize { .. })
+        matches!(
+            self,
+            Self::WrongBytes { .. } | Self::OtherBytes { .. } | Self::WrongSize { .. }
+        )
     }
 
     /// May the same request succeed if it is made again?

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keel_artefact::{Sha256, interrupt::Interrupted};
+use keel_artefact::{Sha256, Sha512, interrupt::Interrupted};
 use keel_store::Store;
 use ureq::http::header;
 
@@ -297,7 +297,6 @@ pub(crate) fn fetch_unpinned(
     progress: &dyn Fn(u64),
 ) -> Result<(Sha256, u64), Error> {
     let limit = client.limits.size;
-    let deadline = Instant::now() + client.limits.total;
     let url = match place {
         Place::Url(url) => url,
         Place::Commit(git) => {
@@ -318,7 +317,57 @@ pub(crate) fn fetch_unpinned(
     };
     let dir = store.temp_dir("unpinned")?;
     let path = dir.path().join("file");
-    // The digest is not known, the rest is the same: an attempt that starts anew each time.
+    whole(client, file_name, url, &path, progress)?;
+    debug_assert!(length(&path)? <= limit);
+    Ok(store.adopt(&path)?)
+}
+
+/// A file that is only known by its SHA-512, into the store: its SHA-256.
+pub(crate) fn fetch_by_sha512(
+    client: &Client<'_>,
+    store: &Store,
+    file_name: &str,
+    place: &Place,
+    wanted: &Sha512,
+) -> Result<Sha256, Error> {
+    let dir = store.temp_dir("sha512")?;
+    let path = dir.path().join("file");
+    let path = match place {
+        Place::Url(url) => {
+            whole(client, file_name, url, &path, &|_| {})?;
+            path
+        }
+        Place::File(from) => {
+            let metadata = fs_err::metadata(from).map_err(Answer::NoFile)?;
+            let limit = client.limits.size;
+            if !metadata.is_file() || metadata.len() > limit {
+                return Err(Answer::TooBig { limit }.into());
+            }
+            fs_err::copy(from, &path).map_err(Answer::NoFile)?;
+            path
+        }
+        Place::Commit(git) => {
+            let made = commit::archive(client, store, git, file_name)?;
+            fs_err::rename(made.path().join(commit::ARCHIVE), &path)?;
+            path
+        }
+    };
+    let found = Sha512::of_file(&path)?;
+    if found != *wanted {
+        return Err(Answer::OtherBytes { found }.into());
+    }
+    Ok(store.adopt(&path)?.0)
+}
+
+/// All of a file whose SHA-256 nobody knows yet, from the start at each try.
+fn whole(
+    client: &Client<'_>,
+    file_name: &str,
+    url: &Url,
+    path: &Path,
+    progress: &dyn Fn(u64),
+) -> Result<(), Error> {
+    let deadline = Instant::now() + client.limits.total;
     let wanted = Wanted {
         file_name,
         digest: Sha256::of(b""),
@@ -327,17 +376,13 @@ pub(crate) fn fetch_unpinned(
     };
     let mut tries = 1;
     loop {
-        match attempt(client, url, &wanted, &path, deadline) {
-            Ok(()) => {
-                debug_assert!(length(&path)? <= limit);
-                return Ok(store.adopt(&path)?);
-            }
+        match attempt(client, url, &wanted, path, deadline) {
             Err(Error::Answer(answer)) if answer.is_passing() && tries < client.limits.tries => {
-                remove(&path)?;
+                remove(path)?;
                 client.pause(tries)?;
                 tries += 1;
             }
-            Err(error) => return Err(error),
+            result => return result,
         }
     }
 }

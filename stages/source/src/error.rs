@@ -81,6 +81,36 @@ pub enum Error {
         /// Of what came.
         found: Sha512,
     },
+    /// The `sources` of a SPEC's folder.
+    #[error("the `sources` of `{component}` cannot be used")]
+    Listed {
+        /// The component.
+        component: ComponentName,
+        /// Why.
+        source: keel_spec::render::sources_file::Error,
+    },
+    /// `sources` knows a file by a digest that proves nothing.
+    #[error(
+        "`sources` of `{component}` knows `{name}` by no SHA-512 or SHA-256 that could be checked: {algorithm}"
+    )]
+    Weak {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// What there is.
+        algorithm: String,
+    },
+    /// `sources` lists a file, and nothing says where its distribution keeps files.
+    #[error("nothing says where `{distro}` keeps `{name}`, a source of `{component}`")]
+    NoLookaside {
+        /// The component.
+        component: ComponentName,
+        /// The file.
+        name: String,
+        /// The distribution.
+        distro: String,
+    },
     /// A file beside a SPEC cannot be read, or is not inside the project.
     #[error("`{component}` has a local source that cannot be used: {path}")]
     Local {
@@ -248,6 +278,9 @@ impl Error {
             | Self::Disagree { .. }
             | Self::OtherBytes { .. }
             | Self::NoOrigin { .. }
+            | Self::Listed { .. }
+            | Self::Weak { .. }
+            | Self::NoLookaside { .. }
             | Self::Lock(_) => true,
             // Those who have the file all have another one.
             Self::Unavailable { asked, .. } => {
@@ -322,6 +355,9 @@ impl Error {
 
     fn hints(&self) -> Vec<String> {
         let hint = match self {
+            Self::NoLookaside { distro, .. } => {
+                format!("`lookaside-base-uri` of `[distros.{distro}]` says it")
+            }
             Self::Unpinned { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::Unpinned { component, name, .. } => format!(
                 "put `{name}` beside the SPEC, or say where it may be had in `[[components.{component}.source-files]]` \

@@ -135,7 +135,7 @@ fn local_file(
     })
 }
 
-fn object_size(store: &Store, digest: &Sha256) -> Result<u64, Error> {
+pub(crate) fn object_size(store: &Store, digest: &Sha256) -> Result<u64, Error> {
     let metadata = fs_err::metadata(store.object(digest)?).map_err(keel_store::Error::from)?;
     Ok(metadata.len())
 }

@@ -12,6 +12,7 @@
 //!    and Python distributions through their registries' checksums, others on first use.
 //! 4. [`refresh()`] replaces pinned files that no origin has any more, and says so.
 //! 5. [`verify()`] reads all pinned files in the store again.
+//! 6. [`lookaside`] brings files of other distributions' SPECs, by the digests in their `sources`.
 //!
 //! Invariants:
 //! - Bytes with another digest than the pinned one never become an object, whoever sent them.
@@ -39,6 +40,7 @@ mod fetch;
 mod http;
 pub mod lock;
 mod locking;
+pub mod lookaside;
 mod options;
 pub mod origin;
 pub mod refresh;

@@ -229,7 +229,7 @@ pub fn clean_stale<'n>(specs: &Path, names: impl IntoIterator<Item = &'n str>) -
 }
 
 /// Copies a folder: files with their permissions, links that stay inside it; nothing of git's.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+pub fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     copy_folder(from, to, 0)
 }
 

@@ -99,6 +99,38 @@ struct Line<'t> {
 struct Entry<'t> {
     file: &'t str,
     algorithm: &'t str,
+    hash: &'t str,
+}
+
+/// A line of the file, read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed<'t> {
+    /// The file's name. Anything may stand there.
+    pub file: &'t str,
+    /// The algorithm, in upper case.
+    pub algorithm: &'t str,
+    /// The digest in hexadecimal, of any length.
+    pub hash: &'t str,
+}
+
+/// The files that a text lists, in their order.
+pub fn listed(text: &str) -> Result<Vec<Listed<'_>>, Error> {
+    let lines = parse(text)?;
+    Ok(lines
+        .into_iter()
+        .filter_map(|line| line.entry)
+        .map(
+            |Entry {
+                 file,
+                 algorithm,
+                 hash,
+             }| Listed {
+                file,
+                algorithm,
+                hash,
+            },
+        )
+        .collect())
 }
 
 /// The digest of a changed archive by the name of an algorithm, in hexadecimal.
@@ -241,7 +273,11 @@ fn entry(line: &str) -> Option<Entry<'_>> {
             .trim_start()
             .strip_prefix('=')?;
         let hash = rest.strip_prefix(char::is_whitespace)?.trim_start();
-        (named && !file.is_empty() && is_hash(hash)).then_some(Entry { file, algorithm })
+        (named && !file.is_empty() && is_hash(hash)).then_some(Entry {
+            file,
+            algorithm,
+            hash,
+        })
     };
     let legacy = || {
         let mut words = line.split_whitespace();
@@ -249,6 +285,7 @@ fn entry(line: &str) -> Option<Entry<'_>> {
         (is_hash(hash) && words.next().is_none()).then_some(Entry {
             file,
             algorithm: "MD5",
+            hash,
         })
     };
     modern().or_else(legacy)
