@@ -10,12 +10,23 @@ use super::config::Select;
 /// `keel component`.
 #[derive(Debug, Subcommand)]
 pub enum Component {
+    /// Which components differ between two revisions of the project, and why: keys of the configuration, files
+    #[command(after_help = "\
+Examples:
+  keel component changed --from origin/main
+  keel component changed --from v1 --to v2 --output json
+
+Inherited configuration counts, and where it is written does not. Compared are the folders of local SPECs, and the files
+that overlays and sources name.")]
+    Changed(Changed),
     /// What rendering changes: the folder of the SPEC before and after, as one unified diff
     #[command(after_help = "\
 Examples:
   keel component diff curl
   keel component diff -g web --output json")]
     Diff(Diff),
+    /// The commits that touched a component, newest first: the file that defines it, its overlays, the folder of its SPEC
+    History(History),
     /// Components, one a line: where their SPECs come from, how many overlays they have. Only TOML is read
     List(Select),
     /// Make a folder of which `rpmbuild -bs` makes a source package: SPEC, patches, macros, and the source files
@@ -108,4 +119,28 @@ pub struct PrepareSources {
     /// Macros
     #[command(flatten)]
     pub macros: Macros,
+}
+
+/// `keel component changed`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Changed {
+    /// The older revision: a commit, a branch, a tag
+    #[arg(long, value_name = "REV")]
+    pub from: String,
+    /// The newer revision [default: the files as they are now]
+    #[arg(long, value_name = "REV")]
+    pub to: Option<String>,
+    /// Name the others, too
+    #[arg(long)]
+    pub include_unchanged: bool,
+}
+
+/// `keel component history`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct History {
+    /// Their names
+    #[arg(required = true)]
+    pub components: Vec<ComponentName>,
 }

@@ -1,10 +1,12 @@
 //! One file a subcommand.
 
 pub mod build;
+pub mod changed;
 pub mod check;
 pub mod component;
 pub mod config;
 pub mod diff;
+pub mod history;
 pub mod image;
 pub mod key;
 pub mod manual;

@@ -187,3 +187,74 @@ fn other_bytes_of_the_lookaside_are_refused() {
         assert!(!fixture.path("tree/made").exists());
     }
 }
+
+#[test]
+fn changed_says_which_and_why() {
+    let fixture = Fixture::new();
+    let other = "[components.other]\nspec = { type = \"local\", path = \"other/other.spec\" }\n";
+    tree(&fixture, "keel.toml", &format!("{OVERLAYS}{other}"));
+    let top = fixture.path("");
+    fs::create_dir_all(fixture.path("tree/other")).unwrap();
+    fs::write(
+        fixture.path("tree/other/other.spec"),
+        SPEC.replace("demo", "other"),
+    )
+    .unwrap();
+    // What the repository says of its files is not heard, and its own configuration neither.
+    fs::write(
+        fixture.path("tree/.gitattributes"),
+        "*.patch export-ignore\n*.spec filter=evil\n",
+    )
+    .unwrap();
+    git(
+        &top,
+        "git init -q -b main . && git config filter.evil.smudge 'touch EVIL; cat' && git add . && git commit -qm one && git tag v1",
+    );
+    let changed = |arguments: &[&str]| {
+        let all = [&["component", "changed", "--from", "v1"], arguments].concat();
+        fixture.keel_in("tree", &all)
+    };
+    assert_eq!(changed(&[]).ok().stdout, "component  change  why\n");
+    let more = "# moved\n[components.third]\nspec = { type = \"local\", path = \"other/other.spec\" }\n";
+    let overlays = OVERLAYS.replace("gcc", "clang").replace("[\"docs\"]", "[]");
+    tree(&fixture, "keel.toml", &format!("{more}{overlays}"));
+    fs::write(fixture.path("tree/demo/a.patch"), "--- b\n").unwrap();
+    fs::write(fixture.path("tree/demo/new"), "").unwrap();
+    let expected = "component  change   why\n\
+        demo       changed  build.without overlays ~tree/demo/a.patch +tree/demo/new\n\
+        other      deleted\nthird      added\n";
+    assert_eq!(changed(&[]).ok().stdout, expected);
+    assert_eq!(changed(&["--to", "HEAD"]).ok().stdout, "component  change  why\n");
+    git(&top, "git add -A && git commit -qm 'two\twords'");
+    assert_eq!(changed(&["--to", "HEAD"]).ok().stdout, expected);
+    let rows = json(&changed(&["--to", "v1", "--include-unchanged", "--output", "json"]).ok());
+    assert_eq!(rows[0]["change"], "unchanged");
+    for wrong in ["--upload-pack=x", "none"] {
+        let wrong = changed(&[&format!("--to={wrong}")]);
+        assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+        assert!(wrong.stderr.contains("there is no revision"), "{}", wrong.stderr);
+    }
+    assert!(!fixture.path("EVIL").exists() && !fixture.path(".git/info/attributes").exists());
+    let history = fixture.keel_in("tree", &["component", "history", "demo"]).ok();
+    let lines: Vec<&str> = history.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", history.stdout);
+    assert!(lines[1].ends_with("  a       twowords"), "{}", history.stdout);
+    fs::write(fixture.path("tree/other/[x]*"), "").unwrap();
+    git(&top, "git add -A && git commit -qm three");
+    let history = fixture.keel_in(
+        "tree",
+        &["component", "history", "demo", "third", "--output", "json"],
+    );
+    let rows = json(&history.ok());
+    let subjects: Vec<&str> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["subject"].as_str().unwrap())
+        .collect();
+    assert_eq!(subjects, ["twowords", "one", "three", "twowords", "one"]);
+    let outside = Fixture::new();
+    tree(&outside, "keel.toml", OVERLAYS);
+    let ran = outside.keel_in("tree", &["component", "history", "demo"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+}

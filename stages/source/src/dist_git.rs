@@ -141,13 +141,9 @@ pub fn dist_git(
             });
         }
         let scratch = store.temp_dir("dist-git")?;
-        let (repository, archive) = (scratch.path().join("repository"), scratch.path().join("tar"));
+        let repository = scratch.path().join("repository");
         git.fetch(&repository, &place.url, &commit).map_err(failed)?;
-        git.archive(&repository, &commit, "", &archive).map_err(failed)?;
-        let mut archive = tar::Archive::new(fs_err::File::open(archive)?);
-        archive.set_preserve_mtime(false);
-        // Paths that lead out, and files behind links that do, are refused by this.
-        Ok(archive.unpack(folder)?)
+        git.extract(&repository, &commit, folder).map_err(failed)
     })?;
     let spec = format!("{}.spec", component.upstream_name());
     if !folder.join(&spec).is_file() {
