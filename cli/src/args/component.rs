@@ -10,6 +10,12 @@ use super::config::Select;
 /// `keel component`.
 #[derive(Debug, Subcommand)]
 pub enum Component {
+    /// Append components to the project's main file, all of whose other bytes stay
+    #[command(after_help = "\
+Examples:
+  keel component add curl jq                    with the SPECs that they inherit, another distribution's
+  keel component add hello --spec hello/hello.spec")]
+    Add(Add),
     /// Which components differ between two revisions of the project, and why: keys of the configuration, files
     #[command(after_help = "\
 Examples:
@@ -38,6 +44,12 @@ Examples:
 Source files come from where the configuration or keel.lock pins them, or else from the lookaside of the SPEC's
 distribution, by the SHA-512 in `sources`. Overlays of archives are applied, too.")]
     PrepareSources(PrepareSources),
+    /// What rendered SPECs build: name, version and release of the source package, names of the others
+    #[command(after_help = "\
+Examples:
+  keel component query curl
+  keel component query --all --output json")]
+    Query(Query),
     /// Write the folders that are checked in and built: SPECs with overlays, macros and all, and the files that they name
     #[command(after_help = "\
 Examples:
@@ -143,4 +155,28 @@ pub struct History {
     /// Their names
     #[arg(required = true)]
     pub components: Vec<ComponentName>,
+}
+
+/// `keel component add`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Add {
+    /// Their names
+    #[arg(required = true)]
+    pub components: Vec<ComponentName>,
+    /// The SPEC, in the project's folder [default: what is inherited]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub spec: Option<PathBuf>,
+}
+
+/// `keel component query`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Query {
+    /// Which
+    #[command(flatten)]
+    pub select: Select,
+    /// Macros
+    #[command(flatten)]
+    pub macros: Macros,
 }

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub mod add;
 pub mod build;
 pub mod changed;
 pub mod check;
@@ -11,6 +12,7 @@ pub mod image;
 pub mod key;
 pub mod manual;
 pub mod prepare_sources;
+pub mod query;
 pub mod render;
 pub mod repo;
 pub mod source;

@@ -258,3 +258,68 @@ fn changed_says_which_and_why() {
     let ran = outside.keel_in("tree", &["component", "history", "demo"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
 }
+
+#[test]
+fn components_are_added_where_they_are_right() {
+    let fixture = Fixture::new();
+    tree(&fixture, "keel.toml", OVERLAYS);
+    let file = fixture.path("tree/keel.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let add = |arguments: &[&str]| {
+        let all = [&["component", "add"], arguments].concat();
+        fixture.keel_in("tree", &all)
+    };
+    fs::write(fixture.path("outside.spec"), SPEC).unwrap();
+    for (wrong, says) in [
+        (&["demo"][..], "there is a component `demo` already"),
+        (&["x", "x"], "`x` is named twice"),
+        (&["../x"], "cannot be the name of a component"),
+        // Nothing is inherited here.
+        (&["bare"], "nothing was added"),
+        (&["x", "--spec", "../outside.spec"], "not in the project's folder"),
+        (&["x", "--spec", "demo/a.patch"], "is no SPEC file"),
+        (&["x", "--spec", "none.spec"], "is not there"),
+    ] {
+        let ran = add(wrong);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{says}:\n{}", ran.stderr);
+        assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    }
+    let ran = add(&["second", "--spec", "demo/demo.spec"]).ok();
+    assert_eq!(ran.stdout, "keel.toml: second\n");
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        before + "\n[components.second]\nspec = { type = \"local\", path = \"demo/demo.spec\" }\n"
+    );
+    assert_eq!(fs::read_dir(fixture.path("tree")).unwrap().count(), 3);
+}
+
+#[test]
+fn query_says_what_rpmspec_says() {
+    let fixture = Fixture::new();
+    tree(&fixture, "keel.toml", OVERLAYS);
+    let sub = "%package libs\nSummary: s\n%description libs\nd\n%files libs\n%package none\nSummary: s\n%description none\nd\n";
+    fs::write(fixture.path("tree/demo/demo.spec"), format!("{SPEC}{sub}")).unwrap();
+    let said = with_macros(&fixture, "query", &["demo"]).ok().stdout;
+    assert_eq!(
+        said,
+        "component  source       packages\ndemo       demo-1-3.t1  demo demo-libs\n"
+    );
+    let spec = fixture.path("tree/demo/demo.spec");
+    let asked = [
+        "-q",
+        "--srpm",
+        "--define",
+        "dist .t1",
+        "--qf",
+        "%{nvr}",
+        spec.to_str().unwrap(),
+    ];
+    assert_eq!(judge("rpmspec", &asked), "demo-1-3.t1");
+    let rows = json(&with_macros(&fixture, "query", &["-a", "--output", "json"]).ok());
+    assert_eq!(rows[0]["packages"][1]["name"], "demo-libs");
+    fs::write(&spec, SPEC.replace("Version: 1", "Version: %{")).unwrap();
+    let wrong = with_macros(&fixture, "query", &["demo"]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("cannot query `demo`"), "{}", wrong.stderr);
+}
