@@ -295,6 +295,42 @@ fn components_are_added_where_they_are_right() {
 }
 
 #[test]
+fn licences_are_told_and_checked() {
+    let fixture = Fixture::new();
+    let told = fixture.keel(&["licenses"]).ok().stdout;
+    assert!(told.contains("nothing is said of the SPECs of  "), "{told}");
+    let wrong = fixture.keel(&["licenses", "--check"]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("the licence of the SPEC of `zlib`"),
+        "{}",
+        wrong.stderr
+    );
+    let main = fixture.path("keel.toml");
+    let text = fs::read_to_string(&main).unwrap();
+    let say = |licence: &str| {
+        let all = format!("{text}\n[default-component-config]\nlicence = \"{licence}\"\n");
+        fs::write(&main, all).unwrap();
+    };
+    say("MIT OR Apache-2.0");
+    fixture.keel(&["licenses", "--check"]).ok();
+    let found = json(&fixture.keel(&["licenses", "--output", "json"]).ok());
+    let specs = found["licences"]["MIT OR Apache-2.0"]["specs"]
+        .as_array()
+        .unwrap();
+    assert!(specs.iter().any(|name| name == "zlib"), "{found}");
+    assert_eq!(found["licences"]["Zlib"]["programs"][0], "zlib");
+    say("MTI");
+    let wrong = fixture.keel(&["licenses", "--check"]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("`MTI` is no SPDX expression"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
 fn query_says_what_rpmspec_says() {
     let fixture = Fixture::new();
     tree(&fixture, "keel.toml", OVERLAYS);
