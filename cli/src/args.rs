@@ -111,6 +111,14 @@ Examples:
                                    for editors: `\"$schema\" = \"keel.schema.json\"` at the top of keel.toml"
     )]
     Config(config::Config),
+    /// Under which licence each SPEC is, and what it builds
+    #[command(after_help = "\
+Examples:
+  keel licenses                    by licence
+  keel licenses --check            in CI: fails where a SPEC has none, or one that SPDX does not know
+
+The licence of a SPEC is `licence` of its component, said or inherited; that of what it builds is the SPEC's `License`.")]
+    Licenses(Licenses),
     /// Look at components
     #[command(
         subcommand,
@@ -282,6 +290,15 @@ pub struct Targets {
     /// What this image needs (may be given more than once)
     #[arg(long = "image", value_name = "NAME")]
     pub images: Vec<ImageName>,
+}
+
+/// `keel licenses`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Licenses {
+    /// Fail for a component without a licence, and for an expression that SPDX does not know
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// `keel plan`.

@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod context;
 mod failure;
+mod inputs;
 mod pipeline;
 mod rendering;
 mod report;

@@ -5,10 +5,10 @@ use std::{
     path::PathBuf,
 };
 
-use keel_artefact::{ComponentName, ImageName, PackageName};
+use keel_artefact::{ComponentName, ImageName, Interrupt, PackageName};
 use keel_build::{Packages, Results, Workshop};
 use keel_config::{Image, Project, diagnostic::nearest};
-use keel_host::stage0::Stage0;
+use keel_host::{git::Git, stage0::Stage0};
 use keel_plan::{Plan, Targets};
 use keel_source::SourceSet;
 use keel_spec::Recipe;
@@ -190,6 +190,17 @@ pub fn source_options(context: &Context<'_>) -> Result<keel_source::Options, Fai
         now: context.now(),
         ..keel_source::Options::default()
     })
+}
+
+/// git, for what is in repositories of this machine.
+pub fn git(interrupt: &Interrupt) -> Git<'_> {
+    Git {
+        certificates: None,
+        proxy: None,
+        time: keel_source::Limits::default().total,
+        size: u64::MAX,
+        interrupt,
+    }
 }
 
 /// Where the repository of an architecture lies.

@@ -14,8 +14,11 @@ use std::{
 
 use keel_artefact::{Interrupt, RootPath};
 use keel_config::{Component, Digest, Origin, Project, Spec, select};
+<<<<<<< HEAD
 use keel_host::git::Git;
 use keel_source::dist_git;
+=======
+>>>>>>> h-cmd
 use keel_spec::{
     environment::Distribution,
     render::{self, Request, macros_file::Options, sources_file::SourceFile},
@@ -165,8 +168,12 @@ impl<'r> Rendering<'r> {
     pub fn prepare(&self, component: &Component) -> Result<Prepared, Failure> {
         let pristine = self.pristine(component)?;
         let folder = self.scratch.join(component.name.as_str());
+<<<<<<< HEAD
         let rendered =
             self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
+=======
+        self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
+>>>>>>> h-cmd
         Ok(Prepared { pristine, folder })
     }
 
@@ -177,13 +184,7 @@ impl<'r> Rendering<'r> {
         if !lock.is_file() {
             return Ok(0);
         }
-        let git = Git {
-            certificates: None,
-            proxy: None,
-            time: self.options.limits.total,
-            size: u64::MAX,
-            interrupt: self.interrupt,
-        };
+        let git = pipeline::git(self.interrupt);
         let path = lock.to_string_lossy();
         let log = git.log(&self.project.root, &["--format=%H", "--", &path]);
         let log = log.map_err(|error| {

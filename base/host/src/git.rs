@@ -8,7 +8,7 @@ use std::{
     fs::File,
     io::{self, Read as _},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -151,6 +151,46 @@ impl Git<'_> {
         // A few objects may become an archive of any size.
         self.run((REPOSITORY, repository), &arguments, Some(output))
             .map(drop)
+    }
+
+    /// The files of `commit` in the folder `to`, which is made.
+    pub fn extract(&self, repository: &Path, commit: &str, to: &Path) -> Result<(), Error> {
+        let path = repository.join("keel-archive.tar");
+        self.archive(repository, commit, "", &path)?;
+        fs_err::create_dir_all(to)?;
+        let mut archive = tar::Archive::new(fs_err::File::open(&path)?);
+        archive.set_preserve_mtime(false);
+        // Paths that lead out, and files behind links that do, are refused by this.
+        archive.unpack(to)?;
+        Ok(fs_err::remove_file(path)?)
+    }
+
+    /// The top folder of the working tree that `folder` is in.
+    pub fn top(&self, folder: &Path) -> Result<PathBuf, Error> {
+        let found = text(self.run(("-C", folder), &["rev-parse", "--show-toplevel"], None)?)?;
+        Ok(PathBuf::from(found.strip_suffix('\n').unwrap_or(&found)))
+    }
+
+    /// All digits of the commit that `revision` (`HEAD~3`, a branch, a tag) means in the repository of a working tree.
+    pub fn commit_of(&self, tree: &Path, revision: &str) -> Result<String, Error> {
+        let commit = format!("{revision}^{{commit}}");
+        let arguments = ["rev-parse", "--verify", "--end-of-options", &commit];
+        let found = text(self.run(("-C", tree), &arguments, None)?)?;
+        check_commit(found.trim())?;
+        Ok(found.trim().to_owned())
+    }
+
+    /// Makes a bare repository at `to` that has all commits of a working tree's repository, and none of its
+    /// configuration. The other one is only read.
+    pub fn borrow(&self, tree: &Path, to: &Path) -> Result<(), Error> {
+        let ask = |what: &[&str]| text(self.run(("-C", tree), &[&["rev-parse"], what].concat(), None)?);
+        let objects = ask(&["--path-format=absolute", "--git-path", "objects"])?;
+        let format = ask(&["--show-object-format"])?;
+        let format = format!("--object-format={}", format.trim());
+        fs_err::create_dir_all(to)?;
+        self.in_repository(to, &["init", "--quiet", "--bare", "--template=", &format])?;
+        fs_err::create_dir_all(to.join("objects/info"))?;
+        Ok(fs_err::write(to.join("objects/info/alternates"), objects)?)
     }
 
     /// What `git log` prints of a working tree with these arguments.

@@ -80,9 +80,13 @@ fn list(context: &Context<'_>, select: &Select) -> Result<(), Failure> {
 /// Does what was asked for.
 pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
     match command {
+        Command::Add(command) => super::add::run(context, &command),
+        Command::Changed(command) => super::changed::run(context, &command),
         Command::Diff(command) => super::diff::run(context, &command),
+        Command::History(command) => super::history::run(context, &command),
         Command::List(select) => list(context, &select),
         Command::PrepareSources(command) => super::prepare_sources::run(context, &command),
+        Command::Query(command) => super::query::run(context, &command),
         Command::Render(command) => super::render::render(context, &command),
         Command::Show { name } => {
             let project = pipeline::project(context)?;

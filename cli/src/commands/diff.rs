@@ -122,7 +122,8 @@ fn files(name: &str, prepared: &Prepared) -> io::Result<Vec<File>> {
     // git's own files are never rendered; a SPEC with another name is the same file.
     differences.retain(|difference| {
         let is_gits = difference.file.split('/').next() == Some(".git");
-        !is_gits && !(is_renamed && difference.file == *before)
+        let is_spec = is_renamed && difference.file == *before;
+        !(is_gits || is_spec)
     });
     let mut files = Vec::new();
     for Difference { file, how } in differences {

@@ -1,14 +1,19 @@
 //! One file a subcommand.
 
+pub mod add;
 pub mod build;
+pub mod changed;
 pub mod check;
 pub mod component;
 pub mod config;
 pub mod diff;
+pub mod history;
 pub mod image;
 pub mod key;
+pub mod licenses;
 pub mod manual;
 pub mod prepare_sources;
+pub mod query;
 pub mod render;
 pub mod repo;
 pub mod source;
@@ -26,6 +31,7 @@ pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
         Command::Check => check::run(context),
         Command::Config(command) => config::run(context, command),
         Command::Component(command) => component::run(context, command),
+        Command::Licenses(command) => licenses::run(context, &command),
         Command::Source(command) => source::run(context, command),
         Command::Plan(command) => build::plan(context, &command),
         Command::Build(command) => build::run(context, &command),

@@ -187,3 +187,175 @@ fn other_bytes_of_the_lookaside_are_refused() {
         assert!(!fixture.path("tree/made").exists());
     }
 }
+
+#[test]
+fn changed_says_which_and_why() {
+    let fixture = Fixture::new();
+    let other = "[components.other]\nspec = { type = \"local\", path = \"other/other.spec\" }\n";
+    tree(&fixture, "keel.toml", &format!("{OVERLAYS}{other}"));
+    let top = fixture.path("");
+    fs::create_dir_all(fixture.path("tree/other")).unwrap();
+    fs::write(
+        fixture.path("tree/other/other.spec"),
+        SPEC.replace("demo", "other"),
+    )
+    .unwrap();
+    // What the repository says of its files is not heard, and its own configuration neither.
+    fs::write(
+        fixture.path("tree/.gitattributes"),
+        "*.patch export-ignore\n*.spec filter=evil\n",
+    )
+    .unwrap();
+    git(
+        &top,
+        "git init -q -b main . && git config filter.evil.smudge 'touch EVIL; cat' && git add . && git commit -qm one && git tag v1",
+    );
+    let changed = |arguments: &[&str]| {
+        let all = [&["component", "changed", "--from", "v1"], arguments].concat();
+        fixture.keel_in("tree", &all)
+    };
+    assert_eq!(changed(&[]).ok().stdout, "component  change  why\n");
+    let more = "# moved\n[components.third]\nspec = { type = \"local\", path = \"other/other.spec\" }\n";
+    let overlays = OVERLAYS.replace("gcc", "clang").replace("[\"docs\"]", "[]");
+    tree(&fixture, "keel.toml", &format!("{more}{overlays}"));
+    fs::write(fixture.path("tree/demo/a.patch"), "--- b\n").unwrap();
+    fs::write(fixture.path("tree/demo/new"), "").unwrap();
+    let expected = "component  change   why\n\
+        demo       changed  build.without overlays ~tree/demo/a.patch +tree/demo/new\n\
+        other      deleted\nthird      added\n";
+    assert_eq!(changed(&[]).ok().stdout, expected);
+    assert_eq!(changed(&["--to", "HEAD"]).ok().stdout, "component  change  why\n");
+    git(&top, "git add -A && git commit -qm 'two\twords'");
+    assert_eq!(changed(&["--to", "HEAD"]).ok().stdout, expected);
+    let rows = json(&changed(&["--to", "v1", "--include-unchanged", "--output", "json"]).ok());
+    assert_eq!(rows[0]["change"], "unchanged");
+    for wrong in ["--upload-pack=x", "none"] {
+        let wrong = changed(&[&format!("--to={wrong}")]);
+        assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+        assert!(wrong.stderr.contains("there is no revision"), "{}", wrong.stderr);
+    }
+    assert!(!fixture.path("EVIL").exists() && !fixture.path(".git/info/attributes").exists());
+    let history = fixture.keel_in("tree", &["component", "history", "demo"]).ok();
+    let lines: Vec<&str> = history.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", history.stdout);
+    assert!(lines[1].ends_with("  a       twowords"), "{}", history.stdout);
+    fs::write(fixture.path("tree/other/[x]*"), "").unwrap();
+    git(&top, "git add -A && git commit -qm three");
+    let history = fixture.keel_in(
+        "tree",
+        &["component", "history", "demo", "third", "--output", "json"],
+    );
+    let rows = json(&history.ok());
+    let subjects: Vec<&str> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["subject"].as_str().unwrap())
+        .collect();
+    assert_eq!(subjects, ["twowords", "one", "three", "twowords", "one"]);
+    let outside = Fixture::new();
+    tree(&outside, "keel.toml", OVERLAYS);
+    let ran = outside.keel_in("tree", &["component", "history", "demo"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+}
+
+#[test]
+fn components_are_added_where_they_are_right() {
+    let fixture = Fixture::new();
+    tree(&fixture, "keel.toml", OVERLAYS);
+    let file = fixture.path("tree/keel.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let add = |arguments: &[&str]| {
+        let all = [&["component", "add"], arguments].concat();
+        fixture.keel_in("tree", &all)
+    };
+    fs::write(fixture.path("outside.spec"), SPEC).unwrap();
+    for (wrong, says) in [
+        (&["demo"][..], "there is a component `demo` already"),
+        (&["x", "x"], "`x` is named twice"),
+        (&["../x"], "cannot be the name of a component"),
+        // Nothing is inherited here.
+        (&["bare"], "nothing was added"),
+        (&["x", "--spec", "../outside.spec"], "not in the project's folder"),
+        (&["x", "--spec", "demo/a.patch"], "is no SPEC file"),
+        (&["x", "--spec", "none.spec"], "is not there"),
+    ] {
+        let ran = add(wrong);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{says}:\n{}", ran.stderr);
+        assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    }
+    let ran = add(&["second", "--spec", "demo/demo.spec"]).ok();
+    assert_eq!(ran.stdout, "keel.toml: second\n");
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        before + "\n[components.second]\nspec = { type = \"local\", path = \"demo/demo.spec\" }\n"
+    );
+    assert_eq!(fs::read_dir(fixture.path("tree")).unwrap().count(), 3);
+}
+
+#[test]
+fn licences_are_told_and_checked() {
+    let fixture = Fixture::new();
+    let told = fixture.keel(&["licenses"]).ok().stdout;
+    assert!(told.contains("nothing is said of the SPECs of  "), "{told}");
+    let wrong = fixture.keel(&["licenses", "--check"]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("the licence of the SPEC of `zlib`"),
+        "{}",
+        wrong.stderr
+    );
+    let main = fixture.path("keel.toml");
+    let text = fs::read_to_string(&main).unwrap();
+    let say = |licence: &str| {
+        let all = format!("{text}\n[default-component-config]\nlicence = \"{licence}\"\n");
+        fs::write(&main, all).unwrap();
+    };
+    say("MIT OR Apache-2.0");
+    fixture.keel(&["licenses", "--check"]).ok();
+    let found = json(&fixture.keel(&["licenses", "--output", "json"]).ok());
+    let specs = found["licences"]["MIT OR Apache-2.0"]["specs"]
+        .as_array()
+        .unwrap();
+    assert!(specs.iter().any(|name| name == "zlib"), "{found}");
+    assert_eq!(found["licences"]["Zlib"]["programs"][0], "zlib");
+    say("MTI");
+    let wrong = fixture.keel(&["licenses", "--check"]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("`MTI` is no SPDX expression"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn query_says_what_rpmspec_says() {
+    let fixture = Fixture::new();
+    tree(&fixture, "keel.toml", OVERLAYS);
+    let sub = "%package libs\nSummary: s\n%description libs\nd\n%files libs\n%package none\nSummary: s\n%description none\nd\n";
+    fs::write(fixture.path("tree/demo/demo.spec"), format!("{SPEC}{sub}")).unwrap();
+    let said = with_macros(&fixture, "query", &["demo"]).ok().stdout;
+    assert_eq!(
+        said,
+        "component  source       packages\ndemo       demo-1-3.t1  demo demo-libs\n"
+    );
+    let spec = fixture.path("tree/demo/demo.spec");
+    let asked = [
+        "-q",
+        "--srpm",
+        "--define",
+        "dist .t1",
+        "--qf",
+        "%{nvr}",
+        spec.to_str().unwrap(),
+    ];
+    assert_eq!(judge("rpmspec", &asked), "demo-1-3.t1");
+    let rows = json(&with_macros(&fixture, "query", &["-a", "--output", "json"]).ok());
+    assert_eq!(rows[0]["packages"][1]["name"], "demo-libs");
+    fs::write(&spec, SPEC.replace("Version: 1", "Version: %{")).unwrap();
+    let wrong = with_macros(&fixture, "query", &["demo"]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("cannot query `demo`"), "{}", wrong.stderr);
+}

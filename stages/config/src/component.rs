@@ -66,6 +66,9 @@ pub struct Settings {
     pub semantics: Semantics,
     /// Changes to the SPEC and the files beside it, in order: inherited, own, those of files.
     pub overlays: Vec<Overlay>,
+    /// The licence of its SPEC, an SPDX expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
     /// How it is built.
     pub build: BuildOptions,
     /// Files that the SPEC does not name are rendered, too.

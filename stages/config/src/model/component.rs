@@ -50,6 +50,11 @@ static COMPONENT_KEYS: &[Key] = &[
         "how overlays see the SPEC: line by line as azldev does, or as rpm reads it",
     )
     .default("lines"),
+    ours(
+        "licence",
+        TEXT,
+        "the licence of the SPEC and what lies beside it, not of what it builds: an SPDX expression (`keel licenses`)",
+    ),
     key("build", Form::Table(&BUILD), "how it is built"),
     key("render", Form::Table(&RENDER), "how its SPEC is rendered"),
     key("source-files", Form::Tables(&SOURCE_FILE), "source files that do not lie beside the SPEC")

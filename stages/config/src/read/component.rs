@@ -32,6 +32,7 @@ pub(crate) fn read(table: &Table<'_>) -> Settings {
         overlays: (table.tables("overlays").iter())
             .filter_map(overlay::overlay)
             .collect(),
+        licence: table.string("licence"),
         build: table
             .table("build")
             .map(|build| build_options(&build))

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     environment::Environment,
-    eval,
+    eval::{self, Evaluated},
     macros::{Engine, Limits, Severity, level, text},
     world::{Layered, Surroundings},
 };
@@ -24,8 +24,9 @@ pub struct Evaluator<'e> {
     pub surroundings: &'e Arc<Surroundings>,
 }
 
-impl List for Evaluator<'_> {
-    fn sources(&self, path: &Path, spec: &[u8]) -> Result<Vec<String>, String> {
+impl Evaluator<'_> {
+    /// What a SPEC says, or why it cannot be told. `path` is the SPEC's, and its folder that of its sources.
+    pub fn evaluate(&self, path: &Path, spec: &[u8]) -> Result<Evaluated, String> {
         let shown = path.to_string_lossy();
         let world = Arc::new(Layered {
             tree: self.environment.tree.clone(),
@@ -37,17 +38,21 @@ impl List for Evaluator<'_> {
         engine.push("_sourcedir", None, &folder, level::CMDLINE);
         let buildable = |arch: &str| self.environment.machine_score(arch) > 0;
         let outcome = eval::evaluate(&mut engine, &shown, &text::decode(spec), &buildable);
-        match outcome.evaluated {
-            Some(evaluated) => Ok(evaluated.sources.into_iter().map(|source| source.full).collect()),
-            None => {
-                let errors = outcome
-                    .messages
-                    .into_iter()
-                    .filter(|said| said.severity == Severity::Error);
-                let errors: Vec<String> = errors.map(|said| said.text).collect();
-                Err(errors.join("\n"))
-            }
-        }
+        outcome.evaluated.ok_or_else(|| {
+            let errors = outcome
+                .messages
+                .into_iter()
+                .filter(|said| said.severity == Severity::Error);
+            let errors: Vec<String> = errors.map(|said| said.text).collect();
+            errors.join("\n")
+        })
+    }
+}
+
+impl List for Evaluator<'_> {
+    fn sources(&self, path: &Path, spec: &[u8]) -> Result<Vec<String>, String> {
+        let evaluated = self.evaluate(path, spec)?;
+        Ok(evaluated.sources.into_iter().map(|source| source.full).collect())
     }
 }
 
