@@ -14,11 +14,7 @@ use std::{
 
 use keel_artefact::{Interrupt, RootPath};
 use keel_config::{Component, Digest, Origin, Project, Spec, select};
-<<<<<<< HEAD
-use keel_host::git::Git;
 use keel_source::dist_git;
-=======
->>>>>>> h-cmd
 use keel_spec::{
     environment::Distribution,
     render::{self, Request, macros_file::Options, sources_file::SourceFile},
@@ -168,12 +164,7 @@ impl<'r> Rendering<'r> {
     pub fn prepare(&self, component: &Component) -> Result<Prepared, Failure> {
         let pristine = self.pristine(component)?;
         let folder = self.scratch.join(component.name.as_str());
-<<<<<<< HEAD
-        let rendered =
-            self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
-=======
         self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
->>>>>>> h-cmd
         Ok(Prepared { pristine, folder })
     }
 

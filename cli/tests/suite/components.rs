@@ -144,7 +144,7 @@ fn prepared_sources_make_a_source_package() {
     std::os::unix::fs::symlink(fixture.path("precious"), to.join("a.patch")).unwrap();
     let pristine = ["demo", "--to", "made", "--force", "--skip-overlays", "--offline"];
     // Without a snapshot, the newest commit is asked for.
-    assert_eq!(with_macros(&fixture, "prepare-sources", &pristine).code, Some(1));
+    assert_eq!(with_macros(&fixture, "prepare-sources", &pristine).code, Some(3));
     with_macros(&fixture, "prepare-sources", &pristine[..5]).ok();
     assert_eq!(fs::read_to_string(fixture.path("precious")).unwrap(), "p");
     assert_eq!(fs::read_to_string(to.join("demo.spec")).unwrap(), SPEC);

@@ -36,7 +36,7 @@ fn missing_source() {
 
 #[test]
 fn wrong_hash() {
-    snapshot!("wrong-hash", ["source", "fetch"], 1);
+    snapshot!("wrong-hash", ["source", "fetch"], 2);
 }
 
 #[test]

@@ -128,25 +128,7 @@ pub fn dist_git(
         }
         None => place.commit_of_snapshot(&git, store, options)?,
     };
-<<<<<<< HEAD
     let folder = files_of(&git, &place.url, &commit, store, options)?;
-=======
-    let key = Fingerprint::new("dist-git/1")
-        .add("url", &place.url)
-        .add("commit", &commit)
-        .finish();
-    let folder = store.tree(&key, |folder| -> Result<(), Error> {
-        if options.offline {
-            return Err(Error::Offline {
-                url: place.url.clone(),
-            });
-        }
-        let scratch = store.temp_dir("dist-git")?;
-        let repository = scratch.path().join("repository");
-        git.fetch(&repository, &place.url, &commit).map_err(failed)?;
-        git.extract(&repository, &commit, folder).map_err(failed)
-    })?;
->>>>>>> h-cmd
     let spec = format!("{}.spec", component.upstream_name());
     if !folder.join(&spec).is_file() {
         let url = place.url;

@@ -52,7 +52,7 @@ pub(super) fn newest(
         Origin::Pypi(origin) => told(&origin.version, newest_sdist(ask, origin)?),
         Origin::Npm(origin) => told(&origin.version, newest_npm(ask, origin)?),
         Origin::Git(origin) => newest_tag(&commit::tags(ask.client, store, origin)?, &origin.commit),
-        Origin::Debian(_) | Origin::Https(_) | Origin::File(_) => return Ok(None),
+        Origin::Debian(_) | Origin::Https(_) | Origin::File(_) | Origin::Generated(_) => return Ok(None),
     }))
 }
 
