@@ -98,11 +98,7 @@ impl<'r> Rendering<'r> {
         let wrong = |error: dist_git::Error| {
             use dist_git::Error as E;
             let class = match &error {
-                E::Unsaid { .. }
-                | E::Short { .. }
-                | E::NoCommit { .. }
-                | E::NoSpec { .. }
-                | E::Outside { .. } => Class::Input,
+                E::Unsaid { .. } | E::Short { .. } | E::NoCommit { .. } | E::NoSpec { .. } => Class::Input,
                 _ => Class::Environment,
             };
             Failure::because(class, "its SPEC cannot be had", &error)

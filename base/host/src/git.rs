@@ -160,8 +160,16 @@ impl Git<'_> {
         fs_err::create_dir_all(to)?;
         let mut archive = tar::Archive::new(fs_err::File::open(&path)?);
         archive.set_preserve_mtime(false);
-        // Paths that lead out, and files behind links that do, are refused by this.
-        archive.unpack(to)?;
+        let outside = |path: &Path| unexpected(format!("`{}` leads out of the repository", path.display()));
+        for entry in archive.entries()? {
+            let mut entry = entry?;
+            if !entry.unpack_in(to)? {
+                return Err(outside(&entry.path()?));
+            }
+        }
+        if let Some(link) = keel_store::links::first_outside(to)? {
+            return Err(outside(&link));
+        }
         Ok(fs_err::remove_file(path)?)
     }
 

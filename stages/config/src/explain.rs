@@ -45,6 +45,17 @@ pub fn explain(dir: &Path, checkout: &Checkout<'_>, key: &str) -> Result<Vec<Exp
     let layers = Layers::read(dir, checkout)?;
     let project = layers.checked()?;
     let steps = steps(&layers, key)?;
+    if let [table, component, ..] = &steps[..]
+        && table.name == "components"
+    {
+        let mut known = project.components.keys().map(|name| name.as_str());
+        if !known.clone().any(|name| name == component.name) {
+            let message = format!("no such component: `{}`", component.name);
+            return Err(Diagnostic::new(message)
+                .did_you_mean(&component.name, &mut known)
+                .into());
+        }
+    }
     let run = Run {
         layers: &layers,
         distro: &project.distro,

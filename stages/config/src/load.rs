@@ -338,15 +338,6 @@ impl Layers {
             }
         }
         check::whole(&project, &root, &self.problems);
-        if project.stage0.suite.is_empty()
-            && !project.components.is_empty()
-            && self.sources.is_explicit(merged.at)
-            && self.problems.is_empty()
-        {
-            let message = format!("`{main}` does not say which Debian suite lends compiler and tools");
-            self.problems
-                .push(Diagnostic::new(message).hint("[keel.stage0]\n  suite = \"trixie\""));
-        }
         project.distro = distro?;
         project.name = project.distro.name.clone();
         project.files = self.sources.paths();

@@ -3,7 +3,7 @@
 //! A commit is what the configuration pins, or else the newest one on the first parents' line of the version's branch that
 //! was made before the snapshot. What is found for a snapshot is kept in the store: a snapshot is a moment of the past.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use keel_artefact::{Epoch, Fingerprint, Interrupt};
 use keel_config::{Component, Project, Spec, Upstream};
@@ -69,14 +69,6 @@ pub enum Error {
         commit: String,
         /// The file.
         spec: String,
-    },
-    /// A file that would lie elsewhere, or a link that leads elsewhere.
-    #[error("{path} of {url} leads out of the repository")]
-    Outside {
-        /// The repository.
-        url: String,
-        /// The path in it.
-        path: PathBuf,
     },
     /// The network is not to be used.
     #[error("{url} is not asked: --offline")]
@@ -183,25 +175,9 @@ fn files_of(
             return Err(Error::Offline { url: url.to_owned() });
         }
         let scratch = store.temp_dir("commit")?;
-        let (repository, archive) = (scratch.path().join("repository"), scratch.path().join("tar"));
+        let repository = scratch.path().join("repository");
         git.fetch(&repository, url, commit).map_err(failed)?;
-        git.archive(&repository, commit, "", &archive).map_err(failed)?;
-        let mut archive = tar::Archive::new(fs_err::File::open(archive)?);
-        archive.set_preserve_mtime(false);
-        let refused = |what: &Path| Error::Outside {
-            url: url.to_owned(),
-            path: what.to_owned(),
-        };
-        for entry in archive.entries()? {
-            let mut entry = entry?;
-            if !entry.unpack_in(folder)? {
-                return Err(refused(&entry.path()?));
-            }
-        }
-        match keel_store::links::first_outside(folder)? {
-            Some(link) => Err(refused(&link)),
-            None => Ok(()),
-        }
+        git.extract(&repository, commit, folder).map_err(failed)
     })
 }
 
