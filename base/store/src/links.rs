@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io,
+    io::{self, ErrorKind},
     path::{Component, Path, PathBuf},
 };
 
@@ -56,16 +56,16 @@ fn stays(root: &Path, link: &Path) -> io::Result<bool> {
                 todo.extend(parts.into_iter().rev());
             }
             // Not a link, or nothing.
-            Err(error) if matches!(error.raw_os_error(), Some(INVALID | MISSING | NO_FOLDER)) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::InvalidInput | ErrorKind::NotFound | ErrorKind::NotADirectory
+                ) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(true)
 }
-
-const INVALID: i32 = rustix::io::Errno::INVAL.raw_os_error();
-const MISSING: i32 = rustix::io::Errno::NOENT.raw_os_error();
-const NO_FOLDER: i32 = rustix::io::Errno::NOTDIR.raw_os_error();
 
 /// The parts of a relative path; none of an absolute one.
 fn parts(path: &Path) -> Option<Vec<OsString>> {

@@ -210,12 +210,14 @@ pub fn stale<'n>(specs: &Path, names: impl IntoIterator<Item = &'n str>) -> io::
             let child = child?;
             let name = child.file_name();
             let known = name.to_str().is_some_and(|name| expected.contains(name));
-            // What was never rendered is somebody else's.
+            // What was never rendered is somebody else's; what a killed run left is nobody's.
             let is_rendered = name.to_str().is_some_and(|name| {
                 let spec = format!("{name}.spec");
-                [spec.as_str(), MARKER]
-                    .iter()
-                    .any(|file| child.path().join(file).is_file())
+                let is_left = name.starts_with('.') && name.contains(".keel-");
+                is_left
+                    || [spec.as_str(), MARKER]
+                        .iter()
+                        .any(|file| child.path().join(file).is_file())
             });
             if child.file_type()?.is_dir() && !known && is_rendered {
                 stale.push(Path::new(&letter.file_name()).join(name));

@@ -81,20 +81,24 @@ fn stale_folders_are_found_and_removed() {
         "g/gtk%2B",
         "b/other",
         "tooling/x",
-        "q/.q.keel-new",
+        "q/.q.keel-new-7",
+        "s/src",
     ] {
         fs_err::create_dir_all(specs.join(folder)).unwrap();
     }
+    fs_err::write(specs.join("a/gone/gone.spec"), "").unwrap();
+    fs_err::write(specs.join("b/other/RENDER_FAILED"), "").unwrap();
     fs_err::write(specs.join("a/file"), "").unwrap();
     fs_err::write(specs.join("README.md"), "").unwrap();
     let names = ["abc", "gtk+"];
     let stale = place::stale(specs, names).unwrap();
     assert_eq!(
         stale,
-        ["a/gone", "b/other", "q/.q.keel-new"].map(std::path::PathBuf::from)
+        ["a/gone", "b/other", "q/.q.keel-new-7"].map(std::path::PathBuf::from)
     );
     assert_eq!(place::clean_stale(specs, names).unwrap(), stale);
     assert!(place::stale(specs, names).unwrap().is_empty());
+    assert!(specs.join("s/src").exists());
     assert!(specs.join("tooling/x").exists() && specs.join("a/file").exists());
     assert!(place::stale(&specs.join("none"), names).unwrap().is_empty());
 }
