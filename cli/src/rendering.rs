@@ -2,14 +2,9 @@
 //! rendered.
 
 use std::{
-    collections::BTreeMap,
-    io,
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use keel_artefact::{Interrupt, RootPath};
@@ -17,6 +12,7 @@ use keel_config::{Component, Digest, Origin, Project, Spec, select};
 use keel_source::dist_git;
 use keel_spec::{
     environment::Distribution,
+    parallel::{self, How},
     render::{self, Request, macros_file::Options, sources_file::SourceFile},
 };
 use keel_store::Store;
@@ -30,16 +26,16 @@ use crate::{
 };
 
 /// What all components of a run are rendered with.
-pub struct Rendering<'r> {
-    store: &'r Store,
-    interrupt: &'r Interrupt,
-    project: &'r Project,
+pub struct Rendering {
+    store: Store,
+    interrupt: Interrupt,
+    project: Arc<Project>,
     /// The macros that SPECs are read with.
     pub macros: Macros,
     /// How files are fetched.
     pub options: keel_source::Options,
     /// A folder for what is made on the way; SPECs in it may be read.
-    pub scratch: &'r Path,
+    pub scratch: PathBuf,
     /// The bytes are azldev's, to the last line.
     is_azldevs: bool,
 }
@@ -63,22 +59,52 @@ pub fn chosen<'p>(project: &'p Project, select: &Select) -> Result<Vec<&'p Compo
     Ok(select::select(project, &select.selection())?)
 }
 
-impl<'r> Rendering<'r> {
+impl Rendering {
     /// Reads macros: those asked for, or else what the project says.
     pub fn new(
-        context: &'r Context<'_>,
-        project: &'r Project,
+        context: &Context<'_>,
+        project: &Arc<Project>,
         asked: &args::component::Macros,
-        scratch: &'r Path,
-    ) -> Result<Self, Failure> {
-        Ok(Self {
-            store: context.store()?,
-            interrupt: &context.interrupt,
-            project,
+        scratch: &Path,
+    ) -> Result<Arc<Self>, Failure> {
+        Ok(Arc::new(Self {
+            store: context.store()?.clone(),
+            interrupt: context.interrupt.clone(),
+            project: Arc::clone(project),
             macros: macros(context, project, asked.macros.as_deref(), scratch)?,
             options: pipeline::source_options(context)?,
-            scratch,
+            scratch: scratch.to_owned(),
             is_azldevs: is_azldevs(project),
+        }))
+    }
+
+    /// Does `work` for each of the components and its pristine folder, several at once; results in their order. All that must
+    /// be fetched is fetched before; whatever then takes longer than any limit allows is an error of its own.
+    pub fn each<T: Send + 'static>(
+        self: &Arc<Self>,
+        components: &[&Component],
+        work: impl Fn(&Self, &Component, Pristine) -> Result<T, Failure> + Send + Sync + 'static,
+    ) -> Result<Vec<Result<T, Failure>>, Failure> {
+        let components: Arc<[Component]> = components.iter().map(|component| (*component).clone()).collect();
+        let fetching = How {
+            // git and its limits decide how long it may take.
+            patience: Duration::MAX,
+            ..How::new(cores(), &self.interrupt)
+        };
+        let pristine = {
+            let (rendering, components) = (Arc::clone(self), Arc::clone(&components));
+            in_order(components.len(), &fetching, move |at| {
+                rendering.pristine(&components[at])
+            })?
+        };
+        // A fetch that Ctrl-C ended leaves fewer.
+        let count = pristine.len();
+        let pristine = Mutex::new(pristine.into_iter().map(Some).collect::<Vec<_>>());
+        let (rendering, how) = (Arc::clone(self), How::new(cores(), &self.interrupt));
+        in_order(count, &how, move |at| {
+            let taken = pristine.lock().unwrap_or_else(PoisonError::into_inner)[at].take();
+            let pristine = taken.expect("each number is worked at once")?;
+            work(&rendering, &components[at], pristine)
         })
     }
 
@@ -93,8 +119,8 @@ impl<'r> Rendering<'r> {
                 commit: None,
             });
         }
-        let (store, interrupt) = (self.store, self.interrupt);
-        let found = dist_git::dist_git(self.project, component, store, &self.options, interrupt);
+        let (store, interrupt) = (&self.store, &self.interrupt);
+        let found = dist_git::dist_git(&self.project, component, store, &self.options, interrupt);
         let wrong = |error: dist_git::Error| {
             use dist_git::Error as E;
             let class = match &error {
@@ -157,21 +183,20 @@ impl<'r> Rendering<'r> {
     }
 
     /// Renders a component into a new folder of its own name in the scratch folder.
-    pub fn prepare(&self, component: &Component) -> Result<Prepared, Failure> {
-        let pristine = self.pristine(component)?;
+    pub fn prepare(&self, component: &Component, pristine: Pristine) -> Result<Prepared, Failure> {
         let folder = self.scratch.join(component.name.as_str());
         self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
         Ok(Prepared { pristine, folder })
     }
 
-    /// How many changes of a component the project's history tells: commits that changed its lock (`lock-dir`), as azldev
-    /// counts them. Without a lock, none.
+    /// How many changes of a component the project's history tells: commits that changed its lock (`lock-dir`). azldev counts
+    /// those of them that changed the lock's fingerprint. Without a lock, none.
     fn changes(&self, component: &Component) -> Result<u64, Failure> {
         let lock = self.project.lock_dir.join(format!("{}.lock", component.name));
         if !lock.is_file() {
             return Ok(0);
         }
-        let git = pipeline::git(self.interrupt);
+        let git = pipeline::git(&self.interrupt);
         let path = lock.to_string_lossy();
         let log = git.log(&self.project.root, &["--format=%H", "--", &path]);
         let log = log.map_err(|error| {
@@ -252,31 +277,20 @@ fn macros(
     Macros::load_for(context, &how, vec![scratch.to_owned()], RootPath::root())
 }
 
-/// Does it for each, on all cores; results in their order.
-pub fn in_parallel<T: Send>(
-    components: &[&Component],
-    work: impl Fn(&Component) -> T + Sync,
-) -> Result<Vec<T>, io::Error> {
-    // Macros may be nested deeply.
-    const STACK: usize = 64 << 20;
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    thread::scope(|scope| -> Result<(), io::Error> {
-        for _ in 0..cores().min(components.len()) {
-            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(component) = components.get(at) else {
-                        return;
-                    };
-                    let result = work(component);
-                    done.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(at, result);
-                }
-            })?;
-        }
-        Ok(())
+/// Results in the order of their numbers; fewer, if the user interrupts.
+fn in_order<T: Send + 'static>(
+    count: usize,
+    how: &How,
+    work: impl Fn(usize) -> Result<T, Failure> + Send + Sync + 'static,
+) -> Result<Vec<Result<T, Failure>>, Failure> {
+    let mut results = Vec::with_capacity(count);
+    let late = |_| {
+        let text = "reading its SPEC does not end, and no limit stops it; it was left behind";
+        Err(Failure::input(text))
+    };
+    parallel::each(count, how, work, late, |_, result| {
+        results.push(result);
+        Ok::<(), Failure>(())
     })?;
-    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(done.into_values().collect())
+    Ok(results)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use keel_artefact::ComponentName;
-use keel_config::{Component, Location, Spec, overlay::Overlay};
-use keel_spec::Recipe;
+use keel_config::{Component, Location, Spec};
+use keel_spec::{Recipe, overlay::kind_of};
 use serde::Serialize;
 
 use crate::{
@@ -22,15 +22,8 @@ struct Row<'a> {
     own: bool,
     spec: &'a Option<Spec>,
     groups: &'a [String],
-    overlays: BTreeMap<String, usize>,
+    overlays: BTreeMap<&'static str, usize>,
     defined_at: &'a Location,
-}
-
-/// What an overlay does, in the word of the configuration.
-pub fn kind_of(overlay: &Overlay) -> String {
-    let value = serde_json::to_value(&overlay.change).unwrap_or_default();
-    let kind = value.get("type").and_then(serde_json::Value::as_str);
-    kind.unwrap_or_default().to_owned()
 }
 
 fn list(context: &Context<'_>, select: &Select) -> Result<(), Failure> {
@@ -39,7 +32,7 @@ fn list(context: &Context<'_>, select: &Select) -> Result<(), Failure> {
         let component = &project.components[&component.name];
         let mut overlays = BTreeMap::new();
         for overlay in &component.overlays {
-            *overlays.entry(kind_of(overlay)).or_default() += 1;
+            *overlays.entry(kind_of(&overlay.change)).or_default() += 1;
         }
         Row {
             name: &component.name,

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use keel_config::{Explanation, Project, Spec, schema};
+use keel_spec::overlay::kind_of;
 use serde::Serialize;
 
 use crate::{
     args::config::{Config, SchemaOf},
-    commands::component::kind_of,
     context::Context,
     failure::Failure,
     report,
@@ -30,7 +30,7 @@ struct Counts {
     source_files: usize,
     overlays: usize,
     components_with_overlays: usize,
-    overlays_by_type: BTreeMap<String, usize>,
+    overlays_by_type: BTreeMap<&'static str, usize>,
     component_groups: usize,
     package_groups: usize,
     packages_in_groups: usize,
@@ -105,7 +105,10 @@ fn count(project: &Project) -> Counts {
         counts.overlays += component.overlays.len();
         counts.components_with_overlays += usize::from(!component.overlays.is_empty());
         for overlay in &component.overlays {
-            *counts.overlays_by_type.entry(kind_of(overlay)).or_default() += 1;
+            *counts
+                .overlays_by_type
+                .entry(kind_of(&overlay.change))
+                .or_default() += 1;
         }
     }
     counts

@@ -1,6 +1,6 @@
 //! `keel component diff`: what rendering changes, from the pristine folder to the rendered one.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use keel_config::{Component, Diagnostic};
 use keel_spec::{
@@ -14,7 +14,7 @@ use crate::{
     args::component::Diff,
     context::Context,
     failure::{Class, Failure},
-    rendering::{self, Prepared, Rendering, in_parallel},
+    rendering::{self, Prepared, Pristine, Rendering},
     report,
 };
 
@@ -60,11 +60,11 @@ fn readable<S: serde::Serializer>(diff: &str, serializer: S) -> Result<S::Ok, S:
 
 /// Prints what rendering would change.
 pub fn run(context: &Context<'_>, command: &Diff) -> Result<(), Failure> {
-    let project = context.project()?;
+    let project = Arc::new(context.project()?);
     let chosen = rendering::chosen(&project, &command.select)?;
     let scratch = context.store()?.temp_dir("diff")?;
     let rendering = Rendering::new(context, &project, &command.macros, scratch.path())?;
-    let results = in_parallel(&chosen, |component| row(&rendering, component))?;
+    let results = rendering.each(&chosen, row)?;
     context.interrupt.check()?;
     let (mut rows, mut diagnostics): (Vec<Row>, Vec<Diagnostic>) = (Vec::new(), Vec::new());
     for (result, component) in results.into_iter().zip(&chosen) {
@@ -100,9 +100,9 @@ pub fn run(context: &Context<'_>, command: &Diff) -> Result<(), Failure> {
     })
 }
 
-fn row(rendering: &Rendering<'_>, component: &Component) -> Result<Row, Failure> {
+fn row(rendering: &Rendering, component: &Component, pristine: Pristine) -> Result<Row, Failure> {
     let name = component.name.as_str();
-    let prepared = rendering.prepare(component)?;
+    let prepared = rendering.prepare(component, pristine)?;
     let files = files(name, &prepared);
     // What thousands of components leave is much.
     fs_err::remove_dir_all(&prepared.folder)?;

@@ -9,6 +9,7 @@ use std::{
     collections::BTreeSet,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use keel_config::{Component, Project};
@@ -47,7 +48,7 @@ struct Made {
 
 /// Makes the folder.
 pub fn run(context: &Context<'_>, command: &PrepareSources) -> Result<(), Failure> {
-    let project = context.project()?;
+    let project = Arc::new(context.project()?);
     super::check_component(&project, &command.component)?;
     let component = &project.components[&command.component];
     let to = context.directory.join(&command.to);
@@ -69,7 +70,7 @@ pub fn run(context: &Context<'_>, command: &PrepareSources) -> Result<(), Failur
 fn make(
     context: &Context<'_>,
     project: &Project,
-    rendering: &Rendering<'_>,
+    rendering: &Rendering,
     component: &Component,
     command: &PrepareSources,
 ) -> Result<Made, Failure> {
@@ -146,7 +147,7 @@ fn make(
 }
 
 /// The files that a SPEC names.
-fn named(rendering: &Rendering<'_>, folder: &Path, spec: &str) -> Result<BTreeSet<String>, Failure> {
+fn named(rendering: &Rendering, folder: &Path, spec: &str) -> Result<BTreeSet<String>, Failure> {
     let path = folder.join(spec);
     let sources = rendering.macros.evaluator().sources(&path, &fs_err::read(&path)?);
     let sources = sources.map_err(|why| {
@@ -179,7 +180,7 @@ fn listed(pristine: &Pristine) -> Result<Vec<String>, Failure> {
 fn fetch(
     context: &Context<'_>,
     project: &Project,
-    rendering: &Rendering<'_>,
+    rendering: &Rendering,
     component: &Component,
     named: &BTreeSet<String>,
     (rendered, input): (&Path, &Path),

@@ -1,5 +1,7 @@
 //! `keel component query`: what rendered SPECs say that they build, by Keel's own evaluator.
 
+use std::sync::Arc;
+
 use keel_config::{Component, Diagnostic};
 use keel_spec::eval::{Evaluated, Package};
 use serde::Serialize;
@@ -8,7 +10,7 @@ use crate::{
     args::component::Query,
     context::Context,
     failure::{Class, Failure},
-    rendering::{self, Rendering, in_parallel},
+    rendering::{self, Pristine, Rendering},
     report,
 };
 
@@ -51,11 +53,11 @@ impl From<&Package> for Built {
 
 /// Tells it.
 pub fn run(context: &Context<'_>, command: &Query) -> Result<(), Failure> {
-    let project = context.project()?;
+    let project = Arc::new(context.project()?);
     let chosen = rendering::chosen(&project, &command.select)?;
     let scratch = context.store()?.temp_dir("query")?;
     let rendering = Rendering::new(context, &project, &command.macros, scratch.path())?;
-    let results = in_parallel(&chosen, |component| query(&rendering, component))?;
+    let results = rendering.each(&chosen, query)?;
     context.interrupt.check()?;
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     let mut row = |(result, component): (Result<(Evaluated, _), Failure>, &&Component)| {
@@ -104,8 +106,12 @@ pub fn run(context: &Context<'_>, command: &Query) -> Result<(), Failure> {
     }
 }
 
-fn query(rendering: &Rendering<'_>, component: &Component) -> Result<(Evaluated, Option<String>), Failure> {
-    let prepared = rendering.prepare(component)?;
+fn query(
+    rendering: &Rendering,
+    component: &Component,
+    pristine: Pristine,
+) -> Result<(Evaluated, Option<String>), Failure> {
+    let prepared = rendering.prepare(component, pristine)?;
     let path = prepared.folder.join(format!("{}.spec", component.name));
     let evaluated = rendering
         .macros

@@ -16,7 +16,7 @@ use crate::{
     args::component::{Macros, Render},
     context::Context,
     failure::{Class, Failure},
-    rendering::{self, Rendering, in_parallel},
+    rendering::{self, Rendering},
     report,
 };
 
@@ -45,7 +45,7 @@ struct Report<'r> {
 
 /// Renders the components that were chosen.
 pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
-    let project = context.project()?;
+    let project = Arc::new(context.project()?);
     if command.clean_stale && command.select.says_any() && !command.select.all {
         return Err(Failure::input("`--clean-stale` is about all components")
             .hint("say it with `--all`, or without any component"));
@@ -65,8 +65,7 @@ pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
         check: command.check_only,
         marks: true,
     };
-    let rows = in_parallel(&chosen, |component| run.row(component))?;
-    context.interrupt.check()?;
+    let rows = run.rows(context, &chosen)?;
     let names = || project.components.keys().map(|name| name.as_str());
     let stale = match (command.clean_stale, command.check_only) {
         (false, _) => Vec::new(),
@@ -77,14 +76,19 @@ pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
 }
 
 /// The project with its own overlays applied: what is built. SPECs that have any are rendered below the output folder.
-pub fn applied(context: &Context<'_>, mut project: Project) -> Result<Project, Failure> {
+pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failure> {
     let has_overlays = |component: &&Component| {
         matches!(component.spec, Some(Spec::Local { .. })) && !component.overlays.is_empty()
     };
-    let changed: Vec<&Component> = project.components.values().filter(has_overlays).collect();
-    if changed.is_empty() {
+    if !project
+        .components
+        .values()
+        .any(|component| has_overlays(&component))
+    {
         return Ok(project);
     }
+    let project = Arc::new(project);
+    let changed: Vec<&Component> = project.components.values().filter(has_overlays).collect();
     let specs = project.output_dir.join("rendered");
     let scratch = context.store()?.temp_dir("render")?;
     let run = Run {
@@ -93,9 +97,10 @@ pub fn applied(context: &Context<'_>, mut project: Project) -> Result<Project, F
         check: false,
         marks: false,
     };
-    let rows = in_parallel(&changed, |component| run.row(component))?;
-    context.interrupt.check()?;
+    let rows = run.rows(context, &changed)?;
     fail(&rows, Class::Input)?;
+    drop((run, changed));
+    let mut project = Arc::unwrap_or_clone(project);
     for row in rows {
         let Some(outcome) = row.outcome else { continue };
         if let Some(archive) = outcome.rendered.archives_left.first() {
@@ -194,7 +199,7 @@ fn fail(rows: &[Row], class: Class) -> Result<(), Failure> {
 
 /// How folders are written.
 struct Run<'r> {
-    rendering: Rendering<'r>,
+    rendering: Arc<Rendering>,
     specs: &'r Path,
     check: bool,
     /// The folder of a component that is wrong says so.
@@ -202,15 +207,40 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn row(&self, component: &Component) -> Row {
+    fn rows(&self, context: &Context<'_>, components: &[&Component]) -> Result<Vec<Row>, Failure> {
+        let (specs, check) = (self.specs.to_owned(), self.check);
+        let results = self
+            .rendering
+            .each(components, move |rendering, component, pristine| {
+                let outcome = rendering.with_request(component, &pristine, |request| {
+                    render::render(&request, &specs, &rendering.scratch, check)
+                });
+                Ok((pristine.commit, outcome))
+            })?;
+        context.interrupt.check()?;
+        let rows = components.iter().zip(results);
+        Ok(rows
+            .map(|(component, result)| self.row(component, result))
+            .collect())
+    }
+
+    fn row(
+        &self,
+        component: &Component,
+        result: Result<(Option<String>, Result<Outcome, Failure>), Failure>,
+    ) -> Row {
+        let (commit, outcome) = match result {
+            Ok((commit, outcome)) => (commit, outcome),
+            Err(failure) => (None, Err(failure)),
+        };
         let mut row = Row {
             component: component.name.to_string(),
-            commit: None,
+            commit,
             outcome: None,
             error: None,
             failure: None,
         };
-        match self.render(component, &mut row.commit) {
+        match outcome {
             Ok(outcome) => row.outcome = Some(outcome),
             Err(failure) => {
                 let mut failure = rendering::of(component, "render", failure);
@@ -228,14 +258,5 @@ impl Run<'_> {
             }
         }
         row
-    }
-
-    fn render(&self, component: &Component, commit: &mut Option<String>) -> Result<Outcome, Failure> {
-        let rendering = &self.rendering;
-        let pristine = rendering.pristine(component)?;
-        commit.clone_from(&pristine.commit);
-        rendering.with_request(component, &pristine, |request| {
-            render::render(&request, self.specs, rendering.scratch, self.check)
-        })
     }
 }

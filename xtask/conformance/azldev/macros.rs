@@ -1,12 +1,13 @@
 //! Macros files: those of the rendered tree against those that the configuration makes.
 
 use anyhow::{Context as _, Result};
+use keel_config::Project;
 use keel_spec::render::macros_file;
 
-use super::{REVISION, component::Component, git::Git};
+use super::{REVISION, git::Git, pairs};
 
 /// How many differ.
-pub fn run(git: &Git) -> Result<usize> {
+pub fn run(git: &Git, project: &Project) -> Result<usize> {
     let paths = git.list(REVISION, "specs")?;
     let (mut total, mut failed) = (0, 0);
     for path in paths.iter().filter(|path| path.ends_with(macros_file::EXTENSION)) {
@@ -15,14 +16,7 @@ pub fn run(git: &Git) -> Result<usize> {
         let name = file
             .strip_suffix(macros_file::EXTENSION)
             .context("a name of a macros file")?;
-        let text = git.show(&format!("{REVISION}:base/comps/{name}/{name}.comp.toml"));
-        let component = Component::read(name, text.ok().as_deref())?;
-        let options = macros_file::Options {
-            with: &component.with,
-            without: &component.without,
-            defines: &component.defines,
-            undefines: &component.undefines,
-        };
+        let options = pairs::macros(&super::component(project, name)?.build);
         let expected = git.show(&format!("{REVISION}:{path}"))?;
         if options.file().map(String::into_bytes) != Some(expected) {
             failed += 1;

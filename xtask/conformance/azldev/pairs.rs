@@ -6,13 +6,13 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
-use keel_config::overlay::Semantics;
+use keel_config::{BuildOptions, Component, Project, overlay::Semantics};
 use keel_spec::{
     overlay::{self, Document},
     render::{self, Request, macros_file, release},
 };
 
-use super::{REVISION, component::Component, git::Git};
+use super::git::Git;
 
 struct Pair {
     component: String,
@@ -22,24 +22,18 @@ struct Pair {
 }
 
 /// How many pairs that azldev's rules explain come out otherwise.
-pub fn run(git: &Git, file: &str, show: Option<&str>) -> Result<usize> {
+pub fn run(git: &Git, project: &Project, file: &str, show: Option<&str>) -> Result<usize> {
     let table = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
     let pairs = table.lines().skip(1).filter_map(pair);
-    let groups = git.show(&format!("{REVISION}:base/comps/component-check-disablement.toml"))?;
-    let groups = std::str::from_utf8(&groups)?.parse()?;
     let (mut equal, mut failed, mut unexplained, mut total) = (0, 0, 0, 0);
     for pair in pairs {
         total += 1;
         let name = &pair.component;
-        let text = git
-            .show(&format!("{REVISION}:base/comps/{name}/{name}.comp.toml"))
-            .ok();
-        let mut component = Component::read(name, text.as_deref())?;
-        component.take_groups(name, &groups);
+        let component = super::component(project, name)?;
         let pristine = pristine(&git.show(&pair.input)?);
         let expected = comparable(&git.show(&pair.expected)?);
         let counts = matches!(pair.result.as_str(), "exact" | "release+1");
-        let rendered = render(name, &component, &pristine);
+        let rendered = render(component, &pristine);
         let told = match rendered {
             Ok(bytes) if comparable(&bytes) == expected => {
                 equal += 1;
@@ -79,7 +73,19 @@ fn pair(line: &str) -> Option<Pair> {
     })
 }
 
-fn render(name: &str, component: &Component, pristine: &[u8]) -> Result<Vec<u8>> {
+/// The macros that a component is built with.
+pub fn macros(build: &BuildOptions) -> macros_file::Options<'_> {
+    macros_file::Options {
+        with: &build.with,
+        without: &build.without,
+        defines: &build.defines,
+        undefines: &build.undefines,
+    }
+}
+
+fn render(component: &Component, pristine: &[u8]) -> Result<Vec<u8>> {
+    let name = component.name.as_str();
+    let check = &component.build.check;
     let mut document = Document::new(pristine);
     let request = Request {
         name,
@@ -87,14 +93,9 @@ fn render(name: &str, component: &Component, pristine: &[u8]) -> Result<Vec<u8>>
         spec: "",
         overlays: &component.overlays,
         semantics: Semantics::Lines,
-        macros: macros_file::Options {
-            with: &component.with,
-            without: &component.without,
-            defines: &component.defines,
-            undefines: &component.undefines,
-        },
-        skip_check: component.skip_check.as_deref(),
-        calculation: component.calculation,
+        macros: macros(&component.build),
+        skip_check: check.skip_reason.as_deref().filter(|_| check.skip),
+        calculation: component.release,
         changes: 1,
         free_source_number: false,
         always_header: true,
@@ -114,7 +115,7 @@ fn render(name: &str, component: &Component, pristine: &[u8]) -> Result<Vec<u8>>
     release::set(
         &mut document,
         &shown,
-        component.calculation,
+        component.release,
         request.changes,
         overlays.len(),
     )?;

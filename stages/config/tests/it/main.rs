@@ -4,6 +4,5 @@
 
 mod asking;
 mod cases;
-mod corpus;
 mod projects;
 mod rules;
