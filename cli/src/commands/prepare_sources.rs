@@ -25,6 +25,7 @@ use serde::Serialize;
 
 use crate::{
     args::component::PrepareSources,
+    commands::spec::watchdog::watched,
     context::Context,
     failure::{Class, Failure},
     rendering::{self, Pristine, Rendering},
@@ -91,12 +92,15 @@ fn make(
     let named = match command.skip_overlays {
         true => {
             place::copy(&pristine.folder, &first).map_err(wrong)?;
-            named(rendering, &first, &pristine.spec)?
+            watched(&context.interrupt, || named(rendering, &first, &pristine.spec))?
         }
         false => {
-            let prepared =
-                rendering.with_request(component, &pristine, |request| render::prepare(&request, &first))?;
-            let named = named(rendering, &first, &format!("{name}.spec"))?;
+            let prepared = watched(&context.interrupt, || {
+                rendering.with_request(component, &pristine, |request| render::prepare(&request, &first))
+            })?;
+            let named = watched(&context.interrupt, || {
+                named(rendering, &first, &format!("{name}.spec"))
+            })?;
             // What overlays change inside must be there, and nothing of what nobody knows may lack.
             let all = match prepared.kept_because {
                 Some(_) => listed(&pristine)?,
@@ -122,9 +126,11 @@ fn make(
                 spec: pristine.spec.clone(),
                 commit: None,
             };
-            let rendered = rendering.with_request(component, &full, |mut request| {
-                request.with_archives = true;
-                render::prepare(&request, &last)
+            let rendered = watched(&context.interrupt, || {
+                rendering.with_request(component, &full, |mut request| {
+                    request.with_archives = true;
+                    render::prepare(&request, &last)
+                })
             })?;
             let archives = rendered.archives.into_iter().map(|one| one.archive);
             (last, format!("{name}.spec"), archives.collect())

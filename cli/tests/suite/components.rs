@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::{
-    harness::{Fixture, Ran, judge},
-    render::{OVERLAYS, SPEC, git, tree},
+    harness::{Fixture, Ran, git, judge},
+    render::{OVERLAYS, SPEC, tree},
 };
 
 fn with_macros(fixture: &Fixture, command: &str, arguments: &[&str]) -> Ran {

@@ -134,6 +134,23 @@ pub fn judge(program: &str, arguments: &[&str]) -> String {
     said
 }
 
+/// Runs a shell line in a folder, as somebody whom git knows; gives what it printed.
+#[track_caller]
+pub fn git(folder: &Path, line: &str) -> String {
+    let script = format!(
+        "cd '{}'; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=a \
+         GIT_COMMITTER_EMAIL=a@example.org GIT_CONFIG_GLOBAL=/dev/null; {line}",
+        folder.display()
+    );
+    let output = tool("sh", &["-ec", &script]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 fn copy(from: &Path, to: &Path) {
     fs_err::create_dir_all(to).unwrap();
     for entry in fs_err::read_dir(from).unwrap() {

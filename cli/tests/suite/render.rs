@@ -1,8 +1,8 @@
 //! `keel component render`: overlays, another distribution's SPECs out of git, what cannot be rendered.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use crate::harness::{Fixture, Ran, tool};
+use crate::harness::{Fixture, Ran, git, tool};
 
 pub const SPEC: &str = "\
 Name: demo
@@ -144,21 +144,6 @@ fn an_overlay_that_does_not_apply_is_told_and_marked() {
     assert!(fixture.path("tree/rendered/d/demo/RENDER_FAILED").exists());
     let none = render(&fixture, &[]);
     assert_eq!(none.code, Some(2), "{}", none.stderr);
-}
-
-pub fn git(folder: &Path, line: &str) -> String {
-    let script = format!(
-        "cd '{}'; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=a \
-         GIT_COMMITTER_EMAIL=a@example.org GIT_CONFIG_GLOBAL=/dev/null; {line}",
-        folder.display()
-    );
-    let output = tool("sh", &["-ec", &script]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 #[test]

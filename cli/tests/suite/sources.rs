@@ -1,26 +1,6 @@
 //! `keel source update`, from a repository of the test's own.
 
-use std::{path::Path, process::Command};
-
-use crate::harness::Fixture;
-
-/// Runs `line` in a folder; gives what it printed.
-fn sh(folder: &Path, line: &str) -> String {
-    let output = Command::new("sh")
-        .args(["-ec", line])
-        .current_dir(folder)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "a")))
-        .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "a@example.org")))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
+use crate::harness::{Fixture, git};
 
 #[test]
 fn a_newer_tag_is_told_written_and_pinned() {
@@ -30,7 +10,7 @@ fn a_newer_tag_is_told_written_and_pinned() {
     fs_err::create_dir(&repository).unwrap();
     let make =
         "git init -q . && echo 1 > a && git add a && git commit -qm 1 && git tag v1.9 && git rev-parse HEAD";
-    let first = sh(&repository, make);
+    let first = git(&repository, make);
     let (toml, spec) = (folder.join("keel.toml"), folder.join("lacking.spec"));
     let text = fs_err::read_to_string(&spec).unwrap();
     fs_err::write(&spec, text.replace("nowhere-1.tar.gz", "nowhere.tar")).unwrap();
@@ -47,7 +27,7 @@ fn a_newer_tag_is_told_written_and_pinned() {
         .ok();
     assert_eq!(ran.stdout, "");
 
-    let second = sh(
+    let second = git(
         &repository,
         "echo 2 > a && git commit -qam 2 && git tag v1.10 && git rev-parse HEAD",
     );

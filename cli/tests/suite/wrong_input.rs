@@ -105,3 +105,24 @@ fn an_unsigned_repository_is_refused() {
     let said = format!("{}{}", ran.stdout, ran.stderr);
     assert!(said.contains("repomd.xml") && said.contains("sign"), "{said}");
 }
+
+#[test]
+fn stage0_is_asked_for_where_something_is_built() {
+    let fixture = Fixture::new();
+    let folder = fixture.path("plain");
+    fs_err::create_dir(&folder).unwrap();
+    let text = "[project]\ndefault-distro = { name = \"t\", version = \"1\" }\n[distros.t.versions.1]\nrelease-ver = \"1\"\n\
+                [components.a]\nspec = { type = \"local\", path = \"a.spec\" }\n";
+    fs_err::write(folder.join("keel.toml"), text).unwrap();
+    fs_err::write(folder.join("a.spec"), "Name: a\n").unwrap();
+    fixture.keel_in("plain", &["config", "check"]).ok();
+    let ran = fixture.keel_in("plain", &["check"]);
+    assert_eq!(
+        (ran.code, ran.errors().as_str()),
+        (
+            Some(2),
+            "error: this project does not say which Debian suite lends compiler and tools\nhint: [keel.stage0]\n      suite \
+             = \"trixie\""
+        )
+    );
+}

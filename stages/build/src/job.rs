@@ -170,12 +170,7 @@ impl Workshop<'_> {
         let bench = self.store.temp_dir(&format!("build-{}", job.component))?;
         let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
         let id = format!("build:{}", job.component);
-        let mut sandbox = folders.in_sandbox(root.sandbox());
-        sandbox.limits = Limits {
-            nice,
-            wall: Some(Duration::from_secs(6 * 3600)),
-            ..Limits::default()
-        };
+        let sandbox = folders.in_sandbox(root.sandbox(), nice);
         let request = rpmbuild::Request {
             spec: format!("/build/SPECS/{}.spec", job.recipe.name),
             arch: job.arch,
@@ -229,7 +224,7 @@ impl Workshop<'_> {
             source_date_epoch: recipe.source_date_epoch,
             other_surroundings: false,
         };
-        let sandbox = folders.in_sandbox(root::of_tools(self, &recipe.macros_digest)?);
+        let sandbox = folders.in_sandbox(root::of_tools(self, &recipe.macros_digest)?, 0);
         let log = bench.path().join("log");
         let exit = rpmbuild::run(&sandbox, &request, &log, &mut |_| (), self.interrupt)?;
         self.interrupt.check()?;
@@ -364,8 +359,13 @@ impl Folders {
         Ok(new)
     }
 
-    /// The sandbox with these folders in it.
-    fn in_sandbox(&self, mut sandbox: Sandbox) -> Sandbox {
+    /// The sandbox with these folders in it, and the limits of a build.
+    fn in_sandbox(&self, mut sandbox: Sandbox, nice: i32) -> Sandbox {
+        sandbox.limits = Limits {
+            nice,
+            wall: Some(Duration::from_secs(6 * 3600)),
+            ..Limits::default()
+        };
         sandbox.binds.push(bind(&self.build, "/build", true));
         sandbox.binds.push(bind(&self.sources, "/build/SOURCES", false));
         sandbox.binds.push(bind(&self.specs, "/build/SPECS", false));

@@ -6,7 +6,7 @@ mod files;
 mod syntax;
 mod text;
 mod told;
-mod watchdog;
+pub mod watchdog;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,7 +1,7 @@
 //! The last resort against a text that no limit stops: Lua can be made to run a handler in which nothing is counted.
 //!
-//! SPECs have it in [`keel_spec::parallel`], where the others go on. Texts stand in a row, each over what the one before
-//! defined: there is nothing to go on with.
+//! Many SPECs have it in [`keel_spec::parallel`], where the others go on. Texts stand in a row, each over what the one before
+//! defined, and one SPEC stands alone: there is nothing to go on with.
 
 use std::{
     io::Write as _,
@@ -39,7 +39,7 @@ pub fn watched<R>(interrupt: &Interrupt, work: impl FnOnce() -> R) -> R {
 }
 
 fn end() {
-    let failure = Failure::new(Class::Failed, "the expansion does not end, and no limit stops it");
+    let failure = Failure::new(Class::Failed, "reading it does not end, and no limit stops it");
     let _ = writeln!(std::io::stderr(), "{}", failure.render(false));
     #[allow(
         clippy::exit,
