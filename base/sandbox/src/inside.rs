@@ -16,10 +16,10 @@ use nix::{
 };
 
 use crate::{
-    Status,
+    Status, calls,
     identity::Identity,
     init::{die_with_parent, is_connected},
-    mounts, privileges, serve,
+    landlock, mounts, privileges, serve,
     wire::{self, Failure, Report, Request, Step},
 };
 
@@ -62,6 +62,8 @@ fn prepare(sync: &UnixStream, request: &Request) -> Result<(), Failure> {
     drop(sysctl);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     privileges::drop_all(sandbox.user)?;
+    landlock::restrict(sandbox)?;
+    calls::deny()?;
     die_with_parent()?;
     // As the command's user: a folder that it may not enter is an error of its own.
     let cwd = sandbox.cwd.as_str();

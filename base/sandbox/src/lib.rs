@@ -34,11 +34,13 @@
 //! Re-execution needs no help of the program that links this crate: a constructor (`init`) runs before `main`, in
 //! tests too. [`init_main`] does the same where constructors do not run.
 
+mod calls;
 pub mod child;
 mod error;
 pub mod identity;
 mod init;
 mod inside;
+mod landlock;
 mod mounts;
 mod output;
 mod privileges;
