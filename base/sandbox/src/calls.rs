@@ -90,7 +90,10 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// For this process and all that come of it, for ever.
 pub(crate) fn deny() -> Result<(), Failure> {
-    for (errno, rules) in lists().map_err(io::Error::other).step(|| "list system calls".into())? {
+    for (errno, rules) in lists()
+        .map_err(io::Error::other)
+        .step(|| "list system calls".into())?
+    {
         let arch = std::env::consts::ARCH.try_into();
         let filter = arch.and_then(|arch| {
             let deny = SeccompAction::Errno(errno.unsigned_abs());
@@ -112,7 +115,11 @@ fn lists() -> Result<[(i32, Rules); 3], seccompiler::BackendError> {
         .iter()
         // The kernel looks at 32 bits of it.
         .map(|request| SeccompRule::new(vec![SeccompCondition::new(1, Len::Dword, Op::Eq, *request)?]));
-    add(&mut privileged, libc::SYS_ioctl, typing.collect::<Result<_, _>>()?);
+    add(
+        &mut privileged,
+        libc::SYS_ioctl,
+        typing.collect::<Result<_, _>>()?,
+    );
     let personality = none_of(0, &PERSONALITIES)?;
     add(&mut privileged, libc::SYS_personality, vec![personality]);
 

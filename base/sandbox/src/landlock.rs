@@ -61,5 +61,8 @@ fn places(sandbox: &Sandbox) -> Vec<RootPath> {
     let own = ["/dev/shm", "/dev/pts"].map(|path| path.parse().expect("a constant root path"));
     let binds = sandbox.binds.iter().filter(|bind| bind.writable);
     let binds = binds.map(|bind| bind.guest.clone());
-    own.into_iter().chain(sandbox.tmpfs.iter().cloned()).chain(binds).collect()
+    own.into_iter()
+        .chain(sandbox.tmpfs.iter().cloned())
+        .chain(binds)
+        .collect()
 }

@@ -26,15 +26,17 @@
 //! (`kill -9` included) so does everything inside; a path is resolved inside the root, so a symbolic link there
 //! cannot lead a bind elsewhere; unreadable parents of a lower or bind do not matter to root.
 //!
-//! Never: gains a privilege the caller does not have; limits memory of the whole sandbox (cgroups are the caller's
-//! business), only of each process.
+//! Never: gains a privilege the caller does not have; fails because the machine has no control groups to offer: then memory is
+//! limited for each process only.
 //!
 //! [`child`] ties other child processes (QEMU) to the life of the caller.
 //!
 //! Re-execution needs no help of the program that links this crate: a constructor (`init`) runs before `main`, in
 //! tests too. [`init_main`] does the same where constructors do not run.
 
+mod bound;
 mod calls;
+mod cgroup;
 pub mod child;
 mod error;
 pub mod identity;
@@ -55,6 +57,7 @@ use std::{collections::BTreeMap, fs::File, path::PathBuf, time::Duration};
 use keel_artefact::RootPath;
 use serde::{Deserialize, Serialize};
 
+pub use bound::Disk;
 pub use error::Error;
 pub use identity::{hand_over, owner, take_back};
 pub use init::init_main;
@@ -143,10 +146,15 @@ pub struct Limits {
     pub wall: Option<Duration>,
     /// Bytes of data memory of each process (`RLIMIT_DATA`), not of all together.
     pub memory: Option<u64>,
+    /// Bytes of memory of all together, the cache of their files included, where the caller may make control groups. More
+    /// than that, and the kernel kills the largest.
+    pub total_memory: Option<u64>,
     /// Processes and threads of all together (`RLIMIT_NPROC`; since Linux 5.14 counted for this sandbox alone).
     pub processes: Option<u64>,
     /// Bytes of the largest file (`RLIMIT_FSIZE`).
     pub file_size: Option<u64>,
+    /// What it may write to folders of the host, in all. Seen within a moment, so a little more may be written.
+    pub disk: Option<Disk>,
     /// Bytes of each folder in memory, `/dev/shm` too. Without it, each may fill half of the machine's.
     pub tmpfs: Option<u64>,
     /// Added to the niceness of the caller; 0 leaves it, more gives way to others. Less than 0 counts as 0.
@@ -260,6 +268,11 @@ pub enum Status {
     Signal(i32),
     /// Killed, because `limits.wall` was over.
     TimedOut,
+    /// Killed, because it wrote more than `limits.disk`.
+    DiskFull,
+    /// By itself or by a signal, after the kernel killed one of its processes: together they had more memory than
+    /// `limits.total_memory`.
+    OutOfMemory,
 }
 
 impl std::fmt::Display for Status {
@@ -271,6 +284,8 @@ impl std::fmt::Display for Status {
                 Err(_) => write!(f, "signal {signal}"),
             },
             Self::TimedOut => f.write_str("timed out"),
+            Self::DiskFull => f.write_str("wrote more to disk than it may"),
+            Self::OutOfMemory => f.write_str("ran out of the memory that it may have"),
         }
     }
 }

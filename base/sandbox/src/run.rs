@@ -16,6 +16,8 @@ use keel_artefact::Interrupt;
 
 use crate::{
     Error, Exit, Run, Sandbox, Status, Stdin, Usage,
+    bound::Watch,
+    cgroup::Groups,
     identity::Identity,
     init::MARKER,
     mounts::{MOST_LOWERS, work_folder},
@@ -46,7 +48,8 @@ pub fn run(sandbox: &Sandbox, run: Run<'_>, interrupt: &Interrupt) -> Result<Exi
         .transpose()
         .map_err(start(&program, "make the overlay's work folder"))?;
     let (mut running, streams) = Running::start(sandbox, run, &program)?;
-    running.watch(streams, sandbox.limits.wall, interrupt)
+    let watch = Watch::new(sandbox, running.helper.id());
+    running.watch(streams, sandbox.limits.wall, watch, interrupt)
 }
 
 pub(crate) fn check(sandbox: &Sandbox, run: &Run<'_>) -> Result<(), String> {
@@ -94,6 +97,7 @@ pub(crate) struct Running {
     pub(crate) helper: Child,
     pub(crate) control: UnixStream,
     program: String,
+    groups: Groups,
 }
 
 impl Running {
@@ -137,7 +141,10 @@ impl Running {
             helper,
             control,
             program: program.to_owned(),
+            groups: Groups::new(&sandbox.limits),
         };
+        // It does nothing before it has the request.
+        running.groups.take(running.helper.id());
         wire::send_fd(&running.control, stdin.as_fd())
             .and_then(|()| wire::send(&running.control, &request))
             .map_err(start(program, "send the request"))?;
@@ -149,6 +156,7 @@ impl Running {
         &mut self,
         mut streams: [Reader<'_>; 2],
         wall: Option<Duration>,
+        mut disk: Option<Watch>,
         interrupt: &Interrupt,
     ) -> Result<Exit, Error> {
         let started = Instant::now();
@@ -170,10 +178,12 @@ impl Running {
             {
                 result = reports.take().unwrap_or_default();
             }
-            let why = if interrupt.is_set() {
-                Some(Why::Interrupt)
-            } else {
-                wall.filter(|wall| started.elapsed() >= *wall).map(|_| Why::Time)
+            let is_late = || wall.is_some_and(|wall| started.elapsed() >= wall);
+            let why = match killed {
+                Some(_) => None,
+                None if interrupt.is_set() => Some(Why::Interrupt),
+                None if is_late() => Some(Why::Time),
+                None => disk.as_mut().is_some_and(Watch::is_over).then_some(Why::Disk),
             };
             match (&killed, why) {
                 (None, Some(why)) if reports.is_some() => {
@@ -192,7 +202,11 @@ impl Running {
         self.helper.wait().map_err(&lost)?;
         let [(stdout, one), (stderr, other)] = streams.map(Reader::finish);
         let usage = result.usage;
-        let status = result.status(&self.program, killed.map(|(_, why)| why))?;
+        let mut status = result.status(&self.program, killed.map(|(_, why)| why))?;
+        let is_failure = matches!(status, Status::Code(1..) | Status::Signal(_));
+        if is_failure && self.groups.ran_out_of_memory() {
+            status = Status::OutOfMemory;
+        }
         Ok(Exit {
             status,
             stdout,
@@ -231,6 +245,7 @@ impl Drop for Running {
 enum Why {
     Interrupt,
     Time,
+    Disk,
 }
 
 /// What the helper said until now.
@@ -275,6 +290,7 @@ impl Reports {
             (Some(Report::Ended(status)), _) => Ok(status),
             (_, Some(Why::Interrupt)) => Err(Error::Interrupted(keel_artefact::interrupt::Interrupted)),
             (_, Some(Why::Time)) => Ok(Status::TimedOut),
+            (_, Some(Why::Disk)) => Ok(Status::DiskFull),
             (_, None) => Err(Error::Killed { program }),
         }
     }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // tests
 
+mod escapes;
 mod inside;
 mod killed;
 mod roots;
