@@ -343,7 +343,7 @@ fn a_bomb_of_processes_is_bounded_and_dies() {
     let started = Instant::now();
     let exit = run(
         &sandbox,
-        Run::captured(["sh", "-c", script]),
+        Run::captured(["sh", "-c", &script]),
         &Interrupt::default(),
     )
     .unwrap();
