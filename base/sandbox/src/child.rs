@@ -19,3 +19,14 @@ pub fn dies_with_caller(command: &mut Command) -> &mut Command {
     // SAFETY: the closure makes two system calls and allocates nothing (async-signal-safe, signal-safety(7)).
     unsafe { command.pre_exec(tie) }
 }
+
+/// Makes the child the leader of a session of its own, which its standard input, a terminal, is the terminal of.
+pub(crate) fn controls_its_terminal(command: &mut Command) -> &mut Command {
+    let take = || {
+        rustix::process::setsid()?;
+        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        Ok(())
+    };
+    // SAFETY: as above.
+    unsafe { command.pre_exec(take) }
+}

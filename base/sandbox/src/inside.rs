@@ -16,7 +16,7 @@ use nix::{
 };
 
 use crate::{
-    Status, calls,
+    Status, calls, child,
     identity::Identity,
     init::{die_with_parent, is_connected},
     landlock, mounts, privileges, serve,
@@ -95,14 +95,17 @@ fn execute(request: &Request, stdin: OwnedFd) -> Report {
             errno: nix::libc::EINVAL,
         };
     };
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env_clear()
         .envs(&request.sandbox.env)
-        .stdin(Stdio::from(stdin))
-        .process_group(0)
-        .spawn();
-    match wait_for(child) {
+        .stdin(Stdio::from(stdin));
+    match request.terminal {
+        true => child::controls_its_terminal(&mut command),
+        false => command.process_group(0),
+    };
+    match wait_for(command.spawn()) {
         Ok(status) => Report::Ended(status),
         Err(errno) => Report::NotExecuted { errno },
     }

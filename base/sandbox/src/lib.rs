@@ -50,6 +50,7 @@ mod run;
 mod serve;
 mod session;
 mod skeleton;
+mod terminal;
 mod wire;
 
 use std::{collections::BTreeMap, fs::File, path::PathBuf, time::Duration};
@@ -63,6 +64,7 @@ pub use identity::{hand_over, owner, take_back};
 pub use init::init_main;
 pub use run::run;
 pub use session::{Session, State};
+pub use terminal::talk;
 
 /// What a command sees. [`Sandbox::new`] gives one with nothing but a root.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -35,6 +35,16 @@ pub(crate) const GRACE: Duration = Duration::from_secs(20);
 /// A code other than 0 is a result, not an error. The calling thread must live on meanwhile, as it does: the kernel
 /// kills the sandbox with it.
 pub fn run(sandbox: &Sandbox, run: Run<'_>, interrupt: &Interrupt) -> Result<Exit, Error> {
+    run_with(sandbox, run, false, interrupt)
+}
+
+/// [`run()`]; `terminal`: standard input is a terminal, which the command is to control.
+pub(crate) fn run_with(
+    sandbox: &Sandbox,
+    run: Run<'_>,
+    terminal: bool,
+    interrupt: &Interrupt,
+) -> Result<Exit, Error> {
     interrupt.check()?;
     let program = run.argv.first().cloned().unwrap_or_default();
     check(sandbox, &run).map_err(|why| Error::Request {
@@ -47,7 +57,7 @@ pub fn run(sandbox: &Sandbox, run: Run<'_>, interrupt: &Interrupt) -> Result<Exi
         .map(WorkFolder::new)
         .transpose()
         .map_err(start(&program, "make the overlay's work folder"))?;
-    let (mut running, streams) = Running::start(sandbox, run, &program)?;
+    let (mut running, streams) = Running::start(sandbox, run, terminal, &program)?;
     let watch = Watch::new(sandbox, running.helper.id());
     running.watch(streams, sandbox.limits.wall, watch, interrupt)
 }
@@ -104,12 +114,14 @@ impl Running {
     pub(crate) fn start<'a>(
         sandbox: &Sandbox,
         run: Run<'a>,
+        terminal: bool,
         program: &str,
     ) -> Result<(Self, [Reader<'a>; 2]), Error> {
         static NEXT_CPU: AtomicUsize = AtomicUsize::new(0);
         let request = Request {
             sandbox: sandbox.clone(),
             argv: run.argv,
+            terminal,
             identity: Identity::of_caller(),
             first_cpu: NEXT_CPU.fetch_add(sandbox.limits.cpus.unwrap_or(0), Ordering::Relaxed),
         };

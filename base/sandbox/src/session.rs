@@ -62,7 +62,7 @@ impl Session {
             stdout: Output::Null,
             stderr: Output::Null,
         };
-        let (running, _) = Running::start(sandbox, run, NAME)?;
+        let (running, _) = Running::start(sandbox, run, false, NAME)?;
         let mut session = Self {
             running,
             socket,

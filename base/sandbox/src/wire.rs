@@ -24,6 +24,8 @@ pub(crate) struct Request {
     pub(crate) sandbox: Sandbox,
     /// Empty for a session: then what comes in place of the standard input is the socket of its commands.
     pub(crate) argv: Vec<String>,
+    /// Standard input is a terminal, and the command's own.
+    pub(crate) terminal: bool,
     pub(crate) identity: Identity,
     /// Among the allowed CPUs, with which one to begin when `limits.cpus` takes some: jobs that run at once spread.
     pub(crate) first_cpu: usize,
