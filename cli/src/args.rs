@@ -3,6 +3,7 @@
 
 pub mod component;
 pub mod config;
+pub mod shell;
 pub mod spec;
 
 use std::path::PathBuf;
@@ -156,6 +157,16 @@ Examples:
 
 A build that failed or was stopped goes on where it was: finished packages are in the store.")]
     Build(Build),
+    /// Go into the build root of a component: where its last build failed, or one made for it
+    #[command(after_help = "\
+Examples:
+  keel build --keep-root bash      if it fails, what it was built in stays
+  keel shell bash                  then: a shell there
+  keel shell bash -- cat /build/BUILD/bash-5.2/config.log
+  keel shell --fresh bash          a new root, sources in place, nothing run
+
+The root is read-only but for /build and folders in memory, and has no network: as in a build.")]
+    Shell(shell::Shell),
     /// Make, check and serve package repositories
     #[command(
         subcommand,
@@ -273,7 +284,7 @@ pub struct Fetch {
 }
 
 /// What to do about sources that vanished.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 #[group(skip)]
 pub struct Refresh {
     /// Replace a pinned file that none of its origins has any more by the newest of the same upstream series
@@ -329,7 +340,7 @@ pub struct Build {
 }
 
 /// How to build.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[group(skip)]
 pub struct How {
     /// Builds at once [default: one a core]
@@ -338,6 +349,9 @@ pub struct How {
     /// After a failure, go on with what does not need it
     #[arg(short, long)]
     pub keep_going: bool,
+    /// Keep what a build that fails was built in, for `keel shell`
+    #[arg(long)]
+    pub keep_root: bool,
     /// Options of fetching
     #[command(flatten)]
     pub refresh: Refresh,

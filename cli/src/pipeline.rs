@@ -126,7 +126,11 @@ pub fn build(
         groups: planned.groups.clone(),
     };
     let built = with_workshop(context, &planned.project, &planned.stage0, |shop| {
-        keel_build::run(shop, &planned.plan, &options, on_progress)
+        let shop = Workshop {
+            keep_roots: how.keep_root,
+            ..*shop
+        };
+        keel_build::run(&shop, &planned.plan, &options, on_progress)
     })?;
     Ok(built?)
 }
@@ -151,6 +155,7 @@ pub fn with_workshop<T>(
         is_lent: &lends,
         logs: &logs,
         cores: cores(),
+        keep_roots: false,
         sink: context.sink(),
         interrupt: &context.interrupt,
     }))

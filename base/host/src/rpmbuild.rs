@@ -38,12 +38,7 @@ pub fn run(
     on_phase: &mut dyn FnMut(&str),
     interrupt: &Interrupt,
 ) -> Result<Exit, Error> {
-    let mut sandbox = sandbox.clone();
-    sandbox.env = environment(request);
-    if request.other_surroundings {
-        sandbox.hostname = "elsewhere.example".to_owned();
-        sandbox.limits.cpus = Some(1);
-    }
+    let sandbox = surrounded(sandbox, request);
     let mut file = std::io::BufWriter::new(fs_err::File::create(log)?);
     let mut written = Ok(());
     let mut on_line = |line: &[u8]| {
@@ -55,7 +50,7 @@ pub fn run(
         }
     };
     let run = Run {
-        argv: argv(request),
+        argv: command(request),
         stdin: Stdin::Null,
         stdout: Output::Lines(&mut on_line),
         stderr: Output::WithStdout,
@@ -73,7 +68,19 @@ pub fn phase(line: &[u8]) -> Option<&str> {
     std::str::from_utf8(&rest[..end]).ok()
 }
 
-fn argv(request: &Request<'_>) -> Vec<String> {
+/// The sandbox with the environment of the build.
+pub fn surrounded(sandbox: &Sandbox, request: &Request<'_>) -> Sandbox {
+    let mut sandbox = sandbox.clone();
+    sandbox.env = environment(request);
+    if request.other_surroundings {
+        sandbox.hostname = "elsewhere.example".to_owned();
+        sandbox.limits.cpus = Some(1);
+    }
+    sandbox
+}
+
+/// How rpmbuild is called, inside.
+pub fn command(request: &Request<'_>) -> Vec<String> {
     // Two runs and not `-ba`: that writes the digest of the source package into the others (SOURCEPKGID), so that a
     // change of a comment would change every package.
     let before = if request.other_surroundings {

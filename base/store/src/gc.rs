@@ -31,6 +31,8 @@ pub struct Stat {
     pub actions: Amount,
     /// Unpacked trees.
     pub trees: Amount,
+    /// Folders that somebody asked to keep.
+    pub kept: Amount,
     /// Temporary files of runs that go on.
     pub temporary: Amount,
 }
@@ -44,6 +46,8 @@ pub struct Collected {
     pub actions: Amount,
     /// Unpacked trees.
     pub trees: Amount,
+    /// Folders that somebody asked to keep.
+    pub kept: Amount,
 }
 
 impl Store {
@@ -54,11 +58,14 @@ impl Store {
             ("objects", &mut stat.objects),
             ("actions", &mut stat.actions),
             ("trees", &mut stat.trees),
+            ("kept", &mut stat.kept),
             ("tmp", &mut stat.temporary),
         ] {
             *amount = measure(&self.dir().join(part))?;
         }
-        stat.trees.count = fs_err::read_dir(self.dir().join("trees"))?.count() as u64;
+        for (part, amount) in [("trees", &mut stat.trees), ("kept", &mut stat.kept)] {
+            amount.count = fs_err::read_dir(self.dir().join(part))?.count() as u64;
+        }
         Ok(stat)
     }
 
@@ -103,13 +110,24 @@ impl Store {
                 self.remove_tree(&key)?;
             }
         }
+        for entry in fs_err::read_dir(self.dir().join("kept"))? {
+            let path = entry?.path();
+            if is_used_since(&path, limit)? {
+                continue;
+            }
+            collected.kept.count += 1;
+            collected.kept.bytes += measure(&path)?.bytes;
+            if !dry_run {
+                temp::remove_all(&path)?;
+            }
+        }
         Ok(collected)
     }
 
     /// Removes everything in the store. Fails with [`Error::InUse`] while another run has it open.
     pub fn clear(&self) -> Result<(), Error> {
         let _alone = self.alone()?;
-        for part in ["objects", "actions", "trees"] {
+        for part in ["objects", "actions", "trees", "kept"] {
             let place = self.dir().join(part);
             temp::remove_all(&place)?;
             fs_err::create_dir(&place)?;

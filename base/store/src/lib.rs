@@ -19,6 +19,7 @@
 //! | `objects/ab/cdef…` | [`object`](mod@object) |
 //! | `actions/KIND/ab/cdef….json` | [`action`](mod@action) |
 //! | `trees/KEY/` | [`tree`](mod@tree) |
+//! | `kept/NAME/` | `kept` |
 //! | `tmp/`, `tmp/*.lock` | [`temp`] |
 
 use std::{
@@ -29,6 +30,7 @@ use std::{
 pub mod action;
 mod error;
 pub mod gc;
+mod kept;
 pub mod links;
 pub mod object;
 pub mod temp;
@@ -61,7 +63,7 @@ impl Store {
             dir,
             in_use: Arc::new(in_use),
         };
-        for part in ["objects", "actions", "trees", "tmp"] {
+        for part in ["objects", "actions", "trees", "tmp", "kept"] {
             fs_err::create_dir_all(store.dir.join(part))?;
         }
         store.check_format()?;

@@ -17,6 +17,7 @@ pub fn run(context: &Context<'_>, command: args::Store) -> Result<(), Failure> {
                     ("objects", stat.objects),
                     ("actions", stat.actions),
                     ("trees", stat.trees),
+                    ("kept", stat.kept),
                     ("temporary", stat.temporary),
                 ])
             })
@@ -30,6 +31,7 @@ pub fn run(context: &Context<'_>, command: args::Store) -> Result<(), Failure> {
                     ("objects", collected.objects),
                     ("actions", collected.actions),
                     ("trees", collected.trees),
+                    ("kept", collected.kept),
                 ];
                 format!("{heading}\n{}", rows(&kinds))
             })

@@ -97,6 +97,8 @@ pub struct Failure {
     pub lines: Vec<String>,
     /// The whole log.
     pub log: PathBuf,
+    /// Its build root was kept.
+    pub kept: bool,
 }
 
 /// Errors of a run: each component that failed, and those that therefore were not built.
@@ -147,7 +149,15 @@ fn failed(failure: &Failure) -> String {
         text.push_str("\n    ");
         text.push_str(line);
     }
-    format!("{text}\n  log: {}", failure.log.display())
+    let component = &failure.component;
+    let place = match failure.kept {
+        true => format!("`keel shell {component}` goes there"),
+        false => format!("`keel build --keep-root {component}` keeps it for `keel shell {component}`"),
+    };
+    format!(
+        "{text}\n  log: {}\n  where it failed: {place}",
+        failure.log.display()
+    )
 }
 
 fn leaked(leaks: &[Leak]) -> String {

@@ -9,17 +9,27 @@ use std::{
 use keel_artefact::{ComponentName, Epoch, Event, Interrupt, Sha256, Sink};
 use keel_host::{rpmbuild, stage0::Stage0};
 use keel_plan::Job;
-use keel_sandbox::{Bind, Limits, Sandbox};
+use keel_sandbox::{Bind, Disk, Limits, Sandbox};
 use keel_source::SourceSet;
 use keel_spec::Recipe;
-use keel_store::Store;
+use keel_store::{Store, TempDir};
 
 use crate::{
     Built, BuiltPackage, Error, Failure,
     built::{self, Output, Unchecked},
-    checks, closure, fingerprint, packages,
+    checks, closure, fingerprint,
+    kept::Place,
+    packages,
     root::{self, Root},
 };
+
+/// What one build may write, in all. The largest of Keel Linux, a kernel, takes a sixth of it.
+const DISK: Disk = Disk {
+    bytes: 20 << 30,
+    files: 2_000_000,
+};
+/// Processes and threads of one build.
+const PROCESSES: u64 = 16_384;
 
 /// What all jobs of a run share.
 pub struct Workshop<'a> {
@@ -35,6 +45,8 @@ pub struct Workshop<'a> {
     pub logs: &'a Path,
     /// How many processes a build may start at once.
     pub cores: usize,
+    /// Keep the build root of a build that fails, for [`Place::kept`].
+    pub keep_roots: bool,
     /// Told of progress.
     pub sink: &'a dyn Sink,
     /// Ends everything.
@@ -171,17 +183,7 @@ impl Workshop<'_> {
         let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
         let id = format!("build:{}", job.component);
         let sandbox = folders.in_sandbox(root.sandbox(), nice);
-        let request = rpmbuild::Request {
-            spec: format!("/build/SPECS/{}.spec", job.recipe.name),
-            arch: job.arch,
-            defines: &job.recipe.defines,
-            undefines: &job.recipe.undefines,
-            source_only: false,
-            skip_check: job.skip_check,
-            cores: if surroundings.other { 1 } else { self.cores },
-            source_date_epoch: job.recipe.source_date_epoch,
-            other_surroundings: surroundings.other,
-        };
+        let request = self.request(job, surroundings);
         let started = Instant::now();
         let mut phase = "%prep".to_owned();
         let mut on_phase = |name: &str| {
@@ -192,7 +194,18 @@ impl Workshop<'_> {
         let exit = rpmbuild::run(&sandbox, &request, &log, &mut on_phase, self.interrupt)?;
         self.interrupt.check()?;
         if !exit.success() {
-            return Err(self.failure(&job.component, phase, exit.status.to_string(), &log)?);
+            let how = exit.status.to_string();
+            let failure = self.failure(&job.component, phase.clone(), how, &log)?;
+            if self.keep_roots {
+                let sandbox = rpmbuild::surrounded(&sandbox, &request);
+                let place = Place::new(sandbox, rpmbuild::command(&request), Some(phase));
+                place.keep(self.store, bench, &job.component)?;
+            }
+            return Err(failure);
+        }
+        if self.store.kept(job.component.as_str()).is_some() {
+            // It was of a build that failed; this one did not.
+            self.store.drop_kept(job.component.as_str())?;
         }
         let mut rpms = Vec::new();
         for file in folders.packages()? {
@@ -206,6 +219,34 @@ impl Workshop<'_> {
             wall: started.elapsed(),
             cpu: exit.usage.user + exit.usage.system,
         })
+    }
+
+    fn request<'j>(&self, job: &'j Job, surroundings: &Surroundings) -> rpmbuild::Request<'j> {
+        rpmbuild::Request {
+            spec: format!("/build/SPECS/{}.spec", job.recipe.name),
+            arch: job.arch,
+            defines: &job.recipe.defines,
+            undefines: &job.recipe.undefines,
+            source_only: false,
+            skip_check: job.skip_check,
+            cores: if surroundings.other { 1 } else { self.cores },
+            source_date_epoch: job.recipe.source_date_epoch,
+            other_surroundings: surroundings.other,
+        }
+    }
+
+    /// The root in which `job` would be built, with its SPEC and sources in place and nothing run. It lasts as long as the
+    /// folder that is given with it.
+    pub fn place(&self, job: &Job, before: &[Arc<Built>]) -> Result<(Place, TempDir), Error> {
+        self.interrupt.check()?;
+        let packages =
+            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
+        let root = Root::compose(self, job, packages)?;
+        let bench = self.store.temp_dir(&format!("shell-{}", job.component))?;
+        let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
+        let request = self.request(job, &Surroundings::default());
+        let sandbox = rpmbuild::surrounded(&folders.in_sandbox(root.sandbox(), 0), &request);
+        Ok((Place::new(sandbox, rpmbuild::command(&request), None), bench))
     }
 
     /// Makes a recipe's source package, as a build makes it; a copy of it is in `to`. Gives the file.
@@ -313,6 +354,7 @@ impl Workshop<'_> {
             how,
             lines,
             log: kept,
+            kept: self.keep_roots,
         })))
     }
 }
@@ -364,6 +406,9 @@ impl Folders {
         sandbox.limits = Limits {
             nice,
             wall: Some(Duration::from_secs(6 * 3600)),
+            file_size: Some(DISK.bytes),
+            disk: Some(DISK),
+            processes: Some(PROCESSES),
             ..Limits::default()
         };
         sandbox.binds.push(bind(&self.build, "/build", true));

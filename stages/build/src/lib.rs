@@ -27,6 +27,7 @@ pub mod closure;
 mod error;
 pub mod fingerprint;
 pub mod job;
+pub mod kept;
 pub mod log;
 pub mod packages;
 pub mod provenance;

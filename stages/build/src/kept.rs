@@ -1,0 +1,80 @@
+//! Build roots for people: to look at a build where it failed, or to try one by hand.
+//!
+//! What is kept of a failed build is its `/build`, as it was, and the record of all that was mounted around it. The layers
+//! themselves are the store's, immutable, and mounted again.
+
+use std::path::{Path, PathBuf};
+
+use keel_artefact::{ComponentName, format};
+use keel_sandbox::Sandbox;
+use keel_store::{Store, TempDir};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The version of [`Place`]'s form on disk.
+const FORMAT: format::Version = format::Version(1);
+
+/// The file with a [`Place`], in the folder that is kept.
+const RECORD: &str = "place.json";
+
+/// A build root with its `/build`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Place {
+    format: format::Version,
+    /// Everything mounted, and the environment of the build.
+    pub sandbox: Sandbox,
+    /// How the build is run in it.
+    pub command: Vec<String>,
+    /// The phase that failed; none if nothing was run.
+    pub failed_in: Option<String>,
+}
+
+impl Place {
+    pub(crate) fn new(sandbox: Sandbox, command: Vec<String>, failed_in: Option<String>) -> Self {
+        Self {
+            format: FORMAT,
+            sandbox,
+            command,
+            failed_in,
+        }
+    }
+
+    /// Keeps it with the folder that its binds are in, until the component is built the next time or nobody looked for as long
+    /// as `keel store gc` says. Gives the folder.
+    pub(crate) fn keep(
+        mut self,
+        store: &Store,
+        bench: TempDir,
+        component: &ComponentName,
+    ) -> Result<PathBuf, Error> {
+        let before = bench.path().to_owned();
+        let kept = store.keep_folder(bench, component.as_str())?;
+        for bind in &mut self.sandbox.binds {
+            if let Ok(rest) = bind.host.strip_prefix(&before) {
+                bind.host = kept.join(rest);
+            }
+        }
+        let json = serde_json::to_vec_pretty(&self).map_err(std::io::Error::other)?;
+        fs_err::write(kept.join(RECORD), json)?;
+        Ok(kept)
+    }
+
+    /// What was kept of a component's last failed build; none if nothing was, or if the store has lost a part of its root since.
+    pub fn kept(store: &Store, component: &ComponentName) -> Result<Option<Self>, Error> {
+        let Some(folder) = store.kept(component.as_str()) else {
+            return Ok(None);
+        };
+        let Ok(json) = fs_err::read(folder.join(RECORD)) else {
+            return Ok(None);
+        };
+        let Ok(place) = serde_json::from_slice::<Self>(&json) else {
+            return Ok(None);
+        };
+        let is_there = |path: &Path| path.exists();
+        let is_whole = place.format == FORMAT
+            && place.sandbox.lowers.iter().all(|lower| is_there(lower))
+            && place.sandbox.binds.iter().all(|bind| is_there(&bind.host));
+        Ok(Some(place).filter(|_| is_whole))
+    }
+}
