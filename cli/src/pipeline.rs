@@ -147,13 +147,12 @@ pub fn with_workshop<T>(
         let plain = keel_plan::without_isa(name).unwrap_or(name);
         lent.contains_key(name) || lent.contains_key(plain)
     };
-    let logs = project.output_dir.join("logs");
     Ok(work(&Workshop {
         store: context.store()?,
         stage0,
         macros: &project.macros,
         is_lent: &lends,
-        logs: &logs,
+        output: &project.output_dir,
         cores: cores(),
         keep_roots: false,
         sink: context.sink(),

@@ -15,15 +15,17 @@ use crate::{
 
 /// Enters the root, and ends with the code of what ran in it.
 pub fn run(context: &Context<'_>, command: &Shell) -> Result<(), Failure> {
-    let store = context.store()?;
+    let (store, project) = (context.store()?, context.project()?);
+    super::check_component(&project, &command.component)?;
     let kept = match command.fresh {
         true => None,
-        false => Place::kept(store, &command.component).map_err(|error| wrong(&error))?,
+        false => {
+            Place::kept(store, &project.output_dir, &command.component).map_err(|error| wrong(&error))?
+        }
     };
     let Some(place) = kept else {
         return fresh(context, command);
     };
-    super::check_component(&context.project()?, &command.component)?;
     let phase = place.failed_in.as_deref().unwrap_or("the build");
     let text = format!("this is where `{}` failed, in {phase}", command.component);
     context.sink().event(Event::Note { text: &text });
@@ -79,6 +81,8 @@ fn talk(context: &Context<'_>, mut place: Place, command: &Shell) -> Result<(), 
         }
         false => command.command.clone(),
     };
+    // The screen is theirs now.
+    context.terminal.clear();
     let status = keel_sandbox::talk(&place.sandbox, argv, &context.interrupt)
         .map_err(|error| Failure::because(Class::Environment, "cannot enter the build root", &error))?;
     match status {

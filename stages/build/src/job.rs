@@ -18,7 +18,7 @@ use crate::{
     Built, BuiltPackage, Error, Failure,
     built::{self, Output, Unchecked},
     checks, closure, fingerprint,
-    kept::Place,
+    kept::{self, Place},
     packages,
     root::{self, Root},
 };
@@ -41,8 +41,8 @@ pub struct Workshop<'a> {
     pub macros: &'a [PathBuf],
     /// Capabilities that stage0 lends.
     pub is_lent: &'a (dyn Fn(&str) -> bool + Sync),
-    /// Folder for logs of failed builds.
-    pub logs: &'a Path,
+    /// The project's output folder. Logs of failed builds are in `logs` there.
+    pub output: &'a Path,
     /// How many processes a build may start at once.
     pub cores: usize,
     /// Keep the build root of a build that fails, for [`Place::kept`].
@@ -83,7 +83,9 @@ impl Workshop<'_> {
         let packages =
             closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
         let key = fingerprint::of(job, &self.stage0.digest, &packages);
+        let kept = kept::name(self.output, &job.component);
         if let Some(built) = self.recorded(&key)? {
+            self.store.drop_kept(&kept)?;
             return Ok(Finished {
                 built: Arc::new(built),
                 was_cached: true,
@@ -101,6 +103,8 @@ impl Workshop<'_> {
         };
         let built = self.check(job, key, before, root, unchecked)?;
         self.store.record("build", &key, &built)?;
+        // What may be there is of a build that failed.
+        self.store.drop_kept(&kept)?;
         Ok(Finished {
             built: Arc::new(built),
             was_cached: false,
@@ -199,13 +203,9 @@ impl Workshop<'_> {
             if self.keep_roots {
                 let sandbox = rpmbuild::surrounded(&sandbox, &request);
                 let place = Place::new(sandbox, rpmbuild::command(&request), Some(phase));
-                place.keep(self.store, bench, &job.component)?;
+                place.keep(self.store, bench, &kept::name(self.output, &job.component))?;
             }
             return Err(failure);
-        }
-        if self.store.kept(job.component.as_str()).is_some() {
-            // It was of a build that failed; this one did not.
-            self.store.drop_kept(job.component.as_str())?;
         }
         let mut rpms = Vec::new();
         for file in folders.packages()? {
@@ -340,8 +340,8 @@ impl Workshop<'_> {
         how: String,
         log: &Path,
     ) -> Result<Error, Error> {
-        let kept = self.logs.join(format!("{component}.log"));
-        fs_err::create_dir_all(self.logs)?;
+        let kept = self.output.join("logs").join(format!("{component}.log"));
+        fs_err::create_dir_all(self.output.join("logs"))?;
         fs_err::copy(log, &kept)?;
         let text = fs_err::read(log)?;
         let text = String::from_utf8_lossy(&text);

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use keel_artefact::{ComponentName, format};
+use keel_artefact::{ComponentName, Sha256, format};
 use keel_sandbox::Sandbox;
 use keel_store::{Store, TempDir};
 use serde::{Deserialize, Serialize};
@@ -40,16 +40,11 @@ impl Place {
         }
     }
 
-    /// Keeps it with the folder that its binds are in, until the component is built the next time or nobody looked for as long
+    /// Keeps it under a [`name`] with the folder that its binds are in, until the component is built the next time or nobody looked for as long
     /// as `keel store gc` says. Gives the folder.
-    pub(crate) fn keep(
-        mut self,
-        store: &Store,
-        bench: TempDir,
-        component: &ComponentName,
-    ) -> Result<PathBuf, Error> {
+    pub(crate) fn keep(mut self, store: &Store, bench: TempDir, name: &str) -> Result<PathBuf, Error> {
         let before = bench.path().to_owned();
-        let kept = store.keep_folder(bench, component.as_str())?;
+        let kept = store.keep_folder(bench, name)?;
         for bind in &mut self.sandbox.binds {
             if let Ok(rest) = bind.host.strip_prefix(&before) {
                 bind.host = kept.join(rest);
@@ -61,8 +56,9 @@ impl Place {
     }
 
     /// What was kept of a component's last failed build; none if nothing was, or if the store has lost a part of its root since.
-    pub fn kept(store: &Store, component: &ComponentName) -> Result<Option<Self>, Error> {
-        let Some(folder) = store.kept(component.as_str()) else {
+    /// `output` is the project's output folder.
+    pub fn kept(store: &Store, output: &Path, component: &ComponentName) -> Result<Option<Self>, Error> {
+        let Some(folder) = store.kept(&name(output, component)) else {
             return Ok(None);
         };
         let Ok(json) = fs_err::read(folder.join(RECORD)) else {
@@ -77,4 +73,10 @@ impl Place {
             && place.sandbox.binds.iter().all(|bind| is_there(&bind.host));
         Ok(Some(place).filter(|_| is_whole))
     }
+}
+
+/// Under which name a root is kept: projects that share a store do not share these.
+pub(crate) fn name(output: &Path, component: &ComponentName) -> String {
+    let project = Sha256::of(output.as_os_str().as_encoded_bytes());
+    format!("{component}-{}", project.short())
 }
