@@ -99,7 +99,8 @@ impl Fixture {
     pub(crate) fn get() -> &'static Self {
         static FIXTURE: OnceLock<Fixture> = OnceLock::new();
         FIXTURE.get_or_init(|| {
-            let dir = tempfile::tempdir().unwrap();
+            // A static is never dropped: what is left lies with what was built, and goes with it.
+            let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
             for payload in [
                 "w3.zstdio",
                 "w9.gzdio",

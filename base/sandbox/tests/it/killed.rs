@@ -1,6 +1,7 @@
 //! Nothing outlives its caller.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
@@ -20,11 +21,15 @@ fn caller_to_be_killed() {
 #[test]
 fn killing_the_caller_kills_everything() {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    // Who is killed removes nothing.
+    let left = tempfile::tempdir().unwrap();
+    fs::set_permissions(left.path(), PermissionsExt::from_mode(0o755)).unwrap();
     for round in 0..6 {
         let word = format!("{}", 200_000 + std::process::id() * 10 + round);
         let mut caller = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "killed::caller_to_be_killed"])
             .env("KEEL_TEST_WORD", &word)
+            .env("TMPDIR", left.path())
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();

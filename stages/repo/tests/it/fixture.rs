@@ -101,7 +101,8 @@ BuildArch: noarch
 fn packages() -> &'static Path {
     static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
     let dir = DIR.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
+        // A static is never dropped: what is left lies with what was built, and goes with it.
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         for spec in SPECS {
             let path = dir.path().join("test.spec");
             std::fs::write(&path, spec).unwrap();
