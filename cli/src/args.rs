@@ -157,6 +157,15 @@ Examples:
 
 A build that failed or was stopped goes on where it was: finished packages are in the store.")]
     Build(Build),
+    /// Build again under another clock, host, user, locale, time zone and umask, on one core, with folders in another order: are
+    /// the bytes the same?
+    #[command(after_help = "\
+Examples:
+  keel reproduce zlib              one component
+  keel reproduce --image core      all that an image needs
+
+Both packages are kept where they differ, and diffoscope shows how, if it is installed.")]
+    Reproduce(shell::Reproduce),
     /// Go into the build root of a component: where its last build failed, or one made for it
     #[command(after_help = "\
 Examples:

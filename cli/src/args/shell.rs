@@ -3,6 +3,8 @@
 use clap::Args;
 use keel_artefact::ComponentName;
 
+use super::{How, Targets};
+
 /// `keel shell`.
 #[derive(Debug, Args)]
 pub struct Shell {
@@ -17,4 +19,15 @@ pub struct Shell {
     /// What to run instead of a shell
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+/// `keel reproduce`.
+#[derive(Debug, Args)]
+pub struct Reproduce {
+    /// What is built twice; what it needs is built once
+    #[command(flatten)]
+    pub targets: Targets,
+    /// How
+    #[command(flatten)]
+    pub how: How,
 }

@@ -3,10 +3,9 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use keel_artefact::{ComponentName, Event, event::Outcome};
+use keel_artefact::{ComponentName, Event};
 use keel_build::{Built, Kind, Results, provenance::Provenance};
 use keel_plan::Job;
 
@@ -17,6 +16,8 @@ use crate::{
     pipeline::{self, Planned},
     report,
 };
+
+use super::reproduce;
 
 /// `keel plan`.
 pub fn plan(context: &Context<'_>, command: &args::Plan) -> Result<(), Failure> {
@@ -46,7 +47,7 @@ pub fn run(context: &Context<'_>, command: &args::Build) -> Result<(), Failure> 
     let results = pipeline::build(context, &planned, &command.how, &mut |_| {})?;
     export(context, &planned, &results)?;
     if command.twice {
-        again(context, &planned, &results, &command.targets.components)?;
+        reproduce::compare(context, &planned, &results, &command.targets.components)?.check()?;
     }
     report::print(context, &pipeline::packages(&planned, &results), |packages| {
         let binary = packages
@@ -116,76 +117,4 @@ fn is_complete(built: &Built, dir: &Path) -> bool {
         .outputs
         .iter()
         .all(|output| there(dir.join(output.package.nevra.file_name()), output.package.size))
-}
-
-/// Builds the named components (all if none is named) again, in other surroundings.
-fn again(
-    context: &Context<'_>,
-    planned: &Planned,
-    results: &Results,
-    names: &[ComponentName],
-) -> Result<(), Failure> {
-    context.sink().event(Event::Stage {
-        title: "Building again: other clock, host, user, locale, time zone, umask, cores",
-    });
-    let mut failures: Vec<keel_config::Diagnostic> = Vec::new();
-    for job in planned
-        .plan
-        .jobs
-        .iter()
-        .filter(|job| names.is_empty() || names.contains(&job.component))
-    {
-        let before: Vec<Arc<Built>> = job
-            .after
-            .iter()
-            .filter_map(|name| results.get(name))
-            .map(|done| Arc::clone(&done.built))
-            .collect();
-        let kept = planned
-            .project
-            .output_dir
-            .join("differs")
-            .join(job.component.as_str());
-        let id = format!("build:{}", job.component);
-        let title = format!("{} again", job.component);
-        let started = std::time::Instant::now();
-        context.sink().event(Event::Started {
-            id: &id,
-            title: &title,
-            total: None,
-        });
-        let compared = pipeline::with_workshop(context, &planned.project, &planned.stage0, |shop| {
-            shop.compare(job, &before, &results[&job.component].built, &kept)
-        })?;
-        let outcome = if compared.is_ok() {
-            Outcome::Done
-        } else {
-            Outcome::Failed
-        };
-        context.sink().event(Event::Finished {
-            id: &id,
-            outcome,
-            elapsed: started.elapsed(),
-        });
-        context.interrupt.check()?;
-        if compared.is_ok() {
-            let text = format!(
-                "`{}` built twice: every package has the same bytes",
-                job.component
-            );
-            context.sink().event(Event::Note { text: &text });
-        }
-        if let Err(error) = compared {
-            let diagnostic = keel_config::Diagnostic::new(format!("`{}` built twice", job.component));
-            failures.push(diagnostic.caused_by(&error));
-        }
-    }
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure {
-            class: Class::Failed,
-            diagnostics: failures,
-        })
-    }
 }

@@ -16,6 +16,7 @@ pub mod prepare_sources;
 pub mod query;
 pub mod render;
 pub mod repo;
+pub mod reproduce;
 pub mod shell;
 pub mod source;
 pub mod spec;
@@ -36,6 +37,7 @@ pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
         Command::Source(command) => source::run(context, command),
         Command::Plan(command) => build::plan(context, &command),
         Command::Build(command) => build::run(context, &command),
+        Command::Reproduce(command) => reproduce::run(context, &command),
         Command::Shell(command) => shell::run(context, &command),
         Command::Repo(command) => repo::run(context, command),
         Command::Image(command) => image::run(context, command),

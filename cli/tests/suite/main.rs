@@ -9,6 +9,7 @@
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
 //! - `render`: SPECs with their overlays, of this tree and of other distributions.
+//! - `reproduce`: built twice.
 //! - `shell`: into build roots.
 //! - `wrong_input`: every mistake a user can make: exit code and text.
 //! - `whole_way`: from SPECs to a tested machine, and what real tools say of each result.
@@ -26,6 +27,7 @@ mod harness;
 mod killed;
 mod made_sources;
 mod render;
+mod reproduce;
 mod shell;
 mod sources;
 mod spec;
