@@ -1,7 +1,11 @@
 //! What rendering needs of a project, for all commands that render: where each component's pristine folder is, and how it is
 //! rendered.
 
+mod changes;
+mod past;
+
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -24,6 +28,8 @@ use crate::{
     failure::{Class, Failure},
     pipeline,
 };
+
+pub use past::{Past, asks};
 
 /// What all components of a run are rendered with.
 pub struct Rendering {
@@ -48,6 +54,10 @@ pub struct Pristine {
     pub spec: String,
     /// The commit of the other distribution's repository.
     pub commit: Option<String>,
+    /// What came before.
+    pub past: Past,
+    /// What the upstream's SPEC says of itself, as macros.
+    pub upstream: BTreeMap<String, String>,
 }
 
 /// The components that are chosen; an error if nothing was said.
@@ -85,6 +95,11 @@ impl Rendering {
         components: &[&Component],
         work: impl Fn(&Self, &Component, Pristine) -> Result<T, Failure> + Send + Sync + 'static,
     ) -> Result<Vec<Result<T, Failure>>, Failure> {
+        past::check_whole(
+            &pipeline::git(&self.interrupt),
+            &self.project,
+            components.iter().copied(),
+        )?;
         let components: Arc<[Component]> = components.iter().map(|component| (*component).clone()).collect();
         let fetching = How {
             // git and its limits decide how long it may take.
@@ -94,7 +109,7 @@ impl Rendering {
         let pristine = {
             let (rendering, components) = (Arc::clone(self), Arc::clone(&components));
             in_order(components.len(), &fetching, move |at| {
-                rendering.pristine(&components[at])
+                rendering.fetched(&components[at])
             })?
         };
         // A fetch that Ctrl-C ended leaves fewer.
@@ -104,38 +119,51 @@ impl Rendering {
         in_order(count, &how, move |at| {
             let taken = pristine.lock().unwrap_or_else(PoisonError::into_inner)[at].take();
             let pristine = taken.expect("each number is worked at once")?;
+            let pristine = rendering.told(&components[at], pristine)?;
             work(&rendering, &components[at], pristine)
         })
     }
 
-    /// Where a component's SPEC comes from: a folder of the tree, or a commit that is fetched into the store.
+    /// Where a component's SPEC comes from: a folder of the tree, or a commit that is fetched into the store. With what came
+    /// before it.
     pub fn pristine(&self, component: &Component) -> Result<Pristine, Failure> {
+        let git = pipeline::git(&self.interrupt);
+        past::check_whole(&git, &self.project, std::iter::once(component))?;
+        self.told(component, self.fetched(component)?)
+    }
+
+    /// All of it that git has.
+    fn fetched(&self, component: &Component) -> Result<Pristine, Failure> {
         self.interrupt.check()?;
-        if let Some(Spec::Local { path }) = &component.spec {
-            let name = path.file_name().unwrap_or_default();
-            return Ok(Pristine {
-                folder: path.parent().unwrap_or(Path::new("/")).to_owned(),
-                spec: name.to_string_lossy().into_owned(),
-                commit: None,
-            });
-        }
         let (store, interrupt) = (&self.store, &self.interrupt);
-        let found = dist_git::dist_git(&self.project, component, store, &self.options, interrupt);
-        let wrong = |error: dist_git::Error| {
-            use dist_git::Error as E;
-            let class = match &error {
-                E::Unsaid { .. } | E::Short { .. } | E::NoCommit { .. } | E::NoSpec { .. } => Class::Input,
-                _ => Class::Environment,
-            };
-            Failure::because(class, "its SPEC cannot be had", &error)
+        let (folder, spec, found) = match &component.spec {
+            Some(Spec::Local { path }) => {
+                let name = path.file_name().unwrap_or_default();
+                let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+                (folder, name.to_string_lossy().into_owned(), None)
+            }
+            _ => {
+                let found = dist_git::dist_git(&self.project, component, store, &self.options, interrupt);
+                let found = found.map_err(fetching)?;
+                let found = found.ok_or_else(|| Failure::input("nothing says where its SPEC comes from"))?;
+                (found.folder.clone(), found.spec.clone(), Some(found))
+            }
         };
-        let found = found.map_err(wrong)?;
-        let found = found.ok_or_else(|| Failure::input("nothing says where its SPEC comes from"))?;
+        let past = self.past(component, found.as_ref(), &folder.join(&spec))?;
         Ok(Pristine {
-            folder: found.folder,
-            spec: found.spec,
-            commit: Some(found.commit),
+            folder,
+            spec,
+            commit: found.map(|found| found.commit),
+            past,
+            upstream: BTreeMap::new(),
         })
+    }
+
+    /// And what SPECs say.
+    fn told(&self, component: &Component, mut pristine: Pristine) -> Result<Pristine, Failure> {
+        let spec = pristine.folder.join(&pristine.spec);
+        pristine.upstream = self.upstream_macros(component, &spec, &mut pristine.past)?;
+        Ok(pristine)
     }
 
     /// Calls `work` with how the component is rendered.
@@ -159,15 +187,16 @@ impl Rendering {
                 without: &build.without,
                 defines: &build.defines,
                 undefines: &build.undefines,
+                upstream: &pristine.upstream,
             },
             skip_check: (build.check.skip).then(|| build.check.skip_reason.as_deref().unwrap_or_default()),
             calculation: component.release,
-            changes: self.changes(component)?,
+            changes: pristine.past.changes.len() as u64,
             free_source_number: !self.is_azldevs,
             always_header: self.is_azldevs,
             source_files: &source_files,
             with_archives: false,
-            history: None,
+            history: pristine.past.history.as_ref(),
             skip_file_filter: component.skip_file_filter,
             list: Some(&evaluator),
         };
@@ -188,22 +217,16 @@ impl Rendering {
         self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
         Ok(Prepared { pristine, folder })
     }
+}
 
-    /// How many changes of a component the project's history tells: commits that changed its lock (`lock-dir`). azldev counts
-    /// those of them that changed the lock's fingerprint. Without a lock, none.
-    fn changes(&self, component: &Component) -> Result<u64, Failure> {
-        let lock = self.project.lock_dir.join(format!("{}.lock", component.name));
-        if !lock.is_file() {
-            return Ok(0);
-        }
-        let git = pipeline::git(&self.interrupt);
-        let path = lock.to_string_lossy();
-        let log = git.log(&self.project.root, &["--format=%H", "--", &path]);
-        let log = log.map_err(|error| {
-            Failure::because(Class::Failed, "the project's history cannot be read", &error)
-        })?;
-        Ok(log.lines().count() as u64)
-    }
+/// Why another distribution's repository could not be had.
+fn fetching(error: dist_git::Error) -> Failure {
+    use dist_git::Error as E;
+    let class = match &error {
+        E::Unsaid { .. } | E::Short { .. } | E::NoCommit { .. } | E::NoSpec { .. } => Class::Input,
+        _ => Class::Environment,
+    };
+    Failure::because(class, "its SPEC cannot be had", &error)
 }
 
 /// A component, rendered where nothing else is.

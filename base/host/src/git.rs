@@ -4,6 +4,8 @@
 //! What git does depends on what it is told here alone: no configuration of the machine or the user is read, no hook, filter
 //! or helper that a repository names runs, nobody is asked for a password, and it talks to `https` and `file` only.
 
+mod history;
+
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -15,6 +17,8 @@ use std::{
 
 use keel_artefact::{Epoch, Interrupt};
 use keel_sandbox::Status;
+
+pub use history::{At, Blob, Commit};
 
 use crate::{Error, Program};
 
@@ -55,14 +59,27 @@ impl Git<'_> {
     /// Brings `commit` (all of its hexadecimal digits) of the repository at `url` into the bare repository at `to`, which
     /// is made if it is not there. Does nothing if it has it.
     pub fn fetch(&self, to: &Path, url: &str, commit: &str) -> Result<(), Error> {
+        self.fetch_with(to, url, commit, &["--depth=1"], &[])
+    }
+
+    /// The same, with options for one commit and for all branches.
+    fn fetch_with(
+        &self,
+        to: &Path,
+        url: &str,
+        commit: &str,
+        one: &[&str],
+        all: &[&str],
+    ) -> Result<(), Error> {
         check_commit(commit)?;
         self.open(to, url)?;
         if self.has(to, commit)? {
             return Ok(());
         }
         // A server may refuse to be asked for a commit: then all of its branches.
-        let one = ["fetch", "--quiet", "--no-tags", "--depth=1", url, commit];
-        let all = ["fetch", "--quiet", "--no-tags", url, "+refs/heads/*:refs/heads/*"];
+        let fetch = ["fetch", "--quiet", "--no-tags"];
+        let one = [&fetch, one, &[url, commit]].concat();
+        let all = [&fetch, all, &[url, "+refs/heads/*:refs/heads/*"]].concat();
         if let Err(error) = self.in_repository(to, &one) {
             self.interrupt.check()?;
             if self.in_repository(to, &all).is_err() {
@@ -244,10 +261,16 @@ impl Git<'_> {
     }
 
     /// Runs it where the option with a folder says; gives what it printed, if that does not go to `output`.
-    fn run(
+    fn run(&self, place: (&str, &Path), arguments: &[&str], output: Option<File>) -> Result<Vec<u8>, Error> {
+        self.run_with(place, arguments, None, output)
+    }
+
+    /// The same, with what it reads.
+    fn run_with(
         &self,
         (option, folder): (&str, &Path),
         arguments: &[&str],
+        input: Option<File>,
         output: Option<File>,
     ) -> Result<Vec<u8>, Error> {
         let made = output.as_ref().and_then(|file| file.try_clone().ok());
@@ -299,7 +322,7 @@ impl Git<'_> {
                 ("GIT_NO_LAZY_FETCH", "1"),
             ])
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(input.map_or_else(Stdio::null, Stdio::from))
             .stdout(output.map_or_else(Stdio::piped, Stdio::from))
             .stderr(Stdio::piped())
             .process_group(0);

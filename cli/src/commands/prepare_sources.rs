@@ -117,14 +117,14 @@ fn make(
         true => Vec::new(),
         false => fetch(context, project, rendering, component, &named, (&first, &input))?,
     };
+    let commit = pristine.commit.clone();
     let (folder, spec, archives) = match (command.skip_overlays, command.skip_sources) {
         (true, _) => (input, pristine.spec, Vec::new()),
         (false, true) => (first, format!("{name}.spec"), Vec::new()),
         (false, false) => {
             let full = Pristine {
                 folder: input,
-                spec: pristine.spec.clone(),
-                commit: None,
+                ..pristine
             };
             let rendered = watched(&context.interrupt, || {
                 rendering.with_request(component, &full, |mut request| {
@@ -143,7 +143,7 @@ fn make(
     files.sort();
     Ok(Made {
         component: name.to_owned(),
-        commit: pristine.commit,
+        commit,
         folder,
         spec,
         files,

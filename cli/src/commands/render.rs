@@ -8,6 +8,7 @@ use std::{
 use keel_config::{Component, Diagnostic, Project, Spec};
 use keel_spec::render::{
     self, Outcome,
+    autospec::Change,
     place::{self, How},
 };
 use serde::Serialize;
@@ -16,7 +17,7 @@ use crate::{
     args::component::{Macros, Render},
     context::Context,
     failure::{Class, Failure},
-    rendering::{self, Rendering},
+    rendering::{self, Pristine, Rendering},
     report,
 };
 
@@ -27,6 +28,11 @@ struct Row {
     /// The commit of the other distribution's repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
+    /// Changes of the project that count into its Release, the oldest first.
+    changes: Vec<Change>,
+    /// What somebody should know of its history.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     #[serde(flatten)]
     outcome: Option<Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,20 +81,24 @@ pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
     tell(context, &rows, &stale, command.check_only)
 }
 
-/// The project with its own overlays applied: what is built. SPECs that have any are rendered below the output folder.
+/// The project with its own overlays applied: what is built. SPECs that have any, and those that leave rpmautospec something
+/// to do, are rendered below the output folder.
 pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failure> {
-    let has_overlays = |component: &&Component| {
-        matches!(component.spec, Some(Spec::Local { .. })) && !component.overlays.is_empty()
+    let is_rendered = |component: &&Component| match &component.spec {
+        Some(Spec::Local { path }) => {
+            !component.overlays.is_empty() || fs_err::read(path).is_ok_and(|spec| rendering::asks(&spec))
+        }
+        _ => false,
     };
     if !project
         .components
         .values()
-        .any(|component| has_overlays(&component))
+        .any(|component| is_rendered(&component))
     {
         return Ok(project);
     }
     let project = Arc::new(project);
-    let changed: Vec<&Component> = project.components.values().filter(has_overlays).collect();
+    let changed: Vec<&Component> = project.components.values().filter(is_rendered).collect();
     let specs = project.output_dir.join("rendered");
     let scratch = context.store()?.temp_dir("render")?;
     let run = Run {
@@ -141,6 +151,10 @@ fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> 
                     row.component
                 ));
             }
+        }
+        for row in rows {
+            let notes = row.notes.iter();
+            lines.extend(notes.map(|note| format!("! {}: {note}", row.component)));
         }
         for row in rows.iter().filter(changed) {
             let differences = row.outcome.iter().flat_map(|done| &done.differences);
@@ -215,7 +229,7 @@ impl Run<'_> {
                 let outcome = rendering.with_request(component, &pristine, |request| {
                     render::render(&request, &specs, &rendering.scratch, check)
                 });
-                Ok((pristine.commit, outcome))
+                Ok((pristine, outcome))
             })?;
         context.interrupt.check()?;
         let rows = components.iter().zip(results);
@@ -227,15 +241,18 @@ impl Run<'_> {
     fn row(
         &self,
         component: &Component,
-        result: Result<(Option<String>, Result<Outcome, Failure>), Failure>,
+        result: Result<(Pristine, Result<Outcome, Failure>), Failure>,
     ) -> Row {
-        let (commit, outcome) = match result {
-            Ok((commit, outcome)) => (commit, outcome),
+        let (pristine, outcome) = match result {
+            Ok((pristine, outcome)) => (Some(pristine), outcome),
             Err(failure) => (None, Err(failure)),
         };
+        let (commit, past) = pristine.map_or_else(Default::default, |found| (found.commit, found.past));
         let mut row = Row {
             component: component.name.to_string(),
             commit,
+            changes: past.changes,
+            notes: past.notes,
             outcome: None,
             error: None,
             failure: None,

@@ -3,6 +3,8 @@
 //! A commit is what the configuration pins, or else the newest one on the first parents' line of the version's branch that
 //! was made before the snapshot. What is found for a snapshot is kept in the store: a snapshot is a moment of the past.
 
+mod history;
+
 use std::path::PathBuf;
 
 use keel_artefact::{Epoch, Fingerprint, Interrupt};
@@ -10,6 +12,8 @@ use keel_config::{Component, Project, Spec, Upstream};
 use keel_host::git::Git;
 use keel_store::Store;
 use serde::{Deserialize, Serialize};
+
+pub use history::{MOST, history};
 
 use crate::Options;
 

@@ -254,13 +254,22 @@ pub fn changes_files(change: &Change) -> bool {
 
 /// The value of the last Release in the preamble, line by line.
 pub fn release(document: &Document) -> Option<String> {
-    let lines = Lines::of(document, "");
-    let last = lines
-        .tags()
-        .filter(|tag| tag.package.is_empty() && lines::same_letters(tag.name, "Release"))
-        .last();
-    last.map(|tag| tag.value.to_owned())
+    tag_values(document, "Release")
+        .pop()
         .filter(|value| !value.is_empty())
+}
+
+/// The value of the first tag of a name in the preamble, line by line, that has one.
+pub fn first_tag(document: &Document, name: &str) -> Option<String> {
+    let mut values = tag_values(document, name).into_iter();
+    values.find(|value| !value.is_empty())
+}
+
+fn tag_values(document: &Document, name: &str) -> Vec<String> {
+    let lines = Lines::of(document, "");
+    let tags = lines.tags();
+    let tags = tags.filter(|tag| tag.package.is_empty() && lines::same_letters(tag.name, name));
+    tags.map(|tag| tag.value.to_owned()).collect()
 }
 
 /// What the configuration calls a change.

@@ -7,13 +7,17 @@
 //! unless it says `[skip changelog]`; a file `changelog` ends the history where it was last changed.
 
 mod features;
+pub mod versions;
 mod wrap;
 
 use std::borrow::Cow;
 
+use serde::Serialize;
+
 use crate::macros::text;
 
 pub use features::Features;
+pub use versions::Seen;
 
 /// One commit of a component's history. Times are in UTC.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,8 +32,10 @@ pub struct Commit {
     pub time: i64,
     /// Its message: the subject, and perhaps more.
     pub message: String,
-    /// What the SPEC said then; none where it could not be evaluated.
+    /// What the SPEC said then; none where it could not be evaluated, or was not yet ([`versions::fill`]).
     pub version: Option<Version>,
+    /// The SPEC, as it was then.
+    pub seen: Seen,
     /// There was no SPEC.
     pub without_spec: bool,
     /// The file `changelog`, as it was then.
@@ -51,17 +57,20 @@ pub struct Version {
     pub snapshot: Option<String>,
 }
 
+/// The program whose work is done here, and its version, as the block of settings names it.
+pub const PROGRAM: &str = "0.8.3";
+
 /// The commits of a component, the oldest first, in one line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     /// The commits.
     pub commits: Vec<Commit>,
-    /// The version that the block of settings names: `0.8.3`.
+    /// The version that the block of settings names: [`PROGRAM`].
     pub program: String,
 }
 
 /// A change of a distribution's project that a component was rebuilt for, to become a [`Commit`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// The project's commit.
     pub hash: String,
@@ -74,6 +83,7 @@ pub struct Change {
     /// The first line of the project's commit.
     pub subject: String,
     /// The commit of the dist-git that the component was at; none for a local SPEC.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
 }
 
@@ -119,6 +129,7 @@ fn synthetic(change: &Change, below: Option<&Commit>) -> Commit {
         time: change.time,
         message: format!("{}\n\nProject commit: {}", change.subject, change.hash),
         version: below.and_then(|commit| commit.version.clone()),
+        seen: below.map_or(Seen::Unknown, |commit| commit.seen.clone()),
         without_spec: false,
         changelog: below.and_then(|commit| commit.changelog.clone()),
     }
@@ -231,14 +242,7 @@ fn entries(commits: &[Commit], numbers: &[u64]) -> Vec<String> {
 
 fn entry(commit: &Commit, number: u64) -> String {
     let evr = commit.version.as_ref().map_or_else(String::new, |version| {
-        let number = number.saturating_add(version.base.unwrap_or(1)).saturating_sub(1);
-        let tags = [&version.extra, &version.snapshot]
-            .into_iter()
-            .flatten()
-            .filter(|tag| !tag.is_empty());
-        let tags: String = tags.map(|tag| format!(".{tag}")).collect();
-        let early = if version.prerelease { "0." } else { "" };
-        format!(" - {}-{early}{number}{tags}", version.epoch_version)
+        format!(" - {}-{}", version.epoch_version, complete(version, number))
     });
     let date = date(commit.time);
     let items = items(&commit.message);
@@ -252,6 +256,18 @@ fn entry(commit: &Commit, number: u64) -> String {
         commit.email,
         items.join("\n")
     )
+}
+
+/// The Release of a commit's number, without `%{?dist}`.
+fn complete(version: &Version, number: u64) -> String {
+    let number = number.saturating_add(version.base.unwrap_or(1)).saturating_sub(1);
+    let tags = [&version.extra, &version.snapshot].into_iter().flatten();
+    let tags: String = tags
+        .filter(|tag| !tag.is_empty())
+        .map(|tag| format!(".{tag}"))
+        .collect();
+    let early = if version.prerelease { "0." } else { "" };
+    format!("{early}{number}{tags}")
 }
 
 /// `Thu Jan 01 1970`.

@@ -1,4 +1,4 @@
-//! Which files a SPEC asks for. Rules R70 to R72.
+//! What a SPEC asks for and says: its files, its version. Rules R63 and R70 to R72.
 
 use std::{path::Path, sync::Arc};
 
@@ -6,6 +6,7 @@ use crate::{
     environment::Environment,
     eval::{self, Evaluated},
     macros::{Engine, Limits, Severity, level, text},
+    render::autospec::{Version, versions},
     world::{Layered, Surroundings},
 };
 
@@ -14,6 +15,9 @@ pub trait List {
     /// The values of all `Source` and `Patch` tags, or why they cannot be told. `path` is the SPEC's, and its folder
     /// that of its sources.
     fn sources(&self, path: &Path, spec: &[u8]) -> Result<Vec<String>, String>;
+
+    /// What a SPEC says of its version, and asks of `%autorelease`; none if it cannot be evaluated.
+    fn version(&self, path: &Path, spec: &[u8]) -> Option<Version>;
 }
 
 /// Keel's own evaluator. The surroundings must let it read the folder in which SPECs are rendered.
@@ -27,6 +31,16 @@ pub struct Evaluator<'e> {
 impl Evaluator<'_> {
     /// What a SPEC says, or why it cannot be told. `path` is the SPEC's, and its folder that of its sources.
     pub fn evaluate(&self, path: &Path, spec: &[u8]) -> Result<Evaluated, String> {
+        self.evaluate_with(path, spec, |_| {})
+    }
+
+    /// The same, with macros of the caller's.
+    fn evaluate_with(
+        &self,
+        path: &Path,
+        spec: &[u8],
+        define: impl FnOnce(&mut Engine),
+    ) -> Result<Evaluated, String> {
         let shown = path.to_string_lossy();
         let world = Arc::new(Layered {
             tree: self.environment.tree.clone(),
@@ -36,6 +50,7 @@ impl Evaluator<'_> {
         let mut engine = Engine::new(table, behaviour, world, Limits::default());
         let folder = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
         engine.push("_sourcedir", None, &folder, level::CMDLINE);
+        define(&mut engine);
         let buildable = |arch: &str| self.environment.machine_score(arch) > 0;
         let outcome = eval::evaluate(&mut engine, &shown, &text::decode(spec), &buildable);
         outcome.evaluated.ok_or_else(|| {
@@ -54,6 +69,36 @@ impl List for Evaluator<'_> {
         let evaluated = self.evaluate(path, spec)?;
         Ok(evaluated.sources.into_iter().map(|source| source.full).collect())
     }
+
+    fn version(&self, path: &Path, spec: &[u8]) -> Option<Version> {
+        let read = |spec: &[u8]| {
+            let found = self.evaluate_with(path, spec, |engine| {
+                engine.push(
+                    "autorelease",
+                    Some(versions::OPTIONS),
+                    versions::BODY,
+                    level::CMDLINE,
+                );
+                engine.push("autochangelog", None, "%{nil}", level::CMDLINE);
+            });
+            let source = found.ok()?.source;
+            Some(Version::of(source.epoch, &source.version, &source.release))
+        };
+        // What comes after the preamble says nothing of it, and may need what is not there.
+        read(before_prep(spec)).or_else(|| read(spec))
+    }
+}
+
+/// The lines of a SPEC before its `%prep`.
+fn before_prep(spec: &[u8]) -> &[u8] {
+    let mut at = 0;
+    for line in spec.split_inclusive(|byte| *byte == b'\n') {
+        if line.trim_ascii() == b"%prep" {
+            break;
+        }
+        at += line.len();
+    }
+    &spec[..at]
 }
 
 /// The file that a source is, relative to its SPEC's folder: of an address, the last part of its path, or what follows

@@ -27,6 +27,7 @@ pub mod place;
 pub mod release;
 pub mod sources_file;
 pub mod synthesized;
+pub mod upstream;
 
 use std::{
     collections::BTreeSet,
@@ -42,6 +43,7 @@ use crate::{
     overlay::{self, Document, Folder, Record, Written, archive},
     syntax::Tree,
 };
+use autospec::Features;
 use listing::List;
 use place::Difference;
 
@@ -77,7 +79,7 @@ pub struct Request<'a> {
     pub history: Option<&'a autospec::History>,
     /// Keep all files.
     pub skip_file_filter: bool,
-    /// Tells which files the SPEC asks for; without it all are kept.
+    /// Tells which files the SPEC asks for, and what SPECs of the history said; without it all are kept.
     pub list: Option<&'a dyn List>,
 }
 
@@ -334,7 +336,7 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
     let mut bytes = document.bytes();
     let processed = request
         .history
-        .and_then(|history| autospec::process(&bytes, history));
+        .and_then(|history| processed(request, history, &into.join(&spec), &bytes));
     let autospec = processed.is_some();
     bytes = processed.unwrap_or(bytes);
     folder.write(&spec, &bytes, mode)?;
@@ -413,6 +415,23 @@ fn merge_sources(
     };
     let merged = sources_file::merged(&text, request.source_files, &changed, &digest)?;
     Ok(folder.write(NAME, &text::encode(&merged), mode)?)
+}
+
+/// The SPEC with rpmautospec's work done, if there is any.
+fn processed(
+    request: &Request<'_>,
+    history: &autospec::History,
+    path: &Path,
+    bytes: &[u8],
+) -> Option<Vec<u8>> {
+    let features = Features::of(&text::decode(bytes));
+    if !features.need_processing() {
+        return None;
+    }
+    let mut history = history.clone();
+    let mut read = |spec: &[u8]| request.list.and_then(|list| list.version(path, spec));
+    autospec::versions::fill(&mut history.commits, &features, bytes, &mut read);
+    autospec::process(bytes, &history)
 }
 
 enum Filter {

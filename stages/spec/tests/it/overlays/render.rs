@@ -7,7 +7,7 @@ use keel_spec::{
     overlay::Document,
     render::{
         self, Request,
-        autospec::{self, Commit, History, Version},
+        autospec::{self, Commit, History, Seen, Version},
         listing::List,
         macros_file, release,
         sources_file::{self, SourceFile},
@@ -23,6 +23,12 @@ struct Told(Result<Vec<String>, String>);
 impl List for Told {
     fn sources(&self, _: &Path, _: &[u8]) -> Result<Vec<String>, String> {
         self.0.clone()
+    }
+
+    fn version(&self, _: &Path, spec: &[u8]) -> Option<Version> {
+        let spec = String::from_utf8_lossy(spec);
+        let version = spec.lines().find_map(|line| line.strip_prefix("Version: "))?;
+        Some(Version::of(None, version, ""))
     }
 }
 
@@ -73,6 +79,7 @@ pub(super) struct Macros {
     without: Vec<String>,
     defines: BTreeMap<String, String>,
     undefines: Vec<String>,
+    upstream: BTreeMap<String, String>,
 }
 
 impl Macros {
@@ -82,6 +89,7 @@ impl Macros {
             without: strings(case, "without"),
             defines: texts(case, "defines"),
             undefines: strings(case, "undefines"),
+            upstream: texts(case, "upstream-says"),
         }
     }
 
@@ -91,6 +99,7 @@ impl Macros {
             without: &self.without,
             defines: &self.defines,
             undefines: &self.undefines,
+            upstream: &self.upstream,
         }
     }
 }
@@ -168,6 +177,11 @@ fn commits(case: &Table) -> Vec<Commit> {
             extra: text(table, "extra").map(str::to_owned),
             snapshot: text(table, "snapshot").map(str::to_owned),
         }),
+        seen: match text(table, "was") {
+            Some("rendered") => Seen::Rendered,
+            Some(spec) => Seen::Was(spec.as_bytes().into()),
+            None => Seen::Unknown,
+        },
         without_spec: flag(table, "without-spec"),
         changelog: text(table, "changelog").map(str::to_owned),
     };
