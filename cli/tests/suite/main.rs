@@ -4,6 +4,7 @@
 //! - `components`: differences, sources, changes, history and licences of components.
 //! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
+//! - `histories`: what histories count into Releases, and say in changelogs.
 //! - `made_sources`: files that programs of the tree make.
 //! - `sources`: newer versions of sources.
 //! - `spec`: `keel spec` as people type it.
@@ -22,6 +23,7 @@ mod components;
 mod config;
 mod distro;
 mod harness;
+mod histories;
 mod killed;
 mod made_sources;
 mod render;
