@@ -13,7 +13,7 @@ use keel_source::{DistGit, dist_git};
 use keel_spec::{
     macros::text,
     render::{
-        autospec::{self, Change, Commit, Features, History, Seen, interleaved, versions},
+        autospec::{self, Change, Commit, Features, History, Parents, Seen, interleaved, versions},
         listing::List as _,
         upstream::{self, Upstream},
     },
@@ -165,8 +165,11 @@ fn line(found: &DistGit, past: &mut Past, changes: &[Change], import: Option<&st
         let text = format!("its lock is about commit {locked}, and commit {is} is rendered");
         past.notes.push(text);
     }
-    let (before, since) = upstream.split_at(begins.unwrap_or(0));
-    let (commits, lost) = interleaved(since, changes);
+    if changes.is_empty() {
+        return upstream.clone();
+    }
+    let (before, since) = autospec::line_since(upstream, import);
+    let (commits, lost) = interleaved(&since, changes);
     for change in lost {
         let (commit, at) = (
             short(&change.hash),
@@ -175,8 +178,8 @@ fn line(found: &DistGit, past: &mut Past, changes: &[Change], import: Option<&st
         let text = format!("the change {commit} is lost: it was made at {at}, which is not in the history");
         past.notes.push(text);
     }
-    let mut all = [before, &commits].concat();
-    if let Some(last) = all.last_mut().filter(|_| !changes.is_empty()) {
+    let mut all = [before, commits].concat();
+    if let Some(last) = all.last_mut() {
         last.seen = Seen::Rendered;
     }
     all
@@ -241,6 +244,7 @@ fn of_folder(
             time: one.committed,
             message: one.message,
             version: None,
+            parents: Parents::Before,
             without_spec: spec == Blob::Missing,
             seen: match spec {
                 Blob::Bytes(bytes) => Seen::Was(bytes),

@@ -35,6 +35,10 @@ impl<'a> At<'a> {
 pub struct Commit {
     /// All digits of its name.
     pub hash: String,
+    /// Those of its parents' names.
+    pub parents: Vec<String>,
+    /// The name of all its files: the same for the same files.
+    pub tree: String,
     /// Its author's name.
     pub author: String,
     /// And address.
@@ -67,8 +71,8 @@ impl Git<'_> {
 
     /// The commits that `git log` finds with these arguments, in its order.
     pub fn commits(&self, at: At<'_>, arguments: &[&str]) -> Result<Vec<Commit>, Error> {
-        const FIELDS: usize = 6;
-        let format = "--format=%H%x00%an%x00%ae%x00%at%x00%ct%x00%B";
+        const FIELDS: usize = 8;
+        let format = "--format=%H%x00%P%x00%T%x00%an%x00%ae%x00%at%x00%ct%x00%B";
         let all = [&["log", "-z", "--encoding=UTF-8", format], arguments].concat();
         let printed = self.run(at.place(), &all, None)?;
         let fields: Vec<&[u8]> = printed.split(|byte| *byte == 0).collect();
@@ -79,11 +83,13 @@ impl Git<'_> {
             check_commit(&hash)?;
             Ok(Commit {
                 hash,
-                author: text(fields[1]),
-                email: text(fields[2]),
-                authored: number(fields[3]),
-                committed: number(fields[4]),
-                message: text(fields[5]),
+                parents: text(fields[1]).split_whitespace().map(str::to_owned).collect(),
+                tree: text(fields[2]),
+                author: text(fields[3]),
+                email: text(fields[4]),
+                authored: number(fields[5]),
+                committed: number(fields[6]),
+                message: text(fields[7]),
             })
         };
         fields.chunks_exact(FIELDS).map(commit).collect()

@@ -1,4 +1,4 @@
-//! The history of a dist-git: the first parents of a commit, and what SPEC and `changelog` were in each.
+//! The history of a dist-git's commit: all that came before it, and what SPEC and `changelog` were then.
 //!
 //! It is kept in the store, for a commit's history never changes: `commits.json`, and the files by git's names.
 
@@ -11,7 +11,7 @@ use std::{
 
 use keel_artefact::{Fingerprint, Interrupt};
 use keel_host::git::{At, Blob};
-use keel_spec::render::autospec::{self, Seen};
+use keel_spec::render::autospec::{self, Parents, Seen};
 use keel_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ const COMMITS: &str = "commits.json";
 #[derive(Serialize, Deserialize)]
 struct Kept {
     hash: String,
+    parents: Vec<String>,
+    tree: String,
     author: String,
     email: String,
     time: i64,
@@ -38,7 +40,7 @@ struct Kept {
     changelog: Option<String>,
 }
 
-/// The history of a dist-git's commit, the oldest first: [`MOST`] commits at most, without versions.
+/// The history of a dist-git's commit, parents before children, itself at the end: [`MOST`] commits at most, without versions.
 pub fn history(
     found: &DistGit,
     store: &Store,
@@ -78,7 +80,7 @@ fn keep(
     let most = format!("--max-count={MOST}");
     let at = At::Bare(repository);
     let commits = git
-        .commits(at, &["--first-parent", &most, commit])
+        .commits(at, &["--topo-order", &most, commit])
         .map_err(failed)?;
     let files = |file: &str| {
         let names: Vec<String> = commits
@@ -103,6 +105,8 @@ fn keep(
     for ((commit, spec), changelog) in commits.into_iter().zip(specs).zip(changelogs) {
         kept.push(Kept {
             hash: commit.hash,
+            parents: commit.parents,
+            tree: commit.tree,
             author: commit.author,
             email: commit.email,
             time: commit.committed,
@@ -130,8 +134,20 @@ fn read(folder: &Path) -> Result<Vec<autospec::Commit>, Error> {
         files.insert(name, Arc::from(fs_err::read(folder.join(name))?));
     }
     let file = |name: &Option<String>| name.as_ref().and_then(|name| files.get(name)).map(Arc::clone);
+    let places: BTreeMap<&str, (usize, &str)> = (kept.iter().rev().enumerate())
+        .map(|(place, one)| (one.hash.as_str(), (place, one.tree.as_str())))
+        .collect();
+    let parents = |one: &Kept| {
+        let found = one.parents.iter().filter_map(|hash| places.get(hash.as_str()));
+        let same = found.clone().find(|(_, tree)| *tree == one.tree);
+        Parents::Of {
+            all: found.map(|(place, _)| *place).collect(),
+            same: same.map(|(place, _)| *place),
+        }
+    };
     let commit = |one: &Kept| autospec::Commit {
         hash: one.hash.clone(),
+        parents: parents(one),
         author: one.author.clone(),
         email: one.email.clone(),
         time: one.time,

@@ -7,6 +7,7 @@
 //! unless it says `[skip changelog]`; a file `changelog` ends the history where it was last changed.
 
 mod features;
+mod graph;
 pub mod versions;
 mod wrap;
 
@@ -15,8 +16,10 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use crate::macros::text;
+use graph::Step;
 
 pub use features::Features;
+pub use graph::{Parents, line_since, release_numbers};
 pub use versions::Seen;
 
 /// One commit of a component's history. Times are in UTC.
@@ -36,6 +39,8 @@ pub struct Commit {
     pub version: Option<Version>,
     /// The SPEC, as it was then.
     pub seen: Seen,
+    /// What it was made of.
+    pub parents: Parents,
     /// There was no SPEC.
     pub without_spec: bool,
     /// The file `changelog`, as it was then.
@@ -60,7 +65,7 @@ pub struct Version {
 /// The program whose work is done here, and its version, as the block of settings names it.
 pub const PROGRAM: &str = "0.8.3";
 
-/// The commits of a component, the oldest first, in one line.
+/// The commits of a component: parents before children, the newest one at the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     /// The commits.
@@ -130,6 +135,7 @@ fn synthetic(change: &Change, below: Option<&Commit>) -> Commit {
         message: format!("{}\n\nProject commit: {}", change.subject, change.hash),
         version: below.and_then(|commit| commit.version.clone()),
         seen: below.map_or(Seen::Unknown, |commit| commit.seen.clone()),
+        parents: Parents::Before,
         without_spec: false,
         changelog: below.and_then(|commit| commit.changelog.clone()),
     }
@@ -189,63 +195,34 @@ pub fn settings(program: &str, number: Option<u64>, changelog: bool) -> String {
     )
 }
 
-/// The number of each commit: one more than the commit before it, as long as the version is the same.
-pub fn release_numbers(commits: &[Commit]) -> Vec<u64> {
-    let mut numbers: Vec<u64> = Vec::with_capacity(commits.len());
-    let mut before: Option<&Commit> = None;
-    for commit in commits {
-        let version = |commit: &Commit| {
-            commit
-                .version
-                .as_ref()
-                .map(|version| version.epoch_version.clone())
-        };
-        let goes_on = before.is_some_and(|before| match (version(commit), version(before)) {
-            (Some(one), Some(other)) => one == other,
-            // A gap: an error of syntax, or a package that was retired for a while.
-            _ => true,
-        });
-        let number = numbers.last().copied().filter(|_| goes_on).unwrap_or(0);
-        let number = number.saturating_add(u64::from(!commit.without_spec));
-        numbers.push(number.max(magic(&commit.message).1));
-        before = Some(commit);
-    }
-    numbers
-}
-
 /// Entries, the newest first.
 fn entries(commits: &[Commit], numbers: &[u64]) -> Vec<String> {
+    let number = |index: usize| numbers.get(index).copied().unwrap_or(0);
     let mut entries = Vec::new();
-    let mut removed = false;
-    for (index, commit) in commits.iter().enumerate().rev() {
-        let before = index.checked_sub(1).map(|before| &commits[before]);
-        let changed = match before {
-            Some(before) => before.changelog != commit.changelog,
-            None => commit.changelog.is_some(),
-        };
-        match &commit.changelog {
-            Some(_) if changed && removed => break,
-            Some(verbatim) if changed => {
-                entries.push(verbatim.clone());
-                break;
+    for step in graph::followed(commits) {
+        match step {
+            Step::Verbatim(index) => entries.extend(commits[index].changelog.clone()),
+            Step::Unclear(index) => {
+                let why = ["RPMAUTOSPEC: unresolvable merge".to_owned()];
+                entries.push(entry(&commits[index], number(index), &why));
             }
-            _ => {}
-        }
-        removed |= before.is_some_and(|before| before.changelog.is_some()) && commit.changelog.is_none();
-        let number = numbers.get(index).copied().unwrap_or(0);
-        if !magic(&commit.message).0 && !commit.without_spec {
-            entries.push(entry(commit, number));
+            Step::Entry(index) => {
+                let commit = &commits[index];
+                if !magic(&commit.message).0 && !commit.without_spec {
+                    entries.push(entry(commit, number(index), &items(&commit.message)));
+                }
+            }
+            Step::Merge(_) => {}
         }
     }
     entries
 }
 
-fn entry(commit: &Commit, number: u64) -> String {
+fn entry(commit: &Commit, number: u64, items: &[String]) -> String {
     let evr = commit.version.as_ref().map_or_else(String::new, |version| {
         format!(" - {}-{}", version.epoch_version, complete(version, number))
     });
     let date = date(commit.time);
-    let items = items(&commit.message);
     let items: Vec<String> = items
         .iter()
         .map(|item| wrap::filled(&format!("- {item}")))

@@ -1,8 +1,8 @@
-//! What the SPECs of a history said of their versions: only as far back as somebody asks. Rule R63a.
+//! What the SPECs of a history said of their versions: only as far back as somebody asks. Rule R63.
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Commit, Features, Version, complete, release_numbers};
+use super::{Commit, Features, Version, complete, graph};
 
 /// `%autorelease` as SPECs of a history are read with: what its options are is what a Release says then.
 pub const OPTIONS: &str = "e:s:pb:n";
@@ -49,60 +49,48 @@ fn flags(release: &str) -> Option<(&str, &str, bool, &str)> {
     (is_plain && is_right).then_some((extra, snapshot, early == "1", base))
 }
 
-/// Fills in the versions that are asked for: back to where the version changed, and, for a changelog, before that to
-/// where a file `changelog` was changed last. `read` evaluates a SPEC; each is read once.
+/// Fills in the versions that are asked for: those that decide the number of the newest commit, and, for a changelog, those
+/// of all commits that it tells. `read` evaluates a SPEC; each is read once.
 pub fn fill(
     commits: &mut [Commit],
     features: &Features,
     rendered: &[u8],
     read: &mut dyn FnMut(&[u8]) -> Option<Version>,
 ) {
-    let until = match features.needs_changelog() {
-        true => last_changelog(commits),
-        false => commits.len(),
-    };
-    let mut known: HashMap<Arc<[u8]>, Option<Version>> = HashMap::new();
-    let mut newer: Option<String> = None;
-    for index in (0..commits.len()).rev() {
-        let spec: Option<Arc<[u8]>> = match &commits[index].seen {
-            Seen::Unknown => None,
-            Seen::Was(spec) => Some(Arc::clone(spec)),
-            Seen::Rendered => Some(Arc::from(rendered)),
-        };
-        if let Some(spec) = spec {
-            let version = known.entry(spec).or_insert_with_key(|spec| read(spec)).clone();
-            commits[index].version = version;
-        }
-        let Some(version) = &commits[index].version else {
-            continue;
-        };
-        let is_other = newer
-            .as_ref()
-            .is_some_and(|newer| *newer != version.epoch_version);
-        if is_other && index < until {
-            return;
-        }
-        newer = Some(version.epoch_version.clone());
+    let mut wanted = vec![false; commits.len()];
+    if let Some(newest) = wanted.last_mut() {
+        *newest = true;
     }
-}
-
-/// The newest commit that changed the file `changelog`.
-fn last_changelog(commits: &[Commit]) -> usize {
-    let before = |index: usize| {
-        index
-            .checked_sub(1)
-            .and_then(|index| commits[index].changelog.as_ref())
+    if features.needs_changelog() {
+        for step in graph::followed(commits) {
+            wanted[step.index()] = true;
+        }
+    }
+    let mut known: HashMap<Arc<[u8]>, Option<Version>> = HashMap::new();
+    let mut version = |commit: &mut Commit| {
+        let spec = match &commit.seen {
+            Seen::Unknown => return,
+            Seen::Was(spec) => Arc::clone(spec),
+            Seen::Rendered => Arc::from(rendered),
+        };
+        let found = known.entry(spec).or_insert_with_key(|spec| read(spec));
+        commit.version.clone_from(found);
     };
-    let is_changed = |index: &usize| {
-        let now = commits[*index].changelog.as_ref();
-        now.is_some() && now != before(*index)
-    };
-    (0..commits.len()).rev().find(is_changed).unwrap_or(0)
+    for index in (0..commits.len()).rev() {
+        if !wanted[index] {
+            continue;
+        }
+        version(&mut commits[index]);
+        for place in graph::parents(commits, index) {
+            version(&mut commits[place]);
+            wanted[place] |= graph::goes_on(&commits[index], &commits[place]);
+        }
+    }
 }
 
 /// The Release of the newest commit without `%{?dist}`: `0.3.beta`.
 pub fn newest_release(commits: &[Commit]) -> Option<String> {
-    let (commit, number) = (commits.last()?, release_numbers(commits).pop()?);
+    let (commit, number) = (commits.last()?, graph::release_numbers(commits).pop()?);
     Some(complete(commit.version.as_ref()?, number))
 }
 

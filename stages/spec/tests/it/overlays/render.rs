@@ -7,7 +7,7 @@ use keel_spec::{
     overlay::Document,
     render::{
         self, Request,
-        autospec::{self, Commit, History, Seen, Version},
+        autospec::{self, Commit, History, Parents, Seen, Version},
         listing::List,
         macros_file, release,
         sources_file::{self, SourceFile},
@@ -177,6 +177,7 @@ fn commits(case: &Table) -> Vec<Commit> {
             extra: text(table, "extra").map(str::to_owned),
             snapshot: text(table, "snapshot").map(str::to_owned),
         }),
+        parents: Parents::Before,
         seen: match text(table, "was") {
             Some("rendered") => Seen::Rendered,
             Some(spec) => Seen::Was(spec.as_bytes().into()),
