@@ -254,7 +254,13 @@ fn a_dist_gits_history_and_the_projects_make_release_and_changelog() {
     let overlay = "[[components.demo.overlays]]\ntype = \"spec-set-tag\"\ntag = \"Version\"\nvalue = \"7\"\n";
     let text = fs::read_to_string(two.tree.join("keel.toml")).unwrap() + overlay;
     fs::write(two.tree.join("keel.toml"), text).unwrap();
-    let (_, text) = two.rendered();
+    let (told, text) = two.rendered();
+    let done = &told["rendered"]["overlays"][0];
+    assert_eq!(
+        (&done["overlay"], &done["spec"][0]["added"]),
+        (&"spec-set-tag".into(), &1.into())
+    );
+    assert!(done["defined-at"].is_object(), "{done}");
     assert_eq!(
         entries(&text)[..4],
         ["7-1.x", "- Ours, of the newer one", "2-3.x", "- Tag it"]

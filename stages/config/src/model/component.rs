@@ -140,7 +140,8 @@ static BUILD: Table = Table {
         key(
             "emit-upstream-provenance",
             Form::Flag,
-            "macros tell the upstream's version and release to the SPEC",
+            "macros tell the upstream's version and release to the SPEC: `%fedora_upstream_version` and `%fedora_upstream_release`, \
+             if `fedora` is its distribution",
         ),
         ours(
             "bootstrap-libc",

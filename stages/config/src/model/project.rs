@@ -67,9 +67,13 @@ static PROJECT: Table = Table {
         key("work-dir", FOLDER, "where work in progress lies")
             .default("build/work")
             .merge(Merge::Private),
-        key("lock-dir", FOLDER, "where azldev keeps its locks")
-            .default("locks")
-            .merge(Merge::Private),
+        key(
+            "lock-dir",
+            FOLDER,
+            "where azldev keeps its locks; commits that change the fingerprint of one count into Releases",
+        )
+        .default("locks")
+        .merge(Merge::Private),
         key(
             "rendered-specs-dir",
             FOLDER,
