@@ -44,6 +44,8 @@ pub struct Rendering {
     pub scratch: PathBuf,
     /// The bytes are azldev's, to the last line.
     is_azldevs: bool,
+    /// The project's locks and their histories, once somebody asked for one.
+    locks: Mutex<Option<Arc<changes::Locks>>>,
 }
 
 /// A component's folder before anything is changed.
@@ -85,6 +87,7 @@ impl Rendering {
             options: pipeline::source_options(context)?,
             scratch: scratch.to_owned(),
             is_azldevs: is_azldevs(project),
+            locks: Mutex::default(),
         }))
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
+    sync::{Arc, PoisonError},
 };
 
 use keel_artefact::Epoch;
@@ -21,7 +21,7 @@ use keel_spec::{
 
 use super::{
     Rendering,
-    changes::{self, NOBODY, UNCOMMITTED},
+    changes::{Changes, Locks, NOBODY, UNCOMMITTED},
     fetching,
 };
 use crate::{
@@ -66,8 +66,7 @@ impl Rendering {
     ) -> Result<Past, Failure> {
         let git = pipeline::git(&self.interrupt);
         let now = self.options.now;
-        let locked = changes::of(&git, &self.project.lock_dir, component.name.as_str(), now)
-            .map_err(|error| unreadable("the history of its lock", &error))?;
+        let locked = self.locked(&git, component)?;
         let bytes = fs_err::read(spec)?;
         let mut past = Past {
             notes: locked.notes,
@@ -97,6 +96,25 @@ impl Rendering {
 }
 
 impl Rendering {
+    /// What the history of its lock tells. All locks are read when the first one is asked for.
+    fn locked(&self, git: &Git<'_>, component: &Component) -> Result<Changes, Failure> {
+        let (folder, name) = (&self.project.lock_dir, component.name.as_str());
+        if !folder.join(format!("{name}.lock")).is_file() {
+            return Ok(Changes::default());
+        }
+        let wrong = |error| unreadable("the history of its lock", &error);
+        let locks = {
+            let mut known = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            let locks = match known.take() {
+                Some(locks) => locks,
+                None => Arc::new(Locks::of(git, folder).map_err(wrong)?),
+            };
+            Arc::clone(known.insert(locks))
+        };
+        let changes = locks.changes(git, folder, name, self.options.now);
+        changes.map_err(wrong)
+    }
+
     /// The macros of `build.emit-upstream-provenance`; what is left out is noted in `past`.
     pub(super) fn upstream_macros(
         &self,

@@ -1,7 +1,10 @@
 //! `keel component render`: what histories count into Releases, and say in changelogs. Rules R38 to R69 of
 //! `docs/explanation/model-render.md`.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
@@ -59,7 +62,7 @@ impl Two {
         )
     }
 
-    fn commit(&mut self, folder: &PathBuf, message: &str) -> String {
+    fn commit(&mut self, folder: &Path, message: &str) -> String {
         self.day += 1;
         let time = 1_700_000_000 + self.day * 86_400;
         let line = format!(
@@ -168,6 +171,14 @@ fn changes_are_commits_that_changed_a_locks_fingerprint() {
     two.commit_of_tree("Patch it again");
     let (told, after) = two.rendered();
     assert_eq!((subjects(&told)[2], after), ("Patch it again", text));
+    // Where locks were changed on two sides of a merge, each has its own history.
+    git(
+        &two.tree,
+        "git checkout -q -b side HEAD~1 && echo > locks/other.lock",
+    );
+    two.commit_of_tree("Another lock");
+    git(&two.tree, "git checkout -q main && git merge -q --no-edit side");
+    assert_eq!(two.rendered().0["changes"], told["changes"]);
     // R49: told once, and nothing is rendered.
     let other = two.fixture.path("other");
     git(

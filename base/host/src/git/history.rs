@@ -51,6 +51,32 @@ pub struct Commit {
     pub message: String,
 }
 
+/// Files that a commit changed, and what they became.
+pub type Changed = Vec<(String, Option<String>)>;
+
+/// How a commit is printed: so many fields.
+const FIELDS: usize = 8;
+const FORMAT: &str = "--format=%H%x00%P%x00%T%x00%an%x00%ae%x00%at%x00%ct%x00%B";
+
+impl Commit {
+    fn of(fields: &[&[u8]]) -> Result<Self, Error> {
+        let field =
+            |at: usize| String::from_utf8_lossy(fields.get(at).copied().unwrap_or_default()).into_owned();
+        let hash = field(0);
+        check_commit(&hash)?;
+        Ok(Self {
+            hash,
+            parents: field(1).split_whitespace().map(str::to_owned).collect(),
+            tree: field(2),
+            author: field(3),
+            email: field(4),
+            authored: field(5).parse().unwrap_or(0),
+            committed: field(6).parse().unwrap_or(0),
+            message: field(7),
+        })
+    }
+}
+
 /// A file of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Blob {
@@ -71,28 +97,61 @@ impl Git<'_> {
 
     /// The commits that `git log` finds with these arguments, in its order.
     pub fn commits(&self, at: At<'_>, arguments: &[&str]) -> Result<Vec<Commit>, Error> {
-        const FIELDS: usize = 8;
-        let format = "--format=%H%x00%P%x00%T%x00%an%x00%ae%x00%at%x00%ct%x00%B";
-        let all = [&["log", "-z", "--encoding=UTF-8", format], arguments].concat();
+        let all = [&["log", "-z", "--encoding=UTF-8", FORMAT], arguments].concat();
         let printed = self.run(at.place(), &all, None)?;
         let fields: Vec<&[u8]> = printed.split(|byte| *byte == 0).collect();
-        let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
-        let number = |field: &[u8]| text(field).parse().unwrap_or(0);
-        let commit = |fields: &[&[u8]]| {
-            let hash = text(fields[0]);
-            check_commit(&hash)?;
-            Ok(Commit {
-                hash,
-                parents: text(fields[1]).split_whitespace().map(str::to_owned).collect(),
-                tree: text(fields[2]),
-                author: text(fields[3]),
-                email: text(fields[4]),
-                authored: number(fields[5]),
-                committed: number(fields[6]),
-                message: text(fields[7]),
-            })
-        };
-        fields.chunks_exact(FIELDS).map(commit).collect()
+        fields.chunks_exact(FIELDS).map(Commit::of).collect()
+    }
+
+    /// All commits that changed files in a folder of a working tree, the newest first, with the files (relative to the folder)
+    /// and the names of what they became; none for those that went. None at all if there are merges that matter, of which
+    /// each file may have a history of its own.
+    pub fn changes_in(&self, folder: &Path) -> Result<Option<Vec<(Commit, Changed)>>, Error> {
+        let place = At::Tree(folder).place();
+        let merges = [
+            "rev-list",
+            "--count",
+            "--merges",
+            "--full-history",
+            "HEAD",
+            "--",
+            ".",
+        ];
+        if text(self.run(place, &merges, None)?)?.trim() != "0" {
+            return Ok(None);
+        }
+        let log = [
+            "log",
+            "-z",
+            "--encoding=UTF-8",
+            FORMAT,
+            "--raw",
+            "--no-abbrev",
+            "--no-renames",
+        ];
+        let log = [&log[..], &["--root", "--relative", "--", "."]].concat();
+        let printed = self.run(place, &log, None)?;
+        let mut rest: Vec<&[u8]> = printed.split(|byte| *byte == 0).collect();
+        rest.reverse();
+        let mut commits = Vec::new();
+        while rest.len() > FIELDS {
+            let fields = rest.split_off(rest.len() - FIELDS);
+            let fields: Vec<&[u8]> = fields.into_iter().rev().collect();
+            let mut files = Changed::new();
+            while let Some(about) = rest
+                .last()
+                .and_then(|token| token.trim_ascii_start().strip_prefix(b":"))
+            {
+                let became = String::from_utf8_lossy(about);
+                let became = became.split(' ').nth(3).unwrap_or_default().to_owned();
+                rest.pop();
+                let path = String::from_utf8_lossy(rest.pop().unwrap_or_default()).into_owned();
+                let is_there = became.bytes().any(|byte| byte != b'0');
+                files.push((path, Some(became).filter(|_| is_there)));
+            }
+            commits.push((Commit::of(&fields)?, files));
+        }
+        Ok(Some(commits))
     }
 
     /// Files, each named as git does (`COMMIT:PATH`, in a working tree `COMMIT:./PATH`), in the order of the names.
@@ -228,92 +287,4 @@ fn contents(
         printed = rest.strip_prefix(b"\n").ok_or_else(cut)?;
     }
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{process::Command, time::Duration};
-
-    use keel_artefact::Interrupt;
-
-    use super::*;
-
-    fn sh(folder: &Path, line: &str) -> String {
-        let output = Command::new("sh")
-            .args(["-ec", line])
-            .current_dir(folder)
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_DATE"), "2020-01-02T03:04:05Z")))
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "a b")))
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "a@example.org")))
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    #[test]
-    fn a_history_tells_its_commits_and_its_files() {
-        let dir = tempfile::tempdir().unwrap();
-        let source = dir.path().join("source");
-        fs_err::create_dir(&source).unwrap();
-        let interrupt = Interrupt::default();
-        let git = Git {
-            certificates: None,
-            proxy: None,
-            time: Duration::from_secs(60),
-            size: 1 << 30,
-            interrupt: &interrupt,
-        };
-        sh(&source, "git init -q -b main . && mkdir p && echo one > p/a");
-        sh(&source, "git add . && git commit -qm one -m body");
-        sh(
-            &source,
-            "echo two > p/a && head -c 8388608 /dev/zero > p/b && git add . && git commit -qm two",
-        );
-        let newest = sh(&source, "git rev-parse HEAD");
-        let folder = source.join("p");
-        let here = git.commits(At::Tree(&folder), &["--", "a"]).unwrap();
-        let told: Vec<_> = here
-            .iter()
-            .map(|one| (one.message.trim(), one.committed))
-            .collect();
-        assert_eq!(told, [("two", 1_577_934_245), ("one\n\nbody", 1_577_934_245)]);
-        assert_eq!(
-            (here[0].author.as_str(), here[0].email.as_str()),
-            ("a b", "a@example.org")
-        );
-
-        let bare = dir.path().join("bare");
-        git.fetch_whole(&bare, &format!("file://{}", source.display()), &newest)
-            .unwrap();
-        let all = git
-            .commits(At::Bare(&bare), &["--first-parent", &newest])
-            .unwrap();
-        assert_eq!(all, here);
-        let of = |at, path: &str| {
-            let names: Vec<String> = all.iter().map(|one| format!("{}:{path}", one.hash)).collect();
-            git.blobs(at, &names).unwrap()
-        };
-        let bytes = |text: &str| Blob::Bytes(Arc::from(text.as_bytes()));
-        assert_eq!(of(At::Bare(&bare), "p/a"), [bytes("two\n"), bytes("one\n")]);
-        assert_eq!(of(At::Tree(&folder), "./a"), [bytes("two\n"), bytes("one\n")]);
-        // It is too large, and before it was not there; a folder is no file.
-        assert_eq!(of(At::Tree(&folder), "./b"), [Blob::Large, Blob::Missing]);
-        assert_eq!(of(At::Tree(&folder), "p"), [Blob::Missing, Blob::Missing]);
-        assert!(git.blobs(At::Bare(&bare), &["a\nb".to_owned()]).is_err());
-
-        assert!(!git.is_changed(&folder).unwrap());
-        fs_err::write(folder.join("new"), "git does not know it").unwrap();
-        assert!(!git.is_changed(&folder).unwrap());
-        fs_err::write(folder.join("a"), "three\n").unwrap();
-        assert!(git.is_changed(&folder).unwrap());
-        fs_err::remove_file(folder.join("a")).unwrap();
-        assert!(git.is_changed(&folder).unwrap());
-
-        assert!(!git.is_shallow(&source).unwrap());
-        sh(dir.path(), "git clone -q --depth=1 file://$PWD/source shallow");
-        assert!(git.is_shallow(&dir.path().join("shallow")).unwrap());
-    }
 }
