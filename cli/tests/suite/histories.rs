@@ -334,6 +334,35 @@ fn the_history_of_a_local_spec_is_that_of_its_folder() {
 }
 
 #[test]
+fn a_local_spec_of_azldevs_has_the_history_that_azldev_makes() {
+    // R69.
+    let mut two = Two::new("up", "spec = { type = \"local\", path = \"demo/demo.spec\" }\n");
+    let text = fs::read_to_string(two.tree.join("keel.toml")).unwrap();
+    let text = text.replace("[keel.stage0]\nsuite = \"trixie\"\n", "");
+    fs::write(two.tree.join("azldev.toml"), text).unwrap();
+    fs::remove_file(two.tree.join("keel.toml")).unwrap();
+    fs::create_dir_all(two.tree.join("demo")).unwrap();
+    fs::write(
+        two.tree.join("demo/demo.spec"),
+        spec("1", "%autorelease", AUTOMATIC),
+    )
+    .unwrap();
+    two.lock(&lock("a", "", ""), "Add demo");
+    two.lock(&lock("b", "", ""), "Rebuild demo [skip ci]");
+    let (told, text) = two.rendered();
+    assert_eq!(subjects(&told).len(), 2);
+    let expected = [
+        "1-3",
+        "- Rebuild demo [skip ci]",
+        "1-2",
+        "- Add demo",
+        "1-1",
+        "- Initial sources",
+    ];
+    assert_eq!(entries(&text), expected);
+}
+
+#[test]
 fn upstreams_version_and_release_are_told_to_the_spec() {
     // R38, R39.
     let rest = Two::upstream_of("fedora") + "build.emit-upstream-provenance = true\n";
