@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    includes, model,
+    glob, includes, model,
     model::is_plain_name,
     overlay::{Change, Metadata, Overlay},
     strict,
@@ -249,7 +249,7 @@ impl<'a> Files<'a> {
             true => self.sources.folder(pattern.at),
             false => folder.to_owned(),
         };
-        if !includes::is_pattern(&filled) {
+        if !glob::is_pattern(&filled) {
             let target = tree::normalise(&folder.join(&filled));
             if target.is_file() {
                 return vec![target];
