@@ -160,9 +160,7 @@ impl Reading<'_> {
         let matches = match matches {
             Ok(matches) => matches,
             Err(error) => {
-                let message = format!("cannot look for files of `{}`", pattern.value);
-                let wrong = self.sources.wrong(pattern.at, message);
-                self.problems.push(wrong.caused_by(&error));
+                self.problems.push(not_expanded(self.sources, pattern, &error));
                 return;
             }
         };
@@ -232,6 +230,21 @@ pub(crate) fn expand(folder: &Path, pattern: &str, but: &[&str]) -> std::io::Res
         search.descend(&start, &steps)?;
     }
     Ok(search.found.into_iter().collect())
+}
+
+/// That the files of a pattern cannot be told; of one that is none, in the words of the strict check, so that it is told once.
+pub(crate) fn not_expanded(sources: &Sources, pattern: Text<'_>, error: &std::io::Error) -> Diagnostic {
+    if let Some(message) = no_pattern(pattern.value) {
+        return sources.wrong(pattern.at, message);
+    }
+    let message = format!("cannot look for files of `{}`", pattern.value);
+    sources.wrong(pattern.at, message).caused_by(error)
+}
+
+/// Why a text is no pattern, if it is none.
+pub(crate) fn no_pattern(text: &str) -> Option<String> {
+    let error = glob::steps(text).err()?;
+    Some(format!("`{text}` is no pattern of files: {error}"))
 }
 
 /// A pattern that has to look at more names than this was not meant so (`/**`).

@@ -125,9 +125,8 @@ impl<'a> Inheritance<'a> {
         let expand = |pattern: &Text<'_>| {
             let folder = self.sources.folder(pattern.at);
             includes::expand(&folder, pattern.value, &[]).unwrap_or_else(|error| {
-                let message = format!("cannot look for SPECs of `{}`", pattern.value);
-                self.problems
-                    .push(self.sources.wrong(pattern.at, message).caused_by(&error));
+                let wrong = includes::not_expanded(self.sources, *pattern, &error);
+                self.problems.push(wrong);
                 Vec::new()
             })
         };
