@@ -244,7 +244,7 @@ impl Run<'_> {
             Ok(outcome) => row.outcome = Some(outcome),
             Err(failure) => {
                 let mut failure = rendering::of(component, "render", failure);
-                row.error = failure.diagnostics.first().map(ToString::to_string);
+                row.error = Some(failure.render(false));
                 // That it is wrong is told in the folder, too, where reviewers look; not that a network was down, or that
                 // somebody pressed Ctrl-C.
                 let is_its_own = failure.class == Class::Input;

@@ -4,6 +4,7 @@
 //! - `components`: differences, sources, changes, history and licences of components.
 //! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
+//! - `errors`: where and how often errors are told, and in which form.
 //! - `made_sources`: files that programs of the tree make.
 //! - `sources`: newer versions of sources.
 //! - `spec`: `keel spec` as people type it.
@@ -21,6 +22,7 @@ mod arrows;
 mod components;
 mod config;
 mod distro;
+mod errors;
 mod harness;
 mod killed;
 mod made_sources;

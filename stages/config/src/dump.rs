@@ -106,7 +106,7 @@ pub(crate) fn inline(value: &Plain) -> String {
 }
 
 /// A table, with its own values before the tables in it.
-fn table(sources: &Sources, model: &'static model::Table, entries: &Entries) -> Plain {
+pub(crate) fn table(sources: &Sources, model: &'static model::Table, entries: &Entries) -> Plain {
     let is_pool = |name: &str| {
         let kind = entries.get("type").and_then(|entry| entry.value.text());
         model.id == "origin" && name == "path" && kind == Some("debian")

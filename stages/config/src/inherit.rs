@@ -11,6 +11,7 @@ use keel_artefact::ComponentName;
 use crate::{
     Component, Settings, Spec, includes, merge,
     model::COMPONENT,
+    overlay::Overlay,
     read::{component, overlay},
     table::{Problems, Table, Text, join},
     tree::{Entry, Place, Sources, Value},
@@ -224,6 +225,24 @@ impl<'a> Inheritance<'a> {
     /// Component → the groups that it is in.
     pub(crate) fn memberships(&self) -> &BTreeMap<String, Vec<String>> {
         &self.groups
+    }
+
+    /// The overlays of a component's overlay files, in the order in which they apply.
+    pub(crate) fn of_files(&self, name: &str) -> Vec<Overlay> {
+        let own = self.merged.get(&["components"]).and_then(Value::entries);
+        let own = own.and_then(|entries| entries.get(name));
+        let at = own.map(|entry| entry.key);
+        let Some(at) = at.or_else(|| self.found.get(name).map(|(_, at)| *at)) else {
+            return Vec::new();
+        };
+        let nothing = Value::empty(at);
+        let value = self.resolve(name, own.map_or(&nothing, |entry| &entry.value));
+        let title = join("components", name);
+        let table = Table::new(self.sources, self.problems, title, value.at, &value);
+        table.map_or_else(Vec::new, |table| {
+            let patterns = table.strings("overlay-files");
+            self.files.overlays(&patterns, name, &self.sources.folder(at))
+        })
     }
 
     /// The keys of a component, merged.

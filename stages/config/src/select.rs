@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Component, Diagnostic, Errors, Project, glob::{self, Glob}};
+use crate::{
+    Component, Diagnostic, Errors, Project,
+    glob::{self, Glob},
+};
 
 /// Which components are meant; nothing said means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

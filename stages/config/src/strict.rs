@@ -291,8 +291,12 @@ impl Check<'_> {
         if let Some(message) = model::not_fetched(text, which) {
             let wrong = self.sources.wrong(value.at, message);
             let hint = match which {
-                model::Fetched::Https => "Keel fetches over `https://` only; a file of this machine has an origin of the type `file`",
-                model::Fetched::HttpsOrFile => "Keel fetches over `https://`, or from this machine (`file:///`)",
+                model::Fetched::Https => {
+                    "Keel fetches over `https://` only; a file of this machine has an origin of the type `file`"
+                }
+                model::Fetched::HttpsOrFile => {
+                    "Keel fetches over `https://`, or from this machine (`file:///`)"
+                }
             };
             self.problems.push(wrong.hint(hint));
         }

@@ -189,11 +189,15 @@ fn wrong_inside(key: &str, text: &str) -> Option<String> {
 /// Why Keel does not fetch from an address, if it does not.
 pub(crate) fn not_fetched(text: &str, which: Fetched) -> Option<String> {
     let is_plain = !text.chars().any(|c| c.is_control() || c.is_whitespace());
-    let host = text.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
+    let host = text
+        .strip_prefix("https://")
+        .and_then(|rest| rest.split(['/', '?', '#']).next());
     let is_https = host.is_some_and(|host| !host.is_empty());
     let is_file = which == Fetched::HttpsOrFile && text.starts_with("file:///");
     if host.is_some_and(|host| host.contains('@')) {
-        return Some("an address has no user and no password in it: files of a tree are read by many".to_owned());
+        return Some(
+            "an address has no user and no password in it: files of a tree are read by many".to_owned(),
+        );
     }
     (!is_plain || !(is_https || is_file)).then(|| match which {
         Fetched::Https => format!("`{text}` is not an `https://` address"),

@@ -6,7 +6,8 @@ use super::{
     image::IMAGE,
     key, kind, ours,
     pattern::{
-        ADDRESS, ANY, CAPABILITY, DEBIAN_PACKAGE, GLOB, GPG_KEY, LINE, ORIGIN_URL, PATH, REPOSITORY, SUBPATH, URL, WHOLE_COMMIT,
+        ADDRESS, ANY, CAPABILITY, DEBIAN_PACKAGE, GLOB, GPG_KEY, LINE, ORIGIN_URL, PATH, REPOSITORY, SUBPATH,
+        URL, WHOLE_COMMIT,
     },
 };
 
@@ -454,7 +455,11 @@ static BASE: Table = Table {
           no names are given.",
     keys: &[
         ours("path", FOLDER, "the base's folder"),
-        ours("git", Form::Text(&ORIGIN_URL), "or: the address of its repository, `https://…` or `file:///…`"),
+        ours(
+            "git",
+            Form::Text(&ORIGIN_URL),
+            "or: the address of its repository, `https://…` or `file:///…`",
+        ),
         ours(
             "commit",
             Form::Text(&WHOLE_COMMIT),

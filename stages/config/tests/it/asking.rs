@@ -162,6 +162,79 @@ fn a_value_is_explained_by_its_layers() {
     assert!(told("").len() > 20);
 }
 
+/// M34: overlays are told one by one, in the order in which they apply, those of files with their files.
+#[test]
+fn overlays_are_explained_in_their_order() {
+    let remove = |tag: &str| format!("{{ type = \"spec-remove-tag\", tag = \"{tag}\" }}");
+    let file = |tags: &[&str]| {
+        let tags: Vec<String> = tags.iter().map(|tag| remove(tag)).collect();
+        format!(
+            "metadata = {{ category = \"pruning\", upstream-status = \"unknown\" }}\noverlays = [\n{}\n]\n",
+            tags.join(",\n")
+        )
+    };
+    let (of_project, own) = (remove("A"), format!("{},\n{}", remove("B"), remove("C")));
+    let text = format!(
+        "[default-component-config]\noverlays = [{of_project}]\n[components.a]\nspec.type = \"upstream\"\n\
+         overlays = [{own}]\noverlay-files = [\"z/*.overlay.toml\", \"y.overlay.toml\"]\n[components.bare]\n\
+         spec.type = \"upstream\"\noverlay-files = [\"y.overlay.toml\"]\n[default-component-config.build]\n"
+    );
+    let (dir, loaded) = project(&[
+        ("more/x.toml", &text),
+        ("more/y.overlay.toml", &file(&["F"])),
+        ("more/z/1.overlay.toml", &file(&["D", "E"])),
+        ("more/z/2.overlay.toml", &file(&["G"])),
+    ]);
+    let loaded = loaded.unwrap();
+    let tags = |said: &[keel_config::Said]| -> Vec<(String, String, String)> {
+        let tag = |value: &str| value.split("tag = \"").nth(1).unwrap()[..1].to_owned();
+        said.iter()
+            .map(|said| (tag(&said.value), said.layer.clone(), said.at.to_string()))
+            .collect()
+    };
+    let wanted = |tag: &str, layer: &str, at: &str| (tag.to_owned(), layer.to_owned(), at.to_owned());
+    let expected = [
+        wanted("A", "project", "more/x.toml:2:13"),
+        wanted("B", "component", "more/x.toml:5:13"),
+        wanted("C", "component", "more/x.toml:6:1"),
+        wanted(
+            "D",
+            "overlay file more/z/1.overlay.toml",
+            "more/z/1.overlay.toml:3:1",
+        ),
+        wanted(
+            "E",
+            "overlay file more/z/1.overlay.toml",
+            "more/z/1.overlay.toml:4:1",
+        ),
+        wanted(
+            "G",
+            "overlay file more/z/2.overlay.toml",
+            "more/z/2.overlay.toml:3:1",
+        ),
+        wanted("F", "overlay file more/y.overlay.toml", "more/y.overlay.toml:3:1"),
+    ];
+    let explained = explain(&dir, "components.a.overlays");
+    assert_eq!(explained.len(), 1);
+    assert_eq!(tags(&explained[0].said), expected);
+    assert!(explained[0].said.iter().all(|said| said.counts));
+    let places = loaded.components["a"].overlays.iter();
+    let places: Vec<String> = places.map(|overlay| overlay.defined_at.to_string()).collect();
+    assert_eq!(
+        places,
+        expected.iter().map(|(.., at)| at.clone()).collect::<Vec<_>>()
+    );
+    for key in ["components.bare", "components.bare.overlays"] {
+        let explained = explain(&dir, key);
+        let overlays = explained.iter().find(|one| one.key == "components.bare.overlays");
+        let tags = tags(&overlays.unwrap().said);
+        assert_eq!(
+            tags.iter().map(|(tag, ..)| tag.as_str()).collect::<Vec<_>>(),
+            ["A", "F"]
+        );
+    }
+}
+
 #[test]
 fn keys_that_cannot_be_are_not_explained() {
     let (dir, _) = project(&FILES);

@@ -19,7 +19,7 @@
 //! Never: macros expanded; a process; the network.
 
 pub mod archive;
-mod document;
+pub(crate) mod document;
 mod edits;
 mod failure;
 mod files;

@@ -10,8 +10,7 @@ use keel_config::{glob::Glob, overlay::Change, re2::Pattern};
 use super::{
     edits::refused,
     failure::{Failure, Kind, literal_part, nearest_line},
-    own,
-    removed,
+    own, removed,
 };
 use crate::syntax::{Edit, Kind as LineKind, Line, Names, Package, Section, SectionKind, Span, Tag, Tree};
 

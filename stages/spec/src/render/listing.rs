@@ -2,18 +2,21 @@
 
 use std::{path::Path, sync::Arc};
 
+use keel_config::{Diagnostic, Location};
+
 use crate::{
     environment::Environment,
     eval::{self, Evaluated},
-    macros::{Engine, Limits, Severity, level, text},
+    macros::{Engine, Limits, level, text},
+    messages,
     world::{Layered, Surroundings},
 };
 
 /// Tells which sources and patches a SPEC names, as its tags say them, macros expanded.
 pub trait List {
-    /// The values of all `Source` and `Patch` tags, or why they cannot be told. `path` is the SPEC's, and its folder
+    /// The values of all `Source` and `Patch` tags, or all that is wrong with the SPEC. `path` is the SPEC's, and its folder
     /// that of its sources.
-    fn sources(&self, path: &Path, spec: &[u8]) -> Result<Vec<String>, String>;
+    fn sources(&self, path: &Path, spec: &[u8]) -> Result<Vec<String>, Vec<Diagnostic>>;
 }
 
 /// Keel's own evaluator. The surroundings must let it read the folder in which SPECs are rendered.
@@ -25,32 +28,42 @@ pub struct Evaluator<'e> {
 }
 
 impl Evaluator<'_> {
-    /// What a SPEC says, or why it cannot be told. `path` is the SPEC's, and its folder that of its sources.
-    pub fn evaluate(&self, path: &Path, spec: &[u8]) -> Result<Evaluated, String> {
+    /// What a SPEC says, or all that is wrong with it. `path` is the SPEC's, and its folder that of its sources.
+    pub fn evaluate(&self, path: &Path, spec: &[u8]) -> Result<Evaluated, Vec<Diagnostic>> {
         let shown = path.to_string_lossy();
+        let source = text::decode(spec);
+        let buildable = |arch: &str| self.environment.machine_score(arch) > 0;
+        let outcome = eval::evaluate(&mut self.engine(path), &shown, &source, &buildable);
+        if let Some(evaluated) = outcome.evaluated {
+            return Ok(evaluated);
+        }
+        // Once more, for all that is wrong and not the first thing alone.
+        let outcome = eval::evaluate_past_errors(&mut self.engine(path), &shown, &source, &buildable);
+        let told = messages::Source::new(&shown, path, &source, &outcome.files);
+        let errors = told.errors(&outcome.messages);
+        match errors.is_empty() {
+            true => Err(vec![
+                Diagnostic::new("it cannot be evaluated, and no reason is given").at(Location::file(path)),
+            ]),
+            false => Err(errors),
+        }
+    }
+
+    fn engine(&self, path: &Path) -> Engine {
         let world = Arc::new(Layered {
             tree: self.environment.tree.clone(),
-            rest: self.surroundings.of_spec(&shown),
+            rest: self.surroundings.of_spec(&path.to_string_lossy()),
         });
         let (table, behaviour) = (self.environment.table.clone(), self.environment.behaviour);
         let mut engine = Engine::new(table, behaviour, world, Limits::default());
         let folder = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
         engine.push("_sourcedir", None, &folder, level::CMDLINE);
-        let buildable = |arch: &str| self.environment.machine_score(arch) > 0;
-        let outcome = eval::evaluate(&mut engine, &shown, &text::decode(spec), &buildable);
-        outcome.evaluated.ok_or_else(|| {
-            let errors = outcome
-                .messages
-                .into_iter()
-                .filter(|said| said.severity == Severity::Error);
-            let errors: Vec<String> = errors.map(|said| said.text).collect();
-            errors.join("\n")
-        })
+        engine
     }
 }
 
 impl List for Evaluator<'_> {
-    fn sources(&self, path: &Path, spec: &[u8]) -> Result<Vec<String>, String> {
+    fn sources(&self, path: &Path, spec: &[u8]) -> Result<Vec<String>, Vec<Diagnostic>> {
         let evaluated = self.evaluate(path, spec)?;
         Ok(evaluated.sources.into_iter().map(|source| source.full).collect())
     }
