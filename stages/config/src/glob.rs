@@ -62,6 +62,18 @@ pub fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '{', '\\'])
 }
 
+/// A text as a pattern that only it fits.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | ',' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
 /// One part of a path that a pattern leads along.
 #[derive(Debug, Clone)]
 pub enum Step {
@@ -83,11 +95,14 @@ pub fn steps(pattern: &str) -> Result<Vec<Vec<Step>>, Error> {
     let step = |part: &str| -> Result<Step, Error> {
         Ok(match part {
             "**" => Step::Folders,
-            part if is_pattern(part) => Step::Fitting {
-                glob: Glob::new(part)?,
-                written: part.to_owned(),
+            part if !is_pattern(part) => Step::Name(part.to_owned()),
+            part => match unescaped(part) {
+                Some(name) => Step::Name(name),
+                None => Step::Fitting {
+                    glob: Glob::new(part)?,
+                    written: part.to_owned(),
+                },
             },
-            part => Step::Name(part.to_owned()),
         })
     };
     choices_of(pattern)?
@@ -97,6 +112,20 @@ pub fn steps(pattern: &str) -> Result<Vec<Vec<Step>>, Error> {
             way.split('/').filter(|part| !part.is_empty()).map(step).collect()
         })
         .collect()
+}
+
+/// The one name that a part stands for, if backslashes are all that is special in it.
+fn unescaped(part: &str) -> Option<String> {
+    let mut name = String::new();
+    let mut chars = part.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '*' | '?' | '[' | '{' => return None,
+            '\\' => name.push(chars.next()?),
+            c => name.push(c),
+        }
+    }
+    Some(name)
 }
 
 /// What a pattern stands for, each without braces.
@@ -315,6 +344,14 @@ mod tests {
                 assert!(!glob.fits(name), "{pattern} {name}");
             }
         }
+    }
+
+    #[test]
+    fn an_escaped_text_fits_itself() {
+        for text in ["a", "/t[1x]/{a,b}/*?", r"a\b"] {
+            assert!(Glob::new(&escaped(text)).unwrap().fits(text), "{text}");
+        }
+        assert!(!Glob::new(&escaped("a*")).unwrap().fits("ab"));
     }
 
     #[test]

@@ -227,6 +227,14 @@ impl<'a> Inheritance<'a> {
         &self.groups
     }
 
+    /// SPECs that are components only because a group's pattern found them, by name, each with the pattern's place.
+    pub(crate) fn only_found(&self) -> impl Iterator<Item = (&str, &Path, Place)> {
+        let defined = self.merged.get(&["components"]).and_then(Value::entries);
+        let is_defined = move |name: &str| defined.is_some_and(|defined| defined.contains_key(name));
+        let found = self.found.iter().filter(move |(name, _)| !is_defined(name));
+        found.map(|(name, (spec, at))| (name.as_str(), spec.as_path(), *at))
+    }
+
     /// The overlays of a component's overlay files, in the order in which they apply.
     pub(crate) fn of_files(&self, name: &str) -> Vec<Overlay> {
         let own = self.merged.get(&["components"]).and_then(Value::entries);

@@ -326,7 +326,7 @@ impl<'a> Files<'a> {
 }
 
 /// Stands for the name of a component in `overlay-files`.
-const PLACEHOLDER: &str = "{component}";
+pub(crate) const PLACEHOLDER: &str = "{component}";
 
 /// Does what a component inherits depend on its name or folder?
 pub(crate) fn are_individual(value: &Value) -> bool {
