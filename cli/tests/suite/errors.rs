@@ -109,7 +109,7 @@ const COMMANDS: &[&str] = &[
     "repo create",
     "repo sign none",
     "repo verify none",
-    "repo serve none",
+    "repo serve none --listen x",
     "image list",
     "image build",
     "image boot x",
