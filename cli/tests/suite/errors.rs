@@ -127,7 +127,7 @@ const COMMANDS: &[&str] = &[
     "store stat --nothing",
     "clean",
     "completions none",
-    "man keel.toml/none",
+    "man /dev/null/none",
 ];
 
 /// Which of the reference's commands are no groups of commands.
