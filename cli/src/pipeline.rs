@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
     path::PathBuf,
 };
 
@@ -119,7 +120,7 @@ pub fn build(
     how: &args::How,
     on_progress: &mut dyn FnMut(&Results),
 ) -> Result<Results, Failure> {
-    let jobs = how.jobs.unwrap_or_else(cores).max(1);
+    let jobs = how.jobs.map_or_else(cores, NonZeroUsize::get);
     let options = keel_build::Options {
         jobs,
         keep_going: how.keep_going,

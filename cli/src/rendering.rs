@@ -3,6 +3,9 @@
 
 mod changes;
 mod past;
+mod told;
+
+pub use told::of;
 
 use std::{
     collections::BTreeMap,
@@ -12,12 +15,12 @@ use std::{
 };
 
 use keel_artefact::{Interrupt, RootPath};
-use keel_config::{Component, Digest, Origin, Project, Spec, select};
+use keel_config::{Component, Diagnostic, Digest, Origin, Project, Spec, select};
 use keel_source::dist_git;
 use keel_spec::{
     environment::Distribution,
     parallel::{self, How},
-    render::{self, Request, macros_file::Options, sources_file::SourceFile},
+    render::{self, Places, Request, macros_file::Options, sources_file::SourceFile},
 };
 use keel_store::Store;
 
@@ -203,22 +206,25 @@ impl Rendering {
             skip_file_filter: component.skip_file_filter,
             list: Some(&evaluator),
         };
-        work(request).map_err(|error| {
-            let class = match &error {
-                render::Error::Io(_) => Class::Environment,
-                // Not the component's fault, whose folder must stay.
-                render::Error::InOneAnother { .. } => Class::Failed,
-                _ => Class::Input,
-            };
-            Failure::because(class, "rendering stopped", &error)
-        })
+        work(request).map_err(|error| told::why(&self.project, pristine, error))
     }
 
     /// Renders a component into a new folder of its own name in the scratch folder.
     pub fn prepare(&self, component: &Component, pristine: Pristine) -> Result<Prepared, Failure> {
         let folder = self.scratch.join(component.name.as_str());
-        self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
-        Ok(Prepared { pristine, folder })
+        let rendered =
+            self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
+        Ok(Prepared {
+            pristine,
+            places: rendered.places,
+            folder,
+        })
+    }
+
+    /// That a rendered SPEC cannot be evaluated, told where it was written.
+    pub fn not_evaluated(&self, pristine: &Pristine, places: &Places, errors: Vec<Diagnostic>) -> Failure {
+        let errors = errors.into_iter().map(|one| places.told(one)).collect();
+        told::why(&self.project, pristine, render::Error::Evaluation { errors })
     }
 }
 
@@ -236,21 +242,10 @@ fn fetching(error: dist_git::Error) -> Failure {
 pub struct Prepared {
     /// What it was before.
     pub pristine: Pristine,
+    /// Where the lines of its SPEC come from.
+    pub places: Places,
     /// The rendered folder.
     pub folder: PathBuf,
-}
-
-/// Says of which component something could not be done.
-pub fn of(component: &Component, what: &str, failure: Failure) -> Failure {
-    let mut diagnostic = keel_config::Diagnostic::new(format!("cannot {what} `{}`", component.name))
-        .at(component.defined_at.clone());
-    for found in &failure.diagnostics {
-        diagnostic = diagnostic.cause(found.to_string().trim_start_matches("error: "));
-    }
-    Failure {
-        class: failure.class,
-        diagnostics: vec![diagnostic],
-    }
 }
 
 /// Are the bytes to be azldev's, to the last line?

@@ -16,7 +16,7 @@ use keel_config::{Component, Project};
 use keel_spec::{
     macros::text,
     render::{
-        self,
+        self, Places,
         listing::{self, List as _},
         place, sources_file,
     },
@@ -92,14 +92,18 @@ fn make(
     let named = match command.skip_overlays {
         true => {
             place::copy(&pristine.folder, &first).map_err(wrong)?;
-            watched(&context.interrupt, || named(rendering, &first, &pristine.spec))?
+            let places = Places::of_copy(&pristine.folder, &first);
+            watched(&context.interrupt, || {
+                named(rendering, (&pristine, &places), &first, &pristine.spec)
+            })?
         }
         false => {
             let prepared = watched(&context.interrupt, || {
                 rendering.with_request(component, &pristine, |request| render::prepare(&request, &first))
             })?;
             let named = watched(&context.interrupt, || {
-                named(rendering, &first, &format!("{name}.spec"))
+                let of = (&pristine, &prepared.places);
+                named(rendering, of, &first, &format!("{name}.spec"))
             })?;
             // What overlays change inside must be there, and nothing of what nobody knows may lack.
             let all = match prepared.kept_because {
@@ -153,13 +157,15 @@ fn make(
 }
 
 /// The files that a SPEC names.
-fn named(rendering: &Rendering, folder: &Path, spec: &str) -> Result<BTreeSet<String>, Failure> {
+fn named(
+    rendering: &Rendering,
+    (pristine, places): (&Pristine, &Places),
+    folder: &Path,
+    spec: &str,
+) -> Result<BTreeSet<String>, Failure> {
     let path = folder.join(spec);
     let sources = rendering.macros.evaluator().sources(&path, &fs_err::read(&path)?);
-    let sources = sources.map_err(|why| {
-        let text = format!("cannot tell which files {spec} asks for\n{why}");
-        Failure::new(Class::Failed, text)
-    })?;
+    let sources = sources.map_err(|errors| rendering.not_evaluated(pristine, places, errors))?;
     Ok(sources
         .iter()
         .filter_map(|source| listing::file_of(source))

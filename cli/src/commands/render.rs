@@ -261,7 +261,8 @@ impl Run<'_> {
             Ok(outcome) => row.outcome = Some(outcome),
             Err(failure) => {
                 let mut failure = rendering::of(component, "render", failure);
-                row.error = failure.diagnostics.first().map(ToString::to_string);
+                let texts: Vec<String> = failure.diagnostics.iter().map(ToString::to_string).collect();
+                row.error = Some(texts.join("\n"));
                 // That it is wrong is told in the folder, too, where reviewers look; not that a network was down, or that
                 // somebody pressed Ctrl-C.
                 let is_its_own = failure.class == Class::Input;

@@ -64,7 +64,7 @@ fn a_program_of_the_tree_makes_a_file_in_a_sandbox() {
         .ok();
     let files: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
     for file in files.as_array().unwrap() {
-        let digest = file["sha256"].as_str().unwrap();
+        let digest = file["digest"].as_str().unwrap();
         let object = crate::harness::cache()
             .join("objects")
             .join(&digest[..2])
@@ -75,7 +75,7 @@ fn a_program_of_the_tree_makes_a_file_in_a_sandbox() {
     // What it reads is changed: it makes something else, and that is found.
     fs::write(fixture.path("components/names"), "c\n").unwrap();
     for file in files.as_array().unwrap() {
-        let digest = file["sha256"].as_str().unwrap();
+        let digest = file["digest"].as_str().unwrap();
         let object = crate::harness::cache()
             .join("objects")
             .join(&digest[..2])

@@ -4,6 +4,7 @@
 //! - `components`: differences, sources, changes, history and licences of components.
 //! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
+//! - `errors`: where and how often errors are told, and in which form.
 //! - `histories`: what histories count into Releases, and say in changelogs.
 //! - `made_sources`: files that programs of the tree make.
 //! - `sources`: newer versions of sources.
@@ -22,6 +23,7 @@ mod arrows;
 mod components;
 mod config;
 mod distro;
+mod errors;
 mod harness;
 mod histories;
 mod killed;

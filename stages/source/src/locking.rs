@@ -40,6 +40,8 @@ pub struct Change {
     pub before: Option<Sha256>,
     /// Its digest and size now.
     pub after: Option<(Sha256, u64)>,
+    /// Where it may be had first.
+    pub origin: Option<String>,
     /// Why the new digest is trusted, or why the file is gone, for people.
     pub how: String,
 }
@@ -293,6 +295,9 @@ fn difference(before: &Lock, after: &Lock, reasons: &BTreeMap<Key, String>) -> L
             name: key.1.clone(),
             before: old.map(|entry| entry.digest),
             after: new.map(|entry| (entry.digest, entry.size)),
+            origin: new
+                .or(old)
+                .and_then(|entry| Some(entry.origins.first()?.to_string())),
             how: how.unwrap_or_else(|| "nothing names it any more".to_owned()),
         })
     };

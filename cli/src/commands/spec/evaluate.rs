@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     io,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -87,7 +88,7 @@ impl Macros {
             defines_sourcedir,
             wants_json: false,
             messages: how.messages,
-            jobs: how.jobs.unwrap_or_else(cores),
+            jobs: how.jobs.map_or_else(cores, NonZeroUsize::get),
         })
     }
 
@@ -351,8 +352,8 @@ fn say_some(context: &Context<'_>, messages: &[Message]) {
     }
     let rest = messages.len().saturating_sub(shown);
     if rest > 0 && !context.global.quiet {
-        let text = format!("warning: {rest} more about macro files; --verbose shows them");
-        context.terminal.line(&text);
+        let text = format!("{rest} more about macro files; --verbose shows them");
+        context.terminal.warning(&text);
     }
 }
 

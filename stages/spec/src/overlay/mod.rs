@@ -19,23 +19,24 @@
 //! Never: macros expanded; a process; the network.
 
 pub mod archive;
-mod document;
+pub(crate) mod document;
 mod edits;
 mod failure;
 mod files;
 pub mod folder;
-pub mod glob;
 mod lines;
 mod own;
 mod patches;
-pub mod pattern;
 mod removal;
 mod removed;
 mod replace;
 mod structural;
 mod tags;
 
-use keel_config::overlay::{Change, Overlay, Semantics};
+use keel_config::{
+    overlay::{Change, Overlay, Semantics},
+    re2::Pattern,
+};
 use serde::Serialize;
 
 pub use document::{Document, Hunk, Written};
@@ -206,8 +207,8 @@ fn by_structure(
     }
 }
 
-fn pattern(text: &str) -> Result<pattern::Pattern, Failure> {
-    pattern::Pattern::new(text).map_err(|error| {
+fn pattern(text: &str) -> Result<Pattern, Failure> {
+    Pattern::new(text).map_err(|error| {
         let at = match error.column {
             0 => String::new(),
             column => format!(" (at character {column})"),

@@ -24,6 +24,7 @@ pub mod autospec;
 pub mod listing;
 pub mod macros_file;
 pub mod place;
+mod places;
 pub mod release;
 pub mod sources_file;
 pub mod synthesized;
@@ -35,7 +36,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keel_config::overlay::{Calculation, Overlay, Semantics};
+use keel_config::{
+    Diagnostic,
+    overlay::{Calculation, Overlay, Semantics},
+};
 use serde::Serialize;
 
 use crate::{
@@ -46,6 +50,7 @@ use crate::{
 use autospec::Features;
 use listing::List;
 use place::Difference;
+pub use places::Places;
 
 /// How a component is rendered.
 pub struct Request<'a> {
@@ -115,6 +120,9 @@ pub struct Rendered {
     /// Why all files were kept, if they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_because: Option<String>,
+    /// Where the SPEC's lines come from.
+    #[serde(skip)]
+    pub places: Places,
 }
 
 /// Why a component could not be rendered.
@@ -178,12 +186,10 @@ pub enum Error {
     #[error(transparent)]
     Sources(#[from] sources_file::Error),
     /// The SPEC cannot be evaluated, so that nobody knows its files.
-    #[error("cannot tell which files {spec} asks for\n{why}")]
-    List {
-        /// The SPEC.
-        spec: String,
-        /// What its evaluation says.
-        why: String,
+    #[error("the SPEC cannot be evaluated:\n{}", shown(.errors))]
+    Evaluation {
+        /// What is wrong, where it was written.
+        errors: Vec<Diagnostic>,
     },
     /// Something that is no file of the folder.
     #[error("{path} is a link that leads out of its folder, or no file")]
@@ -214,6 +220,11 @@ pub enum Error {
     /// A file cannot be read or written; the error names it.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+fn shown(errors: &[Diagnostic]) -> String {
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    texts.join("\n")
 }
 
 /// Renders a component into its place below `specs`; with `check`, only says what would change.
@@ -321,9 +332,7 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
         request.semantics,
     )?);
 
-    if !request.source_files.is_empty() || !archives.is_empty() {
-        merge_sources(request, &folder, &archives)?;
-    }
+    merge_sources(request, &folder, &archives)?;
     let (calculation, by) = (request.calculation, records.len());
     records.extend(release::set(
         &mut document,
@@ -341,7 +350,15 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
     bytes = processed.unwrap_or(bytes);
     folder.write(&spec, &bytes, mode)?;
 
-    let (left_out, kept_because) = match filter(request, into, &spec, &bytes)? {
+    let (input, rendered) = ((request.input, request.spec), (into, spec.as_str()));
+    let places = Places::of(input, rendered, &document, &bytes, &overlays);
+    let filtered = filter(request, into, &spec, &bytes).map_err(|error| match error {
+        Error::Evaluation { errors } => Error::Evaluation {
+            errors: errors.into_iter().map(|one| places.told(one)).collect(),
+        },
+        error => error,
+    });
+    let (left_out, kept_because) = match filtered? {
         Filter::Kept(because) => (Vec::new(), Some(because)),
         Filter::LeftOut(files) => (files, None),
     };
@@ -353,6 +370,7 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
         autospec,
         left_out,
         kept_because,
+        places,
     })
 }
 
@@ -401,11 +419,18 @@ fn merge_sources(
     archives: &[archive::Repacked],
 ) -> Result<(), Error> {
     const NAME: &str = "sources";
+    let nothing_to_add = request.source_files.is_empty() && archives.is_empty();
     let (text, mode) = match folder.exists(NAME)? {
         true => folder.read(NAME)?,
+        false if nothing_to_add => return Ok(()),
         false => (Vec::new(), 0o644),
     };
     let text = text::decode(&text).into_owned();
+    if nothing_to_add {
+        // It stays as it is, to the end of its last line.
+        sources_file::listed(&text)?;
+        return Ok(());
+    }
     let changed: Vec<String> = archives.iter().map(|one| one.archive.clone()).collect();
     let digest = |file: &str, algorithm: &str| {
         let found = archives.iter().find(|one| one.archive == file);
@@ -451,10 +476,7 @@ fn filter(request: &Request<'_>, folder: &Path, spec: &str, bytes: &[u8]) -> Res
     };
     let sources = list
         .sources(&folder.join(spec), bytes)
-        .map_err(|why| Error::List {
-            spec: spec.to_owned(),
-            why,
-        })?;
+        .map_err(|errors| Error::Evaluation { errors })?;
     let files: Vec<String> = sources
         .iter()
         .filter_map(|source| listing::file_of(source))

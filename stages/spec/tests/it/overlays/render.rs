@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, path::Path};
 
-use keel_config::overlay::Calculation;
+use keel_config::{Diagnostic, overlay::Calculation};
 use keel_spec::{
     overlay::Document,
     render::{
@@ -21,8 +21,8 @@ use super::{differs, found, lay_out, overlays, run, semantics, text, texts};
 struct Told(Result<Vec<String>, String>);
 
 impl List for Told {
-    fn sources(&self, _: &Path, _: &[u8]) -> Result<Vec<String>, String> {
-        self.0.clone()
+    fn sources(&self, _: &Path, _: &[u8]) -> Result<Vec<String>, Vec<Diagnostic>> {
+        self.0.clone().map_err(|why| vec![Diagnostic::new(why)])
     }
 
     fn version(&self, _: &Path, spec: &[u8]) -> Option<Version> {
