@@ -74,7 +74,8 @@ pub fn plan(
         .partition(|recipe| needed.contains(&recipe.component));
     let mut options = source_options(context)?;
     options.tools = stage0.tool_lowers();
-    let (mut recipes, sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
+    let (mut recipes, mut sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
+    overlaid(context, &project, &mut sources)?;
     recipes.extend(others);
     let plan = keel_plan::plan(&project, &recipes, &sources, &targets)?;
     let groups = groups
@@ -110,6 +111,18 @@ pub fn fetch(
     let (store, sink) = (context.store()?, context.sink());
     let sources = keel_source::fetch(project, &recipes, store, &options, sink, &context.interrupt)?;
     Ok((recipes, sources))
+}
+
+/// Puts archives that overlays change in the place of those that were fetched: what is built has the changes.
+pub fn overlaid(context: &Context<'_>, project: &Project, sources: &mut [SourceSet]) -> Result<(), Failure> {
+    let (store, sink) = (context.store()?, context.sink());
+    Ok(keel_source::overlaid(
+        project,
+        sources,
+        store,
+        sink,
+        &context.interrupt,
+    )?)
 }
 
 /// From a plan to packages. `on_progress` hears of finished components while others still build.

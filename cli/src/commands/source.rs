@@ -51,7 +51,9 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     match &command {
         args::Source::Verify => Ok(()),
         args::Source::Srpm { to, refresh, .. } => {
-            let (recipes, sets) = pipeline::fetch(context, &project, &stage0, recipes, options, *refresh)?;
+            let (recipes, mut sets) =
+                pipeline::fetch(context, &project, &stage0, recipes, options, *refresh)?;
+            pipeline::overlaid(context, &project, &mut sets)?;
             let to = match to {
                 Some(to) => context.directory.join(to),
                 None => project.output_dir.join("srpms"),

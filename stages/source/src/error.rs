@@ -258,6 +258,33 @@ pub enum Error {
     /// No keyring was given.
     #[error("no keyring of Debian's archive was given")]
     NoKeyring,
+    /// Overlays are about an archive that the SPEC does not name.
+    #[error("`{component}` has overlays of `{name}`, which its SPEC does not name")]
+    NotNamed {
+        /// The component.
+        component: ComponentName,
+        /// Where the first of them is written.
+        location: Box<Location>,
+        /// The archive.
+        name: String,
+    },
+    /// An overlay of an archive does not apply.
+    #[error(transparent)]
+    Overlay(Box<keel_spec::overlay::Error>),
+    /// Overlays made something else of an archive than the configuration says.
+    #[error("overlays of `{component}` made `{name}` something else than its `hash` says")]
+    BecameOther {
+        /// The component.
+        component: ComponentName,
+        /// The archive.
+        name: String,
+        /// Where the digest is written.
+        location: Box<Location>,
+        /// What the configuration says, in hexadecimal.
+        stated: String,
+        /// What it became.
+        computed: String,
+    },
     /// The lock.
     #[error(transparent)]
     Lock(#[from] lock::Error),
@@ -345,6 +372,9 @@ impl Error {
             | Self::NoOrigin { .. }
             | Self::Listed { .. }
             | Self::Weak { .. }
+            | Self::NotNamed { .. }
+            | Self::Overlay(_)
+            | Self::BecameOther { .. }
             | Self::NoLookaside { .. }
             | Self::Lock(_) => true,
             // Those who have the file all have another one.
@@ -371,6 +401,9 @@ impl Error {
 
     /// As the user should see it.
     pub fn diagnostic(&self) -> Diagnostic {
+        if let Self::Overlay(error) = self {
+            return (*error.diagnostic).clone();
+        }
         let mut diagnostic = Diagnostic::new(self.to_string());
         if let Some(location) = self.location() {
             diagnostic = diagnostic.at(location.clone());
@@ -396,6 +429,10 @@ impl Error {
             Self::Signature { pinned, .. } if !pinned.is_empty() => {
                 diagnostic = diagnostic.note(format!("keys that may sign: {}", pinned.join(", ")));
             }
+            Self::BecameOther { stated, computed, .. } => {
+                diagnostic = diagnostic.note(format!("stated:   {stated}"));
+                diagnostic = diagnostic.note(format!("computed: {computed}"));
+            }
             Self::Unpinned { excerpt, .. } => diagnostic = diagnostic.excerpt(excerpt.as_deref().cloned()),
             _ => {}
         }
@@ -415,6 +452,8 @@ impl Error {
             | Self::Twice { location, .. }
             | Self::NoOrigin { location, .. }
             | Self::OtherBytes { location, .. }
+            | Self::NotNamed { location, .. }
+            | Self::BecameOther { location, .. }
             | Self::Edit { location, .. }
             | Self::Signature { location, .. }
             | Self::Disagree { location, .. } => Some(location),

@@ -100,6 +100,7 @@ fn set(recipe: &Recipe, wanted: &[Wanted], store: &Store) -> Result<SourceSet, E
             origin: store
                 .action::<Provenance>(PROVENANCE, &pin.digest)?
                 .map(|provenance| provenance.origin),
+            overlaid: None,
         }),
     };
     Ok(SourceSet {
@@ -132,6 +133,7 @@ fn local_file(
         kind: Kind::Local,
         locked: true,
         origin: None,
+        overlaid: None,
     })
 }
 

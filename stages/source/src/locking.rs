@@ -209,9 +209,7 @@ fn plan_one<'a>(
         location: Box::new(wanted::place(recipe, source).0),
         source: error,
     })?;
-    let configured = wanted::configured(project, component)
-        .iter()
-        .find(|file| file.filename == *name);
+    let configured = wanted::configured(project, component).find(|file| file.filename == *name);
     if configured.is_none() && wanted::local(project, recipe, name)?.is_some() {
         return Ok(Plan::Nothing);
     }

@@ -94,6 +94,7 @@ fn file(store: &Store, name: String, digest: Sha256) -> Result<PinnedFile, Error
         kind: Kind::Fetched,
         locked: true,
         origin: None,
+        overlaid: None,
     })
 }
 
@@ -115,10 +116,7 @@ fn wanted(
         location: Box::new(component.defined_at.clone()),
         source,
     })?;
-    let made_by_overlay =
-        |file: &&keel_config::SourceFile| file.origins.contains(&keel_config::Origin::Overlay);
-    let configured = component.source_files.iter().find(|file| file.filename == name);
-    let configured = configured.filter(|file| !made_by_overlay(file));
+    let configured = wanted::configured(project, &component.name).find(|file| file.filename == name);
     let servers = Servers::of(project, component);
     if configured.is_some() || !listed.iter().any(|line| line.file == name) {
         if let Some(mut pin) = wanted::pin(project, &component.name, name, locks)? {

@@ -319,7 +319,9 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
         request.semantics,
     )?);
 
-    if !request.source_files.is_empty() || !archives.is_empty() {
+    // Keel's own trees pin files in their lock.
+    let lists = !request.free_source_number || folder.exists("sources")?;
+    if !request.source_files.is_empty() || (!archives.is_empty() && lists) {
         merge_sources(request, &folder, &archives)?;
     }
     let (calculation, by) = (request.calculation, records.len());
