@@ -17,6 +17,7 @@ use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
+    rendered,
 };
 
 /// Macros that refreshed sources bring to the SPECs of their components.
@@ -61,6 +62,7 @@ pub fn plan(
     let stage0 = context.stage0(&project)?;
     let recipes = recipes(context, &project, &stage0)?;
     let needed = keel_plan::select(&project, &recipes, &targets)?;
+    rendered::check(context, &project, &|name| needed.contains(name), true)?;
     let mut groups = Vec::new();
     for image in &images {
         groups.push(keel_plan::select(

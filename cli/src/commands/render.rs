@@ -234,6 +234,11 @@ impl Run<'_> {
                 let outcome = rendering.with_request(component, &pristine, |request| {
                     render::render(&request, &specs, &rendering.scratch, check)
                 });
+                if let Ok(outcome) = &outcome
+                    && (!check || outcome.differences.is_empty())
+                {
+                    rendering.remember(component, &pristine, &specs.join(&outcome.folder))?;
+                }
                 Ok((pristine.commit, outcome))
             })?;
         context.interrupt.check()?;

@@ -14,7 +14,7 @@ use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
-    pipeline, report,
+    pipeline, rendered, report,
 };
 
 #[derive(Serialize)]
@@ -43,7 +43,9 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     }
     let stage0 = context.stage0(&project)?;
     let mut recipes = pipeline::recipes(context, &project, &stage0)?;
-    recipes.retain(|recipe| names.is_empty() || names.contains(&recipe.component));
+    let is_named = |name: &ComponentName| names.is_empty() || names.contains(name);
+    recipes.retain(|recipe| is_named(&recipe.component));
+    rendered::check(context, &project, &is_named, true)?;
     let mut options = pipeline::source_options(context)?;
     options.verify = true;
     options.tools = stage0.tool_lowers();

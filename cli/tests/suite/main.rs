@@ -10,6 +10,7 @@
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
 //! - `render`: SPECs with their overlays, of this tree and of other distributions.
+//! - `rendered`: that rendered folders are what rendering gives.
 //! - `wrong_input`: every mistake a user can make: exit code and text.
 //! - `whole_way`: from SPECs to a tested machine, and what real tools say of each result.
 //! - `killed`: a build that is killed at any time goes on, and leaves nothing behind.
@@ -27,6 +28,7 @@ mod killed;
 mod made_sources;
 mod overlaid;
 mod render;
+mod rendered;
 mod sources;
 mod spec;
 mod spec_messages;

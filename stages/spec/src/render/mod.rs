@@ -21,6 +21,7 @@
 //! Never: the input changed; git; the network; the clock.
 
 pub mod autospec;
+pub mod fingerprint;
 pub mod listing;
 pub mod macros_file;
 pub mod place;
