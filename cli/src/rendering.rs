@@ -211,7 +211,12 @@ impl Rendering {
         work: impl FnOnce(Request<'_>) -> Result<T, render::Error>,
     ) -> Result<T, Failure> {
         let build = &component.build;
-        let source_files: Vec<SourceFile> = component.source_files.iter().map(source_file).collect();
+        // What has no digest here is pinned by `keel.lock`, and is no business of `sources`.
+        let is_listed = |file: &&keel_config::SourceFile| {
+            self.is_azldevs || file.digest.is_some() || file.replaces_upstream
+        };
+        let files = component.source_files.iter().filter(is_listed);
+        let source_files: Vec<SourceFile> = files.map(source_file).collect();
         let evaluator = self.macros.evaluator();
         let request = Request {
             name: component.name.as_str(),

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use keel_config::{Component, Project};
+use keel_config::{Component, Origin, Project, SourceFile};
 use keel_spec::{
     macros::text,
     render::{
@@ -197,12 +197,21 @@ fn fetch(
     };
     let lacking = named.iter().filter(|name| !is_there(name)).cloned().collect();
     let store = context.store()?;
+    let mut options = rendering.options.clone();
+    let is_made = |file: &SourceFile| {
+        let mut origins = file.origins.iter();
+        origins.any(|origin| matches!(origin, Origin::Custom { .. }))
+    };
+    if component.source_files.iter().any(is_made) {
+        // Programs of the tree run over stage0's tools, as for `keel source fetch`.
+        options.tools = context.stage0(project)?.tool_lowers();
+    }
     let files = keel_source::lookaside::files(
         project,
         component,
         &lacking,
         &sources(input)?,
-        (store, &rendering.options),
+        (store, &options),
         context.sink(),
         &context.interrupt,
     )?;

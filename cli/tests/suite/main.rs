@@ -4,6 +4,7 @@
 //! - `components`: differences, sources, changes, history and licences of components.
 //! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
+//! - `listed`: files that another distribution's `sources` lists.
 //! - `made_sources`: files that programs of the tree make.
 //! - `overlaid`: archives that overlays change.
 //! - `sources`: newer versions of sources.
@@ -25,6 +26,7 @@ mod config;
 mod distro;
 mod harness;
 mod killed;
+mod listed;
 mod made_sources;
 mod overlaid;
 mod render;

@@ -130,6 +130,14 @@ fn what_is_built_has_the_overlays_of_archives() {
     assert_ne!(second["fingerprint"], first["fingerprint"]);
     assert_eq!(second["spec"], first["spec"]);
 
+    // Overlays of the SPEC go with that, though only the lock pins the file.
+    let vendor =
+        "[[components.greet.overlays]]\ntype = \"spec-set-tag\"\ntag = \"Vendor\"\nvalue = \"Overlaid\"\n";
+    say(&fixture, &(overlay("hello", "ciao") + vendor));
+    fixture.keel(&["build", "greet"]).ok();
+    assert_eq!(greeting(&fixture), "ciao\n");
+    assert_ne!(provenance(&fixture)["spec"], first["spec"]);
+
     // The source package that is asked for alone is the one of the build.
     fixture.keel(&["source", "srpm", "greet", "--to", "srpms"]).ok();
     let name = "greet-1-1.fx1.src.rpm";

@@ -469,6 +469,9 @@ impl Error {
             Self::NoLookaside { distro, .. } => {
                 format!("`lookaside-base-uri` of `[distros.{distro}]` says it")
             }
+            Self::Weak { component, .. } => {
+                format!("`keel source lock {component}` checks that, and pins the file by SHA-256")
+            }
             Self::Unpinned { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::Unpinned { component, name, .. } => format!(
                 "put `{name}` beside the SPEC, or say where it may be had in `[[components.{component}.source-files]]` \

@@ -248,6 +248,17 @@ fn is_same_form(one: &str, other: &str) -> bool {
     FileName::parse(one, package).is_some_and(|one| one.is_same_form(other))
 }
 
+/// Does the configuration say that overlays change this file?
+pub(crate) fn is_overlaid(project: &Project, component: &ComponentName, name: &str) -> bool {
+    let files = project
+        .components
+        .get(component)
+        .map_or(&[][..], |component| &component.source_files);
+    let is_it =
+        |file: &SourceFile| file.filename == name && file.origins.contains(&keel_config::Origin::Overlay);
+    files.iter().any(is_it)
+}
+
 /// What the configuration says of files that are fetched or made; not of what overlays make of them.
 pub(crate) fn configured<'a>(
     project: &'a Project,
