@@ -10,6 +10,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use keel_config::{Component, Origin, Project, SourceFile};
@@ -25,7 +26,7 @@ use serde::Serialize;
 
 use crate::{
     args::component::PrepareSources,
-    commands::spec::watchdog::watched,
+    commands::spec::watchdog::{watched, watched_for},
     context::Context,
     failure::{Class, Failure},
     rendering::{self, Pristine, Rendering},
@@ -126,7 +127,8 @@ fn make(
                 spec: pristine.spec.clone(),
                 commit: None,
             };
-            let rendered = watched(&context.interrupt, || {
+            // Its SPEC was read before, and ended; archives take as long as they are large.
+            let rendered = watched_for(Duration::MAX, &context.interrupt, || {
                 rendering.with_request(component, &full, |mut request| {
                     request.with_archives = true;
                     render::prepare(&request, &last)

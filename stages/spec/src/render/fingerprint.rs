@@ -95,7 +95,7 @@ mod tests {
                 defined_at: Location::file(Path::new(folder)),
             }
         };
-        let (none, empty) = (Default::default(), Default::default());
+        let none = Default::default();
         let digest =
             |change: &dyn Fn(&mut Request<'_>), overlays: &[Overlay], commit: &str, macros: &[u8]| {
                 let mut request = Request {
@@ -108,7 +108,7 @@ mod tests {
                         with: &[],
                         without: &[],
                         defines: &none,
-                        undefines: &empty,
+                        undefines: &[],
                     },
                     skip_check: None,
                     calculation: Calculation::Auto,
