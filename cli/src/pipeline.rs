@@ -18,6 +18,7 @@ use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
+    rendered,
 };
 
 /// Macros that refreshed sources bring to the SPECs of their components.
@@ -62,6 +63,7 @@ pub fn plan(
     let stage0 = context.stage0(&project)?;
     let recipes = recipes(context, &project, &stage0)?;
     let needed = keel_plan::select(&project, &recipes, &targets)?;
+    rendered::check(context, &project, &|name| needed.contains(name), true)?;
     let mut groups = Vec::new();
     for image in &images {
         groups.push(keel_plan::select(
@@ -75,7 +77,8 @@ pub fn plan(
         .partition(|recipe| needed.contains(&recipe.component));
     let mut options = source_options(context)?;
     options.tools = stage0.tool_lowers();
-    let (mut recipes, sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
+    let (mut recipes, mut sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
+    overlaid(context, &project, &mut sources)?;
     recipes.extend(others);
     let plan = keel_plan::plan(&project, &recipes, &sources, &targets)?;
     let groups = groups
@@ -111,6 +114,18 @@ pub fn fetch(
     let (store, sink) = (context.store()?, context.sink());
     let sources = keel_source::fetch(project, &recipes, store, &options, sink, &context.interrupt)?;
     Ok((recipes, sources))
+}
+
+/// Puts archives that overlays change in the place of those that were fetched: what is built has the changes.
+pub fn overlaid(context: &Context<'_>, project: &Project, sources: &mut [SourceSet]) -> Result<(), Failure> {
+    let (store, sink) = (context.store()?, context.sink());
+    Ok(keel_source::overlaid(
+        project,
+        sources,
+        store,
+        sink,
+        &context.interrupt,
+    )?)
 }
 
 /// From a plan to packages. `on_progress` hears of finished components while others still build.

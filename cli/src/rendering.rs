@@ -10,19 +10,20 @@ pub use told::of;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use keel_artefact::{Interrupt, RootPath};
+use keel_artefact::{Fingerprint, Interrupt, RootPath, Sha256};
 use keel_config::{Component, Diagnostic, Digest, Origin, Project, Spec, select};
 use keel_source::dist_git;
 use keel_spec::{
     environment::Distribution,
     parallel::{self, How},
-    render::{self, Places, Request, macros_file::Options, sources_file::SourceFile},
+    render::{self, Places, Request, fingerprint, macros_file::Options, place, sources_file::SourceFile},
 };
 use keel_store::Store;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     args::{self, config::Select, spec as spec_args},
@@ -34,6 +35,15 @@ use crate::{
 
 pub use past::{Past, asks};
 
+/// The kind of action under which the store remembers what rendering gives.
+const RENDERED: &str = "rendered";
+
+/// What rendering gave.
+#[derive(Serialize, Deserialize)]
+struct Rendered {
+    folder: Sha256,
+}
+
 /// What all components of a run are rendered with.
 pub struct Rendering {
     store: Store,
@@ -41,6 +51,7 @@ pub struct Rendering {
     project: Arc<Project>,
     /// The macros that SPECs are read with.
     pub macros: Macros,
+    macros_digest: OnceLock<Sha256>,
     /// How files are fetched.
     pub options: keel_source::Options,
     /// A folder for what is made on the way; SPECs in it may be read.
@@ -87,6 +98,7 @@ impl Rendering {
             interrupt: context.interrupt.clone(),
             project: Arc::clone(project),
             macros: macros(context, project, asked.macros.as_deref(), scratch)?,
+            macros_digest: OnceLock::new(),
             options: pipeline::source_options(context)?,
             scratch: scratch.to_owned(),
             is_azldevs: is_azldevs(project),
@@ -106,18 +118,8 @@ impl Rendering {
             &self.project,
             components.iter().copied(),
         )?;
+        let pristine = self.each_component(components, Self::fetched)?;
         let components: Arc<[Component]> = components.iter().map(|component| (*component).clone()).collect();
-        let fetching = How {
-            // git and its limits decide how long it may take.
-            patience: Duration::MAX,
-            ..How::new(cores(), &self.interrupt)
-        };
-        let pristine = {
-            let (rendering, components) = (Arc::clone(self), Arc::clone(&components));
-            in_order(components.len(), &fetching, move |at| {
-                rendering.fetched(&components[at])
-            })?
-        };
         // A fetch that Ctrl-C ended leaves fewer.
         let count = pristine.len();
         let pristine = Mutex::new(pristine.into_iter().map(Some).collect::<Vec<_>>());
@@ -127,6 +129,24 @@ impl Rendering {
             let pristine = taken.expect("each number is worked at once")?;
             let pristine = rendering.told(&components[at], pristine)?;
             work(&rendering, &components[at], pristine)
+        })
+    }
+
+    /// Does `work`, which may fetch, for each of the components, several at once; results in their order.
+    pub fn each_component<T: Send + 'static>(
+        self: &Arc<Self>,
+        components: &[&Component],
+        work: impl Fn(&Self, &Component) -> Result<T, Failure> + Send + Sync + 'static,
+    ) -> Result<Vec<Result<T, Failure>>, Failure> {
+        let components: Arc<[Component]> = components.iter().map(|component| (*component).clone()).collect();
+        let fetching = How {
+            // git and its limits decide how long it may take.
+            patience: Duration::MAX,
+            ..How::new(cores(), &self.interrupt)
+        };
+        let rendering = Arc::clone(self);
+        in_order(components.len(), &fetching, move |at| {
+            work(&rendering, &components[at])
         })
     }
 
@@ -141,7 +161,6 @@ impl Rendering {
     /// All of it that git has.
     fn fetched(&self, component: &Component) -> Result<Pristine, Failure> {
         self.interrupt.check()?;
-        let (store, interrupt) = (&self.store, &self.interrupt);
         let (folder, spec, found) = match &component.spec {
             Some(Spec::Local { path }) => {
                 let name = path.file_name().unwrap_or_default();
@@ -149,8 +168,7 @@ impl Rendering {
                 (folder, name.to_string_lossy().into_owned(), None)
             }
             _ => {
-                let found = dist_git::dist_git(&self.project, component, store, &self.options, interrupt);
-                let found = found.map_err(fetching)?;
+                let found = self.dist_git(component).map_err(no_spec)?;
                 let found = found.ok_or_else(|| Failure::input("nothing says where its SPEC comes from"))?;
                 (found.folder.clone(), found.spec.clone(), Some(found))
             }
@@ -172,6 +190,67 @@ impl Rendering {
         Ok(pristine)
     }
 
+    fn dist_git(&self, component: &Component) -> Result<Option<dist_git::DistGit>, dist_git::Error> {
+        let (store, interrupt) = (&self.store, &self.interrupt);
+        dist_git::dist_git(&self.project, component, store, &self.options, interrupt)
+    }
+
+    /// Can the files of another distribution's SPEC be had without the network, if that is not to be used?
+    pub fn has_files(&self, component: &Component) -> bool {
+        !matches!(self.dist_git(component), Err(dist_git::Error::Offline { .. }))
+    }
+
+    /// The commit that another distribution's SPEC is taken from; nothing for a local one.
+    pub fn commit(&self, component: &Component) -> Result<String, dist_git::Error> {
+        let (store, interrupt) = (&self.store, &self.interrupt);
+        let place = dist_git::place(&self.project, component, store, &self.options, interrupt)?;
+        Ok(place.map(|(_, commit)| commit).unwrap_or_default())
+    }
+
+    /// The digest of the folder that rendering a commit's SPEC gives, if the store knows.
+    pub fn remembered(&self, component: &Component, commit: &str) -> Result<Option<Sha256>, Failure> {
+        let key = self.fingerprint(component, commit)?;
+        let known = self.store.action::<Rendered>(RENDERED, &key)?;
+        Ok(known.map(|known| known.folder))
+    }
+
+    /// Remembers that `folder` is what rendering gives, if what it was made of is a commit.
+    pub fn remember(&self, component: &Component, pristine: &Pristine, folder: &Path) -> Result<(), Failure> {
+        let Some(commit) = &pristine.commit else {
+            return Ok(());
+        };
+        let rendered = Rendered {
+            folder: place::digest(folder)?,
+        };
+        let key = self.fingerprint(component, commit)?;
+        Ok(self.store.record(RENDERED, &key, &rendered)?)
+    }
+
+    fn fingerprint(&self, component: &Component, commit: &str) -> Result<Sha256, Failure> {
+        let macros = match self.macros_digest.get() {
+            Some(digest) => *digest,
+            None => {
+                let digest = self.macros.digest()?;
+                *self.macros_digest.get_or_init(|| digest)
+            }
+        };
+        // Where the files lie makes no difference.
+        let pristine = Pristine {
+            folder: PathBuf::new(),
+            spec: dist_git::spec_of(component),
+            commit: None,
+            past: Past::default(),
+            upstream: BTreeMap::new(),
+        };
+        let request = self.with_request(component, &pristine, |request| {
+            Ok(fingerprint::of(&request, commit, &macros)?)
+        })?;
+        let mut print = Fingerprint::new("rendered-from/1");
+        print.add_digest("request", &request);
+        self.past_counts(component, &mut print)?;
+        Ok(print.finish())
+    }
+
     /// Calls `work` with how the component is rendered.
     pub fn with_request<T>(
         &self,
@@ -180,7 +259,12 @@ impl Rendering {
         work: impl FnOnce(Request<'_>) -> Result<T, render::Error>,
     ) -> Result<T, Failure> {
         let build = &component.build;
-        let source_files: Vec<SourceFile> = component.source_files.iter().map(source_file).collect();
+        // What has no digest here is pinned by `keel.lock`, and is no business of `sources`.
+        let is_listed = |file: &&keel_config::SourceFile| {
+            self.is_azldevs || file.digest.is_some() || file.replaces_upstream
+        };
+        let files = component.source_files.iter().filter(is_listed);
+        let source_files: Vec<SourceFile> = files.map(source_file).collect();
         let evaluator = self.macros.evaluator();
         let request = Request {
             name: component.name.as_str(),
@@ -228,8 +312,8 @@ impl Rendering {
     }
 }
 
-/// Why another distribution's repository could not be had.
-fn fetching(error: dist_git::Error) -> Failure {
+/// Why another distribution's SPEC is not there.
+pub fn no_spec(error: dist_git::Error) -> Failure {
     use dist_git::Error as E;
     let class = match &error {
         E::Unsaid { .. } | E::Short { .. } | E::NoCommit { .. } | E::NoSpec { .. } => Class::Input,

@@ -10,9 +10,10 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
-use keel_config::{Component, Project};
+use keel_config::{Component, Origin, Project, SourceFile};
 use keel_spec::{
     macros::text,
     render::{
@@ -25,7 +26,7 @@ use serde::Serialize;
 
 use crate::{
     args::component::PrepareSources,
-    commands::spec::watchdog::watched,
+    commands::spec::watchdog::{watched, watched_for},
     context::Context,
     failure::{Class, Failure},
     rendering::{self, Pristine, Rendering},
@@ -130,7 +131,8 @@ fn make(
                 folder: input,
                 ..pristine
             };
-            let rendered = watched(&context.interrupt, || {
+            // Its SPEC was read before, and ended; archives take as long as they are large.
+            let rendered = watched_for(Duration::MAX, &context.interrupt, || {
                 rendering.with_request(component, &full, |mut request| {
                     request.with_archives = true;
                     render::prepare(&request, &last)
@@ -203,12 +205,21 @@ fn fetch(
     };
     let lacking = named.iter().filter(|name| !is_there(name)).cloned().collect();
     let store = context.store()?;
+    let mut options = rendering.options.clone();
+    let is_made = |file: &SourceFile| {
+        let mut origins = file.origins.iter();
+        origins.any(|origin| matches!(origin, Origin::Custom { .. }))
+    };
+    if component.source_files.iter().any(is_made) {
+        // Programs of the tree run over stage0's tools, as for `keel source fetch`.
+        options.tools = context.stage0(project)?.tool_lowers();
+    }
     let files = keel_source::lookaside::files(
         project,
         component,
         &lacking,
         &sources(input)?,
-        (store, &rendering.options),
+        (store, &options),
         context.sink(),
         &context.interrupt,
     )?;

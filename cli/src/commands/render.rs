@@ -5,12 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use keel_config::{Component, Diagnostic, Project, Spec};
+use keel_artefact::{Event, Interrupted};
+use keel_config::{Component, Diagnostic, Project, Spec, overlay::Overlay};
 use keel_spec::render::{
     self, Outcome,
     autospec::Change,
     place::{self, How},
 };
+use keel_store::FolderLock;
 use serde::Serialize;
 
 use crate::{
@@ -64,6 +66,10 @@ pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
         Some(folder) => context.directory.join(folder),
         None => project.trees[0].rendered_specs_dir.clone(),
     };
+    let _lock = match command.check_only {
+        true => None,
+        false => Some(lock(context, &specs)?),
+    };
     let scratch = context.store()?.temp_dir("render")?;
     let run = Run {
         rendering: Rendering::new(context, &project, &command.macros, scratch.path())?,
@@ -86,7 +92,8 @@ pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
 pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failure> {
     let is_rendered = |component: &&Component| match &component.spec {
         Some(Spec::Local { path }) => {
-            !component.overlays.is_empty() || fs_err::read(path).is_ok_and(|spec| rendering::asks(&spec))
+            component.overlays.iter().any(Overlay::is_beside)
+                || fs_err::read(path).is_ok_and(|spec| rendering::asks(&spec))
         }
         _ => false,
     };
@@ -100,6 +107,7 @@ pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failu
     let project = Arc::new(project);
     let changed: Vec<&Component> = project.components.values().filter(is_rendered).collect();
     let specs = project.output_dir.join("rendered");
+    let _lock = lock(context, &specs)?;
     let scratch = context.store()?.temp_dir("render")?;
     let run = Run {
         rendering: Rendering::new(context, &project, &Macros::default(), scratch.path())?,
@@ -113,10 +121,6 @@ pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failu
     let mut project = Arc::unwrap_or_clone(project);
     for row in rows {
         let Some(outcome) = row.outcome else { continue };
-        if let Some(archive) = outcome.rendered.archives_left.first() {
-            let text = format!("`{}` has overlays of the archive `{archive}`", row.component);
-            return Err(Failure::input(text).hint("this version of Keel does not build such components yet"));
-        }
         let path = specs.join(outcome.folder).join(format!("{}.spec", row.component));
         let component = project
             .components
@@ -125,10 +129,25 @@ pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failu
         if let Some(component) = component {
             let settings = Arc::make_mut(&mut component.settings);
             settings.spec = Some(Spec::Local { path });
-            settings.overlays.clear();
+            // Those of archives are applied to what is fetched.
+            settings.overlays.retain(|overlay| !overlay.is_beside());
         }
     }
     Ok(project)
+}
+
+/// One run at a time writes a folder of rendered SPECs.
+fn lock(context: &Context<'_>, specs: &Path) -> Result<FolderLock, Failure> {
+    let mut waits = |owner: Option<u32>| {
+        let owner = owner.map_or(String::new(), |process| format!(" (process {process})"));
+        let text = format!(
+            "another keel{owner} renders into {}: waiting for it",
+            specs.display()
+        );
+        context.sink().event(Event::Note { text: &text });
+    };
+    let lock = FolderLock::take(specs, &context.interrupt, &mut waits)?;
+    lock.ok_or_else(|| Interrupted.into())
 }
 
 fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> Result<(), Failure> {
@@ -229,6 +248,11 @@ impl Run<'_> {
                 let outcome = rendering.with_request(component, &pristine, |request| {
                     render::render(&request, &specs, &rendering.scratch, check)
                 });
+                if let Ok(outcome) = &outcome
+                    && (!check || outcome.differences.is_empty())
+                {
+                    rendering.remember(component, &pristine, &specs.join(&outcome.folder))?;
+                }
                 Ok((pristine, outcome))
             })?;
         context.interrupt.check()?;

@@ -5,7 +5,7 @@ mod update;
 
 use std::path::PathBuf;
 
-use keel_artefact::Event;
+use keel_artefact::{ComponentName, Event};
 use keel_config::Project;
 use keel_host::stage0::Stage0;
 use keel_source::{Mirrors, State, Trust};
@@ -15,7 +15,7 @@ use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
-    pipeline, report,
+    pipeline, rendered, report,
 };
 
 /// Does what was asked for.
@@ -34,7 +34,9 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     }
     let stage0 = context.stage0(&project)?;
     let mut recipes = pipeline::recipes(context, &project, &stage0)?;
-    recipes.retain(|recipe| names.is_empty() || names.contains(&recipe.component));
+    let is_named = |name: &ComponentName| names.is_empty() || names.contains(name);
+    recipes.retain(|recipe| is_named(&recipe.component));
+    rendered::check(context, &project, &is_named, true)?;
     let mut options = pipeline::source_options(context)?;
     options.verify = true;
     options.tools = stage0.tool_lowers();
@@ -42,7 +44,9 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     match &command {
         args::Source::Verify => Ok(()),
         args::Source::Srpm { to, refresh, .. } => {
-            let (recipes, sets) = pipeline::fetch(context, &project, &stage0, recipes, options, *refresh)?;
+            let (recipes, mut sets) =
+                pipeline::fetch(context, &project, &stage0, recipes, options, *refresh)?;
+            pipeline::overlaid(context, &project, &mut sets)?;
             let to = match to {
                 Some(to) => context.directory.join(to),
                 None => project.output_dir.join("srpms"),

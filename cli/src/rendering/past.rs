@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use keel_artefact::Epoch;
+use keel_artefact::{Epoch, Fingerprint};
 use keel_config::{Component, Project, Spec};
 use keel_host::git::{At, Blob, Git};
 use keel_source::{DistGit, dist_git};
@@ -22,7 +22,7 @@ use keel_spec::{
 use super::{
     Rendering,
     changes::{Changes, Locks, NOBODY, UNCOMMITTED},
-    fetching,
+    no_spec,
 };
 use crate::{
     failure::{Class, Failure},
@@ -78,7 +78,7 @@ impl Rendering {
                 let asked = features.need_processing() || overlays_ask(component);
                 if asked {
                     past.upstream = dist_git::history(found, &self.store, &self.options, &self.interrupt)
-                        .map_err(fetching)?;
+                        .map_err(no_spec)?;
                 }
                 asked.then(|| line(found, &mut past, &locked.changes, locked.import.as_deref()))
             }
@@ -115,6 +115,37 @@ impl Rendering {
         changes.map_err(wrong)
     }
 
+    /// Adds all that the past of another distribution's SPEC depends on besides its commit. Rule R87.
+    pub(super) fn past_counts(&self, component: &Component, print: &mut Fingerprint) -> Result<(), Failure> {
+        let locked = self.locked(&pipeline::git(&self.interrupt), component)?;
+        print.add("program", autospec::PROGRAM);
+        print.add("import", locked.import.unwrap_or_default());
+        for change in &locked.changes {
+            print.add("change", format!("{change:?}"));
+        }
+        if let Some((distro, release)) = self.provenance(component) {
+            print.add("provenance-of", distro).add("release", release);
+        }
+        Ok(())
+    }
+
+    /// The distribution and its release that `build.emit-upstream-provenance` tells of; none if it is not asked to.
+    fn provenance<'c>(&'c self, component: &'c Component) -> Option<(&'c str, &'c str)> {
+        let Some(Spec::Upstream(said)) = &component.spec else {
+            return None;
+        };
+        let name = said.distro.as_ref().unwrap_or(&self.project.name);
+        let version = self.project.distros.get(name).and_then(|distro| {
+            let version = said.version.as_ref().or(distro.default_version.as_ref())?;
+            distro.versions.get(version)
+        });
+        let release = version.map_or("", |version| version.release_ver.as_str());
+        component
+            .build
+            .emit_upstream_provenance
+            .then_some((name.as_str(), release))
+    }
+
     /// The macros of `build.emit-upstream-provenance`; what is left out is noted in `past`.
     pub(super) fn upstream_macros(
         &self,
@@ -122,18 +153,9 @@ impl Rendering {
         spec: &Path,
         past: &mut Past,
     ) -> Result<BTreeMap<String, String>, Failure> {
-        let Some(Spec::Upstream(said)) = &component.spec else {
+        let Some((distro, version)) = self.provenance(component) else {
             return Ok(BTreeMap::new());
         };
-        let name = said.distro.as_ref().unwrap_or(&self.project.name);
-        let distro = self.project.distros.get(name);
-        if !component.build.emit_upstream_provenance {
-            return Ok(BTreeMap::new());
-        }
-        let version = distro.and_then(|distro| {
-            let version = said.version.as_ref().or(distro.default_version.as_ref())?;
-            distro.versions.get(version)
-        });
         let bytes = fs_err::read(spec)?;
         let (features, evaluator) = (Features::of(&text::decode(&bytes)), self.macros.evaluator());
         let numbers = Features {
@@ -145,8 +167,8 @@ impl Rendering {
             evaluator.version(spec, bytes)
         });
         let upstream = Upstream {
-            distro: name,
-            version: version.map_or("", |version| &version.release_ver),
+            distro,
+            version,
             commits: &past.upstream,
         };
         let (macros, notes) = upstream::macros(&bytes, &upstream);

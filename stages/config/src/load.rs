@@ -355,7 +355,8 @@ impl Layers {
                 }
             }
         }
-        check::whole(&project, &root, &self.problems);
+        let is_azldevs = shown.ends_with("azldev.toml");
+        check::whole(&project, &root, is_azldevs, &self.problems);
         project.distro = distro?;
         project.name = project.distro.name.clone();
         project.files = self.sources.paths();

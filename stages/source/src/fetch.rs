@@ -102,6 +102,7 @@ fn set(recipe: &Recipe, wanted: &[Wanted], store: &Store) -> Result<SourceSet, E
             origin: store
                 .action::<Provenance>(PROVENANCE, &pin.digest)?
                 .map(|provenance| provenance.origin),
+            overlaid: None,
         }),
     };
     Ok(SourceSet {
@@ -134,6 +135,7 @@ fn local_file(
         kind: Kind::Local,
         locked: true,
         origin: None,
+        overlaid: None,
     })
 }
 

@@ -85,7 +85,7 @@ pub(crate) fn check_fetched(
     let mut signed: Vec<(&Pin, &Signature, Sha256)> = Vec::new();
     // A file that replaces one that is gone is another one than upstream signed.
     for pin in pins.iter().filter(|pin| pin.locked) {
-        let files = wanted::configured(project, &pin.component).iter();
+        let files = wanted::configured(project, &pin.component);
         let mut signatures = files.filter(|file| file.filename == pin.name);
         let Some(signature) = signatures.find_map(|file| file.signature.as_ref()) else {
             continue;

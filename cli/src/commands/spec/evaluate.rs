@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use keel_artefact::RootPath;
+use keel_artefact::{RootPath, Sha256};
 use keel_spec::{
     environment::{Distribution, Environment, Options, Target},
     eval::{self, Evaluated, Outcome},
@@ -38,6 +38,7 @@ const FOLDERS: usize = 16;
 
 /// What all SPECs of a run are evaluated with.
 pub struct Macros {
+    options: Options,
     environment: Environment,
     surroundings: Arc<Surroundings>,
     defines_sourcedir: bool,
@@ -83,6 +84,7 @@ impl Macros {
         }
         let surroundings = surroundings(context, how, &folder, readable, directory)?;
         Ok(Self {
+            options,
             environment,
             surroundings,
             defines_sourcedir,
@@ -98,6 +100,12 @@ impl Macros {
             environment: &self.environment,
             surroundings: &self.surroundings,
         }
+    }
+
+    /// The digest of all the macros that a SPEC can see.
+    pub fn digest(&self) -> Result<Sha256, Failure> {
+        let digest = self.options.digest();
+        digest.map_err(|error| Failure::because(Class::Input, "cannot read the macros", &error))
     }
 
     /// Each answer has its line of `keel spec eval`.

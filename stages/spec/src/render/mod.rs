@@ -21,6 +21,7 @@
 //! Never: the input changed; git; the network; the clock.
 
 pub mod autospec;
+pub mod fingerprint;
 pub mod listing;
 pub mod macros_file;
 pub mod place;
@@ -332,7 +333,11 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
         request.semantics,
     )?);
 
-    merge_sources(request, &folder, &archives)?;
+    // Keel's own trees pin files in their lock.
+    let lists = !request.free_source_number || folder.exists("sources")?;
+    if archives.is_empty() || lists || !request.source_files.is_empty() {
+        merge_sources(request, &folder, &archives)?;
+    }
     let (calculation, by) = (request.calculation, records.len());
     records.extend(release::set(
         &mut document,
