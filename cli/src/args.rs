@@ -6,7 +6,7 @@ pub mod config;
 pub mod shell;
 pub mod spec;
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use keel_artefact::{Arch, ComponentName, ImageName};
@@ -354,7 +354,7 @@ pub struct Build {
 pub struct How {
     /// Builds at once [default: one a core]
     #[arg(short, long, value_name = "N")]
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
     /// After a failure, go on with what does not need it
     #[arg(short, long)]
     pub keep_going: bool,

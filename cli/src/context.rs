@@ -148,6 +148,17 @@ impl<'a> Context<'a> {
                 Failure::input("this project does not say which Debian suite lends compiler and tools");
             return Err(failure.hint("[keel.stage0]\n  suite = \"trixie\""));
         }
+        let here = std::env::consts::ARCH;
+        if self.arch().rpm() != here {
+            let arch = self.arch();
+            let text = format!(
+                "this machine is {here}: what is built for {arch} is built on a machine of that kind"
+            );
+            let failure = Failure::new(Class::Environment, text);
+            return Err(failure.hint(format!(
+                "say `--arch {here}`; `keel spec` and `keel component render --macros DIR` read SPECs for any"
+            )));
+        }
         let wanted = stage0::Stage0Spec {
             suite: project.stage0.suite.clone(),
             mirror: self.mirror_of(&project.stage0.suite)?,

@@ -1,11 +1,13 @@
 //! Every error of every stage, as text and exit code.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use keel_config::Diagnostic;
+use serde::Serialize;
 
 /// Who must act, which is what the exit code tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// A build or a check failed.
     Failed,
@@ -83,14 +85,81 @@ impl Failure {
         self
     }
 
-    /// All of it, for standard error. `paint` colours the words before the colons.
+    /// All of it, for standard error. `paint` colours the words before the colons. Of one mistake in many places, the first are
+    /// shown, and the others counted.
     pub fn render(&self, paint: bool) -> String {
-        let texts: Vec<String> = self
-            .diagnostics
-            .iter()
-            .map(|diagnostic| painted(diagnostic, paint))
-            .collect();
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for diagnostic in &self.diagnostics {
+            *counts.entry(kind_of(diagnostic)).or_default() += 1;
+        }
+        let (mut shown, mut texts) = (BTreeMap::new(), Vec::new());
+        for diagnostic in &self.diagnostics {
+            let kind = kind_of(diagnostic);
+            let more = counts[&kind].saturating_sub(MOST_ALIKE);
+            let shown: &mut usize = shown.entry(kind).or_default();
+            *shown += 1;
+            if *shown <= MOST_ALIKE {
+                texts.push(painted(diagnostic, paint));
+            }
+            if *shown == MOST_ALIKE && more > 0 {
+                texts.push(format!("… and {more} more like it (`--output json` tells all)"));
+            }
+        }
         texts.join("\n\n")
+    }
+
+    /// All of it for programs: a line of JSON for each thing that is wrong.
+    pub fn json(&self) -> String {
+        let lines = self.diagnostics.iter().map(|diagnostic| {
+            let said = Said {
+                level: "error",
+                class: Some(self.class),
+                text: None,
+                diagnostic: Some(diagnostic),
+            };
+            said.json()
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Of mistakes that differ only in names, so many are shown.
+const MOST_ALIKE: usize = 20;
+
+/// The message without the names in it.
+fn kind_of(diagnostic: &Diagnostic) -> String {
+    let parts = diagnostic.message.split('`').step_by(2);
+    parts.collect::<Vec<_>>().join("`")
+}
+
+/// What `--output json` writes to standard error: one such object a line.
+#[derive(Serialize)]
+pub struct Said<'s> {
+    /// `error`, `warning` or `note`.
+    pub level: &'static str,
+    /// Of what ends a command: who must act.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// What is said, of a warning or note.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<&'s str>,
+    /// What is wrong.
+    #[serde(flatten)]
+    pub diagnostic: Option<&'s Diagnostic>,
+}
+
+impl Said<'_> {
+    /// On one line.
+    pub fn json(&self) -> String {
+        // Texts, numbers and paths: only a path that is no UTF-8 cannot be written.
+        serde_json::to_string(self).unwrap_or_else(|error| {
+            let text = error.to_string();
+            let message = self.diagnostic.map_or("", |diagnostic| &diagnostic.message);
+            format!(
+                "{}",
+                serde_json::json!({ "level": self.level, "message": message, "text": text })
+            )
+        })
     }
 }
 
@@ -255,5 +324,27 @@ mod tests {
             "error: no such image `cor`\nhint: did you mean `core`?"
         );
         assert!(failure.render(true).contains("\x1b[31;1merror:\x1b[0m no such"));
+    }
+
+    #[test]
+    fn one_mistake_in_many_places_is_shown_some_times_and_counted() {
+        let mut diagnostics = vec![Diagnostic::new("another mistake")];
+        diagnostics.extend((0..500).map(|number| Diagnostic::new(format!("`a{number}` is no `b`"))));
+        let failure = Failure {
+            class: Class::Input,
+            diagnostics,
+        };
+        let text = failure.render(false);
+        assert_eq!(text.matches("error: ").count(), 21, "{text}");
+        assert!(text.ends_with("`a19` is no `b`\n\n… and 480 more like it (`--output json` tells all)"));
+        let lines: Vec<serde_json::Value> = (failure.json().lines())
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 501);
+        assert_eq!(
+            (&lines[500]["level"], &lines[500]["class"]),
+            (&"error".into(), &"input".into())
+        );
+        assert_eq!(lines[500]["message"], "`a499` is no `b`");
     }
 }

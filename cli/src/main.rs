@@ -10,6 +10,7 @@ mod context;
 mod failure;
 mod inputs;
 mod pipeline;
+mod rendered;
 mod rendering;
 mod report;
 mod terminal;
@@ -19,7 +20,7 @@ use std::{io::IsTerminal as _, process::ExitCode};
 use clap::Parser as _;
 
 use crate::{
-    args::{Cli, When},
+    args::{Cli, Form, When},
     context::Context,
     failure::{Class, Failure},
     terminal::{Terminal, Volume},
@@ -35,7 +36,15 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are results; everything else is wrong input.
             let is_result = !error.use_stderr();
-            let _ = error.print();
+            match is_result || !wants_json(std::env::args_os()) {
+                true => drop(error.print()),
+                false => {
+                    let text = error.to_string();
+                    let text = text.trim_start_matches("error: ").trim_end();
+                    let terminal = Terminal::new(Volume::Quiet, false, Form::Json);
+                    terminal.failure(&Failure::input(text));
+                }
+            }
             return if is_result {
                 ExitCode::SUCCESS
             } else {
@@ -57,18 +66,27 @@ fn main() -> ExitCode {
         (false, false) => Volume::Normal,
         (false, true) => Volume::Verbose,
     };
-    let terminal = Terminal::new(volume, paint);
+    let terminal = Terminal::new(volume, paint, cli.global.output);
     let result = Context::new(cli.global, &terminal).and_then(|context| {
         commands::run(&context, cli.command).map_err(|failure| failure.after(&context.interrupt))
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            terminal.clear();
-            terminal.line(&failure.render(paint));
+            terminal.failure(&failure);
             failure.class.exit_code()
         }
     }
+}
+
+/// Is JSON wanted by arguments that cannot be read?
+fn wants_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    let arguments: Vec<_> = arguments.take_while(|argument| argument != "--").collect();
+    let pairs = arguments.windows(2);
+    arguments.iter().any(|one| one == "--output=json")
+        || pairs
+            .into_iter()
+            .any(|pair| pair[0] == "--output" && pair[1] == "json")
 }
 
 /// A panic is a bug in Keel: it says so, and ends with the code for that.

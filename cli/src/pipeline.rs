@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
     path::PathBuf,
 };
 
@@ -17,6 +18,7 @@ use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
+    rendered,
 };
 
 /// Macros that refreshed sources bring to the SPECs of their components.
@@ -61,6 +63,7 @@ pub fn plan(
     let stage0 = context.stage0(&project)?;
     let recipes = recipes(context, &project, &stage0)?;
     let needed = keel_plan::select(&project, &recipes, &targets)?;
+    rendered::check(context, &project, &|name| needed.contains(name), true)?;
     let mut groups = Vec::new();
     for image in &images {
         groups.push(keel_plan::select(
@@ -74,7 +77,8 @@ pub fn plan(
         .partition(|recipe| needed.contains(&recipe.component));
     let mut options = source_options(context)?;
     options.tools = stage0.tool_lowers();
-    let (mut recipes, sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
+    let (mut recipes, mut sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
+    overlaid(context, &project, &mut sources)?;
     recipes.extend(others);
     let plan = keel_plan::plan(&project, &recipes, &sources, &targets)?;
     let groups = groups
@@ -112,6 +116,18 @@ pub fn fetch(
     Ok((recipes, sources))
 }
 
+/// Puts archives that overlays change in the place of those that were fetched: what is built has the changes.
+pub fn overlaid(context: &Context<'_>, project: &Project, sources: &mut [SourceSet]) -> Result<(), Failure> {
+    let (store, sink) = (context.store()?, context.sink());
+    Ok(keel_source::overlaid(
+        project,
+        sources,
+        store,
+        sink,
+        &context.interrupt,
+    )?)
+}
+
 /// From a plan to packages. `on_progress` hears of finished components while others still build.
 pub fn build(
     context: &Context<'_>,
@@ -119,7 +135,7 @@ pub fn build(
     how: &args::How,
     on_progress: &mut dyn FnMut(&Results),
 ) -> Result<Results, Failure> {
-    let jobs = how.jobs.unwrap_or_else(cores).max(1);
+    let jobs = how.jobs.map_or_else(cores, NonZeroUsize::get);
     let options = keel_build::Options {
         jobs,
         keep_going: how.keep_going,

@@ -1,21 +1,29 @@
 //! What rendering needs of a project, for all commands that render: where each component's pristine folder is, and how it is
 //! rendered.
 
+mod changes;
+mod past;
+mod told;
+
+pub use told::of;
+
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use keel_artefact::{Interrupt, RootPath};
-use keel_config::{Component, Digest, Origin, Project, Spec, select};
+use keel_artefact::{Fingerprint, Interrupt, RootPath, Sha256};
+use keel_config::{Component, Diagnostic, Digest, Origin, Project, Spec, select};
 use keel_source::dist_git;
 use keel_spec::{
     environment::Distribution,
     parallel::{self, How},
-    render::{self, Request, macros_file::Options, sources_file::SourceFile},
+    render::{self, Places, Request, fingerprint, macros_file::Options, place, sources_file::SourceFile},
 };
 use keel_store::Store;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     args::{self, config::Select, spec as spec_args},
@@ -25,6 +33,17 @@ use crate::{
     pipeline,
 };
 
+pub use past::{Past, asks};
+
+/// The kind of action under which the store remembers what rendering gives.
+const RENDERED: &str = "rendered";
+
+/// What rendering gave.
+#[derive(Serialize, Deserialize)]
+struct Rendered {
+    folder: Sha256,
+}
+
 /// What all components of a run are rendered with.
 pub struct Rendering {
     store: Store,
@@ -32,12 +51,15 @@ pub struct Rendering {
     project: Arc<Project>,
     /// The macros that SPECs are read with.
     pub macros: Macros,
+    macros_digest: OnceLock<Sha256>,
     /// How files are fetched.
     pub options: keel_source::Options,
     /// A folder for what is made on the way; SPECs in it may be read.
     pub scratch: PathBuf,
     /// The bytes are azldev's, to the last line.
     is_azldevs: bool,
+    /// The project's locks and their histories, once somebody asked for one.
+    locks: Mutex<Option<Arc<changes::Locks>>>,
 }
 
 /// A component's folder before anything is changed.
@@ -48,6 +70,10 @@ pub struct Pristine {
     pub spec: String,
     /// The commit of the other distribution's repository.
     pub commit: Option<String>,
+    /// What came before.
+    pub past: Past,
+    /// What the upstream's SPEC says of itself, as macros.
+    pub upstream: BTreeMap<String, String>,
 }
 
 /// The components that are chosen; an error if nothing was said.
@@ -72,9 +98,11 @@ impl Rendering {
             interrupt: context.interrupt.clone(),
             project: Arc::clone(project),
             macros: macros(context, project, asked.macros.as_deref(), scratch)?,
+            macros_digest: OnceLock::new(),
             options: pipeline::source_options(context)?,
             scratch: scratch.to_owned(),
             is_azldevs: is_azldevs(project),
+            locks: Mutex::default(),
         }))
     }
 
@@ -85,18 +113,13 @@ impl Rendering {
         components: &[&Component],
         work: impl Fn(&Self, &Component, Pristine) -> Result<T, Failure> + Send + Sync + 'static,
     ) -> Result<Vec<Result<T, Failure>>, Failure> {
+        past::check_whole(
+            &pipeline::git(&self.interrupt),
+            &self.project,
+            components.iter().copied(),
+        )?;
+        let pristine = self.each_component(components, Self::fetched)?;
         let components: Arc<[Component]> = components.iter().map(|component| (*component).clone()).collect();
-        let fetching = How {
-            // git and its limits decide how long it may take.
-            patience: Duration::MAX,
-            ..How::new(cores(), &self.interrupt)
-        };
-        let pristine = {
-            let (rendering, components) = (Arc::clone(self), Arc::clone(&components));
-            in_order(components.len(), &fetching, move |at| {
-                rendering.pristine(&components[at])
-            })?
-        };
         // A fetch that Ctrl-C ended leaves fewer.
         let count = pristine.len();
         let pristine = Mutex::new(pristine.into_iter().map(Some).collect::<Vec<_>>());
@@ -104,38 +127,128 @@ impl Rendering {
         in_order(count, &how, move |at| {
             let taken = pristine.lock().unwrap_or_else(PoisonError::into_inner)[at].take();
             let pristine = taken.expect("each number is worked at once")?;
+            let pristine = rendering.told(&components[at], pristine)?;
             work(&rendering, &components[at], pristine)
         })
     }
 
-    /// Where a component's SPEC comes from: a folder of the tree, or a commit that is fetched into the store.
-    pub fn pristine(&self, component: &Component) -> Result<Pristine, Failure> {
-        self.interrupt.check()?;
-        if let Some(Spec::Local { path }) = &component.spec {
-            let name = path.file_name().unwrap_or_default();
-            return Ok(Pristine {
-                folder: path.parent().unwrap_or(Path::new("/")).to_owned(),
-                spec: name.to_string_lossy().into_owned(),
-                commit: None,
-            });
-        }
-        let (store, interrupt) = (&self.store, &self.interrupt);
-        let found = dist_git::dist_git(&self.project, component, store, &self.options, interrupt);
-        let wrong = |error: dist_git::Error| {
-            use dist_git::Error as E;
-            let class = match &error {
-                E::Unsaid { .. } | E::Short { .. } | E::NoCommit { .. } | E::NoSpec { .. } => Class::Input,
-                _ => Class::Environment,
-            };
-            Failure::because(class, "its SPEC cannot be had", &error)
+    /// Does `work`, which may fetch, for each of the components, several at once; results in their order.
+    pub fn each_component<T: Send + 'static>(
+        self: &Arc<Self>,
+        components: &[&Component],
+        work: impl Fn(&Self, &Component) -> Result<T, Failure> + Send + Sync + 'static,
+    ) -> Result<Vec<Result<T, Failure>>, Failure> {
+        let components: Arc<[Component]> = components.iter().map(|component| (*component).clone()).collect();
+        let fetching = How {
+            // git and its limits decide how long it may take.
+            patience: Duration::MAX,
+            ..How::new(cores(), &self.interrupt)
         };
-        let found = found.map_err(wrong)?;
-        let found = found.ok_or_else(|| Failure::input("nothing says where its SPEC comes from"))?;
-        Ok(Pristine {
-            folder: found.folder,
-            spec: found.spec,
-            commit: Some(found.commit),
+        let rendering = Arc::clone(self);
+        in_order(components.len(), &fetching, move |at| {
+            work(&rendering, &components[at])
         })
+    }
+
+    /// Where a component's SPEC comes from: a folder of the tree, or a commit that is fetched into the store. With what came
+    /// before it.
+    pub fn pristine(&self, component: &Component) -> Result<Pristine, Failure> {
+        let git = pipeline::git(&self.interrupt);
+        past::check_whole(&git, &self.project, std::iter::once(component))?;
+        self.told(component, self.fetched(component)?)
+    }
+
+    /// All of it that git has.
+    fn fetched(&self, component: &Component) -> Result<Pristine, Failure> {
+        self.interrupt.check()?;
+        let (folder, spec, found) = match &component.spec {
+            Some(Spec::Local { path }) => {
+                let name = path.file_name().unwrap_or_default();
+                let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+                (folder, name.to_string_lossy().into_owned(), None)
+            }
+            _ => {
+                let found = self.dist_git(component).map_err(no_spec)?;
+                let found = found.ok_or_else(|| Failure::input("nothing says where its SPEC comes from"))?;
+                (found.folder.clone(), found.spec.clone(), Some(found))
+            }
+        };
+        let past = self.past(component, found.as_ref(), &folder.join(&spec))?;
+        Ok(Pristine {
+            folder,
+            spec,
+            commit: found.map(|found| found.commit),
+            past,
+            upstream: BTreeMap::new(),
+        })
+    }
+
+    /// And what SPECs say.
+    fn told(&self, component: &Component, mut pristine: Pristine) -> Result<Pristine, Failure> {
+        let spec = pristine.folder.join(&pristine.spec);
+        pristine.upstream = self.upstream_macros(component, &spec, &mut pristine.past)?;
+        Ok(pristine)
+    }
+
+    fn dist_git(&self, component: &Component) -> Result<Option<dist_git::DistGit>, dist_git::Error> {
+        let (store, interrupt) = (&self.store, &self.interrupt);
+        dist_git::dist_git(&self.project, component, store, &self.options, interrupt)
+    }
+
+    /// Can the files of another distribution's SPEC be had without the network, if that is not to be used?
+    pub fn has_files(&self, component: &Component) -> bool {
+        !matches!(self.dist_git(component), Err(dist_git::Error::Offline { .. }))
+    }
+
+    /// The commit that another distribution's SPEC is taken from; nothing for a local one.
+    pub fn commit(&self, component: &Component) -> Result<String, dist_git::Error> {
+        let (store, interrupt) = (&self.store, &self.interrupt);
+        let place = dist_git::place(&self.project, component, store, &self.options, interrupt)?;
+        Ok(place.map(|(_, commit)| commit).unwrap_or_default())
+    }
+
+    /// The digest of the folder that rendering a commit's SPEC gives, if the store knows.
+    pub fn remembered(&self, component: &Component, commit: &str) -> Result<Option<Sha256>, Failure> {
+        let key = self.fingerprint(component, commit)?;
+        let known = self.store.action::<Rendered>(RENDERED, &key)?;
+        Ok(known.map(|known| known.folder))
+    }
+
+    /// Remembers that `folder` is what rendering gives, if what it was made of is a commit.
+    pub fn remember(&self, component: &Component, pristine: &Pristine, folder: &Path) -> Result<(), Failure> {
+        let Some(commit) = &pristine.commit else {
+            return Ok(());
+        };
+        let rendered = Rendered {
+            folder: place::digest(folder)?,
+        };
+        let key = self.fingerprint(component, commit)?;
+        Ok(self.store.record(RENDERED, &key, &rendered)?)
+    }
+
+    fn fingerprint(&self, component: &Component, commit: &str) -> Result<Sha256, Failure> {
+        let macros = match self.macros_digest.get() {
+            Some(digest) => *digest,
+            None => {
+                let digest = self.macros.digest()?;
+                *self.macros_digest.get_or_init(|| digest)
+            }
+        };
+        // Where the files lie makes no difference.
+        let pristine = Pristine {
+            folder: PathBuf::new(),
+            spec: dist_git::spec_of(component),
+            commit: None,
+            past: Past::default(),
+            upstream: BTreeMap::new(),
+        };
+        let request = self.with_request(component, &pristine, |request| {
+            Ok(fingerprint::of(&request, commit, &macros)?)
+        })?;
+        let mut print = Fingerprint::new("rendered-from/1");
+        print.add_digest("request", &request);
+        self.past_counts(component, &mut print)?;
+        Ok(print.finish())
     }
 
     /// Calls `work` with how the component is rendered.
@@ -146,7 +259,12 @@ impl Rendering {
         work: impl FnOnce(Request<'_>) -> Result<T, render::Error>,
     ) -> Result<T, Failure> {
         let build = &component.build;
-        let source_files: Vec<SourceFile> = component.source_files.iter().map(source_file).collect();
+        // What has no digest here is pinned by `keel.lock`, and is no business of `sources`.
+        let is_listed = |file: &&keel_config::SourceFile| {
+            self.is_azldevs || file.digest.is_some() || file.replaces_upstream
+        };
+        let files = component.source_files.iter().filter(is_listed);
+        let source_files: Vec<SourceFile> = files.map(source_file).collect();
         let evaluator = self.macros.evaluator();
         let request = Request {
             name: component.name.as_str(),
@@ -159,72 +277,59 @@ impl Rendering {
                 without: &build.without,
                 defines: &build.defines,
                 undefines: &build.undefines,
+                upstream: &pristine.upstream,
             },
             skip_check: (build.check.skip).then(|| build.check.skip_reason.as_deref().unwrap_or_default()),
             calculation: component.release,
-            changes: self.changes(component)?,
+            changes: pristine.past.changes.len() as u64,
             free_source_number: !self.is_azldevs,
             always_header: self.is_azldevs,
             source_files: &source_files,
             with_archives: false,
-            history: None,
+            history: pristine.past.history.as_ref(),
             skip_file_filter: component.skip_file_filter,
             list: Some(&evaluator),
         };
-        work(request).map_err(|error| {
-            let class = match &error {
-                render::Error::Io(_) => Class::Environment,
-                // Not the component's fault, whose folder must stay.
-                render::Error::InOneAnother { .. } => Class::Failed,
-                _ => Class::Input,
-            };
-            Failure::because(class, "rendering stopped", &error)
-        })
+        work(request).map_err(|error| told::why(&self.project, pristine, error))
     }
 
     /// Renders a component into a new folder of its own name in the scratch folder.
     pub fn prepare(&self, component: &Component, pristine: Pristine) -> Result<Prepared, Failure> {
         let folder = self.scratch.join(component.name.as_str());
-        self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
-        Ok(Prepared { pristine, folder })
+        let rendered =
+            self.with_request(component, &pristine, |request| render::prepare(&request, &folder))?;
+        Ok(Prepared {
+            pristine,
+            places: rendered.places,
+            folder,
+        })
     }
 
-    /// How many changes of a component the project's history tells: commits that changed its lock (`lock-dir`). azldev counts
-    /// those of them that changed the lock's fingerprint. Without a lock, none.
-    fn changes(&self, component: &Component) -> Result<u64, Failure> {
-        let lock = self.project.lock_dir.join(format!("{}.lock", component.name));
-        if !lock.is_file() {
-            return Ok(0);
-        }
-        let git = pipeline::git(&self.interrupt);
-        let path = lock.to_string_lossy();
-        let log = git.log(&self.project.root, &["--format=%H", "--", &path]);
-        let log = log.map_err(|error| {
-            Failure::because(Class::Failed, "the project's history cannot be read", &error)
-        })?;
-        Ok(log.lines().count() as u64)
+    /// That a rendered SPEC cannot be evaluated, told where it was written.
+    pub fn not_evaluated(&self, pristine: &Pristine, places: &Places, errors: Vec<Diagnostic>) -> Failure {
+        let errors = errors.into_iter().map(|one| places.told(one)).collect();
+        told::why(&self.project, pristine, render::Error::Evaluation { errors })
     }
+}
+
+/// Why another distribution's SPEC is not there.
+pub fn no_spec(error: dist_git::Error) -> Failure {
+    use dist_git::Error as E;
+    let class = match &error {
+        E::Unsaid { .. } | E::Short { .. } | E::NoCommit { .. } | E::NoSpec { .. } => Class::Input,
+        _ => Class::Environment,
+    };
+    Failure::because(class, "its SPEC cannot be had", &error)
 }
 
 /// A component, rendered where nothing else is.
 pub struct Prepared {
     /// What it was before.
     pub pristine: Pristine,
+    /// Where the lines of its SPEC come from.
+    pub places: Places,
     /// The rendered folder.
     pub folder: PathBuf,
-}
-
-/// Says of which component something could not be done.
-pub fn of(component: &Component, what: &str, failure: Failure) -> Failure {
-    let mut diagnostic = keel_config::Diagnostic::new(format!("cannot {what} `{}`", component.name))
-        .at(component.defined_at.clone());
-    for found in &failure.diagnostics {
-        diagnostic = diagnostic.cause(found.to_string().trim_start_matches("error: "));
-    }
-    Failure {
-        class: failure.class,
-        diagnostics: vec![diagnostic],
-    }
 }
 
 /// Are the bytes to be azldev's, to the last line?

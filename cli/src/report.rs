@@ -1,6 +1,6 @@
 //! Results on standard output: a table for people, JSON for programs.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
@@ -65,7 +65,31 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     };
     let mut lines = vec![write(&mut heading.iter().copied())];
     lines.extend(rows.iter().map(|row| write(&mut row.iter().map(String::as_str))));
+    let width = width();
+    let lines: Vec<String> = lines.into_iter().map(|line| fitted(line, width)).collect();
     lines.join("\n")
+}
+
+/// How wide standard output is, if it is a terminal.
+fn width() -> Option<usize> {
+    let stdout = std::io::stdout();
+    let size = stdout
+        .is_terminal()
+        .then(|| rustix::termios::tcgetwinsize(&stdout).ok())
+        .flatten()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// What fits; the end of a longer line is left out.
+fn fitted(line: String, width: Option<usize>) -> String {
+    match width.and_then(|width| Some((width, line.char_indices().nth(width)?))) {
+        Some((width, _)) => {
+            let mut short: String = line.chars().take(width.saturating_sub(1)).collect();
+            short.push('…');
+            short
+        }
+        None => line,
+    }
 }
 
 /// `1.5 MiB`
@@ -98,6 +122,10 @@ mod tests {
             table(&["name", "version"], &rows),
             "name       version\nzlib       1.3\ncoreutils  9.7"
         );
+        let fit = |line: &str, width| fitted(line.to_owned(), width);
+        assert_eq!(fit("ab cd", None), "ab cd");
+        assert_eq!(fit("ab cd", Some(5)), "ab cd");
+        assert_eq!(fit("äb cd", Some(4)), "äb …");
         assert_eq!(
             (bytes(17), bytes(1536)),
             ("17 B".to_owned(), "1.5 KiB".to_owned())

@@ -12,7 +12,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use keel_artefact::{Event, Sink, event::Outcome};
 use keel_config::Diagnostic;
 
-use crate::failure;
+use crate::{
+    args::Form,
+    failure::{self, Failure, Said},
+};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +32,7 @@ pub enum Volume {
 pub struct Terminal {
     volume: Volume,
     paint: bool,
+    form: Form,
     bars: Option<MultiProgress>,
     state: Mutex<State>,
 }
@@ -47,14 +51,15 @@ struct Running {
 }
 
 impl Terminal {
-    /// `paint`: colours on standard error.
-    pub fn new(volume: Volume, paint: bool) -> Self {
+    /// `paint`: colours on standard error. In JSON, each line of standard error is an object.
+    pub fn new(volume: Volume, paint: bool, form: Form) -> Self {
         let is_terminal = std::io::stderr().is_terminal() && volume > Volume::Quiet;
         let bars =
             is_terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8)));
         Self {
             volume,
             paint,
+            form,
             bars,
             state: Mutex::default(),
         }
@@ -62,9 +67,34 @@ impl Terminal {
 
     /// Says one line, above the bars.
     pub fn line(&self, text: &str) {
+        self.say("note", text, text);
+    }
+
+    /// Says that something may be wrong.
+    pub fn warning(&self, text: &str) {
+        self.say("warning", text, &format!("warning: {text}"));
+    }
+
+    /// Says `text` in JSON, or `line`.
+    fn say(&self, level: &'static str, text: &str, line: &str) {
+        match self.form {
+            Form::Text => self.write(line),
+            Form::Json => self.write(
+                &Said {
+                    level,
+                    class: None,
+                    text: Some(text),
+                    diagnostic: None,
+                }
+                .json(),
+            ),
+        }
+    }
+
+    fn write(&self, line: &str) {
         let write = || {
             // A closed standard error is nobody's to tell.
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
         };
         match &self.bars {
             Some(bars) => bars.suspend(write),
@@ -74,7 +104,27 @@ impl Terminal {
 
     /// Says what is wrong, and goes on.
     pub fn diagnostic(&self, diagnostic: &Diagnostic) {
-        self.line(&(failure::painted(diagnostic, self.paint) + "\n"));
+        match self.form {
+            Form::Text => self.write(&(failure::painted(diagnostic, self.paint) + "\n")),
+            Form::Json => self.write(
+                &Said {
+                    level: "error",
+                    class: None,
+                    text: None,
+                    diagnostic: Some(diagnostic),
+                }
+                .json(),
+            ),
+        }
+    }
+
+    /// Says why a command ends.
+    pub fn failure(&self, failure: &Failure) {
+        self.clear();
+        match self.form {
+            Form::Text => self.write(&failure.render(self.paint)),
+            Form::Json => self.write(&failure.json()),
+        }
     }
 
     /// Takes the bars away, at the end of a run.
@@ -86,9 +136,14 @@ impl Terminal {
     }
 
     /// Says a line `verb rest`, the verb in a column of its own.
-    fn step(&self, verb: &str, colour: &str, rest: &str) {
+    fn step(&self, verb: &'static str, colour: &str, rest: &str) {
         let (on, off) = if self.paint { (colour, "\x1b[0m") } else { ("", "") };
-        self.line(&format!("{on}{verb:>12}{off} {rest}"));
+        let level = if verb == "warning" { verb } else { "note" };
+        let text = match verb {
+            "warning" | "note" | "==>" => rest.to_owned(),
+            verb => format!("{verb} {rest}"),
+        };
+        self.say(level, &text, &format!("{on}{verb:>12}{off} {rest}"));
     }
 
     fn start(&self, state: &mut State, id: &str, title: &str, total: Option<u64>) {

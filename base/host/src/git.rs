@@ -4,6 +4,8 @@
 //! What git does depends on what it is told here alone: no configuration of the machine or the user is read, no hook, filter
 //! or helper that a repository names runs, nobody is asked for a password, and it talks to `https` and `file` only.
 
+mod history;
+
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -15,6 +17,8 @@ use std::{
 
 use keel_artefact::{Epoch, Interrupt};
 use keel_sandbox::Status;
+
+pub use history::{At, Blob, Commit};
 
 use crate::{Error, Program};
 
@@ -55,14 +59,27 @@ impl Git<'_> {
     /// Brings `commit` (all of its hexadecimal digits) of the repository at `url` into the bare repository at `to`, which
     /// is made if it is not there. Does nothing if it has it.
     pub fn fetch(&self, to: &Path, url: &str, commit: &str) -> Result<(), Error> {
+        self.fetch_with(to, url, commit, &["--depth=1"], &[])
+    }
+
+    /// The same, with options for one commit and for all branches.
+    fn fetch_with(
+        &self,
+        to: &Path,
+        url: &str,
+        commit: &str,
+        one: &[&str],
+        all: &[&str],
+    ) -> Result<(), Error> {
         check_commit(commit)?;
         self.open(to, url)?;
         if self.has(to, commit)? {
             return Ok(());
         }
         // A server may refuse to be asked for a commit: then all of its branches.
-        let one = ["fetch", "--quiet", "--no-tags", "--depth=1", url, commit];
-        let all = ["fetch", "--quiet", "--no-tags", url, "+refs/heads/*:refs/heads/*"];
+        let fetch = ["fetch", "--quiet", "--no-tags"];
+        let one = [&fetch, one, &[url, commit]].concat();
+        let all = [&fetch, all, &[url, "+refs/heads/*:refs/heads/*"]].concat();
         if let Err(error) = self.in_repository(to, &one) {
             self.interrupt.check()?;
             if self.in_repository(to, &all).is_err() {
@@ -244,10 +261,16 @@ impl Git<'_> {
     }
 
     /// Runs it where the option with a folder says; gives what it printed, if that does not go to `output`.
-    fn run(
+    fn run(&self, place: (&str, &Path), arguments: &[&str], output: Option<File>) -> Result<Vec<u8>, Error> {
+        self.run_with(place, arguments, None, output)
+    }
+
+    /// The same, with what it reads.
+    fn run_with(
         &self,
         (option, folder): (&str, &Path),
         arguments: &[&str],
+        input: Option<File>,
         output: Option<File>,
     ) -> Result<Vec<u8>, Error> {
         let made = output.as_ref().and_then(|file| file.try_clone().ok());
@@ -299,7 +322,7 @@ impl Git<'_> {
                 ("GIT_NO_LAZY_FETCH", "1"),
             ])
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(input.map_or_else(Stdio::null, Stdio::from))
             .stdout(output.map_or_else(Stdio::piped, Stdio::from))
             .stderr(Stdio::piped())
             .process_group(0);
@@ -454,84 +477,4 @@ fn check_commit(text: &str) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sh(folder: &Path, line: &str) -> String {
-        let output = Command::new("sh")
-            .args(["-ec", line])
-            .current_dir(folder)
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_DATE"), "2020-01-02T03:04:05Z")))
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "a")))
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "a@example.org")))
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    #[test]
-    fn a_commit_is_fetched_and_archived_the_same_twice() {
-        let dir = tempfile::tempdir().unwrap();
-        let source = dir.path().join("source");
-        fs_err::create_dir(&source).unwrap();
-        let first = sh(
-            &source,
-            "git init -q -b main . && echo '$Format:%H$' > a && echo 'a export-subst\nb export-ignore' > .gitattributes \
-             && touch b && git add . && git commit -qm one && git rev-parse HEAD",
-        );
-        let second = sh(&source, "echo 2 > a && git commit -qam two && git rev-parse HEAD");
-        let interrupt = Interrupt::default();
-        let git = Git {
-            certificates: None,
-            proxy: None,
-            time: Duration::from_secs(60),
-            size: 1 << 30,
-            interrupt: &interrupt,
-        };
-        let url = format!("file://{}", source.display());
-        let archives = ["one", "two"].map(|name| {
-            let (repository, tar) = (dir.path().join(name), dir.path().join(format!("{name}.tar")));
-            git.fetch(&repository, &url, &first).unwrap();
-            git.fetch(&repository, &url, &first).unwrap();
-            git.archive(&repository, &first, "p-1/", &tar).unwrap();
-            fs_err::read(tar).unwrap()
-        });
-        assert!(archives[0] == archives[1]);
-        let text = String::from_utf8_lossy(&archives[0]).into_owned();
-        for part in ["p-1/a\0", "p-1/b\0", "$Format:%H$"] {
-            assert!(text.contains(part), "{part}");
-        }
-        let history = dir.path().join("history");
-        assert_eq!(git.fetch_history(&history, &url, "main").unwrap(), second);
-        let at = |seconds| git.commit_before(&history, &second, Epoch(seconds)).unwrap();
-        assert_eq!(
-            (at(1_577_934_245), at(1_000_000_000)),
-            (Some(second.clone()), None)
-        );
-        sh(&source, &format!("git tag v1 {first} && git tag -am two v2"));
-        let tags = git.tags(&history, &url).unwrap();
-        let tags: Vec<_> = tags.iter().map(|tag| (tag.name.as_str(), &tag.commit)).collect();
-        assert_eq!(tags, [("v1", &first), ("v2", &second)]);
-        let log = git.log(&source, &["--format=%s"]).unwrap();
-        assert_eq!(log, "two\none\n");
-        for (url, commit, why) in [
-            ("ext::sh -c true", &first, "neither `https://…` nor"),
-            ("http://127.0.0.1/x", &first, "neither `https://…` nor"),
-            ("https://user@127.0.0.1/x", &first, "neither `https://…` nor"),
-            (url.as_str(), &"main".to_owned(), "is not all of a commit's name"),
-            (url.as_str(), &"0".repeat(40), "has no commit 000"),
-        ] {
-            let error = git
-                .fetch(&dir.path().join("x"), url, commit)
-                .unwrap_err()
-                .to_string();
-            assert!(error.contains(why), "{error}");
-        }
-    }
-}
+mod tests;

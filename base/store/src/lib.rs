@@ -6,6 +6,7 @@
 //! 2. An *action result* is a small JSON value under a kind and the fingerprint of its inputs ([`Store::action`]).
 //! 3. A *tree* is a folder made once under the fingerprint of its inputs ([`Store::tree`]).
 //! 4. A *temporary folder* lives on the same file system, so that finishing is one rename ([`Store::temp_dir`]).
+//! 5. A [`FolderLock`] lets one run at a time write a folder that is not the store's.
 //!
 //! Invariants: nothing half-made is ever visible under its final name (temporary name, fsync, rename); what is read
 //! back is checked ([`Store::read`], [`Store::verify`]); a temporary folder of a run that was killed is removed when
@@ -29,6 +30,7 @@ use std::{
 
 pub mod action;
 mod error;
+mod folder_lock;
 pub mod gc;
 mod kept;
 pub mod links;
@@ -37,6 +39,7 @@ pub mod temp;
 pub mod tree;
 
 pub use error::Error;
+pub use folder_lock::FolderLock;
 pub use temp::TempDir;
 
 use keel_artefact::format;

@@ -58,7 +58,8 @@ Examples:
   keel component render curl 'python-*' --output json
 
 SPECs of other distributions are taken from their git repositories, at the commit or the snapshot that the
-configuration says, and kept in the store. A folder whose component cannot be rendered holds a file that says so.")]
+configuration says, and kept in the store. A folder whose component cannot be rendered holds a file that says so.
+%autorelease and %autochangelog are filled in from the history of that repository and of the project.")]
     Render(Render),
     /// One component: versions, packages, sources, needs
     Show {

@@ -8,7 +8,7 @@ use keel_config::select::Selection;
 pub enum Config {
     /// Is the configuration right? Nothing but TOML is read; tells how much there is of what
     Check,
-    /// Print what all files together say, as one TOML file (or JSON), paths absolute
+    /// Print what all files together say, as one TOML file (or JSON), paths absolute; read back, it is the same project
     Dump {
         /// Each component with all that it inherits
         #[arg(long)]

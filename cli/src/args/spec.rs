@@ -1,6 +1,6 @@
 //! `keel spec`: its subcommands and options.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum, ValueHint};
 use keel_spec::{environment::Target, macros::Behaviour};
@@ -117,7 +117,7 @@ around something.")]
         files: Files,
         /// SPECs at once [default: one a core]
         #[arg(short, long, value_name = "N")]
-        jobs: Option<usize>,
+        jobs: Option<NonZeroUsize>,
     },
     /// Which SPEC needs which to be built: numbers, cycles, what nobody provides
     Graph {
@@ -320,7 +320,7 @@ pub struct How {
     pub messages: Messages,
     /// SPECs at once [default: one a core]
     #[arg(short, long, value_name = "N")]
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// What `%(command)` may do.

@@ -6,8 +6,15 @@ use std::{
 };
 
 use keel_artefact::{ComponentName, Sha256};
-use keel_config::Project;
-use keel_spec::render::place::{self, Difference, How};
+use keel_config::{Component, Project, Spec};
+use keel_source::Lock;
+use keel_spec::{
+    macros::text,
+    render::{
+        place::{self, Difference, How},
+        sources_file,
+    },
+};
 use serde::Serialize;
 
 use crate::{
@@ -27,6 +34,8 @@ struct Row<'a> {
     keys: Vec<String>,
     /// Files that differ, relative to the repository.
     files: Vec<Difference>,
+    /// Source files that are pinned differently, by `keel.lock` or by a rendered `sources`.
+    sources: Vec<Difference>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -49,10 +58,18 @@ impl Change {
     }
 }
 
-/// A project at a time, and the folder of its whole repository.
+/// A project at a time, what it pins, and the folder of its whole repository.
 struct Side {
     project: Project,
+    lock: Lock,
     top: PathBuf,
+}
+
+impl Side {
+    fn new(project: Project, top: PathBuf) -> Result<Self, Failure> {
+        let lock = Lock::read(&project.lock_file).map_err(keel_source::Errors::from)?;
+        Ok(Self { project, lock, top })
+    }
 }
 
 /// Compares.
@@ -83,16 +100,12 @@ pub fn run(context: &Context<'_>, command: &Changed) -> Result<(), Failure> {
         }
         let project = keel_config::load(&top.join(&inside))
             .map_err(|errors| Failure::from(errors).hint(format!("this is in revision `{revision}`")))?;
-        let top = fs_err::canonicalize(top)?;
-        Ok(Side { project, top })
+        Side::new(project, fs_err::canonicalize(top)?)
     };
     let from = side(&command.from, "from")?;
     let to = match &command.to {
         Some(revision) => side(revision, "to")?,
-        None => Side {
-            project: context.project()?,
-            top,
-        },
+        None => Side::new(context.project()?, top)?,
     };
     let mut rows = rows(context, &from, &to)?;
     if !command.include_unchanged {
@@ -107,9 +120,11 @@ pub fn run(context: &Context<'_>, command: &Changed) -> Result<(), Failure> {
             };
             let files = row.files.iter();
             let files = files.map(|file| format!("{}{}", sign(file.how), file.file));
+            let sources = (!row.sources.is_empty()).then(|| "sources".to_owned());
             row.keys
                 .iter()
                 .cloned()
+                .chain(sources)
                 .chain(files)
                 .collect::<Vec<_>>()
                 .join(" ")
@@ -133,16 +148,18 @@ fn rows<'a>(context: &Context<'_>, from: &'a Side, to: &'a Side) -> Result<Vec<R
             change: Change::Unchanged,
             keys: Vec::new(),
             files: Vec::new(),
+            sources: Vec::new(),
         };
         match (before.get(component), after.get(component)) {
             (None, _) => row.change = Change::Added,
             (_, None) => row.change = Change::Deleted,
             (Some(one), Some(other)) => {
+                row.sources = sources((from, one), (to, other))?;
                 let one = inputs::of(&from.project, one, &from.top)?;
                 let other = inputs::of(&to.project, other, &to.top)?;
                 row.keys = inputs::differing(&one.settings, &other.settings);
                 row.files = files((from, &one), (to, &other), &mut folders)?;
-                if !row.keys.is_empty() || !row.files.is_empty() {
+                if !row.keys.is_empty() || !row.files.is_empty() || !row.sources.is_empty() {
                     row.change = Change::Changed;
                 }
             }
@@ -150,6 +167,62 @@ fn rows<'a>(context: &Context<'_>, from: &'a Side, to: &'a Side) -> Result<Vec<R
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// Which source files are pinned differently: their bytes are others, be nothing else changed.
+fn sources(
+    (from, one): (&Side, &Component),
+    (to, other): (&Side, &Component),
+) -> Result<Vec<Difference>, Failure> {
+    let (before, after) = (pinned(from, one)?, pinned(to, other)?);
+    let mut found = BTreeMap::new();
+    for key in before.keys().chain(after.keys()) {
+        let how = match (before.get(key), after.get(key)) {
+            (old, new) if old == new => continue,
+            (None, _) => How::Added,
+            (_, None) => How::Removed,
+            _ => How::Changed,
+        };
+        found.insert(key.1.clone(), how);
+    }
+    let difference = |(file, how)| Difference { file, how };
+    Ok(found.into_iter().map(difference).collect())
+}
+
+/// Digests by who says them, and by file: the lock's and, for SPECs of other distributions, those of the rendered folder.
+fn pinned(side: &Side, component: &Component) -> Result<BTreeMap<(bool, String), String>, Failure> {
+    let locked = side
+        .lock
+        .files
+        .iter()
+        .filter(|((of, _), _)| *of == component.name);
+    let mut pinned: BTreeMap<_, _> = locked
+        .map(|((_, name), entry)| ((true, name.clone()), entry.digest.to_hex()))
+        .collect();
+    let Some(Spec::Upstream(_)) = component.spec else {
+        return Ok(pinned);
+    };
+    let list = side.project.rendered_spec(component).with_file_name("sources");
+    if !list.is_file() {
+        return Ok(pinned);
+    }
+    let bytes = fs_err::read(&list)?;
+    let text = text::decode(&bytes);
+    let listed = sources_file::listed(&text).map_err(|error| {
+        let what = format!(
+            "`{}` of `{}` cannot be read",
+            side.project.display(&list).display(),
+            component.name
+        );
+        Failure::because(Class::Input, what, &error)
+    })?;
+    for line in listed {
+        pinned.insert(
+            (false, line.file.to_owned()),
+            format!("{} {}", line.algorithm, line.hash),
+        );
+    }
+    Ok(pinned)
 }
 
 type Folders = BTreeMap<(PathBuf, PathBuf), Vec<Difference>>;

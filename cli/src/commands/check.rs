@@ -7,7 +7,7 @@ use keel_source::SourceSet;
 use keel_spec::Recipe;
 use serde::Serialize;
 
-use crate::{context::Context, failure::Failure, pipeline, report};
+use crate::{context::Context, failure::Failure, pipeline, rendered, report};
 
 #[derive(Serialize)]
 struct Checked {
@@ -22,6 +22,7 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     let project = pipeline::project(context)?;
     let stage0 = context.stage0(&project)?;
     let recipes = pipeline::recipes(context, &project, &stage0)?;
+    rendered::check(context, &project, &|_| true, false)?;
     keel_source::check(&project, &recipes, &pipeline::source_options(context)?)?;
     // Nothing is fetched, so the plan is of jobs without their files.
     let no_files = |recipe: &Recipe| SourceSet {

@@ -10,13 +10,14 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
-use keel_config::{Component, Project};
+use keel_config::{Component, Origin, Project, SourceFile};
 use keel_spec::{
     macros::text,
     render::{
-        self,
+        self, Places,
         listing::{self, List as _},
         place, sources_file,
     },
@@ -25,7 +26,7 @@ use serde::Serialize;
 
 use crate::{
     args::component::PrepareSources,
-    commands::spec::watchdog::watched,
+    commands::spec::watchdog::{watched, watched_for},
     context::Context,
     failure::{Class, Failure},
     rendering::{self, Pristine, Rendering},
@@ -92,14 +93,18 @@ fn make(
     let named = match command.skip_overlays {
         true => {
             place::copy(&pristine.folder, &first).map_err(wrong)?;
-            watched(&context.interrupt, || named(rendering, &first, &pristine.spec))?
+            let places = Places::of_copy(&pristine.folder, &first);
+            watched(&context.interrupt, || {
+                named(rendering, (&pristine, &places), &first, &pristine.spec)
+            })?
         }
         false => {
             let prepared = watched(&context.interrupt, || {
                 rendering.with_request(component, &pristine, |request| render::prepare(&request, &first))
             })?;
             let named = watched(&context.interrupt, || {
-                named(rendering, &first, &format!("{name}.spec"))
+                let of = (&pristine, &prepared.places);
+                named(rendering, of, &first, &format!("{name}.spec"))
             })?;
             // What overlays change inside must be there, and nothing of what nobody knows may lack.
             let all = match prepared.kept_because {
@@ -117,16 +122,17 @@ fn make(
         true => Vec::new(),
         false => fetch(context, project, rendering, component, &named, (&first, &input))?,
     };
+    let commit = pristine.commit.clone();
     let (folder, spec, archives) = match (command.skip_overlays, command.skip_sources) {
         (true, _) => (input, pristine.spec, Vec::new()),
         (false, true) => (first, format!("{name}.spec"), Vec::new()),
         (false, false) => {
             let full = Pristine {
                 folder: input,
-                spec: pristine.spec.clone(),
-                commit: None,
+                ..pristine
             };
-            let rendered = watched(&context.interrupt, || {
+            // Its SPEC was read before, and ended; archives take as long as they are large.
+            let rendered = watched_for(Duration::MAX, &context.interrupt, || {
                 rendering.with_request(component, &full, |mut request| {
                     request.with_archives = true;
                     render::prepare(&request, &last)
@@ -143,7 +149,7 @@ fn make(
     files.sort();
     Ok(Made {
         component: name.to_owned(),
-        commit: pristine.commit,
+        commit,
         folder,
         spec,
         files,
@@ -153,13 +159,15 @@ fn make(
 }
 
 /// The files that a SPEC names.
-fn named(rendering: &Rendering, folder: &Path, spec: &str) -> Result<BTreeSet<String>, Failure> {
+fn named(
+    rendering: &Rendering,
+    (pristine, places): (&Pristine, &Places),
+    folder: &Path,
+    spec: &str,
+) -> Result<BTreeSet<String>, Failure> {
     let path = folder.join(spec);
     let sources = rendering.macros.evaluator().sources(&path, &fs_err::read(&path)?);
-    let sources = sources.map_err(|why| {
-        let text = format!("cannot tell which files {spec} asks for\n{why}");
-        Failure::new(Class::Failed, text)
-    })?;
+    let sources = sources.map_err(|errors| rendering.not_evaluated(pristine, places, errors))?;
     Ok(sources
         .iter()
         .filter_map(|source| listing::file_of(source))
@@ -197,12 +205,21 @@ fn fetch(
     };
     let lacking = named.iter().filter(|name| !is_there(name)).cloned().collect();
     let store = context.store()?;
+    let mut options = rendering.options.clone();
+    let is_made = |file: &SourceFile| {
+        let mut origins = file.origins.iter();
+        origins.any(|origin| matches!(origin, Origin::Custom { .. }))
+    };
+    if component.source_files.iter().any(is_made) {
+        // Programs of the tree run over stage0's tools, as for `keel source fetch`.
+        options.tools = context.stage0(project)?.tool_lowers();
+    }
     let files = keel_source::lookaside::files(
         project,
         component,
         &lacking,
         &sources(input)?,
-        (store, &rendering.options),
+        (store, &options),
         context.sink(),
         &context.interrupt,
     )?;

@@ -117,8 +117,9 @@ fn query(
         .macros
         .evaluator()
         .evaluate(&path, &fs_err::read(&path)?);
+    let evaluated =
+        evaluated.map_err(|errors| rendering.not_evaluated(&prepared.pristine, &prepared.places, errors));
     fs_err::remove_dir_all(&prepared.folder)?;
-    let evaluated = evaluated
-        .map_err(|why| Failure::new(Class::Failed, format!("its SPEC cannot be evaluated\n{why}")))?;
+    let evaluated = evaluated?;
     Ok((evaluated, prepared.pristine.commit))
 }

@@ -5,18 +5,21 @@ use std::{
     sync::Arc,
 };
 
-use keel_config::{Component, Diagnostic, Project, Spec};
+use keel_artefact::{Event, Interrupted};
+use keel_config::{Component, Diagnostic, Project, Spec, overlay::Overlay};
 use keel_spec::render::{
     self, Outcome,
+    autospec::Change,
     place::{self, How},
 };
+use keel_store::FolderLock;
 use serde::Serialize;
 
 use crate::{
     args::component::{Macros, Render},
     context::Context,
     failure::{Class, Failure},
-    rendering::{self, Rendering},
+    rendering::{self, Pristine, Rendering},
     report,
 };
 
@@ -27,6 +30,11 @@ struct Row {
     /// The commit of the other distribution's repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
+    /// Changes of the project that count into its Release, the oldest first.
+    changes: Vec<Change>,
+    /// What somebody should know of its history.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     #[serde(flatten)]
     outcome: Option<Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +66,10 @@ pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
         Some(folder) => context.directory.join(folder),
         None => project.trees[0].rendered_specs_dir.clone(),
     };
+    let _lock = match command.check_only {
+        true => None,
+        false => Some(lock(context, &specs)?),
+    };
     let scratch = context.store()?.temp_dir("render")?;
     let run = Run {
         rendering: Rendering::new(context, &project, &command.macros, scratch.path())?,
@@ -75,21 +87,27 @@ pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
     tell(context, &rows, &stale, command.check_only)
 }
 
-/// The project with its own overlays applied: what is built. SPECs that have any are rendered below the output folder.
+/// The project with its own overlays applied: what is built. SPECs that have any, and those that leave rpmautospec something
+/// to do, are rendered below the output folder.
 pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failure> {
-    let has_overlays = |component: &&Component| {
-        matches!(component.spec, Some(Spec::Local { .. })) && !component.overlays.is_empty()
+    let is_rendered = |component: &&Component| match &component.spec {
+        Some(Spec::Local { path }) => {
+            component.overlays.iter().any(Overlay::is_beside)
+                || fs_err::read(path).is_ok_and(|spec| rendering::asks(&spec))
+        }
+        _ => false,
     };
     if !project
         .components
         .values()
-        .any(|component| has_overlays(&component))
+        .any(|component| is_rendered(&component))
     {
         return Ok(project);
     }
     let project = Arc::new(project);
-    let changed: Vec<&Component> = project.components.values().filter(has_overlays).collect();
+    let changed: Vec<&Component> = project.components.values().filter(is_rendered).collect();
     let specs = project.output_dir.join("rendered");
+    let _lock = lock(context, &specs)?;
     let scratch = context.store()?.temp_dir("render")?;
     let run = Run {
         rendering: Rendering::new(context, &project, &Macros::default(), scratch.path())?,
@@ -103,10 +121,6 @@ pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failu
     let mut project = Arc::unwrap_or_clone(project);
     for row in rows {
         let Some(outcome) = row.outcome else { continue };
-        if let Some(archive) = outcome.rendered.archives_left.first() {
-            let text = format!("`{}` has overlays of the archive `{archive}`", row.component);
-            return Err(Failure::input(text).hint("this version of Keel does not build such components yet"));
-        }
         let path = specs.join(outcome.folder).join(format!("{}.spec", row.component));
         let component = project
             .components
@@ -115,10 +129,25 @@ pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failu
         if let Some(component) = component {
             let settings = Arc::make_mut(&mut component.settings);
             settings.spec = Some(Spec::Local { path });
-            settings.overlays.clear();
+            // Those of archives are applied to what is fetched.
+            settings.overlays.retain(|overlay| !overlay.is_beside());
         }
     }
     Ok(project)
+}
+
+/// One run at a time writes a folder of rendered SPECs.
+fn lock(context: &Context<'_>, specs: &Path) -> Result<FolderLock, Failure> {
+    let mut waits = |owner: Option<u32>| {
+        let owner = owner.map_or(String::new(), |process| format!(" (process {process})"));
+        let text = format!(
+            "another keel{owner} renders into {}: waiting for it",
+            specs.display()
+        );
+        context.sink().event(Event::Note { text: &text });
+    };
+    let lock = FolderLock::take(specs, &context.interrupt, &mut waits)?;
+    lock.ok_or_else(|| Interrupted.into())
 }
 
 fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> Result<(), Failure> {
@@ -141,6 +170,10 @@ fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> 
                     row.component
                 ));
             }
+        }
+        for row in rows {
+            let notes = row.notes.iter();
+            lines.extend(notes.map(|note| format!("! {}: {note}", row.component)));
         }
         for row in rows.iter().filter(changed) {
             let differences = row.outcome.iter().flat_map(|done| &done.differences);
@@ -215,7 +248,12 @@ impl Run<'_> {
                 let outcome = rendering.with_request(component, &pristine, |request| {
                     render::render(&request, &specs, &rendering.scratch, check)
                 });
-                Ok((pristine.commit, outcome))
+                if let Ok(outcome) = &outcome
+                    && (!check || outcome.differences.is_empty())
+                {
+                    rendering.remember(component, &pristine, &specs.join(&outcome.folder))?;
+                }
+                Ok((pristine, outcome))
             })?;
         context.interrupt.check()?;
         let rows = components.iter().zip(results);
@@ -227,15 +265,18 @@ impl Run<'_> {
     fn row(
         &self,
         component: &Component,
-        result: Result<(Option<String>, Result<Outcome, Failure>), Failure>,
+        result: Result<(Pristine, Result<Outcome, Failure>), Failure>,
     ) -> Row {
-        let (commit, outcome) = match result {
-            Ok((commit, outcome)) => (commit, outcome),
+        let (pristine, outcome) = match result {
+            Ok((pristine, outcome)) => (Some(pristine), outcome),
             Err(failure) => (None, Err(failure)),
         };
+        let (commit, past) = pristine.map_or_else(Default::default, |found| (found.commit, found.past));
         let mut row = Row {
             component: component.name.to_string(),
             commit,
+            changes: past.changes,
+            notes: past.notes,
             outcome: None,
             error: None,
             failure: None,
@@ -244,7 +285,8 @@ impl Run<'_> {
             Ok(outcome) => row.outcome = Some(outcome),
             Err(failure) => {
                 let mut failure = rendering::of(component, "render", failure);
-                row.error = failure.diagnostics.first().map(ToString::to_string);
+                let texts: Vec<String> = failure.diagnostics.iter().map(ToString::to_string).collect();
+                row.error = Some(texts.join("\n"));
                 // That it is wrong is told in the folder, too, where reviewers look; not that a network was down, or that
                 // somebody pressed Ctrl-C.
                 let is_its_own = failure.class == Class::Input;

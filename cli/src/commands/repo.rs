@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use keel_artefact::Event;
 use keel_repo::Repository;
+use serde::Serialize;
 
 use crate::{
     args,
@@ -12,6 +13,13 @@ use crate::{
     pipeline::{self, Planned},
     report,
 };
+
+/// What was signed.
+#[derive(Serialize)]
+struct Signed {
+    dir: PathBuf,
+    fingerprint: String,
+}
 
 /// Does what was asked for.
 pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
@@ -41,11 +49,13 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
             let dir = folder(context, dir)?;
             let key = context.key(&signing)?;
             keel_repo::sign(&dir, context.store()?, &key, context.sink(), &context.interrupt)?;
-            report::line(&format!(
-                "signed {} with {}",
-                dir.display(),
-                key.fingerprint().as_str()
-            ))
+            let signed = Signed {
+                fingerprint: key.fingerprint().as_str().to_owned(),
+                dir,
+            };
+            report::print(context, &signed, |signed| {
+                format!("signed {} with {}", signed.dir.display(), signed.fingerprint)
+            })
         }
         args::Repo::Verify { dir, certificate } => {
             let dir = folder(context, dir)?;

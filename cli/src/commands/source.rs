@@ -1,31 +1,22 @@
 //! `keel source`: fetching and pinning source files.
 
+mod rows;
 mod update;
 
 use std::path::PathBuf;
 
 use keel_artefact::{ComponentName, Event};
 use keel_config::Project;
-use keel_source::{Mirrors, State, Trust, Verified};
+use keel_host::stage0::Stage0;
+use keel_source::{Mirrors, State, Trust};
 use keel_spec::Recipe;
-use serde::Serialize;
 
 use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
-    pipeline, report,
+    pipeline, rendered, report,
 };
-
-#[derive(Serialize)]
-struct Row {
-    component: ComponentName,
-    name: String,
-    size: u64,
-    sha256: keel_artefact::Sha256,
-    locked: bool,
-    origin: Option<String>,
-}
 
 /// Does what was asked for.
 pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> {
@@ -43,7 +34,9 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     }
     let stage0 = context.stage0(&project)?;
     let mut recipes = pipeline::recipes(context, &project, &stage0)?;
-    recipes.retain(|recipe| names.is_empty() || names.contains(&recipe.component));
+    let is_named = |name: &ComponentName| names.is_empty() || names.contains(name);
+    recipes.retain(|recipe| is_named(&recipe.component));
+    rendered::check(context, &project, &is_named, true)?;
     let mut options = pipeline::source_options(context)?;
     options.verify = true;
     options.tools = stage0.tool_lowers();
@@ -51,11 +44,14 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
     match &command {
         args::Source::Verify => Ok(()),
         args::Source::Srpm { to, refresh, .. } => {
-            let (recipes, sets) = pipeline::fetch(context, &project, &stage0, recipes, options, *refresh)?;
+            let (recipes, mut sets) =
+                pipeline::fetch(context, &project, &stage0, recipes, options, *refresh)?;
+            pipeline::overlaid(context, &project, &mut sets)?;
             let to = match to {
                 Some(to) => context.directory.join(to),
                 None => project.output_dir.join("srpms"),
             };
+            has_rpmbuild(&stage0)?;
             let (mut made, mut failed) = (Vec::new(), Vec::new());
             pipeline::with_workshop(context, &project, &stage0, |shop| {
                 for (recipe, set) in recipes.iter().zip(&sets) {
@@ -93,26 +89,11 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
                 sink,
                 &context.interrupt,
             )?;
-            report::line(&changes.to_string())
+            report::print(context, &rows::locked(&changes), |_| changes.to_string())
         }
         args::Source::Fetch(fetch) => {
             let sets = pipeline::fetch(context, &project, &stage0, recipes, options, fetch.refresh)?.1;
-            let rows: Vec<Row> = sets.into_iter().flat_map(rows).collect();
-            report::print(context, &rows, |rows| {
-                let cells = |row: &Row| {
-                    let locked = if row.locked { "" } else { "unlocked" };
-                    let size = report::bytes(row.size);
-                    vec![
-                        row.component.to_string(),
-                        row.name.clone(),
-                        size,
-                        row.sha256.short(),
-                        locked.to_owned(),
-                    ]
-                };
-                let rows: Vec<_> = rows.iter().map(cells).collect();
-                report::table(&["component", "file", "size", "sha256", ""], &rows)
-            })
+            report::print(context, &rows::fetched(sets), |rows| rows::table(rows))
         }
     }
 }
@@ -120,23 +101,7 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
 /// Reads all pinned files again, and says how they are.
 fn verify(context: &Context<'_>, project: &Project) -> Result<(), Failure> {
     let verified = keel_source::verify(project, context.store()?, &context.interrupt)?;
-    report::print(context, &verified, |verified| {
-        let cells = |file: &Verified| {
-            let state = match file.state {
-                State::Good => "good",
-                State::Absent => "not fetched",
-                State::Damaged => "changed, removed",
-            };
-            vec![
-                file.component.to_string(),
-                file.name.clone(),
-                file.digest.short(),
-                state.to_owned(),
-            ]
-        };
-        let rows: Vec<_> = verified.iter().map(cells).collect();
-        report::table(&["component", "file", "sha256", "state"], &rows)
-    })?;
+    report::print(context, &rows::verified(&verified), |rows| rows::table(rows))?;
     let damaged = verified.iter().filter(|file| file.state == State::Damaged);
     match damaged.count() {
         0 => Ok(()),
@@ -147,17 +112,14 @@ fn verify(context: &Context<'_>, project: &Project) -> Result<(), Failure> {
     }
 }
 
-fn rows(set: keel_source::SourceSet) -> Vec<Row> {
-    let component = set.component;
-    let row = |file: keel_source::PinnedFile| Row {
-        component: component.clone(),
-        name: file.name,
-        size: file.size,
-        sha256: file.digest,
-        locked: file.locked,
-        origin: file.origin,
-    };
-    set.files.into_iter().map(row).collect()
+/// Fails where stage0 cannot make source packages.
+fn has_rpmbuild(stage0: &Stage0) -> Result<(), Failure> {
+    let layers = stage0.tool_lowers();
+    if layers.iter().any(|layer| layer.join("usr/bin/rpmbuild").exists()) {
+        return Ok(());
+    }
+    let failure = Failure::input("stage0 has no `rpmbuild`, which makes source packages");
+    Err(failure.hint("add Debian's package of it:\n[keel.stage0]\n  packages = [\"rpm\", …]"))
 }
 
 /// Replaces pinned files that vanished, and says which. Gives the recipes to read again, with what macros.

@@ -1,6 +1,9 @@
 //! `keel store` and `keel clean`.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use keel_store::{gc::Amount, temp};
 
@@ -77,5 +80,7 @@ pub fn clean(context: &Context<'_>) -> Result<(), Failure> {
         )));
     }
     temp::remove_all(out)?;
-    report::line(&format!("removed {}", out.display()))
+    report::print(context, &BTreeMap::from([("removed", out)]), |_| {
+        format!("removed {}", out.display())
+    })
 }

@@ -227,6 +227,33 @@ fn changed_says_which_and_why() {
     assert_eq!(changed(&["--to", "HEAD"]).ok().stdout, "component  change  why\n");
     git(&top, "git add -A && git commit -qm 'two\twords'");
     assert_eq!(changed(&["--to", "HEAD"]).ok().stdout, expected);
+    // What is pinned differently is changed, be nothing else so.
+    let lock = |digit: &str| {
+        let text = format!(
+            "version = 1\n\n[[file]]\ncomponent = \"demo\"\nname = \"demo-1.tar.gz\"\nsize = 1\nsha256 = \"{}\"\n\
+             origins = [\"https://example.org/demo-1.tar.gz\"]\nlocked = true\n",
+            digit.repeat(64)
+        );
+        fs::write(fixture.path("tree/keel.lock"), text).unwrap();
+    };
+    lock("0");
+    git(&top, "git add -A && git commit -qm lock && git tag locked");
+    let since = |arguments: &[&str]| {
+        let all = [&["component", "changed", "--from", "locked"], arguments].concat();
+        fixture.keel_in("tree", &all).ok()
+    };
+    assert_eq!(since(&[]).stdout, "component  change  why\n");
+    lock("1");
+    assert_eq!(
+        since(&[]).stdout,
+        "component  change   why\ndemo       changed  sources\n"
+    );
+    let pinned = json(&since(&["--output", "json"]));
+    assert_eq!(
+        pinned[0]["sources"],
+        serde_json::json!([{ "file": "demo-1.tar.gz", "how": "changed" }])
+    );
+    git(&top, "git checkout -q -- . && git reset -q --hard HEAD~1");
     let rows = json(&changed(&["--to", "v1", "--include-unchanged", "--output", "json"]).ok());
     assert_eq!(rows[0]["change"], "unchanged");
     for wrong in ["--upload-pack=x", "none"] {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::Fixture;
+use crate::harness::{Fixture, judge};
 
 const SPEC: &str = "\
 Name: made
@@ -64,7 +64,7 @@ fn a_program_of_the_tree_makes_a_file_in_a_sandbox() {
         .ok();
     let files: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
     for file in files.as_array().unwrap() {
-        let digest = file["sha256"].as_str().unwrap();
+        let digest = file["digest"].as_str().unwrap();
         let object = crate::harness::cache()
             .join("objects")
             .join(&digest[..2])
@@ -75,7 +75,7 @@ fn a_program_of_the_tree_makes_a_file_in_a_sandbox() {
     // What it reads is changed: it makes something else, and that is found.
     fs::write(fixture.path("components/names"), "c\n").unwrap();
     for file in files.as_array().unwrap() {
-        let digest = file["sha256"].as_str().unwrap();
+        let digest = file["digest"].as_str().unwrap();
         let object = crate::harness::cache()
             .join("objects")
             .join(&digest[..2])
@@ -104,4 +104,59 @@ fn a_program_that_fails_says_its_last_words() {
     let nothing = self::fixture("#!/bin/sh\n");
     let nothing = nothing.keel(&["source", "lock", "made"]);
     assert!(nothing.errors().contains("left nothing in"), "{}", nothing.stderr);
+}
+
+#[test]
+fn prepared_sources_have_what_programs_make() {
+    let make = "#!/bin/sh -e\nmkdir $OUTPUT/made-1\nfor name in $(cat names); do echo $name > $OUTPUT/made-1/$name; done\n";
+    let fixture = fixture(make);
+    fixture.keel(&["source", "lock", "made"]).ok();
+    let prepare = || {
+        fixture.keel(&[
+            "component",
+            "prepare-sources",
+            "made",
+            "--to",
+            "folder",
+            "--force",
+        ])
+    };
+    prepare().ok();
+    assert_eq!(
+        fs::read_to_string(fixture.path("folder/list.txt")).unwrap(),
+        "a\nb\n"
+    );
+    let archive = fs::read(fixture.path("folder/made-1.tar.gz")).unwrap();
+    let fetched = fixture
+        .keel(&["source", "fetch", "made", "--output", "json"])
+        .ok();
+    let files: serde_json::Value = serde_json::from_str(&fetched.stdout).unwrap();
+    let digest = files[1]["sha256"].as_str().unwrap();
+    let object = crate::harness::cache()
+        .join("objects")
+        .join(&digest[..2])
+        .join(&digest[2..]);
+    assert_eq!(archive, fs::read(object).unwrap());
+
+    // By a SHA-512 of the configuration, without a lock.
+    fs::remove_file(fixture.path("keel.lock")).unwrap();
+    let unpinned = prepare();
+    assert_eq!(unpinned.code, Some(2), "{}", unpinned.stderr);
+    let mut text = COMPONENT.to_owned();
+    for name in ["made-1.tar.gz", "list.txt"] {
+        let said = judge(
+            "sha512sum",
+            &[fixture.path("folder").join(name).to_str().unwrap()],
+        );
+        let digest = said.split(' ').next().unwrap();
+        let line = format!("filename = \"{name}\"\n");
+        text = text.replace(
+            &line,
+            &format!("{line}hash = \"{digest}\"\nhash-type = \"SHA512\"\n"),
+        );
+    }
+    fs::write(fixture.path("components/made.toml"), text).unwrap();
+    fs::remove_dir_all(fixture.path("folder")).unwrap();
+    prepare().ok();
+    assert_eq!(fs::read(fixture.path("folder/made-1.tar.gz")).unwrap(), archive);
 }

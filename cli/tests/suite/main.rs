@@ -4,13 +4,18 @@
 //! - `components`: differences, sources, changes, history and licences of components.
 //! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
+//! - `errors`: where and how often errors are told, and in which form.
+//! - `histories`: what histories count into Releases, and say in changelogs.
+//! - `listed`: files that another distribution's `sources` lists.
 //! - `made_sources`: files that programs of the tree make.
+//! - `overlaid`: archives that overlays change.
 //! - `sources`: newer versions of sources.
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
 //! - `render`: SPECs with their overlays, of this tree and of other distributions.
 //! - `reproduce`: built twice.
 //! - `shell`: into build roots.
+//! - `rendered`: that rendered folders are what rendering gives.
 //! - `wrong_input`: every mistake a user can make: exit code and text.
 //! - `whole_way`: from SPECs to a tested machine, and what real tools say of each result.
 //! - `killed`: a build that is killed at any time goes on, and leaves nothing behind.
@@ -23,12 +28,17 @@ mod arrows;
 mod components;
 mod config;
 mod distro;
+mod errors;
 mod harness;
+mod histories;
 mod killed;
+mod listed;
 mod made_sources;
+mod overlaid;
 mod render;
 mod reproduce;
 mod shell;
+mod rendered;
 mod sources;
 mod spec;
 mod spec_messages;

@@ -53,6 +53,9 @@ pub struct Material<'a> {
     pub sha256: Sha256,
     /// Is it the one in the lock?
     pub locked: bool,
+    /// The one in the lock, where overlays made this one of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlaid: Option<Sha256>,
 }
 
 /// One package.
@@ -71,6 +74,7 @@ impl<'a> Provenance<'a> {
             name: &file.name,
             sha256: file.digest,
             locked: file.locked,
+            overlaid: file.overlaid,
         };
         let product = |output: &'a crate::built::Output| Product {
             nevra: &output.package.nevra,

@@ -5,15 +5,72 @@ use std::collections::{BTreeMap, BTreeSet};
 use keel_artefact::PackageName;
 
 use crate::{
-    Diagnostic, Distro, Group, Project, Spec, diagnostic,
+    Component, Diagnostic, Distro, Group, Origin, Project, SourceFile, Spec, diagnostic,
     table::{Problems, Table},
 };
 
 /// Reports references that lead nowhere.
-pub(crate) fn whole(project: &Project, root: &Table<'_>, problems: &Problems) {
+pub(crate) fn whole(project: &Project, root: &Table<'_>, is_azldevs: bool, problems: &Problems) {
     one_group_each(&project.package_groups, problems);
     test_suites(project, root);
     upstreams(project, problems);
+    for component in project.components.values() {
+        archives(component, is_azldevs, problems);
+    }
+}
+
+/// Archives that overlays change, and source files that say that they are such: rule M47.
+fn archives(component: &Component, is_azldevs: bool, problems: &Problems) {
+    let of_archives = || component.overlays.iter().filter(|overlay| !overlay.is_beside());
+    let subject = || format!("component `{}`", component.name);
+    let is_changed = |file: &SourceFile| file.origins.contains(&Origin::Overlay);
+    for file in component.source_files.iter().filter(|file| is_changed(file)) {
+        let name = &file.filename;
+        if !of_archives().any(|overlay| overlay.archive.as_ref() == Some(name)) {
+            let message =
+                format!("`{name}` says that overlays change it, and none has `archive = \"{name}\"`");
+            problems.push(
+                Diagnostic::new(message)
+                    .at(file.defined_at.clone())
+                    .note(subject()),
+            );
+        }
+    }
+    let mut told = BTreeSet::new();
+    for overlay in of_archives() {
+        let archive = overlay
+            .archive
+            .as_ref()
+            .expect("only those of archives are looked at");
+        if !told.insert(archive) {
+            continue;
+        }
+        let stated = component
+            .source_files
+            .iter()
+            .any(|file| file.filename == *archive && is_changed(file));
+        if is_azldevs && !stated {
+            let message = format!("an overlay changes `{archive}`, and no source file says so");
+            let hint = format!(
+                "[[components.{}.source-files]]\n  filename = \"{archive}\"\n  origin = {{ type = \"overlay\" }}\n  replace-upstream = true\n  replace-reason = \"…\"",
+                component.name
+            );
+            let wrong = Diagnostic::new(message).at(overlay.defined_at.clone());
+            problems.push(wrong.note(subject()).hint(hint));
+        }
+        let mut loose = component.overlays.iter().filter(|other| other.is_beside());
+        if let Some(loose) = loose.find(|other| other.change.file() == Some(archive)) {
+            let message =
+                format!("an overlay is about `{archive}` itself, and another one about what is in it");
+            let other = format!(
+                "{}; what is in it is changed at {}",
+                subject(),
+                overlay.defined_at
+            );
+            let wrong = Diagnostic::new(message).at(loose.defined_at.clone());
+            problems.push(wrong.note(other));
+        }
+    }
 }
 
 /// The distribution that is built; none if it cannot be told.

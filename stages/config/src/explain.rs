@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use crate::{
     Checkout, Diagnostic, Distro, Errors, Location,
-    dump::{inline, plain},
+    dump::{self, Plain, inline, plain},
     load::Layers,
     model::{Form, Key, Merge, ROOT},
     strict,
     table::join,
-    tree::{Entries, Entry, Value},
+    tree::{Entries, Entry, Sources, Value},
 };
 
 /// One key, and where its value comes from.
@@ -60,8 +60,18 @@ pub fn explain(dir: &Path, checkout: &Checkout<'_>, key: &str) -> Result<Vec<Exp
         layers: &layers,
         distro: &project.distro,
     };
-    Ok(run.explain(&steps))
+    let mut explanations = run.explain(&steps);
+    if let [table, component, rest @ ..] = &steps[..]
+        && table.name == "components"
+        && rest.first().is_none_or(|key| key.name == OVERLAYS)
+    {
+        run.add_files(&component.name, &mut explanations);
+    }
+    Ok(explanations)
 }
+
+/// The key whose items are told one by one, and together with those of overlay files.
+const OVERLAYS: &str = "overlays";
 
 /// A key on the way from the top.
 struct Step {
@@ -166,6 +176,29 @@ impl Run<'_> {
         };
         let path = path_of(steps);
         self.below(&path, last.key, last.below, said, merged.as_ref())
+    }
+
+    /// Adds the overlays of a component's overlay files: they come last (M34).
+    fn add_files(&self, component: &str, explanations: &mut Vec<Explanation>) {
+        let overlays = self.layers.inheritance(Some(self.distro)).of_files(component);
+        let said = overlays.iter().map(|overlay| Said {
+            layer: format!("overlay file {}", overlay.defined_at.file.display()),
+            value: toml::Value::try_from(&overlay.change)
+                .map_or_else(|_| String::new(), |value| value.to_string()),
+            at: overlay.defined_at.clone(),
+            counts: true,
+        });
+        let said: Vec<Said> = said.collect();
+        let key = join(&join("components", component), OVERLAYS);
+        match explanations.iter_mut().find(|explanation| explanation.key == key) {
+            Some(explanation) => explanation.said.extend(said),
+            None if said.is_empty() => {}
+            None => explanations.push(Explanation {
+                key,
+                value: None,
+                said,
+            }),
+        }
     }
 
     fn all(&self) -> Vec<Explanation> {
@@ -288,11 +321,25 @@ impl Run<'_> {
             (Some(counted), Some(items)) => items.iter().any(|item| counted.contains(item)),
             _ => merged.is_some_and(|merged| merged.at == value.at),
         };
-        let said = said.iter().map(|(layer, entry)| Said {
-            layer: layer.clone(),
+        let whole = |layer: &str, entry: &Entry| Said {
+            layer: layer.to_owned(),
             value: shown(&entry.value),
             at: sources.location(entry.key),
             counts: counts(&entry.value),
+        };
+        let each = |layer: &str, key: &Key, value: &Value| -> Option<Vec<Said>> {
+            let items = strict::list_of(key, value)?.iter().map(|item| Said {
+                layer: layer.to_owned(),
+                value: inline(&of_item(sources, form, item)),
+                at: sources.location(item.at),
+                counts: counted.as_ref().is_some_and(|counted| counted.contains(&item.at)),
+            });
+            Some(items.collect())
+        };
+        let said = said.iter().flat_map(|(layer, entry)| {
+            let one_by_one = key.filter(|key| key.name == OVERLAYS);
+            let items = one_by_one.and_then(|key| each(layer, key, &entry.value));
+            items.unwrap_or_else(|| vec![whole(layer, entry)])
         });
         // What is left out was left out: the list itself is the value.
         let list = |merged: &Value| merged.get(&["replace"]).filter(|_| counted.is_some()).cloned();
@@ -306,6 +353,14 @@ impl Run<'_> {
                 .or(default.map(|default| format!("{default:?}"))),
             said: said.collect(),
         }
+    }
+}
+
+/// One table of an array of tables.
+fn of_item(sources: &Sources, form: &'static Form, item: &Value) -> Plain {
+    match (form, item.entries()) {
+        (Form::Tables(model), Some(entries)) => dump::table(sources, model, entries),
+        _ => plain(sources, form, item),
     }
 }
 

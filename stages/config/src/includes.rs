@@ -1,6 +1,6 @@
 //! Reads the project file and what it includes, as deep as includes go.
 //!
-//! Patterns: `*`, `?`, `[…]` within a name, `**` for any number of folders; a name that starts with a dot is only matched
+//! Patterns are those of [`glob`]; a name that starts with a dot is only matched
 //! by a pattern that does so too (editors leave such files), and one that ends in `.image.toml` or `.overlay.toml` (an image
 //! definition, a file of overlays: other tables name them) likewise. Matches are read in the order of their paths. A pattern
 //! without a match is fine, a plain path without a file is not. A file is read once, however often it is included.
@@ -13,6 +13,7 @@ use std::{
 
 use crate::{
     Diagnostic, diagnostic,
+    glob::{self, Step},
     table::{Problems, Table, Text},
     tree::{self, Place, Source, Sources, Value},
 };
@@ -152,16 +153,14 @@ impl Reading<'_> {
         if pattern.value.trim().is_empty() {
             return; // The model says so.
         }
-        let matches = match is_pattern(pattern.value) {
+        let matches = match glob::is_pattern(pattern.value) {
             false => Ok(vec![self.sources.resolve(pattern.at, pattern.value)]),
             true => expand(&self.sources.folder(pattern.at), pattern.value, &OWN_FORMS),
         };
         let matches = match matches {
             Ok(matches) => matches,
             Err(error) => {
-                let message = format!("cannot look for files of `{}`", pattern.value);
-                let wrong = self.sources.wrong(pattern.at, message);
-                self.problems.push(wrong.caused_by(&error));
+                self.problems.push(not_expanded(self.sources, pattern, &error));
                 return;
             }
         };
@@ -198,37 +197,54 @@ impl Reading<'_> {
     }
 }
 
-pub(crate) fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?', '['])
-}
-
 /// Files of other forms, which other tables name; a pattern of `includes` that does not name them so passes them by.
 const OWN_FORMS: [&str; 2] = [".image.toml", ".overlay.toml"];
 
 /// The files below `folder`, whose own name is taken as it is, that a relative pattern matches (or that an absolute one does),
 /// sorted; those that end in `but` only if the pattern does, too.
 pub(crate) fn expand(folder: &Path, pattern: &str, but: &[&str]) -> std::io::Result<Vec<PathBuf>> {
-    let mut start = match pattern.starts_with('/') {
-        true => PathBuf::from("/"),
-        false => folder.to_owned(),
-    };
-    let mut parts: Vec<String> = Vec::new();
-    for part in pattern.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.pop().is_none() => drop(start.pop()),
-            ".." => {}
-            part => parts.push(part.to_owned()),
-        }
-    }
-    parts.dedup_by(|next, part| next == "**" && part == "**");
+    let ways = glob::steps(pattern)
+        .map_err(|error| std::io::Error::new(ErrorKind::InvalidInput, error.to_string()))?;
     let mut search = Search {
         but,
         found: BTreeSet::new(),
         seen: 0,
     };
-    search.descend(&start, &parts)?;
+    for way in ways {
+        let mut start = match pattern.starts_with('/') {
+            true => PathBuf::from("/"),
+            false => folder.to_owned(),
+        };
+        let mut steps: Vec<Step> = Vec::new();
+        for step in way {
+            match &step {
+                Step::Name(name) if name == "." => {}
+                Step::Name(name) if name == ".." => match steps.pop() {
+                    Some(_) => {}
+                    None => drop(start.pop()),
+                },
+                Step::Folders if matches!(steps.last(), Some(Step::Folders)) => {}
+                _ => steps.push(step),
+            }
+        }
+        search.descend(&start, &steps)?;
+    }
     Ok(search.found.into_iter().collect())
+}
+
+/// That the files of a pattern cannot be told; of one that is none, in the words of the strict check, so that it is told once.
+pub(crate) fn not_expanded(sources: &Sources, pattern: Text<'_>, error: &std::io::Error) -> Diagnostic {
+    if let Some(message) = no_pattern(pattern.value) {
+        return sources.wrong(pattern.at, message);
+    }
+    let message = format!("cannot look for files of `{}`", pattern.value);
+    sources.wrong(pattern.at, message).caused_by(error)
+}
+
+/// Why a text is no pattern, if it is none.
+pub(crate) fn no_pattern(text: &str) -> Option<String> {
+    let error = glob::steps(text).err()?;
+    Some(format!("`{text}` is no pattern of files: {error}"))
 }
 
 /// A pattern that has to look at more names than this was not meant so (`/**`).
@@ -241,22 +257,21 @@ struct Search<'b> {
 }
 
 impl Search<'_> {
-    fn descend(&mut self, folder: &Path, parts: &[String]) -> std::io::Result<()> {
-        let Some((part, rest)) = parts.split_first() else {
+    fn descend(&mut self, folder: &Path, steps: &[Step]) -> std::io::Result<()> {
+        let Some((step, rest)) = steps.split_first() else {
             return Ok(());
         };
-        if !is_pattern(part) {
-            let next = folder.join(part);
-            return if !rest.is_empty() {
-                self.descend(&next, rest)
-            } else {
-                if next.is_file() {
-                    self.found.insert(next);
-                }
-                Ok(())
-            };
+        if let Step::Name(name) = step {
+            let next = folder.join(name);
+            if !rest.is_empty() {
+                return self.descend(&next, rest);
+            }
+            if next.is_file() {
+                self.found.insert(next);
+            }
+            return Ok(());
         }
-        let any_depth = part == "**";
+        let any_depth = matches!(step, Step::Folders);
         if any_depth {
             self.descend(folder, rest)?;
         }
@@ -274,14 +289,14 @@ impl Search<'_> {
             }
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
-            if !matches(part, name, self.but) {
+            if !self.fits(step, name) {
                 continue;
             }
             let path = entry.path();
             if any_depth {
                 // A link to a folder is not followed: it may lead back up.
                 if entry.file_type()?.is_dir() {
-                    self.descend(&path, parts)?;
+                    self.descend(&path, steps)?;
                 } else if rest.is_empty() && path.is_file() {
                     self.found.insert(path);
                 }
@@ -295,67 +310,22 @@ impl Search<'_> {
         }
         Ok(())
     }
-}
 
-/// Does a pattern of `*`, `?` and `[…]` match a name? Linear but for the last star, so no pattern takes long.
-pub(crate) fn matches(pattern: &str, name: &str, but: &[&str]) -> bool {
-    if name.starts_with('.') && !pattern.starts_with('.')
-        || but
-            .iter()
-            .any(|end| name.ends_with(end) && !pattern.ends_with(end))
-    {
-        return false;
-    }
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n, mut retry) = (0, 0, None);
-    while n < name.len() {
-        let step = match pattern.get(p) {
-            Some('*') => {
-                retry = Some((p, n));
-                p += 1;
-                continue;
-            }
-            Some('?') => Some(1),
-            Some('[') => one_of(&pattern[p..], name[n]),
-            Some(&c) if c == name[n] => Some(1),
-            _ => None,
+    /// May the step lead to this name? What is hidden, and what has a form of its own, is passed by unless it is asked for so.
+    fn fits(&self, step: &Step, name: &str) -> bool {
+        let written = match step {
+            Step::Fitting { written, .. } => written.as_str(),
+            _ => "",
         };
-        match (step, retry) {
-            (Some(width), _) => {
-                p += width;
-                n += 1;
+        let is_passed_by = name.starts_with('.') && !written.starts_with('.')
+            || (self.but.iter()).any(|end| name.ends_with(end) && !written.ends_with(end));
+        !is_passed_by
+            && match step {
+                Step::Fitting { glob, .. } => glob.fits(name),
+                Step::Name(own) => own == name,
+                Step::Folders => true,
             }
-            (None, Some((star, from))) => {
-                retry = Some((star, from + 1));
-                p = star + 1;
-                n = from + 1;
-            }
-            (None, None) => return false,
-        }
     }
-    pattern[p..].iter().all(|c| *c == '*')
-}
-
-/// The width of a class (`[a-z]`, `[!abc]`) that `c` is in; a `[` that no `]` closes stands for itself.
-fn one_of(pattern: &[char], c: char) -> Option<usize> {
-    let negated = matches!(pattern.get(1), Some('!' | '^'));
-    let first = 1 + usize::from(negated);
-    let Some(length) = (pattern.get(first + 1..)).and_then(|rest| rest.iter().position(|c| *c == ']')) else {
-        return (c == '[').then_some(1);
-    };
-    let class = &pattern[first..=first + length];
-    let mut is_in = false;
-    let mut at = 0;
-    while at < class.len() {
-        if class.get(at + 1) == Some(&'-') && at + 2 < class.len() {
-            is_in |= (class[at]..=class[at + 2]).contains(&c);
-            at += 3;
-        } else {
-            is_in |= class[at] == c;
-            at += 1;
-        }
-    }
-    (is_in != negated).then_some(first + length + 2)
 }
 
 #[cfg(test)]
@@ -364,6 +334,15 @@ mod tests {
 
     #[test]
     fn patterns_match_names() {
+        let fits = |pattern: &str, name: &str| {
+            let ways = glob::steps(pattern).unwrap();
+            let search = Search {
+                but: &OWN_FORMS,
+                found: BTreeSet::new(),
+                seen: 0,
+            };
+            ways.iter().any(|way| search.fits(&way[0], name))
+        };
         for (pattern, name, matched) in [
             ("*.toml", "a.toml", true),
             ("*.toml", "a.tom", false),
@@ -374,21 +353,22 @@ mod tests {
             ("a?c*", "abcdef", true),
             ("*a*b*", "xxaxxbxx", true),
             ("*a*b*", "xxbxxaxx", false),
-            ("*", "", true),
             ("a*a", "a", false),
             ("[a-c]x", "bx", true),
             ("[a-c]x", "dx", false),
             ("[!a-c]*", "dx", true),
             ("[]]", "]", true),
-            ("[ab", "[ab", true),
-            ("[ab", "a", false),
+            (r"\[ab", "[ab", true),
+            ("{a,b}.toml", "b.toml", true),
+            ("{a,b}.toml", "c.toml", false),
             ("*[0-9].toml", "x1.toml", true),
             ("[-a]", "-", true),
             ("*.toml", "a.overlay.toml", false),
         ] {
-            assert_eq!(matches(pattern, name, &OWN_FORMS), matched, "{pattern} {name}");
+            assert_eq!(fits(pattern, name), matched, "{pattern} {name}");
         }
-        assert!(!matches(&"*a".repeat(50), &"a".repeat(30_000)[..20], &[]));
+        assert!(!fits(&"*a".repeat(50), &"a".repeat(20)));
+        assert!(expand(Path::new("/"), "[ab", &[]).is_err());
     }
 
     #[test]
@@ -422,6 +402,8 @@ mod tests {
         assert_eq!(found("../t[1x]/a/../*.toml"), Vec::<String>::new());
         assert_eq!(found("a/../*.toml"), ["x.toml"]);
         assert_eq!(found(&"**/".repeat(200)), found("**"));
+        assert_eq!(found("{a/b/x,x}.toml"), ["a/b/x.toml", "x.toml"]);
+        assert_eq!(found("{a,a/b}/*.toml"), ["a/b/x.toml", "a/x.toml"]);
         assert_eq!(found(&format!("{}x.toml", "**/".repeat(200))), found("**/x.toml"));
     }
 }

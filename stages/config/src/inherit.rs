@@ -11,6 +11,7 @@ use keel_artefact::ComponentName;
 use crate::{
     Component, Settings, Spec, includes, merge,
     model::COMPONENT,
+    overlay::Overlay,
     read::{component, overlay},
     table::{Problems, Table, Text, join},
     tree::{Entry, Place, Sources, Value},
@@ -125,9 +126,8 @@ impl<'a> Inheritance<'a> {
         let expand = |pattern: &Text<'_>| {
             let folder = self.sources.folder(pattern.at);
             includes::expand(&folder, pattern.value, &[]).unwrap_or_else(|error| {
-                let message = format!("cannot look for SPECs of `{}`", pattern.value);
-                self.problems
-                    .push(self.sources.wrong(pattern.at, message).caused_by(&error));
+                let wrong = includes::not_expanded(self.sources, *pattern, &error);
+                self.problems.push(wrong);
                 Vec::new()
             })
         };
@@ -225,6 +225,32 @@ impl<'a> Inheritance<'a> {
     /// Component → the groups that it is in.
     pub(crate) fn memberships(&self) -> &BTreeMap<String, Vec<String>> {
         &self.groups
+    }
+
+    /// SPECs that are components only because a group's pattern found them, by name, each with the pattern's place.
+    pub(crate) fn only_found(&self) -> impl Iterator<Item = (&str, &Path, Place)> {
+        let defined = self.merged.get(&["components"]).and_then(Value::entries);
+        let is_defined = move |name: &str| defined.is_some_and(|defined| defined.contains_key(name));
+        let found = self.found.iter().filter(move |(name, _)| !is_defined(name));
+        found.map(|(name, (spec, at))| (name.as_str(), spec.as_path(), *at))
+    }
+
+    /// The overlays of a component's overlay files, in the order in which they apply.
+    pub(crate) fn of_files(&self, name: &str) -> Vec<Overlay> {
+        let own = self.merged.get(&["components"]).and_then(Value::entries);
+        let own = own.and_then(|entries| entries.get(name));
+        let at = own.map(|entry| entry.key);
+        let Some(at) = at.or_else(|| self.found.get(name).map(|(_, at)| *at)) else {
+            return Vec::new();
+        };
+        let nothing = Value::empty(at);
+        let value = self.resolve(name, own.map_or(&nothing, |entry| &entry.value));
+        let title = join("components", name);
+        let table = Table::new(self.sources, self.problems, title, value.at, &value);
+        table.map_or_else(Vec::new, |table| {
+            let patterns = table.strings("overlay-files");
+            self.files.overlays(&patterns, name, &self.sources.folder(at))
+        })
     }
 
     /// The keys of a component, merged.

@@ -30,11 +30,29 @@ pub fn find(dir: &Path) -> Result<PathBuf, Errors> {
                 "no project: neither `{}` nor a folder above it has a `keel.toml`",
                 dir.display()
             );
-            Err(Diagnostic::new(message)
-                .hint("name the project's folder with `-C DIR`")
-                .into())
+            let below = projects_below(&start);
+            let hint = match below.as_slice() {
+                [] => "name the project's folder with `-C DIR`".to_owned(),
+                below => format!("there is one below: {}", below.join(", ")),
+            };
+            Err(Diagnostic::new(message).hint(hint).into())
         }
     }
+}
+
+/// Folders right below that have a project, as they would be named; few.
+fn projects_below(start: &Path) -> Vec<String> {
+    const MOST_SEEN: usize = 1000;
+    const MOST: usize = 3;
+    // A folder that cannot be read has none to tell of.
+    let entries = fs_err::read_dir(start).into_iter().flatten().take(MOST_SEEN);
+    let mut found: Vec<String> = (entries.flatten())
+        .filter(|entry| main_file(&entry.path()).is_some())
+        .map(|entry| format!("`-C {}`", entry.file_name().to_string_lossy()))
+        .collect();
+    found.sort();
+    found.truncate(MOST);
+    found
 }
 
 fn main_file(folder: &Path) -> Option<PathBuf> {
@@ -337,7 +355,8 @@ impl Layers {
                 }
             }
         }
-        check::whole(&project, &root, &self.problems);
+        let is_azldevs = shown.ends_with("azldev.toml");
+        check::whole(&project, &root, is_azldevs, &self.problems);
         project.distro = distro?;
         project.name = project.distro.name.clone();
         project.files = self.sources.paths();

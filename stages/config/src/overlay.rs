@@ -28,6 +28,13 @@ pub struct Overlay {
     pub defined_at: Location,
 }
 
+impl Overlay {
+    /// Does it change the SPEC or what lies beside it, and not what is in an archive?
+    pub fn is_beside(&self) -> bool {
+        self.archive.is_none()
+    }
+}
+
 /// What an overlay changes. `package`: a name as the section's header says it (`devel`, or `foo` of `-n foo`); none is
 /// the main package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -189,6 +196,22 @@ pub enum Change {
         /// The lines.
         lines: Vec<String>,
     },
+}
+
+impl Change {
+    /// The file beside the SPEC that it is about, or the pattern of their names.
+    pub fn file(&self) -> Option<&String> {
+        match self {
+            Self::PatchAdd { file, .. } => file.as_ref(),
+            Self::PatchRemove { file }
+            | Self::FilePrependLines { file, .. }
+            | Self::FileSearchReplace { file, .. }
+            | Self::FileAdd { file, .. }
+            | Self::FileRemove { file }
+            | Self::FileRename { file, .. } => Some(file),
+            _ => None,
+        }
+    }
 }
 
 /// `overlays.metadata`: why an overlay is there, in words that a program can count.

@@ -8,7 +8,10 @@ use std::{
 use keel_artefact::{ComponentName, ImageName, PackageName, format::Version};
 use serde::Serialize;
 
-use crate::{Component, Diagnostic, FORMAT, Image, Location, PackageSettings, Repositories, Spec, TestSuite};
+use crate::{
+    Component, Diagnostic, FORMAT, Image, Location, PackageSettings, Repositories, Spec, TestSuite,
+    overlay::Overlay,
+};
 
 /// A distribution as its authors wrote it.
 #[derive(Debug, Clone, Serialize)]
@@ -132,28 +135,19 @@ impl Project {
         }
     }
 
-    /// The SPEC that a component is built from: its own file or, if it has overlays or is another distribution's, the
-    /// rendered one.
+    /// The SPEC that a component is built from: its own file or, if it has overlays (of more than archives) or is another
+    /// distribution's, the rendered one.
     ///
     /// Fails if there is none yet.
     pub fn spec_file(&self, component: &Component) -> Result<PathBuf, Diagnostic> {
         let why = match &component.spec {
-            Some(Spec::Local { path }) if component.overlays.is_empty() => return Ok(path.clone()),
+            Some(Spec::Local { path }) if !component.overlays.iter().any(Overlay::is_beside) => {
+                return Ok(path.clone());
+            }
             Some(Spec::Local { .. }) => "it has overlays".to_owned(),
             Some(Spec::Upstream(upstream)) => format!("its SPEC is from {upstream}"),
             None => "it has no SPEC of its own".to_owned(),
         };
-        if let Some(archive) = component
-            .overlays
-            .iter()
-            .find_map(|overlay| overlay.archive.as_ref())
-        {
-            let message = format!(
-                "`{}` has overlays of the archive `{archive}`, which this version of Keel does not build",
-                component.name
-            );
-            return Err(Diagnostic::new(message).at(component.defined_at.clone()));
-        }
         let rendered = self.rendered_spec(component);
         if rendered.is_file() {
             return Ok(rendered);

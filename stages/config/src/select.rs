@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Component, Diagnostic, Errors, Project, includes};
+use crate::{
+    Component, Diagnostic, Errors, Project,
+    glob::{self, Glob},
+};
 
 /// Which components are meant; nothing said means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,16 +25,24 @@ pub fn select<'p>(project: &'p Project, selection: &Selection) -> Result<Vec<&'p
     }
     let (mut chosen, mut wrong) = (BTreeSet::new(), Vec::new());
     for pattern in &selection.patterns {
+        let glob = match Glob::new(pattern) {
+            Ok(glob) => glob,
+            Err(error) => {
+                let message = format!("`{pattern}` is no pattern of names");
+                wrong.push(Diagnostic::new(message).cause(error.to_string()));
+                continue;
+            }
+        };
         let before = chosen.len();
         let names = project.components.keys();
-        let fitting = names.filter(|name| includes::matches(pattern, name.as_str(), &[]));
+        let fitting = names.filter(|name| glob.fits(name.as_str()));
         let mut any = false;
         for name in fitting {
             any = true;
             chosen.insert(name);
         }
         if !any && chosen.len() == before {
-            let what = if includes::is_pattern(pattern) {
+            let what = if glob::is_pattern(pattern) {
                 "no component is called like"
             } else {
                 "no such component:"

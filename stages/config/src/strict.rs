@@ -208,6 +208,8 @@ impl Check<'_> {
                 Some(text) => {
                     if let Some(message) = (pattern.wrong)(name, text) {
                         self.report(value.at, message);
+                    } else {
+                        self.fetched(pattern, value, text);
                     }
                 }
                 None => wrong("a string"),
@@ -278,6 +280,25 @@ impl Check<'_> {
                 None => wrong("a table"),
             },
             Form::Tables(model) => self.tables(key, model, value, within),
+        }
+    }
+
+    /// What Keel would refuse to fetch from. Of azldev's projects, only when it is fetched.
+    fn fetched(&self, pattern: &model::Pattern, value: &Value, text: &str) {
+        let Some(which) = pattern.fetched.filter(|_| self.sources.is_explicit(value.at)) else {
+            return;
+        };
+        if let Some(message) = model::not_fetched(text, which) {
+            let wrong = self.sources.wrong(value.at, message);
+            let hint = match which {
+                model::Fetched::Https => {
+                    "Keel fetches over `https://` only; a file of this machine has an origin of the type `file`"
+                }
+                model::Fetched::HttpsOrFile => {
+                    "Keel fetches over `https://`, or from this machine (`file:///`)"
+                }
+            };
+            self.problems.push(wrong.hint(hint));
         }
     }
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use keel_artefact::{Epoch, Sha256};
-use keel_store::Store;
-use rustix::fs::{CWD, FlockOperation, RenameFlags, Timespec, Timestamps};
+use keel_store::{FolderLock, Store};
+use rustix::fs::{CWD, RenameFlags, Timespec, Timestamps};
 
 use crate::Error;
 
@@ -20,18 +20,16 @@ const PART: &str = ".part";
 
 /// One run at a time writes a repository; the lock goes with the process.
 pub(crate) struct Lock {
-    _file: std::fs::File,
+    _folder: FolderLock,
 }
 
 impl Lock {
     /// Makes the folder if need be, and locks it.
     pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
         make_dir(dir)?;
-        let file = fs_err::File::open(dir).map_err(Error::write)?.into_parts().0;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy(dir.to_owned())),
-            Err(errno) => Err(Error::write(errno.into())),
+        match FolderLock::try_take(dir).map_err(Error::write)? {
+            Some(lock) => Ok(Self { _folder: lock }),
+            None => Err(Error::Busy(dir.to_owned())),
         }
     }
 }

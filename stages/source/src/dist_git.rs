@@ -3,6 +3,8 @@
 //! A commit is what the configuration pins, or else the newest one on the first parents' line of the version's branch that
 //! was made before the snapshot. What is found for a snapshot is kept in the store: a snapshot is a moment of the past.
 
+mod history;
+
 use std::path::PathBuf;
 
 use keel_artefact::{Epoch, Fingerprint, Interrupt};
@@ -10,6 +12,8 @@ use keel_config::{Component, Project, Spec, Upstream};
 use keel_host::git::Git;
 use keel_store::Store;
 use serde::{Deserialize, Serialize};
+
+pub use history::{MOST, history};
 
 use crate::Options;
 
@@ -105,11 +109,40 @@ pub fn dist_git(
     options: &Options,
     interrupt: &Interrupt,
 ) -> Result<Option<DistGit>, Error> {
+    let Some((url, commit)) = place(project, component, store, options, interrupt)? else {
+        return Ok(None);
+    };
+    let folder = files_of(&git(options, interrupt), &url, &commit, store, options)?;
+    let spec = spec_of(component);
+    if !folder.join(&spec).is_file() {
+        return Err(Error::NoSpec { url, commit, spec });
+    }
+    Ok(Some(DistGit {
+        commit,
+        url,
+        folder,
+        spec,
+    }))
+}
+
+/// What the SPEC of a component is called in another distribution's repository.
+pub fn spec_of(component: &Component) -> String {
+    format!("{}.spec", component.upstream_name())
+}
+
+/// The repository of a component whose SPEC is another distribution's, and the commit; none for a local SPEC. Its files are
+/// not fetched.
+pub fn place(
+    project: &Project,
+    component: &Component,
+    store: &Store,
+    options: &Options,
+    interrupt: &Interrupt,
+) -> Result<Option<(String, String)>, Error> {
     let Some(Spec::Upstream(upstream)) = &component.spec else {
         return Ok(None);
     };
     let place = Place::of(project, component, upstream)?;
-    let git = git(options, interrupt);
     let commit = match &upstream.commit {
         Some(commit) if matches!(commit.len(), 40 | 64) => commit.to_ascii_lowercase(),
         Some(commit) => {
@@ -118,20 +151,9 @@ pub fn dist_git(
                 commit: commit.clone(),
             });
         }
-        None => place.commit_of_snapshot(&git, store, options)?,
+        None => place.commit_of_snapshot(&git(options, interrupt), store, options)?,
     };
-    let folder = files_of(&git, &place.url, &commit, store, options)?;
-    let spec = format!("{}.spec", component.upstream_name());
-    if !folder.join(&spec).is_file() {
-        let url = place.url;
-        return Err(Error::NoSpec { url, commit, spec });
-    }
-    Ok(Some(DistGit {
-        commit,
-        url: place.url,
-        folder,
-        spec,
-    }))
+    Ok(Some((place.url, commit)))
 }
 
 /// The files of a commit (all digits of its name) of the repository at `url`: a folder in the store, never to be written.

@@ -337,7 +337,7 @@ pub(crate) fn fetch_unpinned(
 pub(crate) fn fetch_by_sha512(
     client: &Client<'_>,
     store: &Store,
-    file_name: &str,
+    (root, file_name): (&Path, &str),
     place: &Place,
     wanted: &Sha512,
 ) -> Result<Sha256, Error> {
@@ -362,7 +362,11 @@ pub(crate) fn fetch_by_sha512(
             fs_err::rename(made.path().join(commit::ARCHIVE), &path)?;
             path
         }
-        Place::Program(_) => return Err(Answer::NotMade.into()),
+        Place::Program(program) => {
+            let made = generated::make(client, store, root, program, file_name)?;
+            fs_err::rename(made.path().join(generated::RESULT), &path)?;
+            path
+        }
     };
     let found = Sha512::of_file(&path)?;
     if found != *wanted {

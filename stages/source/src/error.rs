@@ -1,5 +1,7 @@
 //! What can go wrong with sources, told so that the user can mend it.
 
+mod told;
+
 use std::{fmt, io, path::PathBuf};
 
 use keel_artefact::{ComponentName, Sha256, Sha512, interrupt::Interrupted};
@@ -258,6 +260,33 @@ pub enum Error {
     /// No keyring was given.
     #[error("no keyring of Debian's archive was given")]
     NoKeyring,
+    /// Overlays are about an archive that the SPEC does not name.
+    #[error("`{component}` has overlays of `{name}`, which its SPEC does not name")]
+    NotNamed {
+        /// The component.
+        component: ComponentName,
+        /// Where the first of them is written.
+        location: Box<Location>,
+        /// The archive.
+        name: String,
+    },
+    /// An overlay of an archive does not apply.
+    #[error(transparent)]
+    Overlay(Box<keel_spec::overlay::Error>),
+    /// Overlays made something else of an archive than the configuration says.
+    #[error("overlays of `{component}` made `{name}` something else than its `hash` says")]
+    BecameOther {
+        /// The component.
+        component: ComponentName,
+        /// The archive.
+        name: String,
+        /// Where the digest is written.
+        location: Box<Location>,
+        /// What the configuration says, in hexadecimal.
+        stated: String,
+        /// What it became.
+        computed: String,
+    },
     /// The lock.
     #[error(transparent)]
     Lock(#[from] lock::Error),
@@ -345,6 +374,9 @@ impl Error {
             | Self::NoOrigin { .. }
             | Self::Listed { .. }
             | Self::Weak { .. }
+            | Self::NotNamed { .. }
+            | Self::Overlay(_)
+            | Self::BecameOther { .. }
             | Self::NoLookaside { .. }
             | Self::Lock(_) => true,
             // Those who have the file all have another one.
@@ -367,104 +399,6 @@ impl Error {
             }
             _ => false,
         }
-    }
-
-    /// As the user should see it.
-    pub fn diagnostic(&self) -> Diagnostic {
-        let mut diagnostic = Diagnostic::new(self.to_string());
-        if let Some(location) = self.location() {
-            diagnostic = diagnostic.at(location.clone());
-        }
-        match self {
-            Self::Unavailable { asked, .. } | Self::NotTold { asked, .. } | Self::Archive { asked, .. } => {
-                if let Self::Unavailable {
-                    pinned: Some((digest, size)),
-                    ..
-                } = self
-                    && asked.iter().any(|asked| asked.answer.is_other())
-                {
-                    let size = size.map_or(String::new(), |size| format!(", {size} bytes"));
-                    diagnostic = diagnostic.note(format!("pinned: SHA-256 {digest}{size}"));
-                }
-                for asked in asked {
-                    diagnostic = diagnostic.cause(asked.to_string());
-                }
-            }
-            Self::NotInArchive { versions, .. } if !versions.is_empty() => {
-                diagnostic = diagnostic.cause(format!("it has: {}", versions.join(", ")));
-            }
-            Self::Signature { pinned, .. } if !pinned.is_empty() => {
-                diagnostic = diagnostic.note(format!("keys that may sign: {}", pinned.join(", ")));
-            }
-            Self::Unpinned { excerpt, .. } => diagnostic = diagnostic.excerpt(excerpt.as_deref().cloned()),
-            _ => {}
-        }
-        if let Some(source) = std::error::Error::source(self) {
-            diagnostic = diagnostic.caused_by(source);
-        }
-        for hint in self.hints() {
-            diagnostic = diagnostic.hint(hint);
-        }
-        diagnostic
-    }
-
-    fn location(&self) -> Option<&Location> {
-        match self {
-            Self::Unpinned { location, .. }
-            | Self::FileName { location, .. }
-            | Self::Twice { location, .. }
-            | Self::NoOrigin { location, .. }
-            | Self::OtherBytes { location, .. }
-            | Self::Edit { location, .. }
-            | Self::Signature { location, .. }
-            | Self::Disagree { location, .. } => Some(location),
-            Self::Unavailable { location, .. }
-            | Self::NotTold { location, .. }
-            | Self::NotInArchive { location, .. } => location.as_deref(),
-            _ => None,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        let hint = match self {
-            Self::NoLookaside { distro, .. } => {
-                format!("`lookaside-base-uri` of `[distros.{distro}]` says it")
-            }
-            Self::Unpinned { near: Some(near), .. } => format!("did you mean `{near}`?"),
-            Self::Unpinned { component, name, .. } => format!(
-                "put `{name}` beside the SPEC, or say where it may be had in `[[components.{component}.source-files]]` \
-                 and run `keel source lock {component}`"
-            ),
-            Self::Twice { name, .. } => {
-                format!("remove one of the two; a file beside the SPEC needs no entry for `{name}`")
-            }
-            Self::Disagree { .. } => "run `keel source lock` if the configuration is right".to_owned(),
-            Self::Unavailable { asked, .. } if self.is_gone() => {
-                match asked.iter().any(|asked| asked.origin.starts_with("debian:")) {
-                    true => "Debian's pool drops superseded versions; `--refresh` takes the newest of the same upstream series".to_owned(),
-                    false => "pin another origin of the same bytes".to_owned(),
-                }
-            }
-            Self::Unavailable { asked, .. } | Self::NotTold { asked, .. } | Self::Archive { asked, .. } => {
-                match asked.first().map(|asked| &asked.answer) {
-                    Some(Answer::Offline) => "run it again without `--offline`".to_owned(),
-                    Some(Answer::NoMirror(_)) => {
-                        "say where Debian's archive is: in the machine's apt configuration or with `--mirror`"
-                            .to_owned()
-                    }
-                    _ => return Vec::new(),
-                }
-            }
-            Self::NoOrigin { component, .. } => {
-                format!("name an origin in `[[components.{component}.source-files]]`")
-            }
-            Self::NoKeyring => "install the package `debian-archive-keyring`".to_owned(),
-            Self::Release { source, .. } if matches!(**source, release::Error::Signature(_)) => {
-                "is `debian-archive-keyring` up to date on this machine?".to_owned()
-            }
-            _ => return Vec::new(),
-        };
-        vec![hint]
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     Asked, Error, Errors, Kind, Lock, Options, PinnedFile, SourceSet, download,
     http::{Client, with_client},
     origin::{Ask, Place},
+    signature,
     wanted::{self, Locks, Pin, Wanted},
 };
 
@@ -49,7 +50,7 @@ pub fn check(project: &Project, recipes: &[Recipe], options: &Options) -> Result
 /// Brings all files of the recipes into the store, and says which they are. Sorted as the recipes are.
 ///
 /// What lies beside a SPEC is taken from there; all else must be pinned, and is fetched from the first of its origins
-/// that gives the pinned bytes. All that is wrong is told together; what was fetched before an error stays.
+/// that gives the pinned bytes; a signature that it should have, and that nobody checked yet, must be good. All that is wrong is told together; what was fetched before an error stays.
 pub fn fetch(
     project: &Project,
     recipes: &[Recipe],
@@ -84,6 +85,7 @@ pub fn fetch(
     let pins: Vec<Pin> = pins.cloned().collect();
     let failures = fetch_pins(&project.root, &pins, store, options, sink, interrupt)?;
     Errors::check((), failures.into_iter().map(|(_, error)| error).collect())?;
+    signature::check_fetched(project, &pins, &locks.project, store, options, interrupt)?;
     let sets = all.iter().map(|(recipe, wanted)| set(recipe, wanted, store));
     Ok(sets.collect::<Result<_, Error>>()?)
 }
@@ -100,6 +102,7 @@ fn set(recipe: &Recipe, wanted: &[Wanted], store: &Store) -> Result<SourceSet, E
             origin: store
                 .action::<Provenance>(PROVENANCE, &pin.digest)?
                 .map(|provenance| provenance.origin),
+            overlaid: None,
         }),
     };
     Ok(SourceSet {
@@ -132,6 +135,7 @@ fn local_file(
         kind: Kind::Local,
         locked: true,
         origin: None,
+        overlaid: None,
     })
 }
 

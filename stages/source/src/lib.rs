@@ -14,7 +14,8 @@
 //! 4. [`refresh()`] replaces pinned files that no origin has any more, and says so.
 //! 5. [`update()`] says what has a newer version where it comes from.
 //! 6. [`verify()`] reads all pinned files in the store again.
-//! 7. [`lookaside`] brings files of other distributions' SPECs, by the digests in their `sources`.
+//! 7. [`overlaid()`] puts archives that overlays change in the place of those that were fetched.
+//! 8. [`lookaside`] brings files of other distributions' SPECs, by the digests in their `sources`.
 //!
 //! Invariants:
 //! - Bytes with another digest than the pinned one never become an object, whoever sent them.
@@ -46,6 +47,7 @@ mod locking;
 pub mod lookaside;
 mod options;
 pub mod origin;
+mod overlaid;
 pub mod refresh;
 mod set;
 mod signature;
@@ -63,6 +65,7 @@ pub use lock::Lock;
 pub use locking::{Change, LockChange, lock};
 pub use options::{Limits, Options, Registries, Trust};
 pub use origin::Origin;
+pub use overlaid::overlaid;
 pub use refresh::{LOCK_NAME, Refreshed, Replacement, refresh};
 pub use set::{Kind, PinnedFile, SourceSet};
 pub use updating::update;

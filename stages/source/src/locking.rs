@@ -1,6 +1,7 @@
 //! `keel source lock`: pins what is not pinned yet.
 
 mod find;
+mod listed;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,6 +12,7 @@ use keel_artefact::{ComponentName, Interrupt, Sha256, Sha512, Sink};
 use keel_config::{Location, Project, SourceFile};
 use keel_spec::{Recipe, RecipeSource};
 use keel_store::Store;
+use listed::Listed;
 
 use crate::{
     Error, Errors, Lock, Options, Origin, Trust,
@@ -40,6 +42,8 @@ pub struct Change {
     pub before: Option<Sha256>,
     /// Its digest and size now.
     pub after: Option<(Sha256, u64)>,
+    /// Where it may be had first.
+    pub origin: Option<String>,
     /// Why the new digest is trusted, or why the file is gone, for people.
     pub how: String,
 }
@@ -83,6 +87,7 @@ struct Todo<'a> {
     location: Location,
     configured: Option<&'a SourceFile>,
     origins: Vec<keel_config::Origin>,
+    listed: Option<Listed>,
     arch: keel_artefact::Arch,
 }
 
@@ -209,9 +214,7 @@ fn plan_one<'a>(
         location: Box::new(wanted::place(recipe, source).0),
         source: error,
     })?;
-    let configured = wanted::configured(project, component)
-        .iter()
-        .find(|file| file.filename == *name);
+    let configured = wanted::configured(project, component).find(|file| file.filename == *name);
     if configured.is_none() && wanted::local(project, recipe, name)?.is_some() {
         return Ok(Plan::Nothing);
     }
@@ -228,22 +231,41 @@ fn plan_one<'a>(
         return Ok(Plan::Keep);
     }
     let location = configured.map_or_else(|| wanted::place(recipe, source).0, |file| file.defined_at.clone());
+    let listed = match configured {
+        // `sources` lists what overlays make of an archive, and not what is fetched.
+        None if !wanted::is_overlaid(project, component, name) => Listed::of(project, recipe, name)?,
+        _ => None,
+    };
     let origins = match configured {
         Some(file) => file.origins.clone(),
-        None => vec![infer(project, source).ok_or_else(|| Error::NoOrigin {
+        None => inferred(project, source, listed.as_ref()),
+    };
+    if origins.is_empty() {
+        return Err(Error::NoOrigin {
             component: component.clone(),
             name: name.clone(),
-            location: Box::new(location.clone()),
-        })?],
-    };
+            location: Box::new(location),
+        });
+    }
     Ok(Plan::Pin(Box::new(Todo {
         component: component.clone(),
         name: name.clone(),
         location,
         configured,
         origins,
+        listed,
         arch: recipe.arch,
     })))
+}
+
+/// Where a file that only the SPEC names may be had: where the SPEC's distribution keeps it, then where the SPEC says.
+fn inferred(project: &Project, source: &RecipeSource, listed: Option<&Listed>) -> Vec<keel_config::Origin> {
+    let kept = listed.and_then(|listed| listed.origin.clone());
+    let elsewhere = match listed.is_some_and(|listed| listed.only) {
+        true => None,
+        false => infer(project, source),
+    };
+    kept.into_iter().chain(elsewhere).collect()
 }
 
 /// Where a file that only the SPEC names may be had: at its URL, or, by the form of its name, in Debian's pool.
@@ -293,6 +315,9 @@ fn difference(before: &Lock, after: &Lock, reasons: &BTreeMap<Key, String>) -> L
             name: key.1.clone(),
             before: old.map(|entry| entry.digest),
             after: new.map(|entry| (entry.digest, entry.size)),
+            origin: new
+                .or(old)
+                .and_then(|entry| Some(entry.origins.first()?.to_string())),
             how: how.unwrap_or_else(|| "nothing names it any more".to_owned()),
         })
     };

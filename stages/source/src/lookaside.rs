@@ -94,6 +94,7 @@ fn file(store: &Store, name: String, digest: Sha256) -> Result<PinnedFile, Error
         kind: Kind::Fetched,
         locked: true,
         origin: None,
+        overlaid: None,
     })
 }
 
@@ -115,10 +116,7 @@ fn wanted(
         location: Box::new(component.defined_at.clone()),
         source,
     })?;
-    let made_by_overlay =
-        |file: &&keel_config::SourceFile| file.origins.contains(&keel_config::Origin::Overlay);
-    let configured = component.source_files.iter().find(|file| file.filename == name);
-    let configured = configured.filter(|file| !made_by_overlay(file));
+    let configured = wanted::configured(project, &component.name).find(|file| file.filename == name);
     let servers = Servers::of(project, component);
     if configured.is_some() || !listed.iter().any(|line| line.file == name) {
         if let Some(mut pin) = wanted::pin(project, &component.name, name, locks)? {
@@ -147,6 +145,21 @@ fn wanted(
         });
     };
     let hash = line.hash.to_ascii_lowercase();
+    if !matches!(line.algorithm, "SHA512" | "SHA256") {
+        // The lock may know it by more than that.
+        let mut pin = wanted::pin(project, &component.name, name, locks)?.ok_or_else(|| Error::Weak {
+            component: component.name.clone(),
+            name: name.to_owned(),
+            algorithm: line.algorithm.to_owned(),
+        })?;
+        servers.add(
+            &mut pin.origins,
+            name,
+            &line.algorithm.to_ascii_lowercase(),
+            &hash,
+        );
+        return Ok(One::Pin(pin));
+    }
     let mut origins = Vec::new();
     servers.add(&mut origins, name, &line.algorithm.to_ascii_lowercase(), &hash);
     if origins.is_empty() {
@@ -216,6 +229,25 @@ impl Servers {
             origins.push(address(template, &self.package, name, algorithm, hash));
         }
     }
+}
+
+/// Where the distribution of a component's SPEC keeps a file of that name, algorithm and digest (both in small letters), and
+/// whether it is the only one to be asked.
+pub(crate) fn kept_at(
+    project: &Project,
+    component: &Component,
+    (name, algorithm, hash): (&str, &str, &str),
+) -> (Option<keel_config::Origin>, bool) {
+    let servers = Servers::of(project, component);
+    let origin = servers.template.as_deref().map(|template| {
+        match address(template, &servers.package, name, algorithm, hash) {
+            Origin::File(File { path }) => keel_config::Origin::File { path },
+            origin => keel_config::Origin::Https {
+                url: origin.to_string(),
+            },
+        }
+    });
+    (origin, servers.only)
 }
 
 fn address(template: &str, package: &str, name: &str, algorithm: &str, hash: &str) -> Origin {
@@ -316,7 +348,8 @@ fn by_sha512(
             }
         };
         for place in places {
-            match download::fetch_by_sha512(client, store, &wanted.name, &place, &wanted.digest) {
+            match download::fetch_by_sha512(client, store, (ask.root, ask.file_name), &place, &wanted.digest)
+            {
                 Ok(digest) => {
                     store.record(KNOWN, &key, &Known { digest })?;
                     return Ok(digest);

@@ -33,6 +33,9 @@ pub struct PinnedFile {
     /// Depends on the machine; part of no fingerprint.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub origin: Option<String>,
+    /// The file that overlays of the project made this one of ([`overlaid`](crate::overlaid())).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub overlaid: Option<Sha256>,
 }
 
 /// Where a file comes from.

@@ -1,6 +1,7 @@
 //! Upstreams' OpenPGP signatures over source files, by keys that the configuration pins.
 //!
-//! They are checked before `keel.lock` is written, each time, over the bytes in the store that it will pin.
+//! They are checked before `keel.lock` is written, each time, over the bytes in the store that it will pin; and, once a store, when
+//! files are fetched that were never locked, or whose signatures lie in the tree.
 
 use std::{
     cell::RefCell,
@@ -9,7 +10,7 @@ use std::{
     rc::Rc,
 };
 
-use keel_artefact::{Interrupt, Sink};
+use keel_artefact::{Epoch, Interrupt, Sha256, Sink};
 use keel_config::{Location, Project, Signature, SignaturePlace};
 use keel_spec::Recipe;
 use keel_store::Store;
@@ -61,16 +62,75 @@ pub(crate) fn check_all(
     let failures = fetch_pins(&project.root, &pins, store, options, sink, interrupt)?;
     Errors::check((), failures.into_iter().map(|(_, error)| error).collect())?;
     let errors = with_client(options, interrupt, |client| {
-        let check = |(pin, signature): &(Pin, &Signature)| check(client, store, trust, pin, signature).err();
+        let check =
+            |(pin, signature): &(Pin, &Signature)| check(client, store, trust.now, pin, signature).err();
         signed.iter().filter_map(check).collect()
     });
     Errors::check((), errors.map_err(Error::from)?)
 }
 
+/// The kind of action under which the store remembers good signatures.
+const GOOD: &str = "source-signature";
+
+/// Checks the signatures of fetched files, each once a store. What the lock pins was checked when it was locked: of those files,
+/// only signatures that lie in the tree are checked, so that no build depends on an address that nothing needs.
+pub(crate) fn check_fetched(
+    project: &Project,
+    pins: &[Pin],
+    lock: &Lock,
+    store: &Store,
+    options: &Options,
+    interrupt: &Interrupt,
+) -> Result<(), Errors> {
+    let mut signed: Vec<(&Pin, &Signature, Sha256)> = Vec::new();
+    // A file that replaces one that is gone is another one than upstream signed.
+    for pin in pins.iter().filter(|pin| pin.locked) {
+        let files = wanted::configured(project, &pin.component);
+        let mut signatures = files.filter(|file| file.filename == pin.name);
+        let Some(signature) = signatures.find_map(|file| file.signature.as_ref()) else {
+            continue;
+        };
+        let entry = lock.files.get(&(pin.component.clone(), pin.name.clone()));
+        let was_checked = entry.is_some_and(|entry| entry.digest == pin.digest);
+        if was_checked && matches!(signature.place, SignaturePlace::Url(_)) {
+            continue;
+        }
+        let key = memory(pin, signature);
+        if store.action::<bool>(GOOD, &key).map_err(Error::from)? != Some(true) {
+            signed.push((pin, signature, key));
+        }
+    }
+    if signed.is_empty() {
+        return Ok(());
+    }
+    let errors = with_client(options, interrupt, |client| {
+        let check = |(pin, signature, key): &(&Pin, &Signature, Sha256)| -> Option<Error> {
+            let checked = check(client, store, options.now, pin, signature);
+            let kept = checked.and_then(|()| Ok(store.record(GOOD, key, &true)?));
+            kept.err()
+        };
+        signed.iter().filter_map(check).collect()
+    });
+    Errors::check((), errors.map_err(Error::from)?)
+}
+
+/// What a good signature is remembered by: the bytes, the signature and the keys.
+fn memory(pin: &Pin, signature: &Signature) -> Sha256 {
+    // What cannot be read is told when it is checked, and never remembered.
+    let read = |path: &Path, most| read_small(path, most).map(|bytes| Sha256::of(&bytes).to_hex());
+    let place = match &signature.place {
+        SignaturePlace::Url(url) => url.clone(),
+        SignaturePlace::File(path) => read(path, MOST_SIGNATURE).unwrap_or_default(),
+    };
+    let keys = read(&signature.key, MOST_KEYS).unwrap_or_default();
+    let over = signature.uncompressed;
+    Sha256::of(format!("{}\n{place}\n{keys}\n{over}", pin.digest).as_bytes())
+}
+
 fn check(
     client: &Client<'_>,
     store: &Store,
-    trust: &Trust,
+    now: Epoch,
     pin: &Pin,
     signature: &Signature,
 ) -> Result<(), Error> {
@@ -131,7 +191,7 @@ fn check(
             broken: Rc::clone(&broken),
         })
     };
-    let verified = keyring.verify_detached(&bytes, &open, trust.now);
+    let verified = keyring.verify_detached(&bytes, &open, now);
     client.interrupt.check()?;
     // A reader that failed makes every signature a bad one: why it failed is what is to be told.
     let problem = match (broken.take(), verified) {

@@ -239,9 +239,8 @@ impl Run<'_> {
         let Some(location) = &pin.location else {
             return Change::Person(format!("set the SPEC's version to {newest}"));
         };
-        let configured = wanted::configured(self.project, &pin.component);
+        let mut configured = wanted::configured(self.project, &pin.component);
         let has_hash = configured
-            .iter()
             .any(|file| file.filename == pin.name && (file.digest.is_some() || file.size.is_some()));
         let bare = order::split_tag(now).map_or(now, |(_, version)| version);
         if pin.name.contains(bare) {

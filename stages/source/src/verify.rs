@@ -21,6 +21,10 @@ pub struct Verified {
     pub name: String,
     /// The pinned digest.
     pub digest: Sha256,
+    /// Its size in bytes, as it is pinned.
+    pub size: Option<u64>,
+    /// Where it may be had first.
+    pub origin: Option<String>,
     /// How it is.
     pub state: State,
 }
@@ -53,14 +57,15 @@ pub fn verify(project: &Project, store: &Store, interrupt: &Interrupt) -> Result
     let (mut verified, mut known, mut errors) = (Vec::new(), BTreeMap::new(), Vec::new());
     for (component, name) in keys {
         interrupt.check().map_err(Error::from)?;
-        let digest = match wanted::pin(project, &component, &name, &locks) {
-            Ok(Some(pin)) => pin.digest,
+        let pin = match wanted::pin(project, &component, &name, &locks) {
+            Ok(Some(pin)) => pin,
             Ok(None) => continue,
             Err(error) => {
                 errors.push(error);
                 continue;
             }
         };
+        let digest = pin.digest;
         let state = match known.get(&digest) {
             Some(state) => *state,
             None => *known.entry(digest).or_insert(state(store, &digest)?),
@@ -69,6 +74,8 @@ pub fn verify(project: &Project, store: &Store, interrupt: &Interrupt) -> Result
             component,
             name,
             digest,
+            size: pin.size,
+            origin: pin.origins.first().map(ToString::to_string),
             state,
         });
     }

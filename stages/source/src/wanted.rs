@@ -116,7 +116,7 @@ fn of_source(
 fn unpinned(project: &Project, recipe: &Recipe, locks: &Locks, source: &RecipeSource) -> Error {
     let component = &recipe.component;
     let (location, excerpt) = place(recipe, source);
-    let configured = configured(project, component).iter().filter(|file| {
+    let configured = configured(project, component).filter(|file| {
         // An entry without a hash needs the lock, not another name.
         file.sha256().is_some() || file.filename != source.file_name
     });
@@ -173,9 +173,7 @@ pub(crate) fn pin(
     locks: &Locks,
 ) -> Result<Option<Pin>, Error> {
     let locked = locks.project.files.get(&(component.clone(), name.to_owned()));
-    let file = configured(project, component)
-        .iter()
-        .find(|file| file.filename == name);
+    let file = configured(project, component).find(|file| file.filename == name);
     let pinned = match (file, locked) {
         (None, None) => None,
         (None, Some(entry)) => Some(from_entry(component, name, entry)),
@@ -214,9 +212,7 @@ fn refreshed(
             .project
             .files
             .get(&(component.clone(), replaced.name.clone()));
-        let file = configured(project, component)
-            .iter()
-            .find(|file| file.filename == replaced.name);
+        let file = configured(project, component).find(|file| file.filename == replaced.name);
         let digest = file
             .and_then(SourceFile::sha256)
             .or(locked.map(|entry| entry.digest));
@@ -252,9 +248,27 @@ fn is_same_form(one: &str, other: &str) -> bool {
     FileName::parse(one, package).is_some_and(|one| one.is_same_form(other))
 }
 
-pub(crate) fn configured<'a>(project: &'a Project, component: &ComponentName) -> &'a [SourceFile] {
+/// Does the configuration say that overlays change this file?
+pub(crate) fn is_overlaid(project: &Project, component: &ComponentName, name: &str) -> bool {
+    let files = project
+        .components
+        .get(component)
+        .map_or(&[][..], |component| &component.source_files);
+    let is_it =
+        |file: &SourceFile| file.filename == name && file.origins.contains(&keel_config::Origin::Overlay);
+    files.iter().any(is_it)
+}
+
+/// What the configuration says of files that are fetched or made; not of what overlays make of them.
+pub(crate) fn configured<'a>(
+    project: &'a Project,
+    component: &ComponentName,
+) -> impl Iterator<Item = &'a SourceFile> + Clone {
     let component: Option<&Component> = project.components.get(component);
-    component.map_or(&[], |component| &component.source_files)
+    let files = component.map_or(&[][..], |component| &component.source_files);
+    files
+        .iter()
+        .filter(|file| !file.origins.contains(&keel_config::Origin::Overlay))
 }
 
 pub(crate) fn from_entry(component: &ComponentName, name: &str, entry: &Entry) -> Pin {

@@ -3,7 +3,7 @@
 //! The older one without what azldev put in front of it is the pristine SPEC. What rpmautospec made (its block, and
 //! `%changelog`) is compared nowhere.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use keel_config::{BuildOptions, Component, Project, overlay::Semantics};
@@ -75,11 +75,13 @@ fn pair(line: &str) -> Option<Pair> {
 
 /// The macros that a component is built with.
 pub fn macros(build: &BuildOptions) -> macros_file::Options<'_> {
+    static NOTHING: BTreeMap<String, String> = BTreeMap::new();
     macros_file::Options {
         with: &build.with,
         without: &build.without,
         defines: &build.defines,
         undefines: &build.undefines,
+        upstream: &NOTHING,
     }
 }
 

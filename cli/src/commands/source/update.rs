@@ -24,6 +24,8 @@ struct Row<'a> {
     now: Option<&'a str>,
     /// Null if nothing is newer.
     newest: Option<&'a str>,
+    /// `newest`, `newer`, `unknown`, or `set` where the configuration was changed and the file pinned.
+    state: &'static str,
     /// What is to be done, or was done; or why it cannot be told.
     note: Option<String>,
     /// Where Keel changed it.
@@ -115,9 +117,16 @@ fn row(update: &Update, edited: bool) -> Row<'_> {
             (Some(note), edited.then_some(location))
         }
     };
+    let state = match (&update.change, &update.newest) {
+        (Change::Unknown(_), _) => "unknown",
+        (Change::Toml { .. }, _) if edited.is_some() => "set",
+        (_, Some(_)) => "newer",
+        (_, None) => "newest",
+    };
     Row {
         component: &update.component,
         file: &update.name,
+        state,
         origin: &update.origin,
         now: update.now.as_deref(),
         newest: update.newest.as_deref(),

@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeSet,
     io,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
 };
 
-use keel_artefact::RootPath;
+use keel_artefact::{RootPath, Sha256};
 use keel_spec::{
     environment::{Distribution, Environment, Options, Target},
     eval::{self, Evaluated, Outcome},
@@ -37,6 +38,7 @@ const FOLDERS: usize = 16;
 
 /// What all SPECs of a run are evaluated with.
 pub struct Macros {
+    options: Options,
     environment: Environment,
     surroundings: Arc<Surroundings>,
     defines_sourcedir: bool,
@@ -82,12 +84,13 @@ impl Macros {
         }
         let surroundings = surroundings(context, how, &folder, readable, directory)?;
         Ok(Self {
+            options,
             environment,
             surroundings,
             defines_sourcedir,
             wants_json: false,
             messages: how.messages,
-            jobs: how.jobs.unwrap_or_else(cores),
+            jobs: how.jobs.map_or_else(cores, NonZeroUsize::get),
         })
     }
 
@@ -97,6 +100,12 @@ impl Macros {
             environment: &self.environment,
             surroundings: &self.surroundings,
         }
+    }
+
+    /// The digest of all the macros that a SPEC can see.
+    pub fn digest(&self) -> Result<Sha256, Failure> {
+        let digest = self.options.digest();
+        digest.map_err(|error| Failure::because(Class::Input, "cannot read the macros", &error))
     }
 
     /// Each answer has its line of `keel spec eval`.
@@ -351,8 +360,8 @@ fn say_some(context: &Context<'_>, messages: &[Message]) {
     }
     let rest = messages.len().saturating_sub(shown);
     if rest > 0 && !context.global.quiet {
-        let text = format!("warning: {rest} more about macro files; --verbose shows them");
-        context.terminal.line(&text);
+        let text = format!("{rest} more about macro files; --verbose shows them");
+        context.terminal.warning(&text);
     }
 }
 

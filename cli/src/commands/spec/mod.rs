@@ -8,7 +8,7 @@ mod text;
 mod told;
 pub mod watchdog;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
 use keel_spec::{
     eval::{Dependency, Package},
@@ -78,7 +78,11 @@ pub fn run(context: &Context<'_>, command: Spec) -> Result<(), Failure> {
         },
         Spec::Syntax { files, jobs } => {
             let files = files::find(context, &files.paths)?;
-            syntax::syntax(context, &files, jobs.unwrap_or_else(evaluate::cores))
+            syntax::syntax(
+                context,
+                &files,
+                jobs.map_or_else(evaluate::cores, NonZeroUsize::get),
+            )
         }
         Spec::Graph { files, dot, how } => {
             let files = files::find(context, &files.paths)?;

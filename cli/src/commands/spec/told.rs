@@ -76,15 +76,14 @@ fn word(severity: Severity) -> &'static str {
 /// Says what rpm would, on standard error.
 pub fn say(context: &Context<'_>, path: Option<&str>, message: &Message) {
     let place = path.map_or(String::new(), |path| format!("{path}: "));
-    let text = match message.severity {
+    let text = format!("{place}{}", message.text);
+    match message.severity {
+        Severity::Warning if context.global.quiet => {}
+        Severity::Warning => context.terminal.warning(&text),
+        Severity::Error => context.terminal.line(&format!("error: {text}")),
         Severity::Output | Severity::Note | Severity::Complaint => {
-            message.text.trim_end_matches('\n').to_owned()
+            context.terminal.line(message.text.trim_end_matches('\n'));
         }
-        severity => format!("{}: {place}{}", word(severity), message.text),
-    };
-    let is_warning = message.severity == Severity::Warning;
-    if !(is_warning && context.global.quiet) {
-        context.terminal.line(&text);
     }
 }
 
@@ -105,9 +104,7 @@ pub fn all(context: &Context<'_>, source: &Source<'_>, messages: &[Message]) {
             Severity::Error => {}
             Severity::Complaint if !is_wrong && !context.global.verbose => {}
             Severity::Warning if context.global.quiet => {}
-            Severity::Warning => context
-                .terminal
-                .line(&harmless(&format!("warning: {}", source.line(message)))),
+            Severity::Warning => context.terminal.warning(&harmless(&source.line(message))),
             Severity::Output | Severity::Note | Severity::Complaint => {
                 context
                     .terminal

@@ -20,6 +20,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Does `work`; ends the program where that takes too long, or hears no interrupt.
 pub fn watched<R>(interrupt: &Interrupt, work: impl FnOnce() -> R) -> R {
+    watched_for(PATIENCE, interrupt, work)
+}
+
+/// The same for work that may take that long.
+pub fn watched_for<R>(patience: Duration, interrupt: &Interrupt, work: impl FnOnce() -> R) -> R {
     let (done, waits) = mpsc::channel::<()>();
     let interrupt = interrupt.clone();
     thread::spawn(move || {
@@ -28,7 +33,7 @@ pub fn watched<R>(interrupt: &Interrupt, work: impl FnOnce() -> R) -> R {
             if interrupt.is_set() {
                 asked.get_or_insert_with(Instant::now);
             }
-            if started.elapsed() > PATIENCE || asked.is_some_and(|asked| asked.elapsed() > FAREWELL) {
+            if started.elapsed() > patience || asked.is_some_and(|asked| asked.elapsed() > FAREWELL) {
                 end();
             }
         }

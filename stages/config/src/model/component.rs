@@ -4,8 +4,8 @@ use super::{
     Form, Key, Kinds, Merge, Table, key, kind, our_kind, ours,
     overlay::{METADATA, OVERLAY},
     pattern::{
-        ANY, CHANNEL, COMMIT, CONDITION, FILE_NAME, FULL_COMMIT, GLOB, INSTANT, MACRO, ORIGIN_URL, PACKAGE,
-        PATH, POOL, SPEC_FILE, URL,
+        ANY, CHANNEL, COMMIT, CONDITION, DOWNLOAD, FILE_NAME, FULL_COMMIT, GLOB, INSTANT, MACRO, ORIGIN_URL,
+        PACKAGE, PATH, POOL, SPEC_FILE, URL,
     },
 };
 
@@ -140,7 +140,8 @@ static BUILD: Table = Table {
         key(
             "emit-upstream-provenance",
             Form::Flag,
-            "macros tell the upstream's version and release to the SPEC",
+            "macros tell the upstream's version and release to the SPEC: `%fedora_upstream_version` and `%fedora_upstream_release`, \
+             if `fedora` is its distribution",
         ),
         ours(
             "bootstrap-libc",
@@ -342,7 +343,11 @@ static ORIGIN: Table = Table {
             Form::Text(&ORIGIN_URL),
             "its address; of a repository: `https://…` or `file:///…`",
         ),
-        key("uri", Form::Text(&URL), "its address"),
+        key(
+            "uri",
+            Form::Text(&DOWNLOAD),
+            "its address; `http://` is for azldev's projects, and Keel does not fetch from there",
+        ),
         ours("name", TEXT, "its name there"),
         ours("version", TEXT, "its version"),
         ours(

@@ -12,7 +12,7 @@ mod project;
 pub(crate) use component::{COMPONENT, POOL_PATH};
 pub(crate) use image::DEFINITION;
 pub(crate) use overlay::OVERLAY_FILE;
-pub(crate) use pattern::{Pattern, REPOSITORY, is_macro_name, is_plain_name};
+pub(crate) use pattern::{Fetched, GLOB, Pattern, REPOSITORY, is_macro_name, is_plain_name, not_fetched};
 pub(crate) use project::ROOT;
 
 /// A table.

@@ -2,7 +2,7 @@
 
 use keel_artefact::PackageName;
 
-use crate::size;
+use crate::{includes, size};
 
 /// A kind of string.
 pub(crate) struct Pattern {
@@ -14,6 +14,17 @@ pub(crate) struct Pattern {
     pub(crate) is_path: bool,
     /// What is wrong with a string of key `.0`, if something is.
     pub(crate) wrong: fn(&str, &str) -> Option<String>,
+    /// What files or repositories come from: azldev takes what Keel does not fetch from.
+    pub(crate) fetched: Option<Fetched>,
+}
+
+/// Which addresses Keel fetches from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fetched {
+    /// `https://`.
+    Https,
+    /// `https://`, or a file of this machine (`file:///`).
+    HttpsOrFile,
 }
 
 impl std::fmt::Debug for Pattern {
@@ -29,6 +40,11 @@ macro_rules! patterns {
             regex: $regex,
             is_path: matches!($word.as_bytes(), b"path" | b"path or pattern" | b"path or URL"),
             wrong: $wrong,
+            fetched: match $word.as_bytes() {
+                b"https address" => Some(Fetched::Https),
+                b"address" => Some(Fetched::HttpsOrFile),
+                _ => None,
+            },
         };
     )*};
 }
@@ -41,20 +57,23 @@ patterns! {
     };
     PATH = "path", "", |key, text| text.contains('\0').then(|| format!("`{key}` has a NUL byte"));
     GLOB = "path or pattern", "", |key, text| {
-        text.trim().is_empty().then(|| format!("an entry of `{key}` is empty"))
+        match text.trim() {
+            "" => Some(format!("an entry of `{key}` is empty")),
+            _ => includes::no_pattern(text),
+        }
     };
     FILE_NAME = "file name", "^[^/\\\\\\s]+$", |_, text| {
         (!is_plain_name(text)).then(|| format!("`{text}` is not a plain file name"))
     };
-    RELATIVE = "pattern of names", "", |key, text| {
-        text.starts_with('/').then(|| format!("`{key}` is relative to the SPEC's folder, and `{text}` is absolute"))
-    };
+    RELATIVE = "pattern of names", "", |key, text| wrong_inside(key, text);
     URL = "URL", "^https?://[^\\s]+$", |_, text| {
         (!is_url(text)).then(|| format!("`{text}` is not an `https://` (or `http://`) URL"))
     };
-    ORIGIN_URL = "URL", "^(https?://|file:///)[^\\s]+$", |_, text| {
-        (!is_url(text) && !is_file_url(text)).then(|| format!("`{text}` is not an `https://` (or `http://`) URL"))
+    DOWNLOAD = "https address", "^https?://[^\\s]+$", |_, text| {
+        (!is_url(text)).then(|| format!("`{text}` is not an `https://` (or `http://`) URL"))
     };
+    ADDRESS = "address", "", |_, _| None;
+    ORIGIN_URL = "URL", "^(https://|file:///)[^\\s]+$", |_, text| not_fetched(text, Fetched::HttpsOrFile);
     GPG_KEY = "path or URL", "^((https?|file)://\\S+|[^\\s:]\\S*)$", |_, text| wrong_gpg_key(text);
     REPOSITORY = "name", "^[A-Za-z0-9][A-Za-z0-9_.:-]*$", |_, text| {
         (!is_repository(text)).then(|| format!("`{text}` cannot be the name of a repository: use letters, digits and `_.:-`, starting with a letter or digit"))
@@ -150,17 +169,48 @@ pub(crate) fn is_macro_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// What is wrong with a path, or a pattern of paths, in the folder of the SPEC.
+fn wrong_inside(key: &str, text: &str) -> Option<String> {
+    if text.trim().is_empty() {
+        Some(format!("`{key}` names no file"))
+    } else if text.starts_with('/') {
+        Some(format!(
+            "`{key}` is relative to the SPEC's folder, and `{text}` is absolute"
+        ))
+    } else if text.contains('\0') || text.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        Some(format!(
+            "`{key}` stays in the SPEC's folder: `{text}` has an empty part, `.` or `..`"
+        ))
+    } else {
+        None
+    }
+}
+
+/// Why Keel does not fetch from an address, if it does not.
+pub(crate) fn not_fetched(text: &str, which: Fetched) -> Option<String> {
+    let is_plain = !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    let host = text
+        .strip_prefix("https://")
+        .and_then(|rest| rest.split(['/', '?', '#']).next());
+    let is_https = host.is_some_and(|host| !host.is_empty());
+    let is_file = which == Fetched::HttpsOrFile && text.starts_with("file:///");
+    if host.is_some_and(|host| host.contains('@')) {
+        return Some(
+            "an address has no user and no password in it: files of a tree are read by many".to_owned(),
+        );
+    }
+    (!is_plain || !(is_https || is_file)).then(|| match which {
+        Fetched::Https => format!("`{text}` is not an `https://` address"),
+        Fetched::HttpsOrFile => format!("`{text}` is neither an `https://` nor a `file:///` address"),
+    })
+}
+
 fn is_url(text: &str) -> bool {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
     let plain = !text.chars().any(|c| c.is_control() || c.is_whitespace());
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) && plain
-}
-
-fn is_file_url(text: &str) -> bool {
-    let plain = !text.chars().any(|c| c.is_control() || c.is_whitespace());
-    text.starts_with("file:///") && plain
 }
 
 fn wrong_gpg_key(text: &str) -> Option<String> {
@@ -229,7 +279,7 @@ mod tests {
 
     #[test]
     fn patterns_take_and_refuse() {
-        let cases: [(&Pattern, &[&str], &[&str]); 11] = [
+        let cases: [(&Pattern, &[&str], &[&str]); 12] = [
             (
                 &FILE_NAME,
                 &["a", "a-1.tar.gz"],
@@ -260,8 +310,21 @@ mod tests {
             ),
             (
                 &ORIGIN_URL,
-                &["https://a", "http://a/b", "file:///srv/a.git"],
-                &["ftp://a", "file://a", "ssh://a/b", "file:///a b"],
+                &["https://a", "https://a/b?c@d", "file:///srv/a.git"],
+                &[
+                    "http://a/b",
+                    "ftp://a",
+                    "file://a",
+                    "ssh://a/b",
+                    "file:///a b",
+                    "https://u:p@a/b",
+                    "https:///a",
+                ],
+            ),
+            (
+                &RELATIVE,
+                &["a", "d/*.c", "**/*", "a..b"],
+                &["", " ", "/a", "../a", "a/../b", "a//b", "./a", "a\0"],
             ),
             (
                 &INSTANT,

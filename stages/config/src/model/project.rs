@@ -6,7 +6,8 @@ use super::{
     image::IMAGE,
     key, kind, ours,
     pattern::{
-        ANY, CAPABILITY, DEBIAN_PACKAGE, GLOB, GPG_KEY, LINE, PATH, REPOSITORY, SUBPATH, URL, WHOLE_COMMIT,
+        ADDRESS, ANY, CAPABILITY, DEBIAN_PACKAGE, GLOB, GPG_KEY, LINE, ORIGIN_URL, PATH, REPOSITORY, SUBPATH,
+        URL, WHOLE_COMMIT,
     },
 };
 
@@ -67,9 +68,13 @@ static PROJECT: Table = Table {
         key("work-dir", FOLDER, "where work in progress lies")
             .default("build/work")
             .merge(Merge::Private),
-        key("lock-dir", FOLDER, "where azldev keeps its locks")
-            .default("locks")
-            .merge(Merge::Private),
+        key(
+            "lock-dir",
+            FOLDER,
+            "where azldev keeps its locks; commits that change the fingerprint of one count into Releases",
+        )
+        .default("locks")
+        .merge(Merge::Private),
         key(
             "rendered-specs-dir",
             FOLDER,
@@ -120,12 +125,12 @@ static DISTRO: Table = Table {
         key("default-version", TEXT, "used where no version is asked for"),
         key(
             "dist-git-base-uri",
-            TEXT,
+            Form::Text(&ADDRESS),
             "address of its SPECs' repositories; `$pkg` stands for the name",
         ),
         key(
             "lookaside-base-uri",
-            TEXT,
+            Form::Text(&ADDRESS),
             "address of its source files; `$pkg`, `$filename`, `$hashtype` and `$hash` stand for what they say",
         ),
         key(
@@ -454,7 +459,11 @@ static BASE: Table = Table {
           no names are given.",
     keys: &[
         ours("path", FOLDER, "the base's folder"),
-        ours("git", TEXT, "or: the address of its repository"),
+        ours(
+            "git",
+            Form::Text(&ORIGIN_URL),
+            "or: the address of its repository, `https://…` or `file:///…`",
+        ),
         ours(
             "commit",
             Form::Text(&WHOLE_COMMIT),

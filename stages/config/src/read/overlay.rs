@@ -7,10 +7,10 @@ use std::{
 };
 
 use crate::{
-    includes, model,
+    glob, includes, model,
     model::is_plain_name,
     overlay::{Change, Metadata, Overlay},
-    strict,
+    re2, strict,
     table::{Problems, Table, Text},
     tree::{self, Sources, Value},
 };
@@ -72,6 +72,8 @@ pub(crate) fn overlay(table: &Table<'_>) -> Option<Overlay> {
 
 fn change(table: &Table<'_>, kind: &str) -> Option<Change> {
     let text = |key| table.string(key);
+    let regex = || text_that_is(table, "regex", wrong_regex);
+    let names = || text_that_is(table, "file", wrong_glob);
     let package = text("package");
     let section = text("section");
     let replacement = table.string_or_empty("replacement");
@@ -116,7 +118,7 @@ fn change(table: &Table<'_>, kind: &str) -> Option<Change> {
         "spec-search-replace" => Change::SpecSearchReplace {
             section,
             package,
-            regex: text("regex")?,
+            regex: regex()?,
             replacement,
         },
         "spec-remove-section" => Change::SpecRemoveSection {
@@ -135,14 +137,14 @@ fn change(table: &Table<'_>, kind: &str) -> Option<Change> {
             source: added(table)?,
             file: text("file"),
         },
-        "patch-remove" => Change::PatchRemove { file: text("file")? },
+        "patch-remove" => Change::PatchRemove { file: names()? },
         "file-prepend-lines" => Change::FilePrependLines {
-            file: text("file")?,
+            file: names()?,
             lines,
         },
         "file-search-replace" => Change::FileSearchReplace {
-            file: text("file")?,
-            regex: text("regex")?,
+            file: names()?,
+            regex: regex()?,
             replacement,
         },
         "file-add" => {
@@ -155,7 +157,7 @@ fn change(table: &Table<'_>, kind: &str) -> Option<Change> {
                 source: added(table)?,
             }
         }
-        "file-remove" => Change::FileRemove { file: text("file")? },
+        "file-remove" => Change::FileRemove { file: names()? },
         "file-rename" => {
             let new = table.text("replacement")?;
             if !is_plain_name(new.value) {
@@ -166,7 +168,7 @@ fn change(table: &Table<'_>, kind: &str) -> Option<Change> {
                 table.report(new.at, message);
             }
             Change::FileRename {
-                file: text("file")?,
+                file: names()?,
                 replacement,
             }
         }
@@ -194,6 +196,29 @@ fn change(table: &Table<'_>, kind: &str) -> Option<Change> {
         },
         _ => return None,
     })
+}
+
+/// A text that can be read as what it stands for; one that cannot is reported.
+fn text_that_is(table: &Table<'_>, key: &str, wrong: fn(&str) -> Option<String>) -> Option<String> {
+    let text = table.text(key)?;
+    if let Some(why) = wrong(text.value) {
+        let diagnostic = table.wrong(text.at, format!("`{key}` of {} cannot be read", table.title()));
+        table.problems.push(diagnostic.cause(why));
+        return None;
+    }
+    Some(text.value.to_owned())
+}
+
+fn wrong_regex(text: &str) -> Option<String> {
+    let error = re2::Pattern::new(text).err()?;
+    Some(match error.column {
+        0 => error.what,
+        column => format!("at character {column} of the pattern: {}", error.what),
+    })
+}
+
+fn wrong_glob(text: &str) -> Option<String> {
+    glob::Glob::new(text).err().map(|error| error.to_string())
 }
 
 /// The file that an overlay adds.
@@ -249,7 +274,7 @@ impl<'a> Files<'a> {
             true => self.sources.folder(pattern.at),
             false => folder.to_owned(),
         };
-        if !includes::is_pattern(&filled) {
+        if !glob::is_pattern(&filled) {
             let target = tree::normalise(&folder.join(&filled));
             if target.is_file() {
                 return vec![target];
@@ -267,9 +292,8 @@ impl<'a> Files<'a> {
                 found
             }
             Err(error) => {
-                let message = format!("cannot look for files of `{}`", pattern.value);
-                self.problems
-                    .push(self.sources.wrong(pattern.at, message).caused_by(&error));
+                let wrong = includes::not_expanded(self.sources, pattern, &error);
+                self.problems.push(wrong);
                 Vec::new()
             }
         }
@@ -302,7 +326,7 @@ impl<'a> Files<'a> {
 }
 
 /// Stands for the name of a component in `overlay-files`.
-const PLACEHOLDER: &str = "{component}";
+pub(crate) const PLACEHOLDER: &str = "{component}";
 
 /// Does what a component inherits depend on its name or folder?
 pub(crate) fn are_individual(value: &Value) -> bool {

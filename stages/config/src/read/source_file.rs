@@ -206,10 +206,6 @@ fn origin(table: &Table<'_>) -> Option<Origin> {
 
 fn git(table: &Table<'_>) -> Option<Origin> {
     let (url, commit) = (table.text("url")?, table.text("commit")?);
-    if url.value.starts_with("http://") {
-        let message = format!("`{}` is neither an `https://` nor a `file:///` URL", url.value);
-        table.report(url.at, message);
-    }
     Some(Origin::Git {
         url: url.value.to_owned(),
         commit: commit.value.to_ascii_lowercase(),

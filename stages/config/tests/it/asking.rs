@@ -69,12 +69,6 @@ fn a_dump_is_the_same_project() {
         let dump = keel_config::dump(dir.path(), &nowhere, resolve).unwrap();
         let other = tempfile::tempdir().unwrap();
         write(other.path(), "keel.toml", &dump.toml());
-        // Patterns count from the file of the component, which is another one now.
-        let text = dump.toml().replace(
-            "\"*.overlay.toml\"",
-            &format!("\"{}/more/*.overlay.toml\"", dir.path().display()),
-        );
-        write(other.path(), "keel.toml", &text);
         let again = load(other.path()).unwrap();
         let (mut before, mut after) = (without_places(&loaded), without_places(&again));
         for project in [&mut before, &mut after] {
@@ -82,13 +76,49 @@ fn a_dump_is_the_same_project() {
                 project.as_object_mut().unwrap().remove(key);
             }
             if resolve {
-                project["components"]["a.b"]["build"]["with"] = serde_json::Value::Null;
-                project["components"]["bare"]["build"]["with"] = serde_json::Value::Null;
                 project["components"]["bare"]["is_bare"] = serde_json::Value::Null;
             }
         }
         assert_eq!(before, after, "{}", dump.toml());
     }
+}
+
+/// M25, M20, M34: what only defaults and groups may say is read back from a resolved dump, too.
+#[test]
+fn a_resolved_dump_has_what_only_defaults_may_say() {
+    let overlays = "metadata = { category = \"pruning\", upstream-status = \"unknown\" }\n\
+                    overlays = [{ type = \"spec-remove-tag\", tag = \"A\" }]\n";
+    let (dir, loaded) = project(&[
+        (
+            "more/x.toml",
+            "[distros.demo.versions.1]\nrelease-ver = \"1.0\"\n\
+             [distros.demo.versions.1.default-component-config]\nbuild.with = [\"one\"]\n\
+             spec = { type = \"upstream\", upstream-distro = { name = \"demo\", snapshot = \"2026-02-24T00:00:00Z\" } }\n\
+             [default-component-config]\nbuild.without = [\"two\"]\noverlay-files = [\"{component}/*.overlay.toml\"]\n\
+             [component-groups.g]\ncomponents = [\"a\"]\nspecs = [\"specs/*.spec\"]\n\
+             [component-groups.g.default-component-config]\nbuild.with = [\"three\"]\n\
+             spec = { type = \"\", upstream-distro = { name = \"demo\", snapshot = \"2026-03-01T00:00:00Z\" } }\n\
+             [components.a]\nbuild.undefines = [\"four\"]\n[components.bare]\n\
+             [components.l]\nspec = { type = \"local\", path = \"../a.spec\" }\n",
+        ),
+        ("more/a/x.overlay.toml", overlays),
+        ("more/specs/found.spec", ""),
+    ]);
+    let loaded = loaded.unwrap();
+    let dump = keel_config::dump(dir.path(), &nowhere, true).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    write(other.path(), "keel.toml", &dump.toml());
+    let again = load(other.path()).unwrap_or_else(|errors| panic!("{errors}\n{}", dump.toml()));
+    let components = |project: &Project| {
+        let mut value = without_places(project)["components"].clone();
+        for component in value.as_object_mut().unwrap().values_mut() {
+            component.as_object_mut().unwrap().remove("is_bare");
+        }
+        value
+    };
+    assert_eq!(components(&loaded), components(&again), "{}", dump.toml());
+    assert_eq!(loaded.components.len(), 4);
+    assert_eq!(loaded.components["a"].overlays.len(), 1);
 }
 
 fn explain(dir: &tempfile::TempDir, key: &str) -> Vec<Explanation> {
@@ -160,6 +190,79 @@ fn a_value_is_explained_by_its_layers() {
         ]
     );
     assert!(told("").len() > 20);
+}
+
+/// M34: overlays are told one by one, in the order in which they apply, those of files with their files.
+#[test]
+fn overlays_are_explained_in_their_order() {
+    let remove = |tag: &str| format!("{{ type = \"spec-remove-tag\", tag = \"{tag}\" }}");
+    let file = |tags: &[&str]| {
+        let tags: Vec<String> = tags.iter().map(|tag| remove(tag)).collect();
+        format!(
+            "metadata = {{ category = \"pruning\", upstream-status = \"unknown\" }}\noverlays = [\n{}\n]\n",
+            tags.join(",\n")
+        )
+    };
+    let (of_project, own) = (remove("A"), format!("{},\n{}", remove("B"), remove("C")));
+    let text = format!(
+        "[default-component-config]\noverlays = [{of_project}]\n[components.a]\nspec.type = \"upstream\"\n\
+         overlays = [{own}]\noverlay-files = [\"z/*.overlay.toml\", \"y.overlay.toml\"]\n[components.bare]\n\
+         spec.type = \"upstream\"\noverlay-files = [\"y.overlay.toml\"]\n[default-component-config.build]\n"
+    );
+    let (dir, loaded) = project(&[
+        ("more/x.toml", &text),
+        ("more/y.overlay.toml", &file(&["F"])),
+        ("more/z/1.overlay.toml", &file(&["D", "E"])),
+        ("more/z/2.overlay.toml", &file(&["G"])),
+    ]);
+    let loaded = loaded.unwrap();
+    let tags = |said: &[keel_config::Said]| -> Vec<(String, String, String)> {
+        let tag = |value: &str| value.split("tag = \"").nth(1).unwrap()[..1].to_owned();
+        said.iter()
+            .map(|said| (tag(&said.value), said.layer.clone(), said.at.to_string()))
+            .collect()
+    };
+    let wanted = |tag: &str, layer: &str, at: &str| (tag.to_owned(), layer.to_owned(), at.to_owned());
+    let expected = [
+        wanted("A", "project", "more/x.toml:2:13"),
+        wanted("B", "component", "more/x.toml:5:13"),
+        wanted("C", "component", "more/x.toml:6:1"),
+        wanted(
+            "D",
+            "overlay file more/z/1.overlay.toml",
+            "more/z/1.overlay.toml:3:1",
+        ),
+        wanted(
+            "E",
+            "overlay file more/z/1.overlay.toml",
+            "more/z/1.overlay.toml:4:1",
+        ),
+        wanted(
+            "G",
+            "overlay file more/z/2.overlay.toml",
+            "more/z/2.overlay.toml:3:1",
+        ),
+        wanted("F", "overlay file more/y.overlay.toml", "more/y.overlay.toml:3:1"),
+    ];
+    let explained = explain(&dir, "components.a.overlays");
+    assert_eq!(explained.len(), 1);
+    assert_eq!(tags(&explained[0].said), expected);
+    assert!(explained[0].said.iter().all(|said| said.counts));
+    let places = loaded.components["a"].overlays.iter();
+    let places: Vec<String> = places.map(|overlay| overlay.defined_at.to_string()).collect();
+    assert_eq!(
+        places,
+        expected.iter().map(|(.., at)| at.clone()).collect::<Vec<_>>()
+    );
+    for key in ["components.bare", "components.bare.overlays"] {
+        let explained = explain(&dir, key);
+        let overlays = explained.iter().find(|one| one.key == "components.bare.overlays");
+        let tags = tags(&overlays.unwrap().said);
+        assert_eq!(
+            tags.iter().map(|(tag, ..)| tag.as_str()).collect::<Vec<_>>(),
+            ["A", "F"]
+        );
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use keel_artefact::{Sha512, Sink};
 use keel_config::Project;
 use keel_store::Store;
 
-use super::{Found, Todo, binary_package};
+use super::{Found, Todo, binary_package, listed::Listed};
 use crate::{
     Answer, Asked, Error, Errors, Options, Origin, Trust,
     archive::{Archive, Listing},
@@ -122,7 +122,7 @@ fn find(
             } if needs_index(todo, path.as_ref()) => {
                 find_in_archive(archive, listings, todo, (source, suite, *binary))
             }
-            _ => find_elsewhere(ask, store, sink, origin, found.is_some()),
+            _ => find_elsewhere(ask, store, sink, origin, todo.listed.as_ref(), found.is_some()),
         };
         match result {
             Ok((new, one)) => {
@@ -230,6 +230,7 @@ fn find_elsewhere(
     store: &Store,
     sink: &dyn Sink,
     origin: &keel_config::Origin,
+    listed: Option<&Listed>,
     is_known: bool,
 ) -> Result<(Vec<Origin>, Option<Found>), Problem> {
     let Some(origin) = Origin::from_config(origin, ask.root) else {
@@ -289,8 +290,19 @@ fn find_elsewhere(
                 return Ok((vec![origin], Some(found(digest, "the registry's SHA-512"))));
             }
             Ok((digest, _)) => {
-                let how = "trusted on first use: nothing but this one download vouches for it";
-                return Ok((vec![origin], Some(found(digest, how))));
+                let how = match listed {
+                    Some(listed)
+                        if !listed
+                            .is_of(&store.object(&digest)?)
+                            .map_err(keel_store::Error::from)? =>
+                    {
+                        last = Some((place.to_string(), Answer::WrongBytes { found: digest }));
+                        continue;
+                    }
+                    Some(listed) => listed.how(),
+                    None => "trusted on first use: nothing but this one download vouches for it".to_owned(),
+                };
+                return Ok((vec![origin], Some(found(digest, &how))));
             }
             Err(error) => last = Some((place.to_string(), error.into_answer()?)),
         }

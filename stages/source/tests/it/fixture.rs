@@ -43,6 +43,7 @@ impl Fixture {
                     pause: Duration::from_millis(10),
                     size: 100_000,
                 },
+                now: crate::archive::NOW,
                 ..Options::default()
             },
             interrupt: Interrupt::default(),

@@ -108,8 +108,16 @@ fn urls_with_https() {
         "{text}"
     );
     assert!(plain.requests().is_empty());
-    let text = fetch(&plain.url("/file"), true).unwrap_err().to_string();
-    assert!(text.contains("is not https"), "{text}");
+    // Keel's own trees cannot even say it.
+    let entry = pinned(
+        "f.tar",
+        b"body",
+        &format!("type = \"https\", url = \"{}\"", plain.url("/file")),
+    );
+    let refused = keel_config::load(&Fixture::new(&entry).root())
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("is neither an `https://` nor"), "{refused}");
     assert!(plain.requests().is_empty());
 }
 

@@ -99,6 +99,37 @@ fn a_good_signature_by_a_pinned_key() {
 }
 
 #[test]
+fn what_was_never_locked_is_checked_when_it_is_fetched() {
+    let (one, other) = (key(None), key(None));
+    let packed = xz(b"text");
+    let digest = keel_artefact::Sha256::of(&packed).to_hex();
+    let pinned = |signer: &SignedSecretKey| {
+        let signature = armored(&sign(signer, &packed, 10));
+        let fixture = project(&packed, &signature, &public(&one), "");
+        // Only the hash pins it.
+        let hash = format!("hash-type = \"SHA256\"\nhash = \"{digest}\"\nfilename =");
+        let entry = unpinned(NAME, "type = \"file\", path = \"up/file\"").replace("filename =", &hash);
+        fixture.configure(&format!(
+            "{entry}signature = {{ file = \"up/file.asc\", key = \"keys/upstream.asc\" }}\n"
+        ));
+        fixture
+    };
+    let good = pinned(&one);
+    good.fetch(&[NAME]).unwrap();
+    // Once is enough, until the keys are others.
+    good.fetch(&[NAME]).unwrap();
+    fs_err::write(good.root().join("keys/upstream.asc"), public(&other)).unwrap();
+    let told = good.fetch(&[NAME]).unwrap_err().to_string();
+    assert!(told.contains("not in the keyring"), "{told}");
+    // A bad one is told each time, though the file is in the store.
+    let bad = pinned(&other);
+    for _ in 0..2 {
+        let told = bad.fetch(&[NAME]).unwrap_err().to_string();
+        assert!(told.contains("not in the keyring"), "{told}");
+    }
+}
+
+#[test]
 fn nothing_is_locked_without_a_good_signature() {
     let (one, other, short) = (key(None), key(None), key(Some(20)));
     let name = |key: &SignedSecretKey| key.primary_key.fingerprint().to_string();

@@ -3,9 +3,11 @@
 
 use keel_config::{
     Location,
+    glob::Glob,
     overlay::{Change, Overlay, Semantics},
+    re2::Pattern,
 };
-use keel_spec::overlay::{Document, apply_to_spec, glob::Glob, pattern::Pattern};
+use keel_spec::overlay::{Document, apply_to_spec};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let mut parts = bytes.splitn(4, |byte| *byte == 0);

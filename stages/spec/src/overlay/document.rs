@@ -20,6 +20,30 @@ struct Line {
     text: String,
     /// The overlay that wrote it, by number; none for a line that was there.
     by: Option<usize>,
+    /// Its number when it was read, from 1.
+    was: usize,
+}
+
+/// Who wrote a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was there, as this line, from 1.
+    Line(usize),
+    /// An overlay, by its place in the list of those applied.
+    Overlay(usize),
+    /// None of them.
+    Nobody,
+}
+
+impl Line {
+    /// One that an overlay writes.
+    fn new(text: String, by: usize) -> Self {
+        Self {
+            text,
+            by: Some(by),
+            was: 0,
+        }
+    }
 }
 
 /// Some lines, replaced.
@@ -84,9 +108,11 @@ impl Document {
         Self {
             ended: text.is_empty() || text.ends_with('\n'),
             lines: split(&text)
-                .map(|text| Line {
+                .enumerate()
+                .map(|(index, text)| Line {
                     text: text.to_owned(),
                     by: None,
+                    was: index + 1,
                 })
                 .collect(),
         }
@@ -131,6 +157,15 @@ impl Document {
         self.ended = true;
     }
 
+    /// Who wrote each line.
+    pub fn origins(&self) -> Vec<Origin> {
+        let origin = |line: &Line| match line.by {
+            Some(by) => Origin::Overlay(by),
+            None => Origin::Line(line.was),
+        };
+        self.lines.iter().map(origin).collect()
+    }
+
     /// Which lines which overlay wrote.
     pub fn written(&self) -> Vec<Written> {
         let mut written: Vec<Written> = Vec::new();
@@ -170,7 +205,7 @@ impl Document {
                     true => format!("{text}\r"),
                     false => text.to_owned(),
                 };
-                out.push(Line { text, by: Some(by) });
+                out.push(Line::new(text, by));
             }
             hunks.push(Hunk {
                 line: splice.lines.start + 1,
@@ -211,7 +246,7 @@ impl Document {
             new_line: lines.start + 1,
             added: with.len(),
         };
-        let with = with.into_iter().map(|text| Line { text, by: Some(by) });
+        let with = with.into_iter().map(|text| Line::new(text, by));
         self.lines.splice(lines, with);
         vec![hunk]
     }
@@ -271,5 +306,18 @@ mod tests {
             .collect();
         assert_eq!(written, [(1, 2, 7), (3, 3, 8), (4, 4, 7)]);
         assert_eq!(document.bytes(), b"x\ny\nb\nB\r");
+    }
+
+    #[test]
+    fn lines_know_where_they_were() {
+        let mut document = Document::new(b"a\nb\nc\n");
+        document.splice(vec![Splice::insert(1, vec!["x".to_owned()])], 4);
+        let origins = [
+            Origin::Line(1),
+            Origin::Overlay(4),
+            Origin::Line(2),
+            Origin::Line(3),
+        ];
+        assert_eq!(document.origins(), origins);
     }
 }

@@ -2,13 +2,15 @@
 
 use std::{io, path::Path};
 
-use keel_config::overlay::{Change, Semantics};
+use keel_config::{
+    glob::Glob,
+    overlay::{Change, Semantics},
+};
 use serde::Serialize;
 
 use super::{
     failure::{Failure, Kind},
     folder::{Entry, Folder, is_inside},
-    glob::Glob,
 };
 use crate::macros::text;
 
@@ -111,7 +113,7 @@ pub(super) fn patch_name(source: &Path, file: Option<&str>) -> Result<String, Fa
 }
 
 pub(super) fn glob(pattern: &str) -> Result<Glob, Failure> {
-    let failed = |error: super::glob::Error| {
+    let failed = |error: keel_config::glob::Error| {
         Failure::new(Kind::Pattern, format!("`{pattern}` is no pattern")).because(error.to_string())
     };
     Glob::new(pattern).map_err(failed)

@@ -19,23 +19,24 @@
 //! Never: macros expanded; a process; the network.
 
 pub mod archive;
-mod document;
+pub(crate) mod document;
 mod edits;
 mod failure;
 mod files;
 pub mod folder;
-pub mod glob;
 mod lines;
 mod own;
 mod patches;
-pub mod pattern;
 mod removal;
 mod removed;
 mod replace;
 mod structural;
 mod tags;
 
-use keel_config::overlay::{Change, Overlay, Semantics};
+use keel_config::{
+    overlay::{Change, Overlay, Semantics},
+    re2::Pattern,
+};
 use serde::Serialize;
 
 pub use document::{Document, Hunk, Written};
@@ -206,8 +207,8 @@ fn by_structure(
     }
 }
 
-fn pattern(text: &str) -> Result<pattern::Pattern, Failure> {
-    pattern::Pattern::new(text).map_err(|error| {
+fn pattern(text: &str) -> Result<Pattern, Failure> {
+    Pattern::new(text).map_err(|error| {
         let at = match error.column {
             0 => String::new(),
             column => format!(" (at character {column})"),
@@ -254,13 +255,22 @@ pub fn changes_files(change: &Change) -> bool {
 
 /// The value of the last Release in the preamble, line by line.
 pub fn release(document: &Document) -> Option<String> {
-    let lines = Lines::of(document, "");
-    let last = lines
-        .tags()
-        .filter(|tag| tag.package.is_empty() && lines::same_letters(tag.name, "Release"))
-        .last();
-    last.map(|tag| tag.value.to_owned())
+    tag_values(document, "Release")
+        .pop()
         .filter(|value| !value.is_empty())
+}
+
+/// The value of the first tag of a name in the preamble, line by line, that has one.
+pub fn first_tag(document: &Document, name: &str) -> Option<String> {
+    let mut values = tag_values(document, name).into_iter();
+    values.find(|value| !value.is_empty())
+}
+
+fn tag_values(document: &Document, name: &str) -> Vec<String> {
+    let lines = Lines::of(document, "");
+    let tags = lines.tags();
+    let tags = tags.filter(|tag| tag.package.is_empty() && lines::same_letters(tag.name, name));
+    tags.map(|tag| tag.value.to_owned()).collect()
 }
 
 /// What the configuration calls a change.

@@ -1,9 +1,10 @@
 //! What a SPEC says of patches, line by line.
 
+use keel_config::glob::Glob;
+
 use super::{
     document::Splice,
     failure::{Failure, Kind},
-    glob::Glob,
     lines::{Lines, Tag},
 };
 

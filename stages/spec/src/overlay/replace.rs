@@ -1,10 +1,11 @@
 //! Patterns, replaced line by line.
 
+use keel_config::re2::Pattern;
+
 use super::{
     document::Splice,
     failure::{Failure, Kind, literal_part, nearest_line},
     lines::{Lines, Place, header},
-    pattern::Pattern,
 };
 
 impl Lines<'_> {

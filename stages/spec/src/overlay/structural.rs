@@ -5,15 +5,12 @@
 //! a macro that is needed elsewhere does not go with the section that sets it; a tag keeps its column; a tag that can be
 //! there once is not added twice; patches without number are known, and where `%prep` applies them.
 
-use keel_config::overlay::Change;
+use keel_config::{glob::Glob, overlay::Change, re2::Pattern};
 
 use super::{
     edits::refused,
     failure::{Failure, Kind, literal_part, nearest_line},
-    glob::Glob,
-    own,
-    pattern::Pattern,
-    removed,
+    own, removed,
 };
 use crate::syntax::{Edit, Kind as LineKind, Line, Names, Package, Section, SectionKind, Span, Tag, Tree};
 

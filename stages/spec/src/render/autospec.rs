@@ -7,13 +7,20 @@
 //! unless it says `[skip changelog]`; a file `changelog` ends the history where it was last changed.
 
 mod features;
+mod graph;
+pub mod versions;
 mod wrap;
 
 use std::borrow::Cow;
 
+use serde::Serialize;
+
 use crate::macros::text;
+use graph::Step;
 
 pub use features::Features;
+pub use graph::{Parents, line_since, release_numbers};
+pub use versions::Seen;
 
 /// One commit of a component's history. Times are in UTC.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,8 +35,12 @@ pub struct Commit {
     pub time: i64,
     /// Its message: the subject, and perhaps more.
     pub message: String,
-    /// What the SPEC said then; none where it could not be evaluated.
+    /// What the SPEC said then; none where it could not be evaluated, or was not yet ([`versions::fill`]).
     pub version: Option<Version>,
+    /// The SPEC, as it was then.
+    pub seen: Seen,
+    /// What it was made of.
+    pub parents: Parents,
     /// There was no SPEC.
     pub without_spec: bool,
     /// The file `changelog`, as it was then.
@@ -51,17 +62,20 @@ pub struct Version {
     pub snapshot: Option<String>,
 }
 
-/// The commits of a component, the oldest first, in one line.
+/// The program whose work is done here, and its version, as the block of settings names it.
+pub const PROGRAM: &str = "0.8.3";
+
+/// The commits of a component: parents before children, the newest one at the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     /// The commits.
     pub commits: Vec<Commit>,
-    /// The version that the block of settings names: `0.8.3`.
+    /// The version that the block of settings names: [`PROGRAM`].
     pub program: String,
 }
 
 /// A change of a distribution's project that a component was rebuilt for, to become a [`Commit`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// The project's commit.
     pub hash: String,
@@ -74,6 +88,7 @@ pub struct Change {
     /// The first line of the project's commit.
     pub subject: String,
     /// The commit of the dist-git that the component was at; none for a local SPEC.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
 }
 
@@ -119,6 +134,8 @@ fn synthetic(change: &Change, below: Option<&Commit>) -> Commit {
         time: change.time,
         message: format!("{}\n\nProject commit: {}", change.subject, change.hash),
         version: below.and_then(|commit| commit.version.clone()),
+        seen: below.map_or(Seen::Unknown, |commit| commit.seen.clone()),
+        parents: Parents::Before,
         without_spec: false,
         changelog: below.and_then(|commit| commit.changelog.clone()),
     }
@@ -178,70 +195,34 @@ pub fn settings(program: &str, number: Option<u64>, changelog: bool) -> String {
     )
 }
 
-/// The number of each commit: one more than the commit before it, as long as the version is the same.
-pub fn release_numbers(commits: &[Commit]) -> Vec<u64> {
-    let mut numbers: Vec<u64> = Vec::with_capacity(commits.len());
-    let mut before: Option<&Commit> = None;
-    for commit in commits {
-        let version = |commit: &Commit| {
-            commit
-                .version
-                .as_ref()
-                .map(|version| version.epoch_version.clone())
-        };
-        let goes_on = before.is_some_and(|before| match (version(commit), version(before)) {
-            (Some(one), Some(other)) => one == other,
-            // A gap: an error of syntax, or a package that was retired for a while.
-            _ => true,
-        });
-        let number = numbers.last().copied().filter(|_| goes_on).unwrap_or(0);
-        let number = number.saturating_add(u64::from(!commit.without_spec));
-        numbers.push(number.max(magic(&commit.message).1));
-        before = Some(commit);
-    }
-    numbers
-}
-
 /// Entries, the newest first.
 fn entries(commits: &[Commit], numbers: &[u64]) -> Vec<String> {
+    let number = |index: usize| numbers.get(index).copied().unwrap_or(0);
     let mut entries = Vec::new();
-    let mut removed = false;
-    for (index, commit) in commits.iter().enumerate().rev() {
-        let before = index.checked_sub(1).map(|before| &commits[before]);
-        let changed = match before {
-            Some(before) => before.changelog != commit.changelog,
-            None => commit.changelog.is_some(),
-        };
-        match &commit.changelog {
-            Some(_) if changed && removed => break,
-            Some(verbatim) if changed => {
-                entries.push(verbatim.clone());
-                break;
+    for step in graph::followed(commits) {
+        match step {
+            Step::Verbatim(index) => entries.extend(commits[index].changelog.clone()),
+            Step::Unclear(index) => {
+                let why = ["RPMAUTOSPEC: unresolvable merge".to_owned()];
+                entries.push(entry(&commits[index], number(index), &why));
             }
-            _ => {}
-        }
-        removed |= before.is_some_and(|before| before.changelog.is_some()) && commit.changelog.is_none();
-        let number = numbers.get(index).copied().unwrap_or(0);
-        if !magic(&commit.message).0 && !commit.without_spec {
-            entries.push(entry(commit, number));
+            Step::Entry(index) => {
+                let commit = &commits[index];
+                if !magic(&commit.message).0 && !commit.without_spec {
+                    entries.push(entry(commit, number(index), &items(&commit.message)));
+                }
+            }
+            Step::Merge(_) => {}
         }
     }
     entries
 }
 
-fn entry(commit: &Commit, number: u64) -> String {
+fn entry(commit: &Commit, number: u64, items: &[String]) -> String {
     let evr = commit.version.as_ref().map_or_else(String::new, |version| {
-        let number = number.saturating_add(version.base.unwrap_or(1)).saturating_sub(1);
-        let tags = [&version.extra, &version.snapshot]
-            .into_iter()
-            .flatten()
-            .filter(|tag| !tag.is_empty());
-        let tags: String = tags.map(|tag| format!(".{tag}")).collect();
-        let early = if version.prerelease { "0." } else { "" };
-        format!(" - {}-{early}{number}{tags}", version.epoch_version)
+        format!(" - {}-{}", version.epoch_version, complete(version, number))
     });
     let date = date(commit.time);
-    let items = items(&commit.message);
     let items: Vec<String> = items
         .iter()
         .map(|item| wrap::filled(&format!("- {item}")))
@@ -252,6 +233,18 @@ fn entry(commit: &Commit, number: u64) -> String {
         commit.email,
         items.join("\n")
     )
+}
+
+/// The Release of a commit's number, without `%{?dist}`.
+fn complete(version: &Version, number: u64) -> String {
+    let number = number.saturating_add(version.base.unwrap_or(1)).saturating_sub(1);
+    let tags = [&version.extra, &version.snapshot].into_iter().flatten();
+    let tags: String = tags
+        .filter(|tag| !tag.is_empty())
+        .map(|tag| format!(".{tag}"))
+        .collect();
+    let early = if version.prerelease { "0." } else { "" };
+    format!("{early}{number}{tags}")
 }
 
 /// `Thu Jan 01 1970`.

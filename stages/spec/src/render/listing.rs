@@ -1,19 +1,26 @@
-//! Which files a SPEC asks for. Rules R70 to R72.
+//! What a SPEC asks for and says: its files, its version. Rules R63 and R70 to R72.
 
 use std::{path::Path, sync::Arc};
+
+use keel_config::{Diagnostic, Location};
 
 use crate::{
     environment::Environment,
     eval::{self, Evaluated},
-    macros::{Engine, Limits, Severity, level, text},
+    macros::{Engine, Limits, level, text},
+    messages,
+    render::autospec::{Version, versions},
     world::{Layered, Surroundings},
 };
 
 /// Tells which sources and patches a SPEC names, as its tags say them, macros expanded.
 pub trait List {
-    /// The values of all `Source` and `Patch` tags, or why they cannot be told. `path` is the SPEC's, and its folder
+    /// The values of all `Source` and `Patch` tags, or all that is wrong with the SPEC. `path` is the SPEC's, and its folder
     /// that of its sources.
-    fn sources(&self, path: &Path, spec: &[u8]) -> Result<Vec<String>, String>;
+    fn sources(&self, path: &Path, spec: &[u8]) -> Result<Vec<String>, Vec<Diagnostic>>;
+
+    /// What a SPEC says of its version, and asks of `%autorelease`; none if it cannot be evaluated.
+    fn version(&self, path: &Path, spec: &[u8]) -> Option<Version>;
 }
 
 /// Keel's own evaluator. The surroundings must let it read the folder in which SPECs are rendered.
@@ -25,35 +32,79 @@ pub struct Evaluator<'e> {
 }
 
 impl Evaluator<'_> {
-    /// What a SPEC says, or why it cannot be told. `path` is the SPEC's, and its folder that of its sources.
-    pub fn evaluate(&self, path: &Path, spec: &[u8]) -> Result<Evaluated, String> {
+    /// What a SPEC says, or all that is wrong with it. `path` is the SPEC's, and its folder that of its sources.
+    pub fn evaluate(&self, path: &Path, spec: &[u8]) -> Result<Evaluated, Vec<Diagnostic>> {
+        let outcome = self.evaluate_in(&mut self.engine(path), path, spec);
+        if let Some(evaluated) = outcome.evaluated {
+            return Ok(evaluated);
+        }
         let shown = path.to_string_lossy();
+        let source = text::decode(spec);
+        let buildable = |arch: &str| self.environment.machine_score(arch) > 0;
+        // Once more, for all that is wrong and not the first thing alone.
+        let outcome = eval::evaluate_past_errors(&mut self.engine(path), &shown, &source, &buildable);
+        let told = messages::Source::new(&shown, path, &source, &outcome.files);
+        let errors = told.errors(&outcome.messages);
+        match errors.is_empty() {
+            true => Err(vec![
+                Diagnostic::new("it cannot be evaluated, and no reason is given").at(Location::file(path)),
+            ]),
+            false => Err(errors),
+        }
+    }
+
+    fn evaluate_in(&self, engine: &mut Engine, path: &Path, spec: &[u8]) -> eval::Outcome {
+        let buildable = |arch: &str| self.environment.machine_score(arch) > 0;
+        eval::evaluate(engine, &path.to_string_lossy(), &text::decode(spec), &buildable)
+    }
+
+    fn engine(&self, path: &Path) -> Engine {
         let world = Arc::new(Layered {
             tree: self.environment.tree.clone(),
-            rest: self.surroundings.of_spec(&shown),
+            rest: self.surroundings.of_spec(&path.to_string_lossy()),
         });
         let (table, behaviour) = (self.environment.table.clone(), self.environment.behaviour);
         let mut engine = Engine::new(table, behaviour, world, Limits::default());
         let folder = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
         engine.push("_sourcedir", None, &folder, level::CMDLINE);
-        let buildable = |arch: &str| self.environment.machine_score(arch) > 0;
-        let outcome = eval::evaluate(&mut engine, &shown, &text::decode(spec), &buildable);
-        outcome.evaluated.ok_or_else(|| {
-            let errors = outcome
-                .messages
-                .into_iter()
-                .filter(|said| said.severity == Severity::Error);
-            let errors: Vec<String> = errors.map(|said| said.text).collect();
-            errors.join("\n")
-        })
+        engine
     }
 }
 
 impl List for Evaluator<'_> {
-    fn sources(&self, path: &Path, spec: &[u8]) -> Result<Vec<String>, String> {
+    fn sources(&self, path: &Path, spec: &[u8]) -> Result<Vec<String>, Vec<Diagnostic>> {
         let evaluated = self.evaluate(path, spec)?;
         Ok(evaluated.sources.into_iter().map(|source| source.full).collect())
     }
+
+    fn version(&self, path: &Path, spec: &[u8]) -> Option<Version> {
+        let read = |spec: &[u8]| {
+            let mut engine = self.engine(path);
+            engine.push(
+                "autorelease",
+                Some(versions::OPTIONS),
+                versions::BODY,
+                level::CMDLINE,
+            );
+            engine.push("autochangelog", None, "%{nil}", level::CMDLINE);
+            let source = self.evaluate_in(&mut engine, path, spec).evaluated?.source;
+            Some(Version::of(source.epoch, &source.version, &source.release))
+        };
+        // What comes after the preamble says nothing of it, and may need what is not there.
+        read(before_prep(spec)).or_else(|| read(spec))
+    }
+}
+
+/// The lines of a SPEC before its `%prep`.
+fn before_prep(spec: &[u8]) -> &[u8] {
+    let mut at = 0;
+    for line in spec.split_inclusive(|byte| *byte == b'\n') {
+        if line.trim_ascii() == b"%prep" {
+            break;
+        }
+        at += line.len();
+    }
+    &spec[..at]
 }
 
 /// The file that a source is, relative to its SPEC's folder: of an address, the last part of its path, or what follows

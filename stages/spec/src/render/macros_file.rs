@@ -19,12 +19,16 @@ pub struct Options<'a> {
     pub defines: &'a BTreeMap<String, String>,
     /// Names that the ones above must not set.
     pub undefines: &'a [String],
+    /// What the upstream's SPEC says of itself ([`upstream`](super::upstream)).
+    pub upstream: &'a BTreeMap<String, String>,
 }
 
 impl Options<'_> {
-    /// Macros by name. What comes later wins: `with`, `without`, `defines`; then `undefines` takes away.
+    /// Macros by name. What comes later wins: upstream's, `with`, `without`, `defines`; then `undefines` takes away.
     pub fn macros(&self) -> BTreeMap<String, &str> {
         let mut macros = BTreeMap::new();
+        let upstream = self.upstream.iter();
+        macros.extend(upstream.map(|(name, body)| (name.clone(), body.as_str())));
         macros.extend(self.with.iter().map(|name| (format!("_with_{name}"), "1")));
         macros.extend(self.without.iter().map(|name| (format!("_without_{name}"), "1")));
         macros.extend(

@@ -21,12 +21,15 @@
 //! Never: the input changed; git; the network; the clock.
 
 pub mod autospec;
+pub mod fingerprint;
 pub mod listing;
 pub mod macros_file;
 pub mod place;
+mod places;
 pub mod release;
 pub mod sources_file;
 pub mod synthesized;
+pub mod upstream;
 
 use std::{
     collections::BTreeSet,
@@ -34,7 +37,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keel_config::overlay::{Calculation, Overlay, Semantics};
+use keel_config::{
+    Diagnostic,
+    overlay::{Calculation, Overlay, Semantics},
+};
 use serde::Serialize;
 
 use crate::{
@@ -42,8 +48,10 @@ use crate::{
     overlay::{self, Document, Folder, Record, Written, archive},
     syntax::Tree,
 };
+use autospec::Features;
 use listing::List;
 use place::Difference;
+pub use places::Places;
 
 /// How a component is rendered.
 pub struct Request<'a> {
@@ -77,7 +85,7 @@ pub struct Request<'a> {
     pub history: Option<&'a autospec::History>,
     /// Keep all files.
     pub skip_file_filter: bool,
-    /// Tells which files the SPEC asks for; without it all are kept.
+    /// Tells which files the SPEC asks for, and what SPECs of the history said; without it all are kept.
     pub list: Option<&'a dyn List>,
 }
 
@@ -113,6 +121,9 @@ pub struct Rendered {
     /// Why all files were kept, if they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_because: Option<String>,
+    /// Where the SPEC's lines come from.
+    #[serde(skip)]
+    pub places: Places,
 }
 
 /// Why a component could not be rendered.
@@ -176,12 +187,10 @@ pub enum Error {
     #[error(transparent)]
     Sources(#[from] sources_file::Error),
     /// The SPEC cannot be evaluated, so that nobody knows its files.
-    #[error("cannot tell which files {spec} asks for\n{why}")]
-    List {
-        /// The SPEC.
-        spec: String,
-        /// What its evaluation says.
-        why: String,
+    #[error("the SPEC cannot be evaluated:\n{}", shown(.errors))]
+    Evaluation {
+        /// What is wrong, where it was written.
+        errors: Vec<Diagnostic>,
     },
     /// Something that is no file of the folder.
     #[error("{path} is a link that leads out of its folder, or no file")]
@@ -212,6 +221,11 @@ pub enum Error {
     /// A file cannot be read or written; the error names it.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+fn shown(errors: &[Diagnostic]) -> String {
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    texts.join("\n")
 }
 
 /// Renders a component into its place below `specs`; with `check`, only says what would change.
@@ -319,7 +333,9 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
         request.semantics,
     )?);
 
-    if !request.source_files.is_empty() || !archives.is_empty() {
+    // Keel's own trees pin files in their lock.
+    let lists = !request.free_source_number || folder.exists("sources")?;
+    if archives.is_empty() || lists || !request.source_files.is_empty() {
         merge_sources(request, &folder, &archives)?;
     }
     let (calculation, by) = (request.calculation, records.len());
@@ -334,12 +350,20 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
     let mut bytes = document.bytes();
     let processed = request
         .history
-        .and_then(|history| autospec::process(&bytes, history));
+        .and_then(|history| processed(request, history, &into.join(&spec), &bytes));
     let autospec = processed.is_some();
     bytes = processed.unwrap_or(bytes);
     folder.write(&spec, &bytes, mode)?;
 
-    let (left_out, kept_because) = match filter(request, into, &spec, &bytes)? {
+    let (input, rendered) = ((request.input, request.spec), (into, spec.as_str()));
+    let places = Places::of(input, rendered, &document, &bytes, &overlays);
+    let filtered = filter(request, into, &spec, &bytes).map_err(|error| match error {
+        Error::Evaluation { errors } => Error::Evaluation {
+            errors: errors.into_iter().map(|one| places.told(one)).collect(),
+        },
+        error => error,
+    });
+    let (left_out, kept_because) = match filtered? {
         Filter::Kept(because) => (Vec::new(), Some(because)),
         Filter::LeftOut(files) => (files, None),
     };
@@ -351,6 +375,7 @@ pub fn prepare(request: &Request<'_>, into: &Path) -> Result<Rendered, Error> {
         autospec,
         left_out,
         kept_because,
+        places,
     })
 }
 
@@ -399,11 +424,18 @@ fn merge_sources(
     archives: &[archive::Repacked],
 ) -> Result<(), Error> {
     const NAME: &str = "sources";
+    let nothing_to_add = request.source_files.is_empty() && archives.is_empty();
     let (text, mode) = match folder.exists(NAME)? {
         true => folder.read(NAME)?,
+        false if nothing_to_add => return Ok(()),
         false => (Vec::new(), 0o644),
     };
     let text = text::decode(&text).into_owned();
+    if nothing_to_add {
+        // It stays as it is, to the end of its last line.
+        sources_file::listed(&text)?;
+        return Ok(());
+    }
     let changed: Vec<String> = archives.iter().map(|one| one.archive.clone()).collect();
     let digest = |file: &str, algorithm: &str| {
         let found = archives.iter().find(|one| one.archive == file);
@@ -413,6 +445,23 @@ fn merge_sources(
     };
     let merged = sources_file::merged(&text, request.source_files, &changed, &digest)?;
     Ok(folder.write(NAME, &text::encode(&merged), mode)?)
+}
+
+/// The SPEC with rpmautospec's work done, if there is any.
+fn processed(
+    request: &Request<'_>,
+    history: &autospec::History,
+    path: &Path,
+    bytes: &[u8],
+) -> Option<Vec<u8>> {
+    let features = Features::of(&text::decode(bytes));
+    if !features.need_processing() {
+        return None;
+    }
+    let mut history = history.clone();
+    let mut read = |spec: &[u8]| request.list.and_then(|list| list.version(path, spec));
+    autospec::versions::fill(&mut history.commits, &features, bytes, &mut read);
+    autospec::process(bytes, &history)
 }
 
 enum Filter {
@@ -432,10 +481,7 @@ fn filter(request: &Request<'_>, folder: &Path, spec: &str, bytes: &[u8]) -> Res
     };
     let sources = list
         .sources(&folder.join(spec), bytes)
-        .map_err(|why| Error::List {
-            spec: spec.to_owned(),
-            why,
-        })?;
+        .map_err(|errors| Error::Evaluation { errors })?;
     let files: Vec<String> = sources
         .iter()
         .filter_map(|source| listing::file_of(source))

@@ -3,10 +3,11 @@
 use std::{
     collections::BTreeMap,
     io,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
+use keel_artefact::{Fingerprint, Sha256};
 use rustix::{
     fs::{CWD, RenameFlags},
     io::Errno,
@@ -97,9 +98,23 @@ pub fn differences(old: &Path, new: &Path) -> io::Result<Vec<Difference>> {
     Ok(differences)
 }
 
+/// The digest of all files and links in a folder, as [`differences`] compares them. A folder that is not there has none.
+pub fn digest(folder: &Path) -> io::Result<Sha256> {
+    let mut print = Fingerprint::new("folder/1");
+    for (file, what) in content(folder)? {
+        print.add("file", file);
+        match what {
+            Content::File(digest) => print.add_digest("bytes", &digest),
+            Content::Link(target) => print.add("link", target.as_os_str().as_bytes()),
+            Content::Other => print.add("other", ""),
+        };
+    }
+    Ok(print.finish())
+}
+
 #[derive(PartialEq, Eq)]
 enum Content {
-    File(keel_artefact::Sha256),
+    File(Sha256),
     Link(PathBuf),
     Other,
 }
@@ -122,7 +137,7 @@ fn walk(folder: &Path, prefix: &str, depth: usize, out: &mut BTreeMap<String, Co
             continue;
         }
         let content = if kind.is_file() {
-            Content::File(keel_artefact::Sha256::of_file(&entry.path())?.0)
+            Content::File(Sha256::of_file(&entry.path())?.0)
         } else if kind.is_symlink() {
             Content::Link(fs_err::read_link(entry.path())?)
         } else {

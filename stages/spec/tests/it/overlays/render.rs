@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, io, path::Path};
 
-use keel_config::overlay::Calculation;
+use keel_config::{Diagnostic, overlay::Calculation};
 use keel_spec::{
     overlay::Document,
     render::{
         self, Request,
-        autospec::{self, Commit, History, Version},
+        autospec::{self, Commit, History, Parents, Seen, Version},
         listing::List,
         macros_file, release,
         sources_file::{self, SourceFile},
@@ -21,8 +21,14 @@ use super::{differs, found, lay_out, overlays, run, semantics, text, texts};
 struct Told(Result<Vec<String>, String>);
 
 impl List for Told {
-    fn sources(&self, _: &Path, _: &[u8]) -> Result<Vec<String>, String> {
-        self.0.clone()
+    fn sources(&self, _: &Path, _: &[u8]) -> Result<Vec<String>, Vec<Diagnostic>> {
+        self.0.clone().map_err(|why| vec![Diagnostic::new(why)])
+    }
+
+    fn version(&self, _: &Path, spec: &[u8]) -> Option<Version> {
+        let spec = String::from_utf8_lossy(spec);
+        let version = spec.lines().find_map(|line| line.strip_prefix("Version: "))?;
+        Some(Version::of(None, version, ""))
     }
 }
 
@@ -73,6 +79,7 @@ pub(super) struct Macros {
     without: Vec<String>,
     defines: BTreeMap<String, String>,
     undefines: Vec<String>,
+    upstream: BTreeMap<String, String>,
 }
 
 impl Macros {
@@ -82,6 +89,7 @@ impl Macros {
             without: strings(case, "without"),
             defines: texts(case, "defines"),
             undefines: strings(case, "undefines"),
+            upstream: texts(case, "upstream-says"),
         }
     }
 
@@ -91,6 +99,7 @@ impl Macros {
             without: &self.without,
             defines: &self.defines,
             undefines: &self.undefines,
+            upstream: &self.upstream,
         }
     }
 }
@@ -168,6 +177,12 @@ fn commits(case: &Table) -> Vec<Commit> {
             extra: text(table, "extra").map(str::to_owned),
             snapshot: text(table, "snapshot").map(str::to_owned),
         }),
+        parents: Parents::Before,
+        seen: match text(table, "was") {
+            Some("rendered") => Seen::Rendered,
+            Some(spec) => Seen::Was(spec.as_bytes().into()),
+            None => Seen::Unknown,
+        },
         without_spec: flag(table, "without-spec"),
         changelog: text(table, "changelog").map(str::to_owned),
     };

@@ -1,4 +1,5 @@
-//! Patterns of file names, as doublestar (what azldev uses) reads them.
+//! Patterns of file names, as doublestar (what azldev uses) reads them: the only engine for them. Includes, `specs` and
+//! `overlay-files` walk along a pattern's [`steps`]; overlays, and names on the command line, compare with a [`Glob`].
 //!
 //! `*` and `?` do not pass a slash; `**` as a whole part of a path is any number of folders; `[a-z]`, `[^a]` and `[!a]`
 //! are one character, never a slash; `{a,b}` is either; a backslash takes the meaning from what follows. A dot at the
@@ -30,13 +31,7 @@ pub struct Error(pub &'static str);
 impl Glob {
     /// Reads a pattern.
     pub fn new(pattern: &str) -> Result<Self, Error> {
-        if pattern.len() > LONGEST {
-            return Err(Error("it is longer than any pattern should be"));
-        }
-        let chars: Vec<char> = pattern.chars().collect();
-        let mut all = vec![Vec::new()];
-        expand(&chars, &mut all)?;
-        let parts = all
+        let parts = choices_of(pattern)?
             .iter()
             .map(|one| translate(one))
             .collect::<Result<Vec<_>, _>>()?;
@@ -47,7 +42,7 @@ impl Glob {
             .map_err(|_| Error("it is too large"))?;
         Ok(Self {
             regex,
-            literal: !pattern.contains(['*', '?', '[', '{', '\\']),
+            literal: !is_pattern(pattern),
         })
     }
 
@@ -60,6 +55,88 @@ impl Glob {
     pub fn is_literal(&self) -> bool {
         self.literal
     }
+}
+
+/// Does any character of a pattern stand for something else than itself?
+pub fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '[', '{', '\\'])
+}
+
+/// A text as a pattern that only it fits.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | ',' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// One part of a path that a pattern leads along.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A name as it is; also `.` and `..`.
+    Name(String),
+    /// `**`: any number of folders.
+    Folders,
+    /// Names that fit.
+    Fitting {
+        /// The pattern of one name.
+        glob: Glob,
+        /// As it is written.
+        written: String,
+    },
+}
+
+/// The ways that a pattern leads along, one for each choice that its braces offer; empty parts are left out.
+pub fn steps(pattern: &str) -> Result<Vec<Vec<Step>>, Error> {
+    let step = |part: &str| -> Result<Step, Error> {
+        Ok(match part {
+            "**" => Step::Folders,
+            part if !is_pattern(part) => Step::Name(part.to_owned()),
+            part => match unescaped(part) {
+                Some(name) => Step::Name(name),
+                None => Step::Fitting {
+                    glob: Glob::new(part)?,
+                    written: part.to_owned(),
+                },
+            },
+        })
+    };
+    choices_of(pattern)?
+        .iter()
+        .map(|way| {
+            let way: String = way.iter().collect();
+            way.split('/').filter(|part| !part.is_empty()).map(step).collect()
+        })
+        .collect()
+}
+
+/// The one name that a part stands for, if backslashes are all that is special in it.
+fn unescaped(part: &str) -> Option<String> {
+    let mut name = String::new();
+    let mut chars = part.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '*' | '?' | '[' | '{' => return None,
+            '\\' => name.push(chars.next()?),
+            c => name.push(c),
+        }
+    }
+    Some(name)
+}
+
+/// What a pattern stands for, each without braces.
+fn choices_of(pattern: &str) -> Result<Vec<Vec<char>>, Error> {
+    if pattern.len() > LONGEST {
+        return Err(Error("it is longer than any pattern should be"));
+    }
+    let chars: Vec<char> = pattern.chars().collect();
+    let mut all = vec![Vec::new()];
+    expand(&chars, &mut all)?;
+    Ok(all)
 }
 
 /// Adds what `pattern` stands for, without its braces, to each of `all`.
@@ -267,6 +344,14 @@ mod tests {
                 assert!(!glob.fits(name), "{pattern} {name}");
             }
         }
+    }
+
+    #[test]
+    fn an_escaped_text_fits_itself() {
+        for text in ["a", "/t[1x]/{a,b}/*?", r"a\b"] {
+            assert!(Glob::new(&escaped(text)).unwrap().fits(text), "{text}");
+        }
+        assert!(!Glob::new(&escaped("a*")).unwrap().fits("ab"));
     }
 
     #[test]
