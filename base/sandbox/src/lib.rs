@@ -39,6 +39,7 @@ mod error;
 pub mod identity;
 mod init;
 mod inside;
+mod memory;
 mod mounts;
 mod output;
 mod privileges;
@@ -282,6 +283,9 @@ pub struct Usage {
     pub system: Duration,
     /// Resident memory of the largest process, in bytes.
     pub max_rss: u64,
+    /// Memory of all processes together at the peak, in bytes, without what they share with files: looked at a few times a
+    /// second, so that shorter peaks are missed; never less than `max_rss`.
+    pub peak_memory: u64,
     /// From the start of the helper to the end of the last process.
     pub wall: Duration,
 }

@@ -18,6 +18,7 @@ use crate::{
     Error, Exit, Run, Sandbox, Status, Stdin, Usage,
     identity::Identity,
     init::MARKER,
+    memory::Watch,
     mounts::{MOST_LOWERS, work_folder},
     output::{self, Reader},
     wire::{self, Report, Request},
@@ -156,8 +157,10 @@ impl Running {
         let mut killed: Option<(Instant, Why)> = None;
         let mut reports = Some(Reports::default());
         let mut result = Reports::default();
+        let mut memory = Watch::new(self.helper.id());
         while reports.is_some() || streams.iter().any(|stream| stream.fd().is_some()) {
             let socket = reports.is_some().then(|| self.control.as_fd());
+            memory.look();
             let [control, ready @ ..] = output::wait(socket, &streams, TICK).map_err(&lost)?;
             for (stream, ready) in streams.iter_mut().zip(ready) {
                 if ready {
@@ -191,7 +194,8 @@ impl Running {
         }
         self.helper.wait().map_err(&lost)?;
         let [(stdout, one), (stderr, other)] = streams.map(Reader::finish);
-        let usage = result.usage;
+        let mut usage = result.usage;
+        usage.peak_memory = memory.peak().max(usage.max_rss);
         let status = result.status(&self.program, killed.map(|(_, why)| why))?;
         Ok(Exit {
             status,
