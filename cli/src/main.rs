@@ -7,8 +7,10 @@
 mod args;
 mod commands;
 mod context;
+mod events;
 mod failure;
 mod inputs;
+mod machine;
 mod pipeline;
 mod rendering;
 mod report;
@@ -21,6 +23,7 @@ use clap::Parser as _;
 use crate::{
     args::{Cli, When},
     context::Context,
+    events::Events,
     failure::{Class, Failure},
     terminal::{Terminal, Volume},
 };
@@ -57,10 +60,20 @@ fn main() -> ExitCode {
         (false, false) => Volume::Normal,
         (false, true) => Volume::Verbose,
     };
-    let terminal = Terminal::new(volume, paint);
+    let events = match cli.global.events.as_deref().map(Events::open).transpose() {
+        Ok(events) => events,
+        Err(error) => {
+            let failure = Failure::because(Class::Input, "cannot write events", &error);
+            Terminal::new(volume, paint, None).line(&failure.render(paint));
+            return failure.class.exit_code();
+        }
+    };
+    let terminal = Terminal::new(volume, paint, events);
+    terminal.begin(std::env::args().skip(1));
     let result = Context::new(cli.global, &terminal).and_then(|context| {
         commands::run(&context, cli.command).map_err(|failure| failure.after(&context.interrupt))
     });
+    terminal.end(result.as_ref().err());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -17,6 +17,7 @@ use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
+    machine,
 };
 
 /// Macros that refreshed sources bring to the SPECs of their components.
@@ -119,10 +120,12 @@ pub fn build(
     how: &args::How,
     on_progress: &mut dyn FnMut(&Results),
 ) -> Result<Results, Failure> {
-    let jobs = how.jobs.unwrap_or_else(cores).max(1);
+    let jobs = how.jobs.unwrap_or_else(machine::cores).max(1);
     let options = keel_build::Options {
         jobs,
         keep_going: how.keep_going,
+        memory: how.memory.unwrap_or_else(machine::memory),
+        retries: how.retry,
         groups: planned.groups.clone(),
     };
     let built = with_workshop(context, &planned.project, &planned.stage0, |shop| {
@@ -150,7 +153,7 @@ pub fn with_workshop<T>(
         macros: &project.macros,
         is_lent: &lends,
         logs: &logs,
-        cores: cores(),
+        cores: machine::cores(),
         sink: context.sink(),
         interrupt: &context.interrupt,
     }))
@@ -260,8 +263,4 @@ pub fn all(project: &Project) -> Targets {
                 .collect(),
         ),
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -17,7 +17,9 @@ use keel_store::Store;
 use crate::{
     Built, BuiltPackage, Error, Failure,
     built::{self, Output, Unchecked},
-    checks, closure, fingerprint, packages,
+    checks, closure,
+    expected::Past,
+    fingerprint, packages,
     root::{self, Root},
 };
 
@@ -48,6 +50,26 @@ pub struct Surroundings {
     pub other: bool,
 }
 
+/// How a job runs, this time. None of it may reach a package.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// Added to the niceness.
+    pub nice: i32,
+    /// How many processes it may start at once.
+    pub cores: usize,
+    /// How often it has failed before, in this run.
+    pub failures: usize,
+    /// How often it may run again after a failure.
+    pub retries: usize,
+}
+
+impl Turn {
+    /// Does it run again, if it fails now?
+    pub fn runs_again(&self) -> bool {
+        self.failures < self.retries
+    }
+}
+
 /// A finished job, and whether it had to run.
 #[derive(Debug, Clone)]
 pub struct Finished {
@@ -55,6 +77,8 @@ pub struct Finished {
     pub built: Arc<Built>,
     /// The store had it.
     pub was_cached: bool,
+    /// How often it failed in this run before.
+    pub failures: usize,
 }
 
 impl Workshop<'_> {
@@ -64,7 +88,7 @@ impl Workshop<'_> {
         &self,
         job: &Job,
         before: &[Arc<Built>],
-        nice: i32,
+        turn: &Turn,
         begins: &dyn Fn(),
     ) -> Result<Finished, Error> {
         self.interrupt.check()?;
@@ -75,6 +99,7 @@ impl Workshop<'_> {
             return Ok(Finished {
                 built: Arc::new(built),
                 was_cached: true,
+                failures: turn.failures,
             });
         }
         begins();
@@ -82,8 +107,9 @@ impl Workshop<'_> {
         let unchecked = match self.unchecked(&key)? {
             Some(unchecked) => unchecked,
             None => {
-                let made = self.make(job, &root, nice, &Surroundings::default())?;
+                let made = self.make(job, &root, turn, &Surroundings::default())?;
                 self.store.record("rpmbuild", &key, &made)?;
+                Past::record(self.store, job, made.wall, made.memory)?;
                 made
             }
         };
@@ -92,13 +118,20 @@ impl Workshop<'_> {
         Ok(Finished {
             built: Arc::new(built),
             was_cached: false,
+            failures: turn.failures,
         })
     }
 
     /// Builds `job` again, in other surroundings, and compares each package with what `built` has.
     pub fn compare(&self, job: &Job, before: &[Arc<Built>], built: &Built, kept: &Path) -> Result<(), Error> {
         let root = Root::compose(self, job, built.root.clone())?;
-        let again = self.make(job, &root, 0, &Surroundings { other: true })?;
+        let turn = Turn {
+            nice: 0,
+            cores: 1,
+            failures: 0,
+            retries: 0,
+        };
+        let again = self.make(job, &root, &turn, &Surroundings { other: true })?;
         let again = self.check(job, built.fingerprint, before, root, again)?;
         let missing = |output: &&Output| {
             let nevra = &output.package.nevra;
@@ -164,13 +197,13 @@ impl Workshop<'_> {
         &self,
         job: &Job,
         root: &Root,
-        nice: i32,
+        turn: &Turn,
         surroundings: &Surroundings,
     ) -> Result<Unchecked, Error> {
         let bench = self.store.temp_dir(&format!("build-{}", job.component))?;
         let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
         let id = format!("build:{}", job.component);
-        let sandbox = folders.in_sandbox(root.sandbox(), nice);
+        let sandbox = folders.in_sandbox(root.sandbox(), turn.nice);
         let request = rpmbuild::Request {
             spec: format!("/build/SPECS/{}.spec", job.recipe.name),
             arch: job.arch,
@@ -178,7 +211,7 @@ impl Workshop<'_> {
             undefines: &job.recipe.undefines,
             source_only: false,
             skip_check: job.skip_check,
-            cores: if surroundings.other { 1 } else { self.cores },
+            cores: turn.cores,
             source_date_epoch: job.recipe.source_date_epoch,
             other_surroundings: surroundings.other,
         };
@@ -192,7 +225,12 @@ impl Workshop<'_> {
         let exit = rpmbuild::run(&sandbox, &request, &log, &mut on_phase, self.interrupt)?;
         self.interrupt.check()?;
         if !exit.success() {
-            return Err(self.failure(&job.component, phase, exit.status.to_string(), &log)?);
+            let name = match turn.runs_again() {
+                true => format!("{}.log.{}", job.component, turn.failures + 1),
+                false => format!("{}.log", job.component),
+            };
+            let how = exit.status.to_string();
+            return Err(self.failure(&job.component, phase, how, &log, &name)?);
         }
         let mut rpms = Vec::new();
         for file in folders.packages()? {
@@ -205,6 +243,7 @@ impl Workshop<'_> {
             log: self.store.put_file(&log)?,
             wall: started.elapsed(),
             cpu: exit.usage.user + exit.usage.system,
+            memory: exit.usage.peak_memory,
         })
     }
 
@@ -230,7 +269,8 @@ impl Workshop<'_> {
         self.interrupt.check()?;
         if !exit.success() {
             let how = exit.status.to_string();
-            return Err(self.failure(&recipe.component, "-bs".to_owned(), how, &log)?);
+            let name = format!("{}.log", recipe.component);
+            return Err(self.failure(&recipe.component, "-bs".to_owned(), how, &log, &name)?);
         }
         let made = folders.packages()?;
         let [made] = made.as_slice() else {
@@ -288,6 +328,7 @@ impl Workshop<'_> {
             log: made.log,
             wall: made.wall,
             cpu: made.cpu,
+            memory: made.memory,
             links,
         })
     }
@@ -298,8 +339,9 @@ impl Workshop<'_> {
         phase: String,
         how: String,
         log: &Path,
+        name: &str,
     ) -> Result<Error, Error> {
-        let kept = self.logs.join(format!("{component}.log"));
+        let kept = self.logs.join(name);
         fs_err::create_dir_all(self.logs)?;
         fs_err::copy(log, &kept)?;
         let text = fs_err::read(log)?;
