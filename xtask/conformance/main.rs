@@ -4,6 +4,7 @@
 //! - `conformance rpm-suite …`: rpm's own test suite ([`suite`]).
 //! - `conformance azldev-pairs …`: overlays and rendering, against azldev's own results ([`azldev`]).
 //! - `conformance bench …`: how long it takes, beside `rpmspec` and norpm ([`bench`]).
+//! - `conformance schedule …`: the scheduler on a corpus's graph, beside other orders ([`schedule`]).
 //!
 //! Corpora, baselines and rpm's suite are fetched by whoever runs this and are never committed: docs/how-to/conformance.md.
 
@@ -22,6 +23,7 @@ mod graph;
 mod keel;
 mod mapping;
 mod options;
+mod schedule;
 mod suite;
 mod table;
 
@@ -70,7 +72,8 @@ fn run(arguments: &[String]) -> Result<()> {
         "rpm-suite" => suite::run(Options::new(rest)),
         "azldev-pairs" => azldev::run(Options::new(rest)),
         "bench" => bench::run(Options::new(rest)),
+        "schedule" => schedule::run(Options::new(rest)),
         "measure" => bench::measure::run(rest),
-        _ => bail!("say which: specs, rpm-suite, azldev-pairs, bench"),
+        _ => bail!("say which: specs, rpm-suite, azldev-pairs, bench, schedule"),
     }
 }

@@ -330,7 +330,7 @@ impl Queue {
 }
 
 /// For each task those that need it.
-fn users(tasks: &[Task]) -> Vec<Vec<usize>> {
+pub(super) fn users(tasks: &[Task]) -> Vec<Vec<usize>> {
     let mut users = vec![Vec::new(); tasks.len()];
     for (index, task) in tasks.iter().enumerate() {
         task.needs.iter().for_each(|need| users[*need].push(index));

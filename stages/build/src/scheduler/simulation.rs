@@ -3,7 +3,7 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
-use super::queue::{Order, Policy, Queue, Task, longest_way};
+use super::queue::{self, Order, Policy, Queue, Task, longest_way};
 
 /// What really happens to a task, which is not what was expected.
 #[derive(Debug, Clone, Copy)]
@@ -31,14 +31,50 @@ pub fn makespan(tasks: &[Task], truths: &[Truth], policy: Policy, order: Order) 
 
 /// What no order can beat on so many places: the longest chain, and all work spread evenly.
 pub fn bound(tasks: &[Task], truths: &[Truth], jobs: usize) -> f64 {
-    let real: Vec<Task> = (tasks.iter().zip(truths))
+    let work: f64 = truths.iter().map(Truth::total).sum();
+    longest_way(&real(tasks, truths)).max(work / jobs.max(1) as f64)
+}
+
+/// The same, nearer to what can be had: what has a long way before it and a long way after it must be done in between.
+/// Takes the square of the number of tasks.
+pub fn close_bound(tasks: &[Task], truths: &[Truth], jobs: usize) -> f64 {
+    let real = real(tasks, truths);
+    let users = queue::users(&real);
+    let after = ways_beyond(&real, &users);
+    let turned: Vec<Task> = (real.iter().zip(users))
+        .map(|(task, users)| Task {
+            needs: users,
+            ..task.clone()
+        })
+        .collect();
+    let before = ways_beyond(&turned, &queue::users(&turned));
+    let mut from_the_end: Vec<usize> = (0..real.len()).collect();
+    from_the_end.sort_by(|one, other| after[*other].total_cmp(&after[*one]));
+    let mut best = bound(tasks, truths, jobs);
+    for first in &before {
+        let mut within = 0.0;
+        for index in from_the_end.iter().filter(|index| before[**index] >= *first) {
+            within += real[*index].seconds;
+            best = best.max(first + within / jobs.max(1) as f64 + after[*index]);
+        }
+    }
+    best
+}
+
+/// The longest way that starts with each task, without the task.
+fn ways_beyond(tasks: &[Task], users: &[Vec<usize>]) -> Vec<f64> {
+    let ways = queue::ways(tasks, users).into_iter();
+    ways.zip(tasks).map(|(way, task)| way - task.seconds).collect()
+}
+
+/// The tasks with the times that they really take, failed runs included.
+fn real(tasks: &[Task], truths: &[Truth]) -> Vec<Task> {
+    (tasks.iter().zip(truths))
         .map(|(task, truth)| Task {
             seconds: truth.total(),
             ..task.clone()
         })
-        .collect();
-    let work: f64 = truths.iter().map(Truth::total).sum();
-    longest_way(&real).max(work / jobs.max(1) as f64)
+        .collect()
 }
 
 /// How long the rest of a run takes. `running` are the tasks that run, with the time that each still needs; `run` tells how
