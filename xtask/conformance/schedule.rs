@@ -228,11 +228,11 @@ fn speed(jobs: &[BTreeSet<usize>]) -> String {
 }
 
 /// Numbers that are the same for the same seed (splitmix64, Steele et al. 2014).
-struct Numbers(u64);
+pub struct Numbers(pub u64);
 
 impl Numbers {
     /// Above 0, up to 1.
-    fn uniform(&mut self) -> f64 {
+    pub fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
