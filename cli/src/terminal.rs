@@ -206,7 +206,7 @@ impl Terminal {
             return;
         }
         let left = match state.remaining {
-            Some((said, left)) if !running.is_bytes => {
+            Some((said, left)) if !running.is_bytes && left > said.elapsed() => {
                 format!(", about {} left", readable(left.saturating_sub(said.elapsed())))
             }
             _ => String::new(),
@@ -256,11 +256,25 @@ impl Terminal {
     /// Brings the last line up to date.
     fn foot(&self, state: &mut State) {
         let Some(bars) = &self.bars else { return };
+        if state.tally.running + state.tally.waiting == 0 {
+            return state.end();
+        }
         let footer = state.footer.get_or_insert_with(|| Footer::new(bars));
         let mut end = footer.end.lock().unwrap_or_else(PoisonError::into_inner);
         *end = state.remaining.and_then(|(said, left)| said.checked_add(left));
         drop(end);
         footer.bar.set_message(told(&state.tally));
+    }
+}
+
+impl State {
+    /// The stage is over.
+    fn end(&mut self) {
+        self.remaining = None;
+        self.tally = Tally::default();
+        if let Some(footer) = self.footer.take() {
+            footer.bar.finish_and_clear();
+        }
     }
 }
 
@@ -315,10 +329,7 @@ impl Sink for Terminal {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Stage { title } => {
-                state.remaining = None;
-                if let Some(footer) = state.footer.take() {
-                    footer.bar.finish_and_clear();
-                }
+                state.end();
                 if self.volume > Volume::Quiet {
                     self.step("==>", "\x1b[34;1m", title);
                 }
@@ -342,10 +353,11 @@ impl Sink for Terminal {
                     self.step("Unchanged", "\x1b[36m", title);
                 }
             }
-            Event::Remaining { left } => {
+            Event::Remaining { left } if left > Duration::ZERO => {
                 state.remaining = Some((Instant::now(), left));
                 self.foot(&mut state);
             }
+            Event::Remaining { .. } => {}
             Event::Tally(tally) => {
                 state.tally = tally;
                 self.foot(&mut state);

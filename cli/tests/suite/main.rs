@@ -9,6 +9,7 @@
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
 //! - `render`: SPECs with their overlays, of this tree and of other distributions.
+//! - `scheduling`: what runs when, what is tried again, what is told of it.
 //! - `wrong_input`: every mistake a user can make: exit code and text.
 //! - `whole_way`: from SPECs to a tested machine, and what real tools say of each result.
 //! - `killed`: a build that is killed at any time goes on, and leaves nothing behind.
@@ -25,6 +26,7 @@ mod harness;
 mod killed;
 mod made_sources;
 mod render;
+mod scheduling;
 mod sources;
 mod spec;
 mod spec_messages;

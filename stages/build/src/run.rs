@@ -54,7 +54,7 @@ pub fn run(
     let progress = Progress::new(&expected);
     let results: Mutex<Results> = Mutex::default();
     let lock = || results.lock().unwrap_or_else(PoisonError::into_inner);
-    let run_one = |start: Start| -> Result<(), Error> {
+    let run_one = |start: Start, changed: &dyn Fn()| -> Result<(), Error> {
         let job = &plan.jobs[start.index];
         let before: Vec<Arc<Built>> = {
             let results = lock();
@@ -70,7 +70,11 @@ pub fn run(
             failures: start.failures,
             retries: options.retries,
         };
-        let begins = || progress.begins(start.index);
+        let begins = || {
+            let expected = progress.begins(start.index);
+            changed();
+            expected
+        };
         let finished = tell(shop, job, &turn, &begins, |begins| {
             shop.finish(job, &before, &turn, begins)
         });

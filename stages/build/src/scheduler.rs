@@ -27,16 +27,16 @@ pub enum Fate<T, E> {
 struct Shared<T, E> {
     queue: Queue,
     results: Vec<Option<Result<T, E>>>,
-    ended: usize,
+    changes: usize,
 }
 
 /// What [`run`] asks and tells.
 pub struct Hooks<Run, Again, Settled, Stop> {
-    /// Does one task, on a worker.
+    /// Does one task, on a worker. Calls what it is given when there is something to be told meanwhile.
     pub run: Run,
     /// May a task that failed so run again?
     pub may_run_again: Again,
-    /// Called on the calling thread at the start and after each end, with the queue as it is then. It may take its time: workers
+    /// Called on the calling thread at the start, after each end, and when a task asks for it, with the queue as it is then. It may take its time: workers
     /// go on meanwhile, and several ends may be told at once.
     pub settled: Settled,
     /// Asked before each start.
@@ -52,7 +52,7 @@ pub fn run<T, E, Run, Again, Settled, Stop>(
 where
     T: Send,
     E: Send,
-    Run: Fn(Start) -> Result<T, E> + Sync,
+    Run: Fn(Start, &dyn Fn()) -> Result<T, E> + Sync,
     Again: Fn(&E) -> bool + Sync,
     Settled: FnMut(Queue),
     Stop: Fn() -> bool + Sync,
@@ -67,10 +67,14 @@ where
     let shared: Mutex<Shared<T, E>> = Mutex::new(Shared {
         queue,
         results: (0..tasks).map(|_| None).collect(),
-        ended: 0,
+        changes: 0,
     });
     let changed = Condvar::new();
     let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let tell = || {
+        lock().changes += 1;
+        changed.notify_all();
+    };
     let worker = || {
         let mut shared = lock();
         loop {
@@ -87,7 +91,7 @@ where
                 continue;
             };
             drop(shared);
-            let result = run(start);
+            let result = run(start, &tell);
             shared = lock();
             let is_last = match &result {
                 Ok(_) => {
@@ -99,7 +103,7 @@ where
             if is_last {
                 shared.results[start.index] = Some(result);
             }
-            shared.ended += 1;
+            shared.changes += 1;
             changed.notify_all();
         }
     };
@@ -110,10 +114,10 @@ where
         let mut seen = None;
         loop {
             let mut shared = lock();
-            while seen == Some(shared.ended) && !shared.queue.is_over() {
+            while seen == Some(shared.changes) && !shared.queue.is_over() {
                 shared = changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
             }
-            seen = Some(shared.ended);
+            seen = Some(shared.changes);
             let queue = shared.queue.clone();
             drop(shared);
             let is_over = queue.is_over();

@@ -35,7 +35,7 @@ pub fn run(mut options: Options) -> Result<()> {
     bench.new_round(1)?;
     let started = Instant::now();
     bench.finish(PUBLISH)?;
-    let whole = started.elapsed();
+    let mut whole = started.elapsed();
     let expected = bench.published()?;
     println!(
         "undisturbed: {} files in {:.1} s",
@@ -50,7 +50,11 @@ pub fn run(mut options: Options) -> Result<()> {
         let mut child = bench.command(PUBLISH).spawn().context("cannot run keel")?;
         sleep(moment);
         child.kill()?;
-        cut_short += usize::from(!child.wait()?.success());
+        match child.wait()?.success() {
+            false => cut_short += 1,
+            // The machine is faster now.
+            true => whole = whole.min(moment),
+        }
         nothing_runs(child.id()).with_context(|| format!("round {round}"))?;
         let built = bench.ended("done")?;
         bench.finish(PUBLISH)?;
@@ -115,6 +119,7 @@ fn with_mounts(pid: u32) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// Single files, which have no owner's lock, go when they are an hour old.
 fn nothing_lies_about(tmp: &Path, pid: u32) -> Result<()> {
     let mark = format!("-{pid}-");
     for entry in fs::read_dir(tmp)? {

@@ -45,7 +45,7 @@ fn on_threads<E: Send>(
     stop: bool,
 ) -> Vec<Fate<(), E>> {
     let hooks = Hooks {
-        run,
+        run: |start: Start, _: &dyn Fn()| run(start),
         may_run_again: |_: &E| true,
         settled: |_| {},
         stop: || stop,
@@ -80,7 +80,7 @@ fn two_run_at_once_and_all_ends_are_told() {
     let together = std::sync::Barrier::new(2);
     let mut told = 0;
     let hooks = Hooks {
-        run: |start: Start| -> Result<f64, ()> {
+        run: |start: Start, _: &dyn Fn()| -> Result<f64, ()> {
             if start.index < 2 {
                 together.wait();
             }
