@@ -21,7 +21,7 @@ use super::{Bench, programs};
 use crate::options::Options;
 
 /// KiB that are left.
-const LEFT: [u64; 10] = [0, 40, 120, 300, 600, 1000, 2000, 4000, 8000, 16000];
+const LEFT: [u64; 14] = [0, 40, 80, 120, 200, 300, 450, 600, 800, 1100, 1500, 2000, 8000, 16000];
 
 /// Fills, and judges.
 pub fn run(mut options: Options) -> Result<()> {
@@ -39,16 +39,14 @@ pub fn run(mut options: Options) -> Result<()> {
     let filler = work.path().join("filler");
     let mut round = 1;
     for (what, before, command) in [
-        ("a build", None, &["build"][..]),
-        ("a publication", Some(&["build"][..]), &["repo", "create"][..]),
+        ("a build", &["check"][..], &["build"][..]),
+        ("a publication", &["build"], &["repo", "create"]),
     ] {
         let mut stopped = 0;
         for left in LEFT {
             round += 1;
             bench.new_round(round)?;
-            if let Some(before) = before {
-                bench.finish(before)?;
-            }
+            bench.finish(before)?;
             fill(&filler, left)?;
             let output = bench.run(command)?;
             fs::remove_file(&filler)?;
