@@ -66,31 +66,88 @@ pub struct Expected {
 pub fn of(store: &Store, plan: &Plan) -> Result<Vec<Expected>, Error> {
     let past = |job| Past::of(store, job);
     let pasts = plan.jobs.iter().map(past).collect::<Result<Vec<_>, _>>()?;
-    Ok(from(&plan.jobs, &pasts))
+    let hints: Vec<Hints> = plan.jobs.iter().map(Hints::of).collect();
+    Ok(from(&hints, &pasts))
 }
 
-fn from(jobs: &[Job], pasts: &[Option<Past>]) -> Vec<Expected> {
+/// What the configuration says of a build.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hints {
+    cpu_seconds: f64,
+    memory: Option<u64>,
+    expensive: bool,
+}
+
+impl Hints {
+    fn of(job: &Job) -> Self {
+        Self {
+            cpu_seconds: job.cpu_seconds,
+            memory: job.memory,
+            expensive: job.expensive,
+        }
+    }
+}
+
+fn from(hints: &[Hints], pasts: &[Option<Past>]) -> Vec<Expected> {
     // Hints are processor seconds of another machine: what both are known of tells what they are worth here.
     let (mut hinted, mut measured) = (0.0, 0.0);
-    for (job, past) in jobs.iter().zip(pasts) {
+    for (hints, past) in hints.iter().zip(pasts) {
         if let Some(past) = past {
-            hinted += job.cpu_seconds;
+            hinted += hints.cpu_seconds;
             measured += past.wall.as_secs_f64();
         }
     }
     let worth = if hinted > 0.0 { measured / hinted } else { 1.0 };
-    let expect = |(job, past): (&Job, &Option<Past>)| {
-        let guess = if job.expensive { MEMORY_EXPENSIVE } else { MEMORY };
+    let expect = |(hints, past): (&Hints, &Option<Past>)| {
+        let guess = if hints.expensive { MEMORY_EXPENSIVE } else { MEMORY };
         match past {
             Some(past) => Expected {
                 seconds: past.wall.as_secs_f64(),
-                memory: past.memory.max(job.memory.unwrap_or(0)),
+                memory: past.memory.max(hints.memory.unwrap_or(0)),
             },
             None => Expected {
-                seconds: job.cpu_seconds * worth,
-                memory: job.memory.unwrap_or(guess),
+                seconds: hints.cpu_seconds * worth,
+                memory: hints.memory.unwrap_or(guess),
             },
         }
     };
-    jobs.iter().zip(pasts).map(expect).collect()
+    hints.iter().zip(pasts).map(expect).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_comes_before_hints_and_tells_what_they_are_worth() {
+        let hints = |cpu_seconds, memory, expensive| Hints {
+            cpu_seconds,
+            memory,
+            expensive,
+        };
+        let past = |seconds, memory| {
+            Some(Past {
+                format: FORMAT,
+                wall: Duration::from_secs(seconds),
+                memory,
+            })
+        };
+        let all = [
+            hints(100.0, Some(7), false),
+            hints(10.0, None, false),
+            hints(20.0, None, true),
+            hints(20.0, Some(9), true),
+        ];
+        let expect = |seconds, memory| Expected { seconds, memory };
+        assert_eq!(
+            from(&all, &[past(50, 5), None, None, past(10, 30)]),
+            [
+                expect(50.0, 7),
+                expect(5.0, MEMORY),
+                expect(10.0, MEMORY_EXPENSIVE),
+                expect(10.0, 30)
+            ]
+        );
+        assert_eq!(from(&all[1..2], &[None]), [expect(10.0, MEMORY)]);
+    }
 }

@@ -110,3 +110,59 @@ fn tally(queue: &Queue) -> Tally {
     }
     tally
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::{Order, Policy, Task};
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<String>>);
+
+    impl Sink for Told {
+        fn event(&self, event: Event<'_>) {
+            let text = match event {
+                Event::Remaining { left } => format!("left {:.0}", left.as_secs_f64()),
+                Event::Tally(tally) => format!(
+                    "{} running {} done {} waiting",
+                    tally.running, tally.done, tally.waiting
+                ),
+                _ => "something else".to_owned(),
+            };
+            self.0.lock().unwrap().push(text);
+        }
+    }
+
+    #[test]
+    fn the_rest_is_foretold_from_what_runs_and_what_waits() {
+        let expected = [10_000.0, 20_000.0, 40_000.0].map(|seconds| Expected { seconds, memory: 0 });
+        let tasks = expected.map(|expected| Task {
+            seconds: expected.seconds,
+            ..Task::default()
+        });
+        let mut queue = Queue::new(&tasks, Policy::jobs(2), Order::LongestWay);
+        let (progress, told) = (Progress::new(&expected), Told::default());
+        let say = |progress: &Progress<'_>, queue: &Queue| {
+            progress.tell(queue.clone(), &told);
+            std::mem::take(&mut *told.0.lock().unwrap())
+        };
+        assert_eq!(say(&progress, &queue), ["0 running 0 done 3 waiting"]);
+        let start = queue.start().unwrap();
+        assert_eq!(
+            (start.index, progress.begins(2)),
+            (2, Duration::from_secs(40_000))
+        );
+        // The other two follow each other beside it.
+        assert_eq!(
+            say(&progress, &queue),
+            ["1 running 0 done 2 waiting", "left 40000"]
+        );
+        // It was in no time: all that is left will be faster, but by no more than ten times.
+        progress.ended(2, true);
+        queue.done(2);
+        assert_eq!(
+            say(&progress, &queue),
+            ["0 running 1 done 2 waiting", "left 2000"]
+        );
+    }
+}

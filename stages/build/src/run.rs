@@ -121,7 +121,8 @@ impl Options {
     fn policy(&self) -> Policy {
         Policy {
             jobs: self.jobs,
-            memory: self.memory,
+            // Without any, one build runs at a time.
+            memory: self.memory.max(1),
             keep_going: self.keep_going,
             retries: self.retries,
         }

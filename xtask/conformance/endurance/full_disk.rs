@@ -21,7 +21,9 @@ use super::{Bench, programs};
 use crate::options::Options;
 
 /// KiB that are left.
-const LEFT: [u64; 14] = [0, 40, 80, 120, 200, 300, 450, 600, 800, 1100, 1500, 2000, 8000, 16000];
+const LEFT: [u64; 14] = [
+    0, 40, 80, 120, 200, 300, 450, 600, 800, 1100, 1500, 2000, 8000, 16000,
+];
 
 /// Fills, and judges.
 pub fn run(mut options: Options) -> Result<()> {
