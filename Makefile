@@ -6,7 +6,7 @@ CACHE      = $(if $(CACHE_DIR),--cache-dir $(CACHE_DIR))
 MIRROR_ARG = $(if $(MIRROR),--mirror $(MIRROR))
 RUN        = ./run
 
-.PHONY: help image test lint proof conformance bench clean
+.PHONY: help image test lint proof conformance bench schedule kills full-disk clean
 
 # `make conformance` and `make bench` compare with rpm what Keel makes of a corpus of SPECs (docs/how-to/conformance.md).
 # ORACLE: the folder with a baseline, a macro root, the graph's known numbers, and ns.sh, which runs a command where rpm sees them.
@@ -25,6 +25,8 @@ help:
 	@echo 'make lint    rustfmt and clippy'
 	@echo 'make proof   slow proof: bash, zlib and coreutils built twice, the second time in other surroundings'
 	@echo 'make conformance ORACLE=DIR   what Keel makes of a corpus of SPECs, compared with rpm; make bench ORACLE=DIR: how fast'
+	@echo 'make schedule ORACLE=DIR   the scheduler, simulated on the graph of that corpus'
+	@echo 'make kills WARM=STORE, make full-disk WARM=STORE   builds that are killed 50 times; builds on a disk that is full (root)'
 	@echo 'make clean   remove build output (the store stays: keel store gc)'
 
 image:
@@ -50,6 +52,18 @@ bench:
 	cargo build --release --locked --package keel-cli
 	cargo build --locked --package xtask --example conformance
 	$(UNDER) target/debug/examples/conformance bench --corpus $(CORPUS) --baseline $(BASELINE) --macros $(MACROS) $(DEFINES) $(if $(NORPM),--norpm $(NORPM))
+
+# The scheduler's order, on the graph of the corpus.
+schedule:
+	cargo build --release --locked --package keel-cli
+	cargo build --locked --package xtask --example conformance
+	$(UNDER) target/debug/examples/conformance schedule --corpus $(CORPUS)/SPECS --macros $(MACROS) $(DEFINES)
+
+# What must survive (docs/how-to/endurance.md), as root. The store is a copy: WARM names one with stage0 in it.
+kills full-disk:
+	cargo build --locked --package keel-cli
+	cargo build --locked --package xtask --example conformance
+	target/debug/examples/conformance $@ --keel target/debug/keel --store $(WARM)
 
 clean:
 	cargo clean

@@ -55,6 +55,9 @@ pub struct Global {
     /// Say more: each finished step, also when it was in the store
     #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// Write what happens to FILE as lines of JSON, `-` for standard output (docs/reference/events.md)
+    #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
+    pub events: Option<PathBuf>,
     /// Architecture to build for
     #[arg(long, value_name = "ARCH", global = true, default_value = "x86_64")]
     pub arch: Arch,
@@ -361,6 +364,12 @@ pub struct How {
     /// Keep what a build that fails was built in, for `keel shell`
     #[arg(long)]
     pub keep_root: bool,
+    /// Run a build that failed again, up to N times; each failure is told, and its log kept
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retry: usize,
+    /// Memory for all builds together: those start that are expected to fit [default: what the machine or its control group has]
+    #[arg(long, value_name = "SIZE", value_parser = keel_config::size::parse)]
+    pub memory: Option<u64>,
     /// Options of fetching
     #[command(flatten)]
     pub refresh: Refresh,

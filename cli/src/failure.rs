@@ -23,14 +23,19 @@ pub enum Class {
 
 impl Class {
     /// As documented in `--help`; 130 is the shell's convention for Ctrl-C.
-    pub fn exit_code(self) -> ExitCode {
-        ExitCode::from(match self {
+    pub fn code(self) -> u8 {
+        match self {
             Self::Failed => 1,
             Self::Input => 2,
             Self::Environment => 3,
             Self::Bug => 70,
             Self::Interrupted => 130,
-        })
+        }
+    }
+
+    /// The same, for the system.
+    pub fn exit_code(self) -> ExitCode {
+        ExitCode::from(self.code())
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::failure::{Class, Failure};
 
 /// Keys of settings, as the configuration calls them where that differs from the field.
-const KEYS: [(&str, &str); 20] = [
+const KEYS: [(&str, &str); 21] = [
     ("semantics", "overlay-semantics"),
     ("release", "release.calculation"),
     ("skip_file_filter", "render.skip-file-filter"),
@@ -21,6 +21,7 @@ const KEYS: [(&str, &str); 20] = [
     ("build.borrowed_libc", "build.borrowed-libc"),
     ("build.failure.reason", "build.failure.expected-reason"),
     ("build.cpu_seconds", "build.hints.cpu-seconds"),
+    ("build.memory", "build.hints.memory"),
     ("build.expensive", "build.hints.expensive"),
     ("publish.rpm", "publish.rpm-channel"),
     ("publish.srpm", "publish.srpm-channel"),

@@ -7,8 +7,10 @@
 mod args;
 mod commands;
 mod context;
+mod events;
 mod failure;
 mod inputs;
+mod machine;
 mod pipeline;
 mod rendered;
 mod rendering;
@@ -22,6 +24,7 @@ use clap::Parser as _;
 use crate::{
     args::{Cli, Form, When},
     context::Context,
+    events::Events,
     failure::{Class, Failure},
     terminal::{Terminal, Volume},
 };
@@ -41,7 +44,7 @@ fn main() -> ExitCode {
                 false => {
                     let text = error.to_string();
                     let text = text.trim_start_matches("error: ").trim_end();
-                    let terminal = Terminal::new(Volume::Quiet, false, Form::Json);
+                    let terminal = Terminal::new(Volume::Quiet, false, Form::Json, None);
                     terminal.failure(&Failure::input(text));
                 }
             }
@@ -66,10 +69,20 @@ fn main() -> ExitCode {
         (false, false) => Volume::Normal,
         (false, true) => Volume::Verbose,
     };
-    let terminal = Terminal::new(volume, paint, cli.global.output);
+    let events = match cli.global.events.as_deref().map(Events::open).transpose() {
+        Ok(events) => events,
+        Err(error) => {
+            let failure = Failure::because(Class::Input, "cannot write events", &error);
+            Terminal::new(volume, paint, cli.global.output, None).line(&failure.render(paint));
+            return failure.class.exit_code();
+        }
+    };
+    let terminal = Terminal::new(volume, paint, cli.global.output, events);
+    terminal.begin(std::env::args().skip(1));
     let result = Context::new(cli.global, &terminal).and_then(|context| {
         commands::run(&context, cli.command).map_err(|failure| failure.after(&context.interrupt))
     });
+    terminal.end(result.as_ref().err());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -18,6 +18,7 @@ use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
+    machine,
     rendered,
 };
 
@@ -135,10 +136,12 @@ pub fn build(
     how: &args::How,
     on_progress: &mut dyn FnMut(&Results),
 ) -> Result<Results, Failure> {
-    let jobs = how.jobs.map_or_else(cores, NonZeroUsize::get);
+    let jobs = how.jobs.map_or_else(machine::cores, NonZeroUsize::get);
     let options = keel_build::Options {
         jobs,
         keep_going: how.keep_going,
+        memory: how.memory.unwrap_or_else(machine::memory),
+        retries: how.retry,
         groups: planned.groups.clone(),
     };
     let built = with_workshop(context, &planned.project, &planned.stage0, |shop| {
@@ -169,7 +172,7 @@ pub fn with_workshop<T>(
         macros: &project.macros,
         is_lent: &lends,
         output: &project.output_dir,
-        cores: cores(),
+        cores: machine::cores(),
         keep_roots: false,
         sink: context.sink(),
         interrupt: &context.interrupt,
@@ -280,8 +283,4 @@ pub fn all(project: &Project) -> Targets {
                 .collect(),
         ),
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -12,19 +12,21 @@ pub fn print<T: Serialize>(
     value: &T,
     text: impl FnOnce(&T) -> String,
 ) -> Result<(), Failure> {
-    let shown = if context.wants_json() {
-        let json = serde_json::to_string_pretty(value);
-        json.map_err(|error| {
-            Failure::because(
-                crate::failure::Class::Bug,
-                "cannot write the result as JSON",
-                &error,
-            )
-        })?
-    } else {
-        text(value)
+    let bug = |error: serde_json::Error| {
+        Failure::because(
+            crate::failure::Class::Bug,
+            "cannot write the result as JSON",
+            &error,
+        )
     };
-    line(&shown)
+    if context.terminal.events_take_stdout() {
+        context.terminal.result(serde_json::to_value(value).map_err(bug)?);
+        return Ok(());
+    }
+    line(&match context.wants_json() {
+        true => serde_json::to_string_pretty(value).map_err(bug)?,
+        false => text(value),
+    })
 }
 
 /// Prints text. Whoever closes the pipe has seen enough: that is no failure.

@@ -228,7 +228,7 @@ fn describe(name: &str, graph: &Graph) -> (String, Vec<Vec<usize>>) {
 }
 
 /// Strongly connected components, each after those that it depends on (Tarjan 1972, without recursion).
-fn components(graph: &Graph) -> Vec<Vec<usize>> {
+pub fn components(graph: &[BTreeSet<usize>]) -> Vec<Vec<usize>> {
     const UNSEEN: usize = usize::MAX;
     let mut order = vec![UNSEEN; graph.len()];
     let mut low = vec![0; graph.len()];

@@ -1,9 +1,11 @@
-//! Keel's evaluation of SPECs against rpm's.
+//! Keel's evaluation of SPECs against rpm's, and other long tasks.
 //!
 //! - `conformance specs --corpus DIR --baseline FILE …`: a corpus, field by field ([`corpus`]).
 //! - `conformance rpm-suite …`: rpm's own test suite ([`suite`]).
 //! - `conformance azldev-pairs …`: overlays and rendering, against azldev's own results ([`azldev`]).
 //! - `conformance bench …`: how long it takes, beside `rpmspec` and norpm ([`bench`]).
+//! - `conformance schedule …`: the scheduler on a corpus's graph, beside other orders ([`schedule`]).
+//! - `conformance kills …`, `conformance full-disk …`: what a run that is stopped in the middle loses or spoils ([`endurance`]).
 //!
 //! Corpora, baselines and rpm's suite are fetched by whoever runs this and are never committed: docs/how-to/conformance.md.
 
@@ -17,11 +19,13 @@ mod ask;
 mod azldev;
 mod bench;
 mod corpus;
+mod endurance;
 mod fields;
 mod graph;
 mod keel;
 mod mapping;
 mod options;
+mod schedule;
 mod suite;
 mod table;
 
@@ -70,7 +74,10 @@ fn run(arguments: &[String]) -> Result<()> {
         "rpm-suite" => suite::run(Options::new(rest)),
         "azldev-pairs" => azldev::run(Options::new(rest)),
         "bench" => bench::run(Options::new(rest)),
+        "kills" => endurance::kills::run(Options::new(rest)),
+        "full-disk" => endurance::full_disk::run(Options::new(rest)),
+        "schedule" => schedule::run(Options::new(rest)),
         "measure" => bench::measure::run(rest),
-        _ => bail!("say which: specs, rpm-suite, azldev-pairs, bench"),
+        _ => bail!("say which: specs, rpm-suite, azldev-pairs, bench, schedule, kills, full-disk"),
     }
 }

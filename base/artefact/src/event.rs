@@ -19,6 +19,13 @@ pub enum Event<'a> {
         /// How much there is to do, in the unit of `Progress`; none if unknown.
         total: Option<u64>,
     },
+    /// How long a piece of work that began is expected to take.
+    Expected {
+        /// Its identity.
+        id: &'a str,
+        /// From its start.
+        time: Duration,
+    },
     /// A piece of work has got further.
     Progress {
         /// Its identity.
@@ -44,6 +51,8 @@ pub enum Event<'a> {
     },
     /// A piece of work that need not begin: what it would make is there.
     Unchanged {
+        /// Its identity.
+        id: &'a str,
         /// Shown to the user.
         title: &'a str,
     },
@@ -52,6 +61,8 @@ pub enum Event<'a> {
         /// From now.
         left: Duration,
     },
+    /// How many pieces of work of the running stage are where.
+    Tally(Tally),
     /// The user should know, and need not act.
     Note {
         /// One line.
@@ -69,10 +80,27 @@ pub enum Event<'a> {
 pub enum Outcome {
     /// Done now.
     Done,
+    /// Done now, after it had failed so often.
+    Flaky(usize),
     /// Nothing to do: the store had it.
     Cached,
     /// It failed; the error is returned, not told here.
     Failed,
+}
+
+/// How many pieces of work are where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Going on.
+    pub running: usize,
+    /// Done, now or before.
+    pub done: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Not begun, since something they need failed, or all was stopped.
+    pub skipped: usize,
+    /// Not begun.
+    pub waiting: usize,
 }
 
 /// Who listens.

@@ -232,6 +232,7 @@ fn usage(started: Instant) -> Usage {
         // In KiB on Linux (getrusage(2)).
         max_rss: u64::try_from(all.max_rss()).unwrap_or(0) * 1024,
         wall,
+        ..Usage::default()
     }
 }
 

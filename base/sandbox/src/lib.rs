@@ -43,6 +43,7 @@ pub mod identity;
 mod init;
 mod inside;
 mod landlock;
+mod memory;
 mod mounts;
 mod output;
 mod privileges;
@@ -301,6 +302,9 @@ pub struct Usage {
     pub system: Duration,
     /// Resident memory of the largest process, in bytes.
     pub max_rss: u64,
+    /// Memory of all processes together at the peak, in bytes, without what they share with files: looked at a few times a
+    /// second, so that shorter peaks are missed; never less than `max_rss`.
+    pub peak_memory: u64,
     /// From the start of the helper to the end of the last process.
     pub wall: Duration,
 }

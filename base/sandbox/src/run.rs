@@ -16,10 +16,11 @@ use keel_artefact::Interrupt;
 
 use crate::{
     Error, Exit, Run, Sandbox, Status, Stdin, Usage,
-    bound::Watch,
+    bound,
     cgroup::Groups,
     identity::Identity,
     init::MARKER,
+    memory,
     mounts::{MOST_LOWERS, work_folder},
     output::{self, Reader},
     wire::{self, Report, Request},
@@ -58,7 +59,7 @@ pub(crate) fn run_with(
         .transpose()
         .map_err(start(&program, "make the overlay's work folder"))?;
     let (mut running, streams) = Running::start(sandbox, run, terminal, &program)?;
-    let watch = Watch::new(sandbox, running.helper.id());
+    let watch = bound::Watch::new(sandbox, running.helper.id());
     running.watch(streams, sandbox.limits.wall, watch, interrupt)
 }
 
@@ -168,7 +169,7 @@ impl Running {
         &mut self,
         mut streams: [Reader<'_>; 2],
         wall: Option<Duration>,
-        mut disk: Option<Watch>,
+        mut disk: Option<bound::Watch>,
         interrupt: &Interrupt,
     ) -> Result<Exit, Error> {
         let started = Instant::now();
@@ -176,8 +177,10 @@ impl Running {
         let mut killed: Option<(Instant, Why)> = None;
         let mut reports = Some(Reports::default());
         let mut result = Reports::default();
+        let mut memory = memory::Watch::new(self.helper.id());
         while reports.is_some() || streams.iter().any(|stream| stream.fd().is_some()) {
             let socket = reports.is_some().then(|| self.control.as_fd());
+            memory.look();
             let [control, ready @ ..] = output::wait(socket, &streams, TICK).map_err(&lost)?;
             for (stream, ready) in streams.iter_mut().zip(ready) {
                 if ready {
@@ -195,7 +198,7 @@ impl Running {
                 Some(_) => None,
                 None if interrupt.is_set() => Some(Why::Interrupt),
                 None if is_late() => Some(Why::Time),
-                None => disk.as_mut().is_some_and(Watch::is_over).then_some(Why::Disk),
+                None => disk.as_mut().is_some_and(bound::Watch::is_over).then_some(Why::Disk),
             };
             match (&killed, why) {
                 (None, Some(why)) if reports.is_some() => {
@@ -213,7 +216,8 @@ impl Running {
         }
         self.helper.wait().map_err(&lost)?;
         let [(stdout, one), (stderr, other)] = streams.map(Reader::finish);
-        let usage = result.usage;
+        let mut usage = result.usage;
+        usage.peak_memory = memory.peak().max(usage.max_rss);
         let mut status = result.status(&self.program, killed.map(|(_, why)| why))?;
         let is_failure = matches!(status, Status::Code(1..) | Status::Signal(_));
         if is_failure && self.groups.ran_out_of_memory() {

@@ -49,6 +49,11 @@ pub fn run(context: &Context<'_>, command: &args::Build) -> Result<(), Failure> 
     if command.twice {
         reproduce::compare(context, &planned, &results, &command.targets.components)?.check()?;
     }
+    for (component, finished) in results.iter().filter(|(_, finished)| finished.failures > 0) {
+        let failed = crate::terminal::times(finished.failures);
+        let text = format!("flaky: `{component}` failed {failed} before it was built");
+        context.sink().event(Event::Warning { text: &text });
+    }
     report::print(context, &pipeline::packages(&planned, &results), |packages| {
         let binary = packages
             .packages
@@ -103,7 +108,10 @@ pub fn export(context: &Context<'_>, planned: &Planned, results: &Results) -> Re
             finished.built.wall.as_secs_f64(),
             finished.built.cpu.as_secs_f64(),
         );
-        let timings = format!("{{ \"wall_seconds\": {wall:.1}, \"cpu_seconds\": {cpu:.1} }}\n");
+        let memory = finished.built.memory;
+        let timings = format!(
+            "{{ \"wall_seconds\": {wall:.1}, \"cpu_seconds\": {cpu:.1}, \"peak_memory_bytes\": {memory} }}\n"
+        );
         fs_err::write(dir.join("timings.json"), timings)?;
         fs_err::write(&marker, json)?;
     }

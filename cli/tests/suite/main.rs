@@ -16,6 +16,7 @@
 //! - `reproduce`: built twice.
 //! - `shell`: into build roots.
 //! - `rendered`: that rendered folders are what rendering gives.
+//! - `scheduling`: what runs when, what is tried again, what is told of it.
 //! - `wrong_input`: every mistake a user can make: exit code and text.
 //! - `whole_way`: from SPECs to a tested machine, and what real tools say of each result.
 //! - `killed`: a build that is killed at any time goes on, and leaves nothing behind.
@@ -39,6 +40,7 @@ mod render;
 mod reproduce;
 mod shell;
 mod rendered;
+mod scheduling;
 mod sources;
 mod spec;
 mod spec_messages;

@@ -29,6 +29,9 @@ pub struct Unchecked {
     pub wall: Duration,
     /// Processor time, user and system, of all its processes.
     pub cpu: Duration,
+    /// Memory of all its processes at the peak, in bytes; 0 where an older Keel did not look.
+    #[serde(default)]
+    pub memory: u64,
 }
 
 /// The result of a job, recorded in the store under its fingerprint.
@@ -48,6 +51,9 @@ pub struct Built {
     pub wall: Duration,
     /// Processor time, user and system, of all its processes.
     pub cpu: Duration,
+    /// Memory of all its processes at the peak, in bytes; 0 where an older Keel did not look.
+    #[serde(default)]
+    pub memory: u64,
     /// The linker runs of the build, and what they borrowed.
     pub links: Links,
 }

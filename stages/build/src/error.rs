@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use keel_artefact::{ComponentName, Interrupted, Nevra};
+use keel_plan::Plan;
 
 use crate::{closure::Unmet, trace::Leak};
 
@@ -84,6 +85,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Could it go well another time? Only a build can; what is checked afterwards is as it is.
+    pub fn may_be_flaky(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+}
+
 /// rpmbuild ended with an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -108,6 +116,17 @@ pub struct Errors {
     pub failed: Vec<(ComponentName, Error)>,
     /// Not tried, since something they need failed.
     pub skipped: Vec<ComponentName>,
+}
+
+impl Errors {
+    /// Nothing could begin.
+    pub(crate) fn of_all(plan: &Plan, error: Error) -> Self {
+        let mut names = plan.jobs.iter().map(|job| job.component.clone());
+        Self {
+            failed: names.next().map(|first| (first, error)).into_iter().collect(),
+            skipped: names.collect(),
+        }
+    }
 }
 
 impl std::fmt::Display for Errors {

@@ -12,7 +12,7 @@
 //! | how a build is run ([`PROTOCOL`]) | yes |
 //! | signing key | no: packages are signed afterwards |
 //! | number of cores, output folder, cache folder, user, host | no: they never reach a package |
-//! | hints (`cpu-seconds`), descriptions | no |
+//! | hints (`cpu-seconds`, `memory`, `expensive`), descriptions | no |
 //! | whether a source is the locked one | no: it is told in the provenance |
 
 use keel_artefact::{Fingerprint, Sha256};

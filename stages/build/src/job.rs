@@ -17,7 +17,9 @@ use keel_store::{Store, TempDir};
 use crate::{
     Built, BuiltPackage, Error, Failure,
     built::{self, Output, Unchecked},
-    checks, closure, fingerprint,
+    checks, closure,
+    expected::Past,
+    fingerprint,
     kept::{self, Place},
     packages,
     root::{self, Root},
@@ -60,6 +62,26 @@ pub struct Surroundings {
     pub other: bool,
 }
 
+/// How a job runs, this time. None of it may reach a package.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// Added to the niceness.
+    pub nice: i32,
+    /// How many processes it may start at once.
+    pub cores: usize,
+    /// How often it has failed before, in this run.
+    pub failures: usize,
+    /// How often it may run again after a failure.
+    pub retries: usize,
+}
+
+impl Turn {
+    /// Does it run again, if it fails now?
+    pub fn runs_again(&self) -> bool {
+        self.failures < self.retries
+    }
+}
+
 /// A finished job, and whether it had to run.
 #[derive(Debug, Clone)]
 pub struct Finished {
@@ -67,6 +89,8 @@ pub struct Finished {
     pub built: Arc<Built>,
     /// The store had it.
     pub was_cached: bool,
+    /// How often it failed in this run before.
+    pub failures: usize,
 }
 
 impl Workshop<'_> {
@@ -76,7 +100,7 @@ impl Workshop<'_> {
         &self,
         job: &Job,
         before: &[Arc<Built>],
-        nice: i32,
+        turn: &Turn,
         begins: &dyn Fn(),
     ) -> Result<Finished, Error> {
         self.interrupt.check()?;
@@ -89,6 +113,7 @@ impl Workshop<'_> {
             return Ok(Finished {
                 built: Arc::new(built),
                 was_cached: true,
+                failures: turn.failures,
             });
         }
         begins();
@@ -96,8 +121,9 @@ impl Workshop<'_> {
         let unchecked = match self.unchecked(&key)? {
             Some(unchecked) => unchecked,
             None => {
-                let made = self.make(job, &root, nice, &Surroundings::default())?;
+                let made = self.make(job, &root, turn, &Surroundings::default())?;
                 self.store.record("rpmbuild", &key, &made)?;
+                Past::record(self.store, job, made.wall, made.memory)?;
                 made
             }
         };
@@ -108,13 +134,20 @@ impl Workshop<'_> {
         Ok(Finished {
             built: Arc::new(built),
             was_cached: false,
+            failures: turn.failures,
         })
     }
 
     /// Builds `job` again, in other surroundings, and compares each package with what `built` has.
     pub fn compare(&self, job: &Job, before: &[Arc<Built>], built: &Built, kept: &Path) -> Result<(), Error> {
         let root = Root::compose(self, job, built.root.clone())?;
-        let again = self.make(job, &root, 0, &Surroundings { other: true })?;
+        let turn = Turn {
+            nice: 0,
+            cores: 1,
+            failures: 0,
+            retries: 0,
+        };
+        let again = self.make(job, &root, &turn, &Surroundings { other: true })?;
         let again = self.check(job, built.fingerprint, before, root, again)?;
         let missing = |output: &&Output| {
             let nevra = &output.package.nevra;
@@ -180,20 +213,20 @@ impl Workshop<'_> {
         &self,
         job: &Job,
         root: &Root,
-        nice: i32,
+        turn: &Turn,
         surroundings: &Surroundings,
     ) -> Result<Unchecked, Error> {
         let bench = self.store.temp_dir(&format!("build-{}", job.component))?;
         let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
         let id = format!("build:{}", job.component);
-        let mut sandbox = folders.in_sandbox(root.sandbox(), nice);
+        let mut sandbox = folders.in_sandbox(root.sandbox(), turn.nice);
         if surroundings.other && has_room_in_memory() {
             // A folder in memory lists its entries in another order than one on disk.
             sandbox
                 .tmpfs
                 .extend(["/build/BUILD", "/build/BUILDROOT"].map(root::path));
         }
-        let request = self.request(job, surroundings);
+        let request = self.request(job, turn.cores, surroundings);
         let started = Instant::now();
         let mut phase = "%prep".to_owned();
         let mut on_phase = |name: &str| {
@@ -204,8 +237,12 @@ impl Workshop<'_> {
         let exit = rpmbuild::run(&sandbox, &request, &log, &mut on_phase, self.interrupt)?;
         self.interrupt.check()?;
         if !exit.success() {
+            let name = match turn.runs_again() {
+                true => format!("{}.log.{}", job.component, turn.failures + 1),
+                false => format!("{}.log", job.component),
+            };
             let how = exit.status.to_string();
-            let failure = self.failure(&job.component, phase.clone(), how, &log)?;
+            let failure = self.failure(&job.component, phase.clone(), how, &log, &name)?;
             if self.keep_roots {
                 let sandbox = rpmbuild::surrounded(&sandbox, &request);
                 let place = Place::new(sandbox, rpmbuild::command(&request), Some(phase));
@@ -224,10 +261,11 @@ impl Workshop<'_> {
             log: self.store.put_file(&log)?,
             wall: started.elapsed(),
             cpu: exit.usage.user + exit.usage.system,
+            memory: exit.usage.peak_memory,
         })
     }
 
-    fn request<'j>(&self, job: &'j Job, surroundings: &Surroundings) -> rpmbuild::Request<'j> {
+    fn request<'j>(&self, job: &'j Job, cores: usize, surroundings: &Surroundings) -> rpmbuild::Request<'j> {
         rpmbuild::Request {
             spec: format!("/build/SPECS/{}.spec", job.recipe.name),
             arch: job.arch,
@@ -235,7 +273,7 @@ impl Workshop<'_> {
             undefines: &job.recipe.undefines,
             source_only: false,
             skip_check: job.skip_check,
-            cores: if surroundings.other { 1 } else { self.cores },
+            cores,
             source_date_epoch: job.recipe.source_date_epoch,
             other_surroundings: surroundings.other,
         }
@@ -250,7 +288,7 @@ impl Workshop<'_> {
         let root = Root::compose(self, job, packages)?;
         let bench = self.store.temp_dir(&format!("shell-{}", job.component))?;
         let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
-        let request = self.request(job, &Surroundings::default());
+        let request = self.request(job, self.cores, &Surroundings::default());
         let sandbox = rpmbuild::surrounded(&folders.in_sandbox(root.sandbox(), 0), &request);
         Ok((Place::new(sandbox, rpmbuild::command(&request), None), bench))
     }
@@ -277,7 +315,8 @@ impl Workshop<'_> {
         self.interrupt.check()?;
         if !exit.success() {
             let how = exit.status.to_string();
-            return Err(self.failure(&recipe.component, "-bs".to_owned(), how, &log)?);
+            let name = format!("{}.log", recipe.component);
+            return Err(self.failure(&recipe.component, "-bs".to_owned(), how, &log, &name)?);
         }
         let made = folders.packages()?;
         let [made] = made.as_slice() else {
@@ -335,6 +374,7 @@ impl Workshop<'_> {
             log: made.log,
             wall: made.wall,
             cpu: made.cpu,
+            memory: made.memory,
             links,
         })
     }
@@ -345,9 +385,11 @@ impl Workshop<'_> {
         phase: String,
         how: String,
         log: &Path,
+        name: &str,
     ) -> Result<Error, Error> {
-        let kept = self.output.join("logs").join(format!("{component}.log"));
-        fs_err::create_dir_all(self.output.join("logs"))?;
+        let logs = self.output.join("logs");
+        let kept = logs.join(name);
+        fs_err::create_dir_all(logs)?;
         fs_err::copy(log, &kept)?;
         let text = fs_err::read(log)?;
         let text = String::from_utf8_lossy(&text);

@@ -2,7 +2,8 @@
 //!
 //! Input: a [`Plan`](keel_plan::Plan), stage0, the store. Output: [`Packages`], not signed, each an object of the store.
 //!
-//! 1. [`scheduler`] starts the jobs whose needs are done: first what the user waits for, then the longest chain.
+//! 1. [`scheduler`] starts the jobs whose needs are done: first what the user waits for, then the longest chain; as many as
+//!    there are places, and memory by what each is [`expected`] to need.
 //! 2. [`closure`] finds which packages a job's root holds; [`fingerprint`](mod@fingerprint) names all that it can see.
 //! 3. Known fingerprint, no build. Packages are in the fingerprint by digest and are reproducible, so a rebuild that gives
 //!    the same bytes stops there: what depends on it keeps its fingerprint (early cut-off).
@@ -18,18 +19,20 @@
 //!
 //! | on disk | owner |
 //! |---|---|
-//! | store: actions `build`; trees of unpacked packages, macro files, loader caches | this crate |
-//! | `out/logs/COMPONENT.log` of a failed build | [`job`] |
+//! | store: actions `build`, `rpmbuild`, `past`; trees of unpacked packages, macro files, loader caches | this crate |
+//! | `out/logs/COMPONENT.log` of a failed build, `….log.N` of one that ran again | [`job`] |
 
 pub mod built;
 pub mod checks;
 pub mod closure;
 mod error;
+pub mod expected;
 pub mod fingerprint;
 pub mod job;
 pub mod kept;
 pub mod log;
 pub mod packages;
+mod progress;
 pub mod provenance;
 pub mod root;
 mod run;

@@ -14,6 +14,7 @@ pub fn lines_that_matter(log: &str) -> Vec<String> {
             "undefined reference",
             "*** ",
             "no such file or directory",
+            "no space left on device",
             "command not found",
             "traceback (most recent",
             "configure: error",

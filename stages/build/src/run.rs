@@ -11,8 +11,10 @@ use keel_plan::{Job, Plan};
 
 use crate::{
     Built, Error, Errors, Packages, Workshop,
-    job::{self, Finished},
-    scheduler::{self, Fate, OnFailure, Task},
+    expected::{self, Expected},
+    job::{self, Finished, Turn},
+    progress::Progress,
+    scheduler::{self, Fate, Hooks, Order, Policy, Queue, Start, Task},
 };
 
 /// How to run.
@@ -22,6 +24,10 @@ pub struct Options {
     pub jobs: usize,
     /// Go on after a failure with what does not need it.
     pub keep_going: bool,
+    /// Bytes of memory that the running jobs may be expected to need together.
+    pub memory: u64,
+    /// How often a build that failed runs again.
+    pub retries: usize,
     /// What the user waits for, first things first: jobs of the first group (and what they need) run before those
     /// of the second, which get what processor time is left. Jobs in no group come last.
     pub groups: Vec<BTreeSet<ComponentName>>,
@@ -38,28 +44,18 @@ pub fn run(
     options: &Options,
     on_progress: &mut dyn FnMut(&Results),
 ) -> Result<Results, Errors> {
-    let places: BTreeMap<&ComponentName, usize> = plan
-        .jobs
-        .iter()
-        .enumerate()
-        .map(|(index, job)| (&job.component, index))
-        .collect();
     let ranks = ranks(plan, &options.groups);
-    let task = |(index, job): (usize, &Job)| Task {
-        needs: job
-            .needs
-            .iter()
-            .filter_map(|need| places.get(need).copied())
-            .collect(),
-        rank: ranks[index],
-        weight: job.critical_path,
-    };
-    let tasks: Vec<Task> = plan.jobs.iter().enumerate().map(task).collect();
-    let clock = Clock::new(plan, options.jobs);
+    let expected = expected::of(shop.store, plan).map_err(|error| Errors::of_all(plan, error))?;
+    let queue = Queue::new(
+        &tasks(plan, &ranks, &expected),
+        options.policy(),
+        Order::LongestWay,
+    );
+    let progress = Progress::new(&expected);
     let results: Mutex<Results> = Mutex::default();
     let lock = || results.lock().unwrap_or_else(PoisonError::into_inner);
-    let run_one = |index: usize, _: &dyn Fn(usize) -> Option<()>| -> Result<(), Error> {
-        let job = &plan.jobs[index];
+    let run_one = |start: Start, changed: &dyn Fn()| -> Result<(), Error> {
+        let job = &plan.jobs[start.index];
         let before: Vec<Arc<Built>> = {
             let results = lock();
             job.after
@@ -68,28 +64,35 @@ pub fn run(
                 .map(|done| Arc::clone(&done.built))
                 .collect()
         };
-        let nice = if ranks[index] == 0 { 0 } else { 10 };
-        let finished = tell(shop, job, |begins| shop.finish(job, &before, nice, begins))?;
-        clock.finished(shop, job, &finished);
-        lock().insert(job.component.clone(), finished);
+        let turn = Turn {
+            nice: if ranks[start.index] == 0 { 0 } else { 10 },
+            cores: share_of(shop.cores, start.share),
+            failures: start.failures,
+            retries: options.retries,
+        };
+        let begins = || {
+            let expected = progress.begins(start.index);
+            changed();
+            expected
+        };
+        let finished = tell(shop, job, &turn, &begins, |begins| {
+            shop.finish(job, &before, &turn, begins)
+        });
+        progress.ended(start.index, finished.is_ok());
+        lock().insert(job.component.clone(), finished?);
         Ok(())
     };
-    let on_failure = if options.keep_going {
-        OnFailure::KeepGoing
-    } else {
-        OnFailure::Stop
-    };
-    let fates = scheduler::run(
-        &tasks,
-        options.jobs,
-        on_failure,
-        run_one,
-        |_| {
+    let hooks = Hooks {
+        run: run_one,
+        may_run_again: Error::may_be_flaky,
+        settled: |queue| {
+            progress.tell(queue, shop.sink);
             let so_far = lock().clone();
             on_progress(&so_far);
         },
-        || shop.interrupt.is_set(),
-    );
+        stop: || shop.interrupt.is_set(),
+    };
+    let fates = scheduler::run(queue, options.jobs, hooks);
     let mut errors = Errors {
         failed: Vec::new(),
         skipped: Vec::new(),
@@ -112,6 +115,46 @@ pub fn run(
     } else {
         Err(errors)
     }
+}
+
+impl Options {
+    fn policy(&self) -> Policy {
+        Policy {
+            jobs: self.jobs,
+            // Without any, one build runs at a time.
+            memory: self.memory.max(1),
+            keep_going: self.keep_going,
+            retries: self.retries,
+        }
+    }
+}
+
+/// The jobs as the scheduler sees them.
+fn tasks(plan: &Plan, ranks: &[usize], expected: &[Expected]) -> Vec<Task> {
+    let places: BTreeMap<&ComponentName, usize> = plan
+        .jobs
+        .iter()
+        .enumerate()
+        .map(|(index, job)| (&job.component, index))
+        .collect();
+    let task = |(index, job): (usize, &Job)| Task {
+        needs: job
+            .needs
+            .iter()
+            .filter_map(|need| places.get(need).copied())
+            .collect(),
+        rank: ranks[index],
+        seconds: expected[index].seconds,
+        memory: expected[index].memory,
+    };
+    plan.jobs.iter().enumerate().map(task).collect()
+}
+
+/// A share of the processors, in whole ones.
+fn share_of(cores: usize, share: f64) -> usize {
+    // A third of three is one, whatever floating point says.
+    let wanted = (cores as f64 * share - 1e-6).ceil();
+    (wanted as usize).clamp(1, cores.max(1))
 }
 
 impl Packages {
@@ -157,10 +200,13 @@ fn ranks(plan: &Plan, groups: &[BTreeSet<ComponentName>]) -> Vec<usize> {
     }
 }
 
-/// Tells the sink how a job goes. `work` calls what it is given when the store does not have the result.
+/// Tells the sink how a job goes. `work` calls what it is given when the store does not have the result; that asks `begins`
+/// how long it will take.
 fn tell(
     shop: &Workshop<'_>,
     job: &Job,
+    turn: &Turn,
+    begins: &dyn Fn() -> Duration,
     work: impl FnOnce(&dyn Fn()) -> Result<Finished, Error>,
 ) -> Result<Finished, Error> {
     let id = format!("build:{}", job.component);
@@ -171,19 +217,25 @@ fn tell(
             title: &title,
             total: None,
         });
+        shop.sink.event(Event::Expected {
+            id: &id,
+            time: begins(),
+        });
     };
     let started = Instant::now();
     let result = work(&begins);
     let outcome = match &result {
         Ok(finished) if finished.was_cached => {
-            shop.sink.event(Event::Unchanged { title: &title });
+            shop.sink.event(Event::Unchanged {
+                id: &id,
+                title: &title,
+            });
             return result;
         }
+        Ok(_) if turn.failures > 0 => Outcome::Flaky(turn.failures),
         Ok(_) => Outcome::Done,
         Err(error) => {
-            // Told again at the end, with all others; but a long run should not keep it to itself until then.
-            let text = error.to_string();
-            let text = format!("`{}`: {}", job.component, text.lines().next().unwrap_or_default());
+            let text = warning(job, turn, error);
             shop.sink.event(Event::Warning { text: &text });
             Outcome::Failed
         }
@@ -196,51 +248,39 @@ fn tell(
     result
 }
 
-/// Reckons how long the rest takes: processor seconds still to spend, as the hints have them, at the pace so far.
-struct Clock {
-    jobs: f64,
-    state: Mutex<Reckoning>,
-}
-
-struct Reckoning {
-    left: BTreeMap<ComponentName, f64>,
-    /// Hinted and measured processor seconds of what was built in this run.
-    hinted: f64,
-    measured: f64,
-}
-
-impl Clock {
-    fn new(plan: &Plan, jobs: usize) -> Self {
-        let left = plan
-            .jobs
-            .iter()
-            .map(|job| (job.component.clone(), job.cpu_seconds))
-            .collect();
-        Self {
-            jobs: jobs.max(1) as f64,
-            state: Mutex::new(Reckoning {
-                left,
-                hinted: 0.0,
-                measured: 0.0,
-            }),
-        }
+/// The first line of an error: it is told again at the end, with all others, but a long run should not keep it to itself until
+/// then. Of what runs again nothing is told later: here is all.
+fn warning(job: &Job, turn: &Turn, error: &Error) -> String {
+    let text = error.to_string();
+    let component = &job.component;
+    let first = text.lines().next().unwrap_or_default();
+    match error {
+        Error::Failed(failure) if turn.runs_again() => format!(
+            "`{component}`: {first}; it runs again ({} of {}); log: {}",
+            turn.failures + 1,
+            turn.retries,
+            failure.log.display()
+        ),
+        _ => format!("`{component}`: {first}"),
     }
+}
 
-    fn finished(&self, shop: &Workshop<'_>, job: &Job, finished: &Finished) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.left.remove(&job.component);
-        if !finished.was_cached {
-            state.hinted += job.cpu_seconds;
-            state.measured += finished.built.cpu.as_secs_f64();
+#[cfg(test)]
+mod tests {
+    use super::share_of;
+
+    #[test]
+    fn shares_are_whole_processors() {
+        for (cores, share, expected) in [
+            (2, 1.0, 2),
+            (2, 0.1, 1),
+            (8, 2.0 / 3.0, 6),
+            (3, 1.0 / 3.0, 1),
+            (64, 2.0 / 64.0, 2),
+            (1, 0.5, 1),
+            (0, 1.0, 1),
+        ] {
+            assert_eq!(share_of(cores, share), expected, "{share} of {cores}");
         }
-        let pace = if state.hinted > 10.0 {
-            (state.measured / state.hinted).clamp(0.1, 10.0)
-        } else {
-            1.0
-        };
-        let work: f64 = state.left.values().sum();
-        let left = Duration::from_secs_f64(work * pace / self.jobs);
-        drop(state);
-        shop.sink.event(Event::Remaining { left });
     }
 }

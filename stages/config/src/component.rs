@@ -145,6 +145,8 @@ pub struct BuildOptions {
     pub failure: Failure,
     /// Measured cost of a build; the scheduler's hint, part of no fingerprint.
     pub cpu_seconds: Option<f64>,
+    /// Bytes of memory that a build needs at its peak; the scheduler's hint, part of no fingerprint.
+    pub memory: Option<u64>,
     /// A long build, where nobody measured it; the scheduler's hint, part of no fingerprint.
     pub expensive: bool,
 }

@@ -34,7 +34,11 @@ pub struct Job {
     pub skip_check: bool,
     /// What the build costs, by hint or guess.
     pub cpu_seconds: f64,
-    /// What the most expensive chain of jobs that starts with this one costs: the scheduler's priority.
+    /// How much memory the build needs at its peak, by hint, in bytes.
+    pub memory: Option<u64>,
+    /// Known to be one of the long builds.
+    pub expensive: bool,
+    /// What the most expensive chain of jobs that starts with this one costs, by hints and guesses.
     pub critical_path: f64,
 }
 

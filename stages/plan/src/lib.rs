@@ -25,7 +25,7 @@
 //! | version of the build's protocol | yes |
 //! | what `base-requires` and `lends` say | only through what is in the build root |
 //! | signing key | no: packages are signed after they are built |
-//! | `cpu-seconds`, `expensive` | no: only the scheduler looks at them |
+//! | `cpu-seconds`, `memory`, `expensive` | no: only the scheduler looks at them |
 //! | descriptions, images, package groups, names of TOML files | no |
 //! | number of cores, output and cache folder, host name, user, clock | no: they never reach a package |
 //! | whether a source is the pinned one | no: its digest does; the provenance says "unlocked" |
@@ -149,6 +149,8 @@ pub fn plan(
             borrowed_libc: build.borrowed_libc,
             skip_check: build.check.skip,
             cpu_seconds: costs[node],
+            memory: build.memory,
+            expensive: build.expensive,
             critical_path: critical[node],
         });
     }

@@ -134,6 +134,16 @@ fn input_reaches_the_command() {
 }
 
 #[test]
+fn memory_is_that_of_all_processes_together() {
+    let hold = "python3 -c 'import time; x = bytearray(b\"x\") * (80 << 20); time.sleep(2)'";
+    let exit = sh_in(&Root::new().sandbox(), &format!("{hold} & {hold} & wait"));
+    assert!(exit.success());
+    assert!(exit.usage.max_rss < 150 << 20, "{:?}", exit.usage);
+    assert!(exit.usage.peak_memory > 160 << 20, "{:?}", exit.usage);
+    assert!(exit.usage.peak_memory < 400 << 20, "{:?}", exit.usage);
+}
+
+#[test]
 fn usage_is_measured_and_limits_hold() {
     let root = Root::new();
     let mut sandbox = root.sandbox();

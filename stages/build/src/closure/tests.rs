@@ -47,6 +47,7 @@ fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Ar
         log: digest,
         wall: Duration::ZERO,
         cpu: Duration::ZERO,
+        memory: 0,
         links: Links::default(),
     })
 }

@@ -5,7 +5,7 @@ use super::{
     overlay::{METADATA, OVERLAY},
     pattern::{
         ANY, CHANNEL, COMMIT, CONDITION, DOWNLOAD, FILE_NAME, FULL_COMMIT, GLOB, INSTANT, MACRO, ORIGIN_URL,
-        PACKAGE, PATH, POOL, SPEC_FILE, URL,
+        PACKAGE, PATH, POOL, SIZE, SPEC_FILE, URL,
     },
 };
 
@@ -188,6 +188,11 @@ static HINTS: Table = Table {
     doc: "Hints change the order of work and the time that is foretold, never a result.",
     keys: &[
         ours("cpu-seconds", Form::Number, "processor time of a build"),
+        ours(
+            "memory",
+            Form::Text(&SIZE),
+            "memory that a build needs at its peak, where none was measured or it measured less",
+        ),
         key("expensive", Form::Flag, "is it one of the long ones?"),
     ],
     kinds: None,

@@ -8,6 +8,7 @@ use crate::{
     model::is_macro_name,
     overlay::{Calculation, Semantics},
     read::{overlay, source_file},
+    size,
     table::Table,
 };
 
@@ -134,6 +135,10 @@ fn build_options(table: &Table<'_>) -> BuildOptions {
         check: check.unwrap_or_default(),
         failure: failure.unwrap_or_default(),
         cpu_seconds,
+        // One that is no size was reported.
+        memory: hints
+            .as_ref()
+            .and_then(|hints| size::parse(hints.text("memory")?.value).ok()),
         expensive: hints.is_some_and(|hints| hints.boolean("expensive")),
     };
     for name in options.with.iter().filter(|name| options.without.contains(name)) {

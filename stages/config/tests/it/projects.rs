@@ -18,7 +18,7 @@ fn a_whole_project() {
     let component = format!(
         "[components.zlib]\nspec = {{ type = \"local\", path = \"../a.spec\" }}\n\
          [components.zlib.build]\nwith = [\"x\"]\ndefines = {{ abc = \"1\" }}\nbootstrap-libc = true\n\
-         check = {{ skip = true, skip_reason = \"slow\" }}\nhints = {{ expensive = true, cpu-seconds = 2.5 }}\n\
+         check = {{ skip = true, skip_reason = \"slow\" }}\nhints = {{ expensive = true, cpu-seconds = 2.5, memory = \"3G\" }}\n\
          [[components.zlib.source-files]]\nfilename = \"z.tar.xz\"\nhash = \"{digest}\"\nhash-type = \"SHA256\"\n\
          size = 12\norigin = {{ type = \"debian\", source = \"zlib\", suite = \"trixie\", path = \"pool/z/z.tar.xz\" }}\n\
          [[components.zlib.source-files]]\nfilename = \"p.patch\"\n\
@@ -61,6 +61,7 @@ fn a_whole_project() {
     assert_eq!(zlib.defined_at.to_string(), "more/zlib.toml:1:13");
     assert!(zlib.build.bootstrap_libc && zlib.build.expensive && zlib.build.check.skip);
     assert_eq!(zlib.build.cpu_seconds, Some(2.5));
+    assert_eq!(zlib.build.memory, Some(3 << 30));
     assert_eq!(zlib.source_files[0].sha256(), Some(Sha256::of(b"")));
     assert_eq!(zlib.source_files[0].size, Some(12));
     assert_eq!(zlib.source_files[1].digest, None);
