@@ -131,7 +131,7 @@ fn prepared_sources_have_what_programs_make() {
         .keel(&["source", "fetch", "made", "--output", "json"])
         .ok();
     let files: serde_json::Value = serde_json::from_str(&fetched.stdout).unwrap();
-    let digest = files[1]["sha256"].as_str().unwrap();
+    let digest = files[1]["digest"].as_str().unwrap();
     let object = crate::harness::cache()
         .join("objects")
         .join(&digest[..2])

@@ -116,7 +116,7 @@ fn what_is_built_has_the_overlays_of_archives() {
             .keel(&["source", "fetch", "greet", "--output", "json"])
             .ok(),
     );
-    assert_eq!(fetched[0]["sha256"], original);
+    assert_eq!(fetched[0]["digest"], original);
 
     // Nothing changed: the same job. Another overlay: another one.
     let again = sources(&fixture);
