@@ -17,7 +17,7 @@ use keel_store::Store;
 use crate::{
     Built, BuiltPackage, Error, Failure,
     built::{self, Output, Unchecked},
-    checks, closure, fingerprint, packages,
+    checks, closure, fingerprint, packages, record,
     root::{self, Root},
 };
 
@@ -25,6 +25,8 @@ use crate::{
 pub struct Workshop<'a> {
     /// Where results are kept.
     pub store: &'a Store,
+    /// The name of what is built: last builds are remembered by it.
+    pub distribution: &'a str,
     /// Lends compiler and tools.
     pub stage0: &'a Stage0,
     /// Macro files of the distribution, in reading order.
@@ -70,8 +72,10 @@ impl Workshop<'_> {
         self.interrupt.check()?;
         let packages =
             closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
-        let key = fingerprint::of(job, &self.stage0.digest, &packages);
-        if let Some(built) = self.recorded(&key)? {
+        let inputs = fingerprint::inputs(job, &self.stage0.digest, &packages);
+        let key = fingerprint::of(&inputs);
+        if let Some(built) = recorded(self.store, &key)? {
+            record::keep(self.store, self.distribution, job, inputs, &built)?;
             return Ok(Finished {
                 built: Arc::new(built),
                 was_cached: true,
@@ -89,6 +93,7 @@ impl Workshop<'_> {
         };
         let built = self.check(job, key, before, root, unchecked)?;
         self.store.record("build", &key, &built)?;
+        record::keep(self.store, self.distribution, job, inputs, &built)?;
         Ok(Finished {
             built: Arc::new(built),
             was_cached: false,
@@ -130,23 +135,9 @@ impl Workshop<'_> {
         Err(Error::Differs { packages, kept })
     }
 
-    /// Is this met by stage0? Where Debian's libc may be shipped, libraries are too.
+    /// Is this met by stage0?
     fn lends(&self, job: &Job, name: &str) -> bool {
-        let is_library = name.contains(".so") || name.starts_with("rtld(");
-        (self.is_lent)(name) || (job.borrowed_libc && is_library)
-    }
-
-    /// The recorded result, if all that it names is still in the store.
-    fn recorded(&self, key: &Sha256) -> Result<Option<Built>, Error> {
-        let built: Option<Built> = self.store.action("build", key)?;
-        let is_whole = |built: &Built| {
-            built.format == built::FORMAT
-                && built
-                    .outputs
-                    .iter()
-                    .all(|output| self.store.contains(&output.package.rpm))
-        };
-        Ok(built.filter(is_whole))
+        lends(self.is_lent, job, name)
     }
 
     /// What rpmbuild made of the same inputs before, if the store still has all of it.
@@ -315,6 +306,25 @@ impl Workshop<'_> {
             log: kept,
         })))
     }
+}
+
+/// Is this met by stage0? Where Debian's libc may be shipped, libraries are too.
+pub(crate) fn lends(is_lent: &dyn Fn(&str) -> bool, job: &Job, name: &str) -> bool {
+    let is_library = name.contains(".so") || name.starts_with("rtld(");
+    is_lent(name) || (job.borrowed_libc && is_library)
+}
+
+/// The recorded result, if all that it names is still in the store.
+pub(crate) fn recorded(store: &Store, key: &Sha256) -> Result<Option<Built>, Error> {
+    let built: Option<Built> = store.action("build", key)?;
+    let is_whole = |built: &Built| {
+        built.format == built::FORMAT
+            && built
+                .outputs
+                .iter()
+                .all(|output| store.contains(&output.package.rpm))
+    };
+    Ok(built.filter(is_whole))
 }
 
 /// The folders of one build on the host.

@@ -7,6 +7,7 @@ use keel_config::{Diagnostic, Location, Project};
 use keel_spec::Recipe;
 
 use crate::{
+    job::Because,
     providers::{Met, Provider, Providers},
     select,
 };
@@ -22,14 +23,26 @@ pub(crate) struct Needs {
     pub(crate) lent: BTreeSet<String>,
     /// What nobody meets.
     pub(crate) wrong: Vec<Diagnostic>,
+    /// The capabilities of these.
+    pub(crate) unmet: BTreeSet<String>,
+    /// What the project puts into every root is in its root, too.
+    pub(crate) has_base: bool,
     /// Recipe by index → where the requirement stands that led to it.
-    pub(crate) because: BTreeMap<usize, (Option<u32>, String)>,
+    pub(crate) because: BTreeMap<usize, Because>,
+}
+
+impl Needs {
+    /// What the project puts into this root.
+    pub(crate) fn base(&self, project: &Project) -> Vec<Dependency> {
+        let base = project.base_requires.iter().filter(|_| self.has_base);
+        base.map(Dependency::any).collect()
+    }
 }
 
 /// The needs of all recipes, in their order.
 pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'_>) -> Vec<Needs> {
     let plain: Vec<Needs> = (0..recipes.len())
-        .map(|index| of(index, &[], recipes, providers))
+        .map(|index| of(&recipes[index], &[], recipes, providers))
         .collect();
     let base: Vec<Dependency> = project.base_requires.iter().map(Dependency::any).collect();
     if base.is_empty() {
@@ -42,7 +55,7 @@ pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'
             if below.contains(&index) {
                 needs
             } else {
-                of(index, &base, recipes, providers)
+                of(&recipes[index], &base, recipes, providers)
             }
         })
         .collect()
@@ -53,7 +66,7 @@ fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTr
     let mut below = BTreeSet::new();
     let mut queue: VecDeque<usize> = VecDeque::new();
     for requirement in base {
-        for (provider, _) in closure(requirement, providers, &mut Vec::new()) {
+        for (provider, _) in closure(requirement, providers, &mut BTreeSet::new(), &mut Vec::new()) {
             queue.push_back(provider.recipe);
         }
     }
@@ -65,9 +78,18 @@ fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTr
     below
 }
 
-fn of(index: usize, base: &[Dependency], recipes: &[Recipe], providers: &Providers<'_>) -> Needs {
-    let recipe = &recipes[index];
-    let mut needs = Needs::default();
+/// The needs of one recipe, which need not be among `recipes`.
+pub(crate) fn of<'a>(
+    recipe: &Recipe,
+    base: &[Dependency],
+    recipes: &[Recipe],
+    providers: &Providers<'a>,
+) -> Needs {
+    let mut needs = Needs {
+        has_base: !base.is_empty(),
+        ..Needs::default()
+    };
+    let mut seen: BTreeSet<&'a str> = BTreeSet::new();
     let cannot = |line: Option<u32>, note: String| {
         Diagnostic::new(format!("cannot plan `{}`", recipe.component))
             .at(Location::line(&recipe.spec_shown, line.unwrap_or(0)))
@@ -82,27 +104,37 @@ fn of(index: usize, base: &[Dependency], recipes: &[Recipe], providers: &Provide
         .map(|require| (&require.dependency, require.line, "BuildRequires"));
     for (requirement, line, tag) in from_base.chain(from_spec) {
         let says = format!("{tag}: {requirement}");
-        if requirement.is_rich() {
+        if requirement.is_rich() && !providers.is_lent(&requirement.name) {
             let cause = "this version of Keel does not resolve boolean dependencies between builds";
             needs.wrong.push(cannot(line, says).cause(cause));
+            needs.unmet.insert(requirement.name.clone());
             continue;
         }
         match providers.meet_build(requirement) {
             Met::Package(_) => {
                 needs.direct.push(requirement.clone());
                 let mut unmet = Vec::new();
-                for (provider, through) in closure(requirement, providers, &mut unmet) {
-                    needs
-                        .jobs
-                        .entry(provider.recipe)
-                        .or_insert_with(|| requirement.to_string());
-                    let says = match through {
-                        Some((by, requires)) => format!("{says} (of which `{by}` requires `{requires}`)"),
-                        None => says.clone(),
+                for (provider, through) in closure(requirement, providers, &mut seen, &mut unmet) {
+                    if needs.jobs.contains_key(&provider.recipe) {
+                        continue;
+                    }
+                    needs.jobs.insert(provider.recipe, requirement.to_string());
+                    let (says, capability) = match through {
+                        Some((by, requires)) => {
+                            let says = format!("{says} (of which `{by}` requires `{requires}`)");
+                            (says, &requires.name)
+                        }
+                        None => (says.clone(), &requirement.name),
                     };
-                    needs.because.entry(provider.recipe).or_insert((line, says));
+                    let because = Because {
+                        line,
+                        says,
+                        capability: capability.clone(),
+                    };
+                    needs.because.insert(provider.recipe, because);
                 }
                 for (by, requirement, met) in unmet {
+                    needs.unmet.insert(requirement.name.clone());
                     let cause = format!("`{}` requires `{requirement}`", by.package.nevra.name);
                     let new = cannot(line, says.clone()).cause(cause);
                     needs
@@ -113,36 +145,37 @@ fn of(index: usize, base: &[Dependency], recipes: &[Recipe], providers: &Provide
             Met::Lent => {
                 needs.lent.insert(requirement.name.clone());
             }
-            met => needs.wrong.push(select::unmet(
-                cannot(line, says),
-                requirement,
-                &met,
-                recipes,
-                providers,
-            )),
+            met => {
+                needs.unmet.insert(requirement.name.clone());
+                let new = cannot(line, says);
+                needs
+                    .wrong
+                    .push(select::unmet(new, requirement, &met, recipes, providers));
+            }
         }
     }
     needs
 }
 
 /// Which package asked for what.
-type Through = Option<(String, String)>;
+type Through<'a> = Option<(&'a str, &'a Dependency)>;
 
 /// The packages that `requirement` brings into a build root: its provider, and what that is known to require, unless
-/// stage0 lends it. In the order of finding, the provider first.
+/// stage0 lends it. In the order of finding, the provider first. Packages in `seen` are there already.
 fn closure<'a>(
     requirement: &Dependency,
     providers: &Providers<'a>,
+    seen: &mut BTreeSet<&'a str>,
     unmet: &mut Vec<(Provider<'a>, &'a Dependency, Met<'a>)>,
-) -> Vec<(Provider<'a>, Through)> {
+) -> Vec<(Provider<'a>, Through<'a>)> {
     let Met::Package(first) = providers.meet_build(requirement) else {
         return Vec::new();
     };
-    let mut found: Vec<(Provider<'a>, Through)> = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut found: Vec<(Provider<'a>, Through<'a>)> = Vec::new();
     let mut queue = VecDeque::from([(first, None)]);
     while let Some((provider, through)) = queue.pop_front() {
-        if !seen.insert(&provider.package.nevra.name) {
+        let name = provider.package.nevra.name.as_str();
+        if !seen.insert(name) {
             continue;
         }
         found.push((provider, through));
@@ -152,10 +185,7 @@ fn closure<'a>(
                 continue;
             }
             match providers.meet(requires) {
-                Met::Package(next) => {
-                    let through = (provider.package.nevra.name.to_string(), requires.to_string());
-                    queue.push_back((next, Some(through)));
-                }
+                Met::Package(next) => queue.push_back((next, Some((name, requires)))),
                 met => unmet.push((provider, requires, met)),
             }
         }

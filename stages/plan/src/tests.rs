@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use keel_artefact::{Epoch, ImageName, Nevra, PackageName, Sha256};
 use keel_config::{
-    BuildOptions, Component, Image,
+    BuildOptions, Component, Image, Location,
     image::{Capabilities, Format, Kind},
 };
 use keel_spec::{BuildRequire, RecipePackage};
@@ -148,9 +148,9 @@ impl World {
     }
 
     fn plan(&self, targets: &Targets) -> Result<Plan, Error> {
-        let plan = plan(&self.project, &self.recipes, &self.sources(), targets)?;
+        let plan = plan(&self.project, &self.recipes, &self.sources(), targets, &Costs::new())?;
         let names: BTreeSet<_> = plan.jobs.iter().map(|job| job.component.clone()).collect();
-        let selected = select(&self.project, &self.recipes, targets)?;
+        let selected = select(&self.project, &self.recipes, targets, &|_| vec![])?;
         assert_eq!(names.into_iter().collect::<Vec<_>>(), selected);
         Ok(plan)
     }
@@ -391,7 +391,9 @@ fn cycles_are_told_with_their_shortest_way() {
     assert_eq!(
         world.error(&Targets::All),
         "error: cannot plan a cycle: b → c → d → b\n  b.spec:11: BuildRequires: c\n  caused by: c.spec:10: \
-         BuildRequires: d-devel\n  caused by: d.spec:11: BuildRequires: b-devel\nhint: `b` is here because `a` is built \
+         BuildRequires: d-devel\n  caused by: d.spec:11: BuildRequires: b-devel\nhint: this is the shortest of the loops among 4 components: \
+         a, b, c, d\nhint: without this requirement there is no loop among them:\n    c.spec:10: BuildRequires: \
+         d-devel\nhint: `b` is here because `a` is built \
          with `b-devel`, and `e` is built with `a-devel`, and image `core` installs `e`\nhint: drop one of these \
          requirements, or let stage0 lend it (`keel.stage0.lends`)\n\n\
          error: cannot plan `self`: it needs itself to be built\n  self.spec:10: BuildRequires: self\nhint: drop one of \
@@ -428,11 +430,93 @@ fn wrong_targets_and_callers_are_told() {
         world.error(&components(&["bahs"])),
         "error: there is no component `bahs`\nhint: did you mean `bash`?"
     );
-    let error = plan(&world.project, &world.recipes, &[], &components(&["ca"])).unwrap_err();
+    let error = plan(
+        &world.project,
+        &world.recipes,
+        &[],
+        &components(&["ca"]),
+        &Costs::new(),
+    )
+    .unwrap_err();
     assert_eq!(
         error.to_string(),
         "the sources of `ca` were not fetched before planning"
     );
-    let error = plan(&world.project, &[], &[], &Targets::All).unwrap_err();
+    let error = plan(&world.project, &[], &[], &Targets::All, &Costs::new()).unwrap_err();
     assert!(error.to_string().contains("has the project no components?"));
+}
+
+#[test]
+fn a_condition_that_breaks_a_cycle_is_a_way_out() {
+    let world = world(&["a: b, gcc", "b: c", "c: a, b"]);
+    let read = |recipe: &Recipe| {
+        let other = |text: &str| Variant {
+            setting: "without = [\"x\"]".into(),
+            recipe: self::recipe(text),
+        };
+        match recipe.component.as_str() {
+            "b" => vec![other("b: gcc"), other("b: gcc, c")],
+            "c" => vec![other("c: a")],
+            _ => vec![],
+        }
+    };
+    let told = select(&world.project, &world.recipes, &Targets::All, &read)
+        .unwrap_err()
+        .to_string();
+    let ways: Vec<&str> = told.lines().filter(|line| line.contains("way out")).collect();
+    assert_eq!(
+        ways,
+        [
+            "hint: `without = [\"x\"]` in `[components.b.build]` is a way out: `b` needs no c then",
+            "hint: `without = [\"x\"]` in `[components.c.build]` is a way out: `c` needs no b then"
+        ],
+        "{told}"
+    );
+}
+
+#[test]
+fn what_was_measured_counts_before_hints() {
+    let world = small().build("glibc", |build| build.cpu_seconds = Some(100.0));
+    let cost = Cost { cpu: 7.0, wall: 3.5 };
+    let costs = [("glibc", cost), ("zlib", cost)].map(|(name, cost)| (name.parse().unwrap(), cost));
+    let plan = plan(
+        &world.project,
+        &world.recipes,
+        &world.sources(),
+        &Targets::All,
+        &costs.into(),
+    )
+    .unwrap();
+    let job = |name: &str| plan.job(&name.parse().unwrap()).unwrap();
+    assert_eq!(
+        (job("glibc").cpu_seconds, job("glibc").wall_seconds),
+        (7.0, Some(3.5))
+    );
+    assert_eq!(job("glibc").cost_from, CostFrom::Measured);
+    assert_eq!((job("bash").cost_from, job("bash").wall_seconds), (CostFrom::Guess, None));
+    assert_eq!(job("bash").why, Why::Package { package: "bash".parse().unwrap(), image: Some("core".into()) });
+    assert_eq!(job("bash").because["glibc"].line, Some(13));
+}
+
+#[test]
+fn a_list_of_what_must_be_lent_makes_a_plan() {
+    let mut world = world(&[
+        "gcc2: gcc2, libc",
+        "libc: gcc2, sed2; libc: nobody",
+        "sed2: gcc2, libc, (a if b)",
+        "tool: libc, sed2, scons",
+    ]);
+    let suggested = suggest(&world.project, &world.recipes);
+    let names: Vec<(&str, bool)> = suggested
+        .iter()
+        .map(|one| (one.name.as_str(), one.is_missing))
+        .collect();
+    assert_eq!(
+        names,
+        [("(a if b)", true), ("nobody", true), ("scons", true), ("gcc2", false), ("libc", false)]
+    );
+    for one in suggested {
+        world.project.stage0.lends.insert(one.name, vec![]);
+    }
+    assert_eq!(world.jobs(&Targets::All), "gcc2 sed2 libc tool");
 }

@@ -31,33 +31,27 @@ const PROVENANCE: &str = "source-origin";
 
 /// Checks that every file of the recipes lies beside its SPEC or is pinned, without fetching anything.
 pub fn check(project: &Project, recipes: &[Recipe], options: &Options) -> Result<(), Errors> {
-    let locks = Locks {
-        project: Lock::read(&project.lock_file)?,
-        refreshed: options
-            .refreshed
-            .as_deref()
-            .map(Lock::read)
-            .transpose()?
-            .unwrap_or_default(),
-    };
-    let wrong = recipes
-        .iter()
-        .flat_map(|recipe| wanted::of_recipe(project, recipe, &locks).1);
-    Errors::check((), wrong.collect())
+    wanted_by(project, recipes, options).map(drop)
 }
 
-/// Brings all files of the recipes into the store, and says which they are. Sorted as the recipes are.
-///
-/// What lies beside a SPEC is taken from there; all else must be pinned, and is fetched from the first of its origins
-/// that gives the pinned bytes. All that is wrong is told together; what was fetched before an error stays.
-pub fn fetch(
+/// Says which the files of the recipes are, without fetching anything: a file that is not in the store yet has the digest that
+/// it is pinned by, and no size where none is pinned. Sorted as the recipes are.
+pub fn pinned(
     project: &Project,
     recipes: &[Recipe],
     store: &Store,
     options: &Options,
-    sink: &dyn Sink,
-    interrupt: &Interrupt,
 ) -> Result<Vec<SourceSet>, Errors> {
+    let all = wanted_by(project, recipes, options)?;
+    let sets = all.iter().map(|(recipe, wanted)| set(recipe, wanted, store));
+    Ok(sets.collect::<Result<_, Error>>()?)
+}
+
+fn wanted_by<'r>(
+    project: &Project,
+    recipes: &'r [Recipe],
+    options: &Options,
+) -> Result<Vec<(&'r Recipe, Vec<Wanted>)>, Errors> {
     let locks = Locks {
         project: Lock::read(&project.lock_file)?,
         refreshed: options
@@ -73,7 +67,22 @@ pub fn fetch(
         all.push((recipe, wanted));
         errors.extend(wrong);
     }
-    Errors::check((), errors)?;
+    Errors::check(all, errors)
+}
+
+/// Brings all files of the recipes into the store, and says which they are. Sorted as the recipes are.
+///
+/// What lies beside a SPEC is taken from there; all else must be pinned, and is fetched from the first of its origins
+/// that gives the pinned bytes. All that is wrong is told together; what was fetched before an error stays.
+pub fn fetch(
+    project: &Project,
+    recipes: &[Recipe],
+    store: &Store,
+    options: &Options,
+    sink: &dyn Sink,
+    interrupt: &Interrupt,
+) -> Result<Vec<SourceSet>, Errors> {
+    let all = wanted_by(project, recipes, options)?;
     let pins = all
         .iter()
         .flat_map(|(_, wanted)| wanted)
@@ -94,7 +103,10 @@ fn set(recipe: &Recipe, wanted: &[Wanted], store: &Store) -> Result<SourceSet, E
         Wanted::Pinned(pin) => Ok(PinnedFile {
             name: pin.name.clone(),
             digest: pin.digest,
-            size: object_size(store, &pin.digest)?,
+            size: match store.contains(&pin.digest) {
+                true => object_size(store, &pin.digest)?,
+                false => pin.size.unwrap_or_default(),
+            },
             kind: Kind::Fetched,
             locked: pin.locked,
             origin: store
