@@ -7,12 +7,15 @@
 mod args;
 mod commands;
 mod context;
+mod drawing;
 mod failure;
 mod inputs;
 mod pipeline;
 mod rendering;
 mod report;
+mod revision;
 mod terminal;
+mod variants;
 
 use std::{io::IsTerminal as _, process::ExitCode};
 

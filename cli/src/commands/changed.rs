@@ -2,20 +2,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use keel_artefact::{ComponentName, Sha256};
-use keel_config::Project;
 use keel_spec::render::place::{self, Difference, How};
 use serde::Serialize;
 
 use crate::{
     args::component::Changed,
     context::Context,
-    failure::{Class, Failure},
+    failure::Failure,
     inputs::{self, Inputs},
-    pipeline, report,
+    report,
+    revision::{History, Side},
 };
 
 /// One component.
@@ -49,50 +49,13 @@ impl Change {
     }
 }
 
-/// A project at a time, and the folder of its whole repository.
-struct Side {
-    project: Project,
-    top: PathBuf,
-}
-
 /// Compares.
 pub fn run(context: &Context<'_>, command: &Changed) -> Result<(), Failure> {
-    let main = keel_config::find(&context.directory)?;
-    let root = main.parent().unwrap_or(Path::new("/"));
-    let git = pipeline::git(&context.interrupt);
-    let no_history = |error| Failure::because(Class::Input, "the project's history cannot be read", &error);
-    let top = git.top(root).map_err(no_history)?;
-    let inside = root.strip_prefix(&top).unwrap_or(Path::new("")).to_owned();
-    let scratch = context.store()?.temp_dir("changed")?;
-    let repository = scratch.path().join("repository");
-    git.borrow(root, &repository).map_err(no_history)?;
-    let side = |revision: &str, name: &str| -> Result<Side, Failure> {
-        let what = format!("there is no revision `{revision}`");
-        let commit = git.commit_of(root, revision);
-        let commit = commit.map_err(|error| Failure::because(Class::Input, what, &error))?;
-        let top = scratch.path().join(name);
-        git.extract(&repository, &commit, &top).map_err(|error| {
-            let what = format!("the files of `{revision}` cannot be had");
-            Failure::because(Class::Failed, what, &error)
-        })?;
-        let main = main.file_name().map(|name| top.join(&inside).join(name));
-        if !main.is_some_and(|main| main.is_file()) {
-            return Err(Failure::input(format!(
-                "there is no project in revision `{revision}`"
-            )));
-        }
-        let project = keel_config::load(&top.join(&inside))
-            .map_err(|errors| Failure::from(errors).hint(format!("this is in revision `{revision}`")))?;
-        let top = fs_err::canonicalize(top)?;
-        Ok(Side { project, top })
-    };
-    let from = side(&command.from, "from")?;
+    let history = History::open(context)?;
+    let from = history.at(&command.from, "from")?;
     let to = match &command.to {
-        Some(revision) => side(revision, "to")?,
-        None => Side {
-            project: context.project()?,
-            top,
-        },
+        Some(revision) => history.at(revision, "to")?,
+        None => history.now()?,
     };
     let mut rows = rows(context, &from, &to)?;
     if !command.include_unchanged {

@@ -19,6 +19,8 @@ use std::fmt;
 
 use keel_artefact::{Fingerprint, Sha256};
 use keel_plan::Job;
+use keel_source::SourceSet;
+use keel_spec::Recipe;
 use serde::{Deserialize, Serialize};
 
 use crate::BuiltPackage;
@@ -140,7 +142,7 @@ impl fmt::Display for Value {
 
 /// All that `job` can see in a root of stage0 and `root`, which is sorted by name.
 pub fn inputs(job: &Job, stage0: &Sha256, root: &[BuiltPackage]) -> Vec<Input> {
-    let mut inputs = own_inputs(job, stage0);
+    let mut inputs = own_inputs(&Own::from(job), stage0);
     inputs.extend(root.iter().map(|package| Input {
         kind: Kind::Package,
         name: Some(package.nevra.to_string()),
@@ -149,8 +151,35 @@ pub fn inputs(job: &Job, stage0: &Sha256, root: &[BuiltPackage]) -> Vec<Input> {
     inputs
 }
 
-/// All that `job` can see but the packages in its root: what is known before anything is built.
-pub fn own_inputs(job: &Job, stage0: &Sha256) -> Vec<Input> {
+/// What a job has of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// Its SPEC, evaluated.
+    pub recipe: &'a Recipe,
+    /// Its files.
+    pub sources: &'a SourceSet,
+    /// `%check` is left out.
+    pub skip_check: bool,
+    /// Debian's libc may be shipped.
+    pub borrowed_libc: bool,
+    /// Debian's libc is in the root.
+    pub bootstrap_libc: bool,
+}
+
+impl<'a> From<&'a Job> for Own<'a> {
+    fn from(job: &'a Job) -> Self {
+        Self {
+            recipe: &job.recipe,
+            sources: &job.sources,
+            skip_check: job.skip_check,
+            borrowed_libc: job.borrowed_libc,
+            bootstrap_libc: job.bootstrap_libc,
+        }
+    }
+}
+
+/// All that a job can see but the packages in its root: what is known before anything is built.
+pub fn own_inputs(job: &Own<'_>, stage0: &Sha256) -> Vec<Input> {
     let one = |kind, value| Input { kind, name: None, value };
     let named = |kind, name: &str, value| {
         let name = Some(name.to_owned());
@@ -160,8 +189,8 @@ pub fn own_inputs(job: &Job, stage0: &Sha256) -> Vec<Input> {
     let recipe = &job.recipe;
     let mut all = vec![
         one(Kind::Protocol, text(PROTOCOL)),
-        one(Kind::Arch, text(job.arch.rpm())),
-        one(Kind::Component, text(job.component.as_str())),
+        one(Kind::Arch, text(recipe.arch.rpm())),
+        one(Kind::Component, text(recipe.component.as_str())),
         one(Kind::Spec, Value::Digest(recipe.spec_digest)),
         one(Kind::Macros, Value::Digest(recipe.macros_digest)),
     ];

@@ -12,13 +12,13 @@ use std::{
 
 use keel_artefact::{ComponentName, Sha256};
 use keel_plan::{Job, Plan};
-use keel_store::Store;
+use keel_store::{Error, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Built, Error,
+    Built,
     closure::{self, Unmet},
-    fingerprint::{self, Input, Kind},
+    fingerprint::{self, Input, Kind, Own},
     job,
     record::{self, Change, Record},
 };
@@ -163,7 +163,7 @@ fn without_root(
         // What it needs is there, but something that this was made with is not.
         new.waits_for = job.after.iter().filter(is_open).cloned().collect();
     }
-    let own = fingerprint::own_inputs(job, question.stage0);
+    let own = fingerprint::own_inputs(&Own::from(job), question.stage0);
     if let Some(last) = last {
         let is_own = |input: &&Input| input.kind != Kind::Package;
         let was: Vec<Input> = last.inputs.iter().filter(is_own).cloned().collect();

@@ -315,7 +315,7 @@ pub(crate) fn lends(is_lent: &dyn Fn(&str) -> bool, job: &Job, name: &str) -> bo
 }
 
 /// The recorded result, if all that it names is still in the store.
-pub(crate) fn recorded(store: &Store, key: &Sha256) -> Result<Option<Built>, Error> {
+pub(crate) fn recorded(store: &Store, key: &Sha256) -> Result<Option<Built>, keel_store::Error> {
     let built: Option<Built> = store.action("build", key)?;
     let is_whole = |built: &Built| {
         built.format == built::FORMAT

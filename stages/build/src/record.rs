@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use keel_artefact::{Arch, ComponentName, Fingerprint, Sha256, format};
 use keel_plan::{Cost, Costs, Job};
-use keel_store::Store;
+use keel_store::{Error, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Built, Error,
+    Built,
     fingerprint::{self, Input, Kind, Value},
 };
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::fingerprint::tests::job;
+use crate::fingerprint::{Own, tests::job};
 
 fn package(nevra: &str, bytes: &str) -> Input {
     Input {
@@ -12,14 +12,14 @@ fn package(nevra: &str, bytes: &str) -> Input {
 #[test]
 fn what_differs_is_told_in_words() {
     let stage0 = Sha256::of(b"stage0");
-    let mut was = fingerprint::own_inputs(&job("demo", "1"), &stage0);
+    let mut was = fingerprint::own_inputs(&Own::from(&job("demo", "1")), &stage0);
     let mut now = job("demo", "2");
     now.sources.files[0].digest = Sha256::of(b"other");
     now.sources.files.remove(1);
     now.recipe.undefines.clear();
     now.recipe.defines.insert("extra".into(), "1".into());
     now.skip_check = true;
-    let mut is = fingerprint::own_inputs(&now, &stage0);
+    let mut is = fingerprint::own_inputs(&Own::from(&now), &stage0);
     was.extend([
         package("glibc-2.41-1.kl1.x86_64", "a"),
         package("zlib-devel-1.3-1.x86_64", "a"),
