@@ -64,16 +64,31 @@ impl Drawing {
             let mut implied = Bits::new(at);
             needs.iter().for_each(|need| implied.add(&before[*need]));
             let edges = needs.iter().copied().filter(|need| !implied.has(*need)).collect();
-            let layer = needs.iter().map(|need| placed[*need].layer + 1).max().unwrap_or(0);
+            let layer = needs
+                .iter()
+                .map(|need| placed[*need].layer + 1)
+                .max()
+                .unwrap_or(0);
             needs.iter().for_each(|need| implied.set(*need));
             before.push(implied);
             placed.push(Placed { node, edges, layer });
         }
-        Self { title: title.to_owned(), nodes: placed }
+        Self {
+            title: title.to_owned(),
+            nodes: placed,
+        }
+    }
+
+    /// For each node, how many steps come before it at least.
+    pub fn layers(&self) -> impl Iterator<Item = usize> {
+        self.nodes.iter().map(|placed| placed.layer)
     }
 
     fn dot(&self) -> String {
-        let mut out = format!("digraph {} {{\n  rankdir=LR;\n  node [shape=box];\n", quoted(&self.title));
+        let mut out = format!(
+            "digraph {} {{\n  rankdir=LR;\n  node [shape=box];\n",
+            quoted(&self.title)
+        );
         for Placed { node, edges, .. } in &self.nodes {
             let style = match node.state {
                 Some("build") => ", style=filled, fillcolor=\"#f5c6a5\"",
@@ -81,7 +96,10 @@ impl Drawing {
                 _ => "",
             };
             let width = if node.critical { ", penwidth=3" } else { "" };
-            let (name, label) = (quoted(&node.name), quoted(&format!("{} {}", node.name, node.version)));
+            let (name, label) = (
+                quoted(&node.name),
+                quoted(&format!("{} {}", node.name, node.version)),
+            );
             // Writing to a string cannot fail.
             let _ = writeln!(out, "  {name} [label={label}{style}{width}];");
             for need in edges {
@@ -102,7 +120,9 @@ impl Bits {
     }
 
     fn has(&self, number: usize) -> bool {
-        self.0.get(number / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
+        self.0
+            .get(number / 64)
+            .is_some_and(|word| word & (1 << (number % 64)) != 0)
     }
 
     fn set(&mut self, number: usize) {
@@ -112,7 +132,10 @@ impl Bits {
     }
 
     fn add(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine |= theirs);
+        self.0
+            .iter_mut()
+            .zip(&other.0)
+            .for_each(|(mine, theirs)| *mine |= theirs);
     }
 }
 
@@ -124,7 +147,9 @@ pub fn written(drawing: &Drawing, form: Graph) -> Result<String, Failure> {
         Graph::Json => serde_json::to_string_pretty(drawing).map_err(bug),
         Graph::Html => {
             // In a script, nothing but `</script` and `<!--` has a meaning of its own.
-            let json = serde_json::to_string(drawing).map_err(bug)?.replace('<', "\\u003c");
+            let json = serde_json::to_string(drawing)
+                .map_err(bug)?
+                .replace('<', "\\u003c");
             Ok(PAGE.replacen(HERE, &json, 1))
         }
     }
@@ -171,12 +196,17 @@ mod tests {
         let drawing = drawing();
         let dot = written(&drawing, Graph::Dot).unwrap();
         assert!(dot.starts_with("digraph \"a \\\"plan\\\"\" {"), "{dot}");
-        assert!(dot.contains("  \"c\" -> \"b</script>\";\n") && !dot.contains("\"c\" -> \"a\""), "{dot}");
-        let json: serde_json::Value =
-            serde_json::from_str(&written(&drawing, Graph::Json).unwrap()).unwrap();
+        assert!(
+            dot.contains("  \"c\" -> \"b</script>\";\n") && !dot.contains("\"c\" -> \"a\""),
+            "{dot}"
+        );
+        let json: serde_json::Value = serde_json::from_str(&written(&drawing, Graph::Json).unwrap()).unwrap();
         assert_eq!(json["nodes"][2]["needs"], serde_json::json!([0, 1]));
         let page = written(&drawing, Graph::Html).unwrap();
-        assert!(page.contains("b\\u003c/script>") && !page.contains(HERE), "{page}");
+        assert!(
+            page.contains("b\\u003c/script>") && !page.contains(HERE),
+            "{page}"
+        );
         assert_eq!(page.matches("</script>").count(), 2);
         // Nothing is loaded from anywhere.
         for word in ["src=", "href=\"http", "@import", "url("] {

@@ -18,12 +18,17 @@ pub fn of(context: &Context<'_>, project: &Project, stage0: &Stage0, recipe: &Re
     let Ok(bytes) = fs_err::read(&recipe.spec_file) else {
         return Vec::new();
     };
-    let build = project.components.get(&recipe.component).map(|component| &component.build);
-    let is_said = |name: &String| {
-        build.is_some_and(|build| build.with.contains(name) || build.without.contains(name))
-    };
+    let build = project
+        .components
+        .get(&recipe.component)
+        .map(|component| &component.build);
+    let is_said =
+        |name: &String| build.is_some_and(|build| build.with.contains(name) || build.without.contains(name));
     let mut variants = Vec::new();
-    for condition in conditions(&String::from_utf8_lossy(&bytes)).into_iter().take(MOST) {
+    for condition in conditions(&String::from_utf8_lossy(&bytes))
+        .into_iter()
+        .take(MOST)
+    {
         if is_said(&condition.name) {
             continue;
         }

@@ -180,7 +180,11 @@ impl<'a> From<&'a Job> for Own<'a> {
 
 /// All that a job can see but the packages in its root: what is known before anything is built.
 pub fn own_inputs(job: &Own<'_>, stage0: &Sha256) -> Vec<Input> {
-    let one = |kind, value| Input { kind, name: None, value };
+    let one = |kind, value| Input {
+        kind,
+        name: None,
+        value,
+    };
     let named = |kind, name: &str, value| {
         let name = Some(name.to_owned());
         Input { kind, name, value }

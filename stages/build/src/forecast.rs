@@ -87,8 +87,7 @@ pub fn forecast(question: &Question<'_>, plan: &Plan) -> Result<Vec<Forecast>, E
     let mut all = Vec::new();
     for job in &plan.jobs {
         let last = record::last(question.store, question.distribution, job.arch, &job.component)?;
-        let before: Option<Vec<Arc<Built>>> =
-            job.after.iter().map(|name| known.get(name).cloned()).collect();
+        let before: Option<Vec<Arc<Built>>> = job.after.iter().map(|name| known.get(name).cloned()).collect();
         let mut new = Forecast {
             component: job.component.clone(),
             state: State::Build,
@@ -142,7 +141,10 @@ fn with_root(
 
 fn told(unmet: &Unmet) -> String {
     match &unmet.by {
-        Some(by) => format!("`{by}` requires `{}`, which nothing before it provides", unmet.requirement),
+        Some(by) => format!(
+            "`{by}` requires `{}`, which nothing before it provides",
+            unmet.requirement
+        ),
         None => format!("nothing before it provides `{}`", unmet.requirement),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use keel_artefact::ComponentName;
 use keel_config::{Diagnostic, Errors, Location, Project};
 use keel_spec::Recipe;
 
@@ -54,11 +55,13 @@ impl Draft {
         };
         for index in chosen.keys() {
             let why = select::why(*index, recipes, &chosen);
-            let told = needs[*index].wrong.iter().cloned();
-            wrong.extend(told.map(|diagnostic| match &why {
-                Some(why) => diagnostic.hint(why),
-                None => diagnostic,
-            }));
+            for unmet in &needs[*index].unmet {
+                let told = unmet.told(&recipes[*index], recipes, &providers);
+                wrong.push(match &why {
+                    Some(why) => told.hint(why),
+                    None => told,
+                });
+            }
         }
         let draft = Self { needs, chosen };
         let indices: Vec<usize> = draft.chosen.keys().copied().collect();
@@ -72,7 +75,10 @@ impl Draft {
                 providers: &providers,
                 shortest: knot.shortest.iter().map(|node| indices[*node]).collect(),
                 members: knot.members.iter().map(|node| indices[*node]).collect(),
-                cuts: cuts.iter().map(|(from, to)| (indices[*from], indices[*to])).collect(),
+                cuts: cuts
+                    .iter()
+                    .map(|(from, to)| (indices[*from], indices[*to]))
+                    .collect(),
             };
             wrong.push(tangle.told(variants));
         }
@@ -103,17 +109,17 @@ fn edges(needs: &[Needs], indices: &[usize]) -> Vec<BTreeSet<usize>> {
 }
 
 /// A knot, with all that is to be said of it.
-struct Tangle<'a> {
+struct Tangle<'a, 'r> {
     draft: &'a Draft,
     project: &'a Project,
-    recipes: &'a [Recipe],
-    providers: &'a Providers<'a>,
+    recipes: &'r [Recipe],
+    providers: &'a Providers<'r>,
     shortest: Vec<usize>,
     members: BTreeSet<usize>,
     cuts: Vec<(usize, usize)>,
 }
 
-impl Tangle<'_> {
+impl Tangle<'_, '_> {
     fn name(&self, index: usize) -> &str {
         self.recipes[index].component.as_str()
     }
@@ -157,7 +163,12 @@ impl Tangle<'_> {
     }
 
     fn whole(&self) -> String {
-        let names: Vec<&str> = self.members.iter().take(MOST_NAMES).map(|index| self.name(*index)).collect();
+        let names: Vec<&str> = self
+            .members
+            .iter()
+            .take(MOST_NAMES)
+            .map(|index| self.name(*index))
+            .collect();
         let more = match self.members.len() - names.len() {
             0 => String::new(),
             more => format!(" and {more} more"),
@@ -203,7 +214,7 @@ impl Tangle<'_> {
         for index in order.into_iter().take(MOST_READ) {
             for variant in variants(&self.recipes[index]) {
                 let base = self.draft.needs[index].base(self.project);
-                let then = needs::of(&variant.recipe, &base, self.recipes, self.providers);
+                let then = needs::of(&variant.recipe, &base, self.providers);
                 let gone: Vec<&str> = needed[&index]
                     .iter()
                     .filter(|need| !then.jobs.contains_key(need))
@@ -225,14 +236,45 @@ impl Tangle<'_> {
 }
 
 /// A capability that has to come from elsewhere, if all recipes are to be built.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suggestion {
     /// The capability.
     pub name: String,
-    /// Does nobody provide it? Else it is on a cycle.
+    /// Does nobody provide it, as it is asked for? Else it is on a cycle.
     pub is_missing: bool,
     /// How often it is asked for.
     pub asked: usize,
+    /// Who asks first.
+    pub first: ComponentName,
+}
+
+/// Capabilities that nobody provides, as they are asked for: those that most ask for first, then by name.
+pub fn missing(project: &Project, recipes: &[Recipe]) -> Vec<Suggestion> {
+    let providers = Providers::new(recipes, &project.stage0.lends);
+    unmet(&needs::all(project, recipes, &providers), recipes)
+}
+
+fn unmet(needs: &[Needs], recipes: &[Recipe]) -> Vec<Suggestion> {
+    let mut asked: BTreeMap<&str, Suggestion> = BTreeMap::new();
+    for (needs, recipe) in needs.iter().zip(recipes) {
+        let names: BTreeSet<&str> = needs
+            .unmet
+            .iter()
+            .map(|unmet| unmet.requirement.name.as_str())
+            .collect();
+        for name in names {
+            let new = || Suggestion {
+                name: name.to_owned(),
+                is_missing: true,
+                asked: 0,
+                first: recipe.component.clone(),
+            };
+            asked.entry(name).or_insert_with(new).asked += 1;
+        }
+    }
+    let mut all: Vec<Suggestion> = asked.into_values().collect();
+    all.sort_by_key(|one| std::cmp::Reverse(one.asked));
+    all
 }
 
 /// Capabilities that, lent, leave all recipes with a plan: those that nobody provides, and of those on cycles as few as
@@ -244,37 +286,42 @@ pub fn suggest(project: &Project, recipes: &[Recipe]) -> Vec<Suggestion> {
     loop {
         let providers = Providers::new(recipes, &project.stage0.lends);
         let needs = needs::all(&project, recipes, &providers);
-        let mut asked: BTreeMap<&str, usize> = BTreeMap::new();
-        for name in needs.iter().flat_map(|needs| &needs.unmet) {
-            *asked.entry(name).or_default() += 1;
-        }
-        let is_missing = !asked.is_empty();
-        if !is_missing {
+        let mut new = unmet(&needs, recipes);
+        if new.is_empty() {
             let knots = graph::knots(&edges(&needs, &indices));
-            asked = knots.iter().filter_map(|knot| most_asked(knot, &needs)).collect();
+            new = knots
+                .iter()
+                .filter_map(|knot| most_asked(knot, &needs, recipes))
+                .collect();
         }
-        if asked.is_empty() {
+        if new.is_empty() {
             return found;
         }
-        for (name, asked) in asked {
-            let name = name.to_owned();
-            project.stage0.lends.insert(name.clone(), Vec::new());
-            found.push(Suggestion {
-                name,
-                is_missing,
-                asked,
-            });
-        }
+        let names = new.iter().map(|one| (one.name.clone(), Vec::new()));
+        project.stage0.lends.extend(names);
+        found.extend(new);
     }
 }
 
 /// The capability that most edges of a knot go through.
-fn most_asked<'n>(knot: &Knot, needs: &'n [Needs]) -> Option<(&'n str, usize)> {
-    let mut asked: BTreeMap<&str, usize> = BTreeMap::new();
+fn most_asked(knot: &Knot, needs: &[Needs], recipes: &[Recipe]) -> Option<Suggestion> {
+    let mut asked: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for member in &knot.members {
-        for (_, because) in needs[*member].because.iter().filter(|(need, _)| knot.members.contains(need)) {
-            *asked.entry(&because.capability).or_default() += 1;
+        for (_, because) in needs[*member]
+            .because
+            .iter()
+            .filter(|(need, _)| knot.members.contains(need))
+        {
+            asked.entry(&because.capability).or_default().push(*member);
         }
     }
-    asked.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name)))
+    let (name, by) = asked
+        .into_iter()
+        .max_by_key(|(name, by)| (by.len(), std::cmp::Reverse(*name)))?;
+    Some(Suggestion {
+        name: name.to_owned(),
+        is_missing: false,
+        asked: by.len(),
+        first: recipes[*by.first()?].component.clone(),
+    })
 }

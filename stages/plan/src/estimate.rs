@@ -39,13 +39,21 @@ impl Step {
                 let busy = (job.cpu_seconds / wall).clamp(0.05, most);
                 // On a machine with more cores than this one it went faster.
                 let alone = wall.max(job.cpu_seconds / most);
-                Self { needs, alone, cores: busy }
+                Self {
+                    needs,
+                    alone,
+                    cores: busy,
+                }
             }
             // A build is seldom parallel all the way.
             _ => {
                 let busy = (most / 2.0).max(1.0);
                 let alone = job.cpu_seconds / busy;
-                Self { needs, alone, cores: busy }
+                Self {
+                    needs,
+                    alone,
+                    cores: busy,
+                }
             }
         }
     }
@@ -119,7 +127,10 @@ fn play(steps: &[Step], after: &[f64], order: &[usize], jobs: usize, cores: f64)
         }
         let wanted: f64 = running.iter().map(|(step, _)| steps[*step].cores).sum();
         let speed = (cores / wanted.max(0.01)).min(1.0);
-        let first = running.iter().map(|(_, left)| *left).fold(f64::INFINITY, f64::min);
+        let first = running
+            .iter()
+            .map(|(_, left)| *left)
+            .fold(f64::INFINITY, f64::min);
         now += first / speed;
         let mut done = Vec::new();
         running.retain_mut(|(step, left)| {

@@ -68,13 +68,16 @@ fn in_a_line(needs: &[BTreeSet<usize>], members: &BTreeSet<usize>) -> BTreeMap<u
     }
     let mut left = members.clone();
     let (mut front, mut back) = (Vec::new(), Vec::new());
-    let count = |edges: &BTreeMap<usize, BTreeSet<usize>>, node: &usize| edges.get(node).map_or(0, BTreeSet::len);
+    let count =
+        |edges: &BTreeMap<usize, BTreeSet<usize>>, node: &usize| edges.get(node).map_or(0, BTreeSet::len);
     while !left.is_empty() {
         let sink = left.iter().find(|node| count(&out, node) == 0).copied();
         let source = || left.iter().find(|node| count(&into, node) == 0).copied();
         let best = || {
             let gain = |node: &usize| count(&out, node).wrapping_sub(count(&into, node)) as isize;
-            left.iter().copied().max_by_key(|node| (gain(node), std::cmp::Reverse(*node)))
+            left.iter()
+                .copied()
+                .max_by_key(|node| (gain(node), std::cmp::Reverse(*node)))
         };
         let node = match (sink, sink.or_else(source).or_else(best)) {
             (Some(sink), _) => {
@@ -217,17 +220,28 @@ pub(crate) fn critical_paths(needs: &[BTreeSet<usize>], order: &[usize], cost: &
     path
 }
 
-/// For each node all that it needs, directly or not. `order` is that of [`order`].
-pub(crate) fn all_needs(needs: &[BTreeSet<usize>], order: &[usize]) -> Vec<BTreeSet<usize>> {
-    let mut all: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); needs.len()];
+/// For each node all that it needs, directly or not, in ascending order. `order` is that of [`order`].
+pub(crate) fn all_needs(needs: &[BTreeSet<usize>], order: &[usize]) -> Vec<Vec<usize>> {
+    let mut all: Vec<Vec<u64>> = vec![Vec::new(); needs.len()];
+    let words = needs.len().div_ceil(64);
     for &node in order {
-        let mut mine = needs[node].clone();
+        let mut mine = vec![0; words];
         for need in &needs[node] {
-            mine.extend(&all[*need]);
+            mine[need / 64] |= 1 << (need % 64);
+            mine.iter_mut()
+                .zip(&all[*need])
+                .for_each(|(mine, theirs)| *mine |= theirs);
         }
         all[node] = mine;
     }
-    all
+    let numbers = |bits: Vec<u64>| {
+        let has = |number: &usize| {
+            bits.get(number / 64)
+                .is_some_and(|word| word & (1 << (number % 64)) != 0)
+        };
+        (0..needs.len()).filter(has).collect()
+    };
+    all.into_iter().map(numbers).collect()
 }
 
 fn users(needs: &[BTreeSet<usize>]) -> Vec<Vec<usize>> {
@@ -290,7 +304,7 @@ mod tests {
             critical_paths(&needs, &order, &[1.0, 10.0, 2.0, 3.0, 4.0]),
             [1.0, 16.0, 6.0, 4.0, 4.0]
         );
-        assert_eq!(all_needs(&needs, &order)[0], BTreeSet::from([1, 2, 3]));
+        assert_eq!(all_needs(&needs, &order)[0], [1, 2, 3]);
     }
 
     #[test]

@@ -57,7 +57,7 @@ use keel_config::{Errors, Project};
 use keel_source::SourceSet;
 use keel_spec::Recipe;
 
-pub use draft::{Suggestion, Variant, Variants, suggest};
+pub use draft::{Suggestion, Variant, Variants, missing, suggest};
 pub use estimate::{Outlook, Step, outlook};
 pub use job::{Because, Cost, CostFrom, Costs, Job, Plan, Targets, Why};
 pub use providers::without_isa;
@@ -129,12 +129,7 @@ pub fn plan(
     let cpu: Vec<f64> = costs.iter().map(|(cost, _)| cost.cpu).collect();
     let critical = graph::critical_paths(&edges, &order, &cpu);
     let after = graph::all_needs(&edges, &order);
-    let names = |nodes: &BTreeSet<usize>| {
-        nodes
-            .iter()
-            .map(|node| recipes[indices[*node]].component.clone())
-            .collect()
-    };
+    let name = |node: &usize| recipes[indices[*node]].component.clone();
 
     let mut jobs = Vec::new();
     for &node in &order {
@@ -158,8 +153,8 @@ pub fn plan(
             arch,
             recipe: recipe.clone(),
             sources: (*files).clone(),
-            needs: names(&edges[node]),
-            after: names(&after[node]),
+            needs: edges[node].iter().map(name).collect(),
+            after: after[node].iter().map(name).collect(),
             direct: needs.direct.clone(),
             lent: needs.lent.iter().cloned().collect(),
             bootstrap_libc: build.bootstrap_libc,

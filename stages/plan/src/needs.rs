@@ -22,13 +22,46 @@ pub(crate) struct Needs {
     /// What stage0 meets.
     pub(crate) lent: BTreeSet<String>,
     /// What nobody meets.
-    pub(crate) wrong: Vec<Diagnostic>,
-    /// The capabilities of these.
-    pub(crate) unmet: BTreeSet<String>,
+    pub(crate) unmet: Vec<Unmet>,
     /// What the project puts into every root is in its root, too.
     pub(crate) has_base: bool,
     /// Recipe by index → where the requirement stands that led to it.
     pub(crate) because: BTreeMap<usize, Because>,
+}
+
+/// A requirement that nobody meets.
+#[derive(Debug, Clone)]
+pub(crate) struct Unmet {
+    /// The SPEC's line.
+    line: Option<u32>,
+    /// What it says there.
+    says: String,
+    /// What nobody meets.
+    pub(crate) requirement: Dependency,
+    /// The package that requires it; none: the SPEC itself does.
+    by: Option<String>,
+}
+
+impl Unmet {
+    /// What to say of it to whoever wrote `recipe`.
+    pub(crate) fn told(&self, recipe: &Recipe, recipes: &[Recipe], providers: &Providers<'_>) -> Diagnostic {
+        let requirement = &self.requirement;
+        let mut new = Diagnostic::new(format!("cannot plan `{}`", recipe.component))
+            .at(Location::line(&recipe.spec_shown, self.line.unwrap_or(0)))
+            .note(&self.says);
+        let met = match &self.by {
+            None if requirement.is_rich() => {
+                let cause = "this version of Keel does not resolve boolean dependencies between builds";
+                return new.cause(cause);
+            }
+            None => providers.meet_build(requirement),
+            Some(by) => {
+                new = new.cause(format!("`{by}` requires `{requirement}`"));
+                providers.meet(requirement)
+            }
+        };
+        select::unmet(new, requirement, &met, recipes, providers)
+    }
 }
 
 impl Needs {
@@ -42,7 +75,7 @@ impl Needs {
 /// The needs of all recipes, in their order.
 pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'_>) -> Vec<Needs> {
     let plain: Vec<Needs> = (0..recipes.len())
-        .map(|index| of(&recipes[index], &[], recipes, providers))
+        .map(|index| of(&recipes[index], &[], providers))
         .collect();
     let base: Vec<Dependency> = project.base_requires.iter().map(Dependency::any).collect();
     if base.is_empty() {
@@ -55,7 +88,7 @@ pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'
             if below.contains(&index) {
                 needs
             } else {
-                of(&recipes[index], &base, recipes, providers)
+                of(&recipes[index], &base, providers)
             }
         })
         .collect()
@@ -66,7 +99,15 @@ fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTr
     let mut below = BTreeSet::new();
     let mut queue: VecDeque<usize> = VecDeque::new();
     for requirement in base {
-        for (provider, _) in closure(requirement, providers, &mut BTreeSet::new(), &mut Vec::new()) {
+        let Met::Package(first) = providers.meet_build(requirement) else {
+            continue;
+        };
+        for (provider, _) in closure(
+            first,
+            providers,
+            &mut vec![false; providers.len()],
+            &mut Vec::new(),
+        ) {
             queue.push_back(provider.recipe);
         }
     }
@@ -78,23 +119,13 @@ fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTr
     below
 }
 
-/// The needs of one recipe, which need not be among `recipes`.
-pub(crate) fn of<'a>(
-    recipe: &Recipe,
-    base: &[Dependency],
-    recipes: &[Recipe],
-    providers: &Providers<'a>,
-) -> Needs {
+/// The needs of one recipe, which need not be one of those that provide.
+pub(crate) fn of(recipe: &Recipe, base: &[Dependency], providers: &Providers<'_>) -> Needs {
     let mut needs = Needs {
         has_base: !base.is_empty(),
         ..Needs::default()
     };
-    let mut seen: BTreeSet<&'a str> = BTreeSet::new();
-    let cannot = |line: Option<u32>, note: String| {
-        Diagnostic::new(format!("cannot plan `{}`", recipe.component))
-            .at(Location::line(&recipe.spec_shown, line.unwrap_or(0)))
-            .note(note)
-    };
+    let mut seen = vec![false; providers.len()];
     let from_base = base
         .iter()
         .map(|requirement| (requirement, None, "base-requires"));
@@ -103,56 +134,49 @@ pub(crate) fn of<'a>(
         .iter()
         .map(|require| (&require.dependency, require.line, "BuildRequires"));
     for (requirement, line, tag) in from_base.chain(from_spec) {
-        let says = format!("{tag}: {requirement}");
-        if requirement.is_rich() && !providers.is_lent(&requirement.name) {
-            let cause = "this version of Keel does not resolve boolean dependencies between builds";
-            needs.wrong.push(cannot(line, says).cause(cause));
-            needs.unmet.insert(requirement.name.clone());
-            continue;
-        }
-        match providers.meet_build(requirement) {
-            Met::Package(_) => {
-                needs.direct.push(requirement.clone());
-                let mut unmet = Vec::new();
-                for (provider, through) in closure(requirement, providers, &mut seen, &mut unmet) {
-                    if needs.jobs.contains_key(&provider.recipe) {
-                        continue;
-                    }
-                    needs.jobs.insert(provider.recipe, requirement.to_string());
-                    let (says, capability) = match through {
-                        Some((by, requires)) => {
-                            let says = format!("{says} (of which `{by}` requires `{requires}`)");
-                            (says, &requires.name)
-                        }
-                        None => (says.clone(), &requirement.name),
-                    };
-                    let because = Because {
-                        line,
-                        says,
-                        capability: capability.clone(),
-                    };
-                    needs.because.insert(provider.recipe, because);
-                }
-                for (by, requirement, met) in unmet {
-                    needs.unmet.insert(requirement.name.clone());
-                    let cause = format!("`{}` requires `{requirement}`", by.package.nevra.name);
-                    let new = cannot(line, says.clone()).cause(cause);
-                    needs
-                        .wrong
-                        .push(select::unmet(new, requirement, &met, recipes, providers));
-                }
-            }
+        let says = || format!("{tag}: {requirement}");
+        let unmet = |requirement: &Dependency, by: Option<String>| Unmet {
+            line,
+            says: says(),
+            requirement: requirement.clone(),
+            by,
+        };
+        let first = match providers.meet_build(requirement) {
             Met::Lent => {
                 needs.lent.insert(requirement.name.clone());
+                continue;
             }
-            met => {
-                needs.unmet.insert(requirement.name.clone());
-                let new = cannot(line, says);
-                needs
-                    .wrong
-                    .push(select::unmet(new, requirement, &met, recipes, providers));
+            Met::Package(first) if !requirement.is_rich() => first,
+            _ => {
+                needs.unmet.push(unmet(requirement, None));
+                continue;
             }
+        };
+        needs.direct.push(requirement.clone());
+        let mut lacking = Vec::new();
+        for (provider, through) in closure(first, providers, &mut seen, &mut lacking) {
+            if needs.jobs.contains_key(&provider.recipe) {
+                continue;
+            }
+            needs.jobs.insert(provider.recipe, requirement.to_string());
+            let (says, capability) = match through {
+                Some((by, requires)) => {
+                    let says = format!("{} (of which `{by}` requires `{requires}`)", says());
+                    (says, &requires.name)
+                }
+                None => (says(), &requirement.name),
+            };
+            let because = Because {
+                line,
+                says,
+                capability: capability.clone(),
+            };
+            needs.because.insert(provider.recipe, because);
         }
+        let lacking = lacking.into_iter();
+        needs
+            .unmet
+            .extend(lacking.map(|(by, requirement)| unmet(requirement, Some(by.to_owned()))));
     }
     needs
 }
@@ -160,35 +184,26 @@ pub(crate) fn of<'a>(
 /// Which package asked for what.
 type Through<'a> = Option<(&'a str, &'a Dependency)>;
 
-/// The packages that `requirement` brings into a build root: its provider, and what that is known to require, unless
-/// stage0 lends it. In the order of finding, the provider first. Packages in `seen` are there already.
+/// The packages that `first` brings into a build root: itself, and what that is known to require, unless stage0 lends it.
+/// In the order of finding. Packages in `seen`, by number, are there already.
 fn closure<'a>(
-    requirement: &Dependency,
+    first: Provider<'a>,
     providers: &Providers<'a>,
-    seen: &mut BTreeSet<&'a str>,
-    unmet: &mut Vec<(Provider<'a>, &'a Dependency, Met<'a>)>,
+    seen: &mut [bool],
+    unmet: &mut Vec<(&'a str, &'a Dependency)>,
 ) -> Vec<(Provider<'a>, Through<'a>)> {
-    let Met::Package(first) = providers.meet_build(requirement) else {
-        return Vec::new();
-    };
     let mut found: Vec<(Provider<'a>, Through<'a>)> = Vec::new();
     let mut queue = VecDeque::from([(first, None)]);
     while let Some((provider, through)) = queue.pop_front() {
-        let name = provider.package.nevra.name.as_str();
-        if !seen.insert(name) {
+        if std::mem::replace(&mut seen[provider.number], true) {
             continue;
         }
         found.push((provider, through));
-        for requires in &provider.package.requires {
-            // A boolean or a file's name is met, or not, when the packages are there.
-            if requires.is_rich() || requires.name.starts_with('/') || providers.is_lent(&requires.name) {
-                continue;
-            }
-            match providers.meet(requires) {
-                Met::Package(next) => queue.push_back((next, Some((name, requires)))),
-                met => unmet.push((provider, requires, met)),
-            }
-        }
+        let name = provider.package.nevra.name.as_str();
+        let required = providers.required(&provider);
+        unmet.extend(required.unmet.iter().map(|requires| (name, *requires)));
+        let next = required.met.iter().filter(|(_, next)| !seen[next.number]);
+        queue.extend(next.map(|(requires, next)| (*next, Some((name, *requires)))));
     }
     found
 }

@@ -57,10 +57,10 @@ impl Why {
 /// Components by index, each with the first reason found for it.
 pub(crate) type Chosen = BTreeMap<usize, Why>;
 
-pub(crate) fn select(
+pub(crate) fn select<'a>(
     project: &Project,
-    recipes: &[Recipe],
-    providers: &Providers<'_>,
+    recipes: &'a [Recipe],
+    providers: &Providers<'a>,
     needs: &[Needs],
     targets: &Targets,
 ) -> Result<Chosen, Errors> {

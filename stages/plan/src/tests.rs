@@ -148,7 +148,13 @@ impl World {
     }
 
     fn plan(&self, targets: &Targets) -> Result<Plan, Error> {
-        let plan = plan(&self.project, &self.recipes, &self.sources(), targets, &Costs::new())?;
+        let plan = plan(
+            &self.project,
+            &self.recipes,
+            &self.sources(),
+            targets,
+            &Costs::new(),
+        )?;
         let names: BTreeSet<_> = plan.jobs.iter().map(|job| job.component.clone()).collect();
         let selected = select(&self.project, &self.recipes, targets, &|_| vec![])?;
         assert_eq!(names.into_iter().collect::<Vec<_>>(), selected);
@@ -493,8 +499,17 @@ fn what_was_measured_counts_before_hints() {
         (7.0, Some(3.5))
     );
     assert_eq!(job("glibc").cost_from, CostFrom::Measured);
-    assert_eq!((job("bash").cost_from, job("bash").wall_seconds), (CostFrom::Guess, None));
-    assert_eq!(job("bash").why, Why::Package { package: "bash".parse().unwrap(), image: Some("core".into()) });
+    assert_eq!(
+        (job("bash").cost_from, job("bash").wall_seconds),
+        (CostFrom::Guess, None)
+    );
+    assert_eq!(
+        job("bash").why,
+        Why::Package {
+            package: "bash".parse().unwrap(),
+            image: Some("core".into())
+        }
+    );
     assert_eq!(job("bash").because["glibc"].line, Some(13));
 }
 
@@ -513,7 +528,13 @@ fn a_list_of_what_must_be_lent_makes_a_plan() {
         .collect();
     assert_eq!(
         names,
-        [("(a if b)", true), ("nobody", true), ("scons", true), ("gcc2", false), ("libc", false)]
+        [
+            ("nobody", true),
+            ("(a if b)", true),
+            ("scons", true),
+            ("gcc2", false),
+            ("libc", false)
+        ]
     );
     for one in suggested {
         world.project.stage0.lends.insert(one.name, vec![]);

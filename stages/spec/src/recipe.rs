@@ -1,11 +1,16 @@
 //! What a SPEC means for one architecture.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use keel_artefact::{
     Arch, ComponentName, Dependency, Epoch, Evr, Nevra, PackageName, Provide, Sha256, format::Version,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::{answer, eval::Evaluated};
 
 /// A SPEC, evaluated for one architecture and one set of macros.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +49,42 @@ pub struct Recipe {
     pub defines: BTreeMap<String, String>,
     /// Macros undefined before it is read, as rpmbuild must get them.
     pub undefines: Vec<String>,
+}
+
+impl Recipe {
+    /// What a SPEC outside of a project means: `shown` is its path as it was named, `text` its text. None if it is not for `arch`;
+    /// an error says in words what it does not say. Nothing can be built of it: it has no macros and no files.
+    pub fn of_spec(
+        component: ComponentName,
+        shown: &Path,
+        text: &str,
+        spec: &Evaluated,
+        arch: Arch,
+    ) -> Result<Option<Self>, String> {
+        let read = answer::read(spec, text, arch).map_err(|odd| odd.0)?;
+        if read.not_for.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            format: crate::FORMAT,
+            component,
+            arch,
+            name: read.name,
+            evr: read.evr,
+            spec_digest: Sha256::of(text.as_bytes()),
+            spec_file: shown.to_owned(),
+            spec_shown: shown.to_owned(),
+            macros_digest: Sha256::of(b""),
+            source_date_epoch: read.source_date_epoch.unwrap_or(Epoch(0)),
+            licence: read.licence,
+            noarch: read.noarch,
+            build_requires: read.build_requires,
+            packages: read.packages,
+            sources: read.sources,
+            defines: BTreeMap::new(),
+            undefines: Vec::new(),
+        }))
+    }
 }
 
 /// One `BuildRequires`.

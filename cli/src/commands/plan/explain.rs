@@ -1,10 +1,6 @@
 //! `keel plan --explain`: all about one job.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use keel_artefact::ComponentName;
 use keel_build::{
@@ -60,7 +56,10 @@ pub fn of<'a>(foreseen: &'a Foreseen<'a>, name: &str) -> Result<Explained<'a>, F
         return Err(unknown(foreseen, name, maker));
     };
     let state_of = |name: &ComponentName| {
-        let forecast = foreseen.forecasts.iter().find(|forecast| forecast.component == *name);
+        let forecast = foreseen
+            .forecasts
+            .iter()
+            .find(|forecast| forecast.component == *name);
         forecast.map_or(State::Build, |forecast| forecast.state)
     };
     let wait = |component: &'a ComponentName| Wait {
@@ -71,7 +70,10 @@ pub fn of<'a>(foreseen: &'a Foreseen<'a>, name: &str) -> Result<Explained<'a>, F
             format!("{}{line}: {}", job.recipe.spec_shown.display(), because.says)
         }),
     };
-    let awaited = plan.jobs.iter().filter(|other| other.after.contains(&job.component));
+    let awaited = plan
+        .jobs
+        .iter()
+        .filter(|other| other.after.contains(&job.component));
     Ok(Explained {
         component: &job.component,
         version: job.recipe.evr.to_string(),
@@ -98,7 +100,9 @@ fn unknown(foreseen: &Foreseen<'_>, name: &str, maker: Option<&str>) -> Failure 
     }
     let components = foreseen.plan.jobs.iter().map(|job| job.component.as_str());
     let packages = foreseen.plan.providers.keys().map(|package| package.as_str());
-    let failure = Failure::input(format!("there is no component and no package `{name}` in this plan"));
+    let failure = Failure::input(format!(
+        "there is no component and no package `{name}` in this plan"
+    ));
     match nearest(name, components.chain(packages)) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("`keel plan` names them all"),
@@ -123,7 +127,10 @@ fn chain<'a>(foreseen: &'a Foreseen<'a>, job: &'a Job) -> Vec<&'a Why> {
 fn told(why: &Why) -> String {
     match why {
         Why::Asked => "asked for".to_owned(),
-        Why::Package { package, image: Some(image) } => format!("image `{image}` installs `{package}`"),
+        Why::Package {
+            package,
+            image: Some(image),
+        } => format!("image `{image}` installs `{package}`"),
         Why::Package { package, image: None } => format!("the package `{package}` was asked for"),
         Why::Requires { by, requirement, .. } => format!("`{by}` requires `{requirement}`"),
         Why::Build { of, requirement } => format!("`{of}` is built with `{requirement}`"),
@@ -156,7 +163,11 @@ impl fmt::Display for Explained<'_> {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            writeln!(f, "\nmay be in the build root of {}\n  {names}{more}", self.awaited_by.len())?;
+            writeln!(
+                f,
+                "\nmay be in the build root of {}\n  {names}{more}",
+                self.awaited_by.len()
+            )?;
         }
         writeln!(f, "\ncost\n  {}", self.cost)?;
         match self.slack_seconds {
@@ -190,7 +201,12 @@ impl Explained<'_> {
         for change in self.changes {
             writeln!(f, "  {change}")?;
         }
-        for Replaced { was, becomes, component } in self.replaced {
+        for Replaced {
+            was,
+            becomes,
+            component,
+        } in self.replaced
+        {
             match becomes {
                 Some(becomes) => writeln!(f, "  root package {was}: `{component}` will make {becomes}")?,
                 None => writeln!(f, "  root package {was}: `{component}` makes it no more")?,

@@ -175,7 +175,11 @@ impl<'a> Foreseen<'a> {
             seconds: job.wall_seconds.unwrap_or(job.cpu_seconds),
             critical: critical.contains(&job.component),
             why: reason(forecast),
-            needs: job.needs.iter().filter_map(|need| places.get(need).copied()).collect(),
+            needs: job
+                .needs
+                .iter()
+                .filter_map(|need| places.get(need).copied())
+                .collect(),
         };
         Drawing::new("Plan", self.jobs().map(node).collect())
     }
@@ -191,8 +195,9 @@ struct Shown<'a> {
 }
 
 fn outlook(jobs: &[&Job], at_once: usize, cores: usize) -> Outlook {
-    let places: BTreeMap<&ComponentName, usize> =
-        (jobs.iter().enumerate()).map(|(at, job)| (&job.component, at)).collect();
+    let places: BTreeMap<&ComponentName, usize> = (jobs.iter().enumerate())
+        .map(|(at, job)| (&job.component, at))
+        .collect();
     let step = |job: &&Job| {
         let before = job.after.iter().filter_map(|name| places.get(name).copied());
         Step::of(job, cores, before.collect())
@@ -242,14 +247,26 @@ fn reason(forecast: &Forecast) -> String {
     }
     let more = reasons.len().saturating_sub(MOST);
     reasons.truncate(MOST);
-    let more = if more > 0 { format!("; {more} more") } else { String::new() };
+    let more = if more > 0 {
+        format!("; {more} more")
+    } else {
+        String::new()
+    };
     reasons.join("; ") + &more
 }
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let time = |seconds: f64| readable(Duration::try_from_secs_f64(seconds).unwrap_or_default());
-        let Self { jobs, cached, build, maybe, at_once, cores, .. } = self;
+        let Self {
+            jobs,
+            cached,
+            build,
+            maybe,
+            at_once,
+            cores,
+            ..
+        } = self;
         write!(f, "{jobs} jobs: {cached} cached, {build} to build")?;
         if *maybe > 0 {
             write!(f, ", {maybe} depend on them")?;
@@ -259,12 +276,21 @@ impl std::fmt::Display for Summary {
         }
         write!(f, "\nabout {}", time(self.seconds))?;
         if *maybe > 0 {
-            write!(f, " ({} if none of those that depend on others is built)", time(self.seconds_at_least))?;
+            write!(
+                f,
+                " ({} if none of those that depend on others is built)",
+                time(self.seconds_at_least)
+            )?;
         }
         write!(f, " with {at_once} at once on {cores} cores")?;
         let [measured, hint, guess] = self.costs;
         write!(f, "; costs: {measured} measured, {hint} hinted, {guess} guessed")?;
         let names: Vec<&str> = self.critical.iter().map(ComponentName::as_str).collect();
-        write!(f, "\nlongest chain, {}: {}", time(self.critical_seconds), names.join(" → "))
+        write!(
+            f,
+            "\nlongest chain, {}: {}",
+            time(self.critical_seconds),
+            names.join(" → ")
+        )
     }
 }

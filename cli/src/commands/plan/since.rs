@@ -97,14 +97,20 @@ fn table(shown: &Shown<'_>) -> String {
         };
         let state = word(row.forecast.state);
         let cost = if row.in_store { "in the store" } else { &row.cost };
-        [row.forecast.component.as_str(), &row.version, state, cost, &why].map(str::to_owned).to_vec()
+        [row.forecast.component.as_str(), &row.version, state, cost, &why]
+            .map(str::to_owned)
+            .to_vec()
     };
     let rows: Vec<_> = shown.jobs.iter().map(row).collect();
     let mut text = match rows.is_empty() {
         true => format!("nothing that is built differs from {}", shown.since),
         false => {
             let heading = ["component", "version", "state", "cost", "why"];
-            format!("{}\n\n{}", report::table(&heading, &rows), shown.summary.to_string().replacen("cached", "as before", 1))
+            format!(
+                "{}\n\n{}",
+                report::table(&heading, &rows),
+                shown.summary.to_string().replacen("cached", "as before", 1)
+            )
         }
     };
     if !shown.removed.is_empty() {
@@ -137,7 +143,10 @@ impl Old {
             false => Sha256::of(asked(&project).as_bytes()),
         };
         let inputs = |(recipe, sources): (&Recipe, &SourceSet)| {
-            let build = project.components.get(&recipe.component).map(|component| &component.build);
+            let build = project
+                .components
+                .get(&recipe.component)
+                .map(|component| &component.build);
             let own = Own {
                 recipe,
                 sources,
@@ -180,8 +189,12 @@ fn forecasts(now: &Planned, old: &Old, all: bool) -> Vec<Forecast> {
     for job in &now.plan.jobs {
         let own = fingerprint::own_inputs(&Own::from(job), &now.stage0.digest);
         let changes = old.changes(&own, &job.component);
-        let waits: Vec<ComponentName> =
-            job.needs.iter().filter(|need| differ.contains_key(need)).cloned().collect();
+        let waits: Vec<ComponentName> = job
+            .needs
+            .iter()
+            .filter(|need| differ.contains_key(need))
+            .cloned()
+            .collect();
         let replaced = replaced(&now.plan, old, &waits);
         let state = match &changes {
             None => Some(State::Build),
@@ -216,7 +229,10 @@ fn replaced(plan: &Plan, old: &Old, components: &[ComponentName]) -> Vec<Replace
     for name in components {
         let Some(job) = plan.job(name) else { continue };
         let packages = &job.recipe.packages;
-        if packages.iter().any(|package| old.packages.contains(&package.nevra.to_string())) {
+        if packages
+            .iter()
+            .any(|package| old.packages.contains(&package.nevra.to_string()))
+        {
             // Some stayed as they were: which of them are in a root is not known here.
             continue;
         }
@@ -224,7 +240,9 @@ fn replaced(plan: &Plan, old: &Old, components: &[ComponentName]) -> Vec<Replace
             let name = package.nevra.name.as_str();
             old.packages.iter().find(|was| record::package_name(was) == name)
         };
-        let first = packages.iter().find_map(|package| Some((package, known(&package)?)));
+        let first = packages
+            .iter()
+            .find_map(|package| Some((package, known(&package)?)));
         replaced.extend(first.map(|(package, was)| Replaced {
             was: was.clone(),
             becomes: Some(package.nevra.to_string()),

@@ -77,12 +77,14 @@ pub(crate) fn job(name: &str, version: &str) -> Job {
 fn fingerprints_are_those_of_all_stores() {
     let (job, stage0) = (job("demo", "1"), Sha256::of(b"stage0"));
     let root = [BuiltPackage {
-        nevra: "demo".parse().map(|name| keel_artefact::Nevra {
-            name,
-            evr: "1:2-3".parse().unwrap(),
-            arch: keel_artefact::PackageArch::Noarch,
-        })
-        .unwrap(),
+        nevra: "demo"
+            .parse()
+            .map(|name| keel_artefact::Nevra {
+                name,
+                evr: "1:2-3".parse().unwrap(),
+                arch: keel_artefact::PackageArch::Noarch,
+            })
+            .unwrap(),
         component: "demo".parse().unwrap(),
         kind: crate::Kind::Binary,
         rpm: Sha256::of(b"rpm"),
@@ -94,8 +96,12 @@ fn fingerprints_are_those_of_all_stores() {
     print.add_digest("spec", &Sha256::of(b"demo 1"));
     print.add_digest("macros", &Sha256::of(b"macros"));
     print.add("define", "_with_x").add("value", "1");
-    print.add("source", "a.patch").add_digest("bytes", &Sha256::of(b"a"));
-    print.add("source", "z.tar").add_digest("bytes", &Sha256::of(b"z"));
+    print
+        .add("source", "a.patch")
+        .add_digest("bytes", &Sha256::of(b"a"));
+    print
+        .add("source", "z.tar")
+        .add_digest("bytes", &Sha256::of(b"z"));
     print.add_digest("stage0", &stage0);
     print.add("undefine", "u");
     print.add("skip-check", [0]).add("borrowed-libc", [0]);

@@ -107,7 +107,10 @@ fn what_was_built_is_known_and_what_follows_may_be_saved() {
     let store = Store::open(dir.path()).unwrap();
     let first = plan(["1"; 4]);
     let new = states(&store, &first);
-    assert_eq!(shown(&new), "kernel Build, tool Build, glibc Build kernel, bash Build glibc");
+    assert_eq!(
+        shown(&new),
+        "kernel Build, tool Build, glibc Build kernel, bash Build glibc"
+    );
     assert!(new.iter().all(|job| !job.built_before && job.changes.is_empty()));
     build_all(&store, &first);
     assert_eq!(
@@ -167,7 +170,12 @@ fn early_cut_off_is_foreseen_when_the_bytes_are_there() {
     );
     let change = forecasts[2].changes[0].to_string();
     assert!(change.starts_with("root package kernel: "), "{change}");
-    let costs = record::costs(&store, DISTRIBUTION, Arch::X86_64, touched.jobs.iter().map(|job| &job.component));
+    let costs = record::costs(
+        &store,
+        DISTRIBUTION,
+        Arch::X86_64,
+        touched.jobs.iter().map(|job| &job.component),
+    );
     assert_eq!(costs.unwrap()["bash"].cpu, 5.0);
     let other: Option<Record> =
         record::last(&store, "other", Arch::X86_64, &"bash".parse().unwrap()).unwrap();
