@@ -5,6 +5,7 @@
 //! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
 //! - `made_sources`: files that programs of the tree make.
+//! - `plan`: what would be built, and why.
 //! - `sources`: newer versions of sources.
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
@@ -24,6 +25,7 @@ mod distro;
 mod harness;
 mod killed;
 mod made_sources;
+mod plan;
 mod render;
 mod sources;
 mod spec;
