@@ -1,7 +1,7 @@
 //! What a SPEC means for one architecture.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -54,18 +54,27 @@ pub struct Recipe {
 impl Recipe {
     /// What a SPEC outside of a project means: `shown` is its path as it was named, `text` its text. None if it is not for `arch`;
     /// an error says in words what it does not say. Nothing can be built of it: it has no macros and no files.
+    ///
+    /// Macros that nobody defines are no error here, as for rpm they are none: what is left of a version without their signs
+    /// is a version, and what has one in its name is left out. The second value says so.
     pub fn of_spec(
         component: ComponentName,
         shown: &Path,
         text: &str,
         spec: &Evaluated,
         arch: Arch,
-    ) -> Result<Option<Self>, String> {
-        let read = answer::read(spec, text, arch).map_err(|odd| odd.0)?;
+    ) -> Result<Option<(Self, Vec<String>)>, String> {
+        let (read, told) = match answer::read(spec, text, arch) {
+            Ok(read) => (read, Vec::new()),
+            Err(_) => {
+                let (spec, told) = without_macros(spec.clone());
+                (answer::read(&spec, text, arch).map_err(|odd| odd.0)?, told)
+            }
+        };
         if read.not_for.is_some() {
             return Ok(None);
         }
-        Ok(Some(Self {
+        let recipe = Self {
             format: crate::FORMAT,
             component,
             arch,
@@ -83,8 +92,44 @@ impl Recipe {
             sources: read.sources,
             defines: BTreeMap::new(),
             undefines: Vec::new(),
-        }))
+        };
+        Ok(Some((recipe, told)))
     }
+}
+
+/// The same without the macros that are left in it, and what was done about each.
+fn without_macros(mut spec: Evaluated) -> (Evaluated, Vec<String>) {
+    let mut told = BTreeSet::new();
+    let mut clean = |text: &mut String| {
+        if text.contains('%') {
+            let plain: String = text.chars().filter(|c| !"%{}?!".contains(*c)).collect();
+            told.insert(format!("`{text}` is read as `{plain}`"));
+            *text = plain;
+        }
+    };
+    for package in spec.packages.iter_mut().chain([&mut spec.source]) {
+        clean(&mut package.version);
+        clean(&mut package.release);
+        for list in [&mut package.provides, &mut package.requires] {
+            list.iter_mut().for_each(|dependency| clean(&mut dependency.evr));
+        }
+    }
+    let mut is_named = |name: &str| {
+        let is_plain = !name.contains('%');
+        if !is_plain {
+            told.insert(format!("`{name}` is left out"));
+        }
+        is_plain
+    };
+    spec.packages.retain(|package| is_named(&package.name));
+    for package in spec.packages.iter_mut().chain([&mut spec.source]) {
+        for list in [&mut package.provides, &mut package.requires] {
+            list.retain(|dependency| is_named(&dependency.name));
+        }
+    }
+    // Names of files are of no interest here.
+    spec.sources.clear();
+    (spec, told.into_iter().collect())
 }
 
 /// One `BuildRequires`.

@@ -149,7 +149,14 @@ fn recipes(
             }
         };
         match Recipe::of_spec(name, path, &text, spec, arch) {
-            Ok(recipe) => recipes.extend(recipe),
+            Ok(None) => {}
+            Ok(Some((recipe, told))) => {
+                for what in told {
+                    let text = format!("{}: a macro that nobody defines: {what}", path.display());
+                    context.sink().event(Event::Warning { text: &text });
+                }
+                recipes.push(recipe);
+            }
             Err(why) => odd(why),
         }
         Ok(())
