@@ -151,8 +151,8 @@ Examples:
                                    what the last commit, and what is not committed, builds again
   keel plan --graph html > plan.html
 
-States: `cached`, the store has it; `build`, it will be built; `maybe`, it will be built unless what it waits for comes out
-with the same bytes as before.")]
+States: `cached`, the store has it; `build`, it will be built; `maybe`, it will be built unless
+what it waits for comes out with the same bytes as before.")]
     Plan(plan::Plan),
     /// Build packages from source
     #[command(after_help = "\

@@ -138,8 +138,9 @@ Examples:
   keel spec plan --macros CHECKOUT CHECKOUT/SPECS --assume-provided toolchain.list
   keel spec plan SPECS --assume-provided gcc,make,/usr/bin/perl --graph html > plan.html
 
-What is assumed is borrowed everywhere, even where a SPEC makes it, and brings nothing else along. All else that a SPEC, or
-a package in its build root, asks for must be made by a SPEC. Packages of the same name: those of the first SPEC by path.")]
+What is assumed is borrowed everywhere, even where a SPEC makes it, and brings nothing else along.
+All else that a SPEC, or a package in its build root, asks for must be made by a SPEC. Of packages
+of the same name, that of the first SPEC by path counts.")]
     Plan {
         /// Which
         #[command(flatten)]
