@@ -107,6 +107,7 @@ fn without_macros(mut spec: Evaluated) -> (Evaluated, Vec<String>) {
             *text = plain;
         }
     };
+    clean(&mut spec.source.name);
     for package in spec.packages.iter_mut().chain([&mut spec.source]) {
         clean(&mut package.version);
         clean(&mut package.release);
