@@ -3,6 +3,7 @@
 
 pub mod component;
 pub mod config;
+pub mod plan;
 pub mod shell;
 pub mod spec;
 
@@ -144,12 +145,19 @@ Examples:
   keel source update               is there a newer version of what is pinned?"
     )]
     Source(Source),
-    /// Show what would be built, in which order and why
+    /// Show what would be built, in which order and why; nothing is built or fetched
     #[command(after_help = "\
 Examples:
   keel plan                        everything
-  keel plan --image core           what one image needs")]
-    Plan(Plan),
+  keel plan --image core           what one image needs
+  keel plan --explain bash         why bash is in the plan, why it is built again, what it waits for
+  keel plan --changed-since HEAD~1
+                                   what the last commit, and what is not committed, builds again
+  keel plan --graph html > plan.html
+
+States: `cached`, the store has it; `build`, it will be built; `maybe`, it will be built unless
+what it waits for comes out with the same bytes as before.")]
+    Plan(plan::Plan),
     /// Build packages from source
     #[command(after_help = "\
 Examples:
@@ -322,18 +330,6 @@ pub struct Licenses {
     /// Fail for a component without a licence, and for an expression that SPDX does not know
     #[arg(long)]
     pub check: bool,
-}
-
-/// `keel plan`.
-#[derive(Debug, Args)]
-#[group(skip)]
-pub struct Plan {
-    /// For what
-    #[command(flatten)]
-    pub targets: Targets,
-    /// Options of fetching
-    #[command(flatten)]
-    pub refresh: Refresh,
 }
 
 /// `keel build`.

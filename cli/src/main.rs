@@ -7,6 +7,7 @@
 mod args;
 mod commands;
 mod context;
+mod drawing;
 mod events;
 mod failure;
 mod inputs;
@@ -15,7 +16,9 @@ mod pipeline;
 mod rendered;
 mod rendering;
 mod report;
+mod revision;
 mod terminal;
+mod variants;
 
 use std::{io::IsTerminal as _, process::ExitCode};
 

@@ -18,8 +18,7 @@ use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
-    machine,
-    rendered,
+    machine, rendered,
 };
 
 /// Macros that refreshed sources bring to the SPECs of their components.
@@ -49,13 +48,27 @@ pub fn recipes(context: &Context<'_>, project: &Project, stage0: &Stage0) -> Res
     evaluate(context, project, stage0, &Overrides::new())
 }
 
+/// Which bytes a plan is made of.
+#[derive(Debug, Clone, Copy)]
+pub enum Files {
+    /// All in the store.
+    Fetched(args::Refresh),
+    /// Those that are pinned, wherever they are: enough to look at a plan.
+    Pinned,
+}
+
 /// From the tree to a plan: configuration, recipes, sources, order.
-pub fn plan(
+pub fn plan(context: &Context<'_>, targets: &args::Targets, files: Files) -> Result<Planned, Failure> {
+    plan_of(context, project(context)?, targets, files)
+}
+
+/// The same of a project that was loaded.
+pub fn plan_of(
     context: &Context<'_>,
+    project: Project,
     targets: &args::Targets,
-    refresh: args::Refresh,
+    files: Files,
 ) -> Result<Planned, Failure> {
-    let project = project(context)?;
     let images = images(&project, &targets.images)?;
     for name in &targets.components {
         crate::commands::check_component(&project, name)?;
@@ -63,29 +76,39 @@ pub fn plan(
     let targets = wanted(&project, targets, &images);
     let stage0 = context.stage0(&project)?;
     let recipes = recipes(context, &project, &stage0)?;
-    let needed = keel_plan::select(&project, &recipes, &targets)?;
-    rendered::check(context, &project, &|name| needed.contains(name), true)?;
+    let needed = select(context, &project, &stage0, &recipes, &targets)?;
+    let may_fetch = matches!(files, Files::Fetched(_));
+    rendered::check(context, &project, &|name| needed.contains(name), may_fetch)?;
     let mut groups = Vec::new();
     for image in &images {
-        groups.push(keel_plan::select(
-            &project,
-            &recipes,
-            &Targets::Packages(image.packages.clone()),
-        )?);
+        let packages = Targets::Packages(image.packages.clone());
+        let group = select(context, &project, &stage0, &recipes, &packages)?;
+        groups.push(group.into_iter().collect());
     }
     let (needed, others): (Vec<Recipe>, Vec<Recipe>) = recipes
         .into_iter()
         .partition(|recipe| needed.contains(&recipe.component));
     let mut options = source_options(context)?;
-    options.tools = stage0.tool_lowers();
-    let (mut recipes, mut sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
-    overlaid(context, &project, &mut sources)?;
+    let (mut recipes, mut sources) = match files {
+        Files::Fetched(refresh) => {
+            options.tools = stage0.tool_lowers();
+            fetch(context, &project, &stage0, needed, options, refresh)?
+        }
+        Files::Pinned => {
+            let sources = keel_source::pinned(&project, &needed, context.store()?, &options)?;
+            (needed, sources)
+        }
+    };
+    // What is not here yet cannot be changed; it will be when it is fetched.
+    let store = context.store()?;
+    let is_here = |set: &&mut SourceSet| set.files.iter().all(|file| store.contains(&file.digest));
+    for set in sources.iter_mut().filter(is_here) {
+        overlaid(context, &project, std::slice::from_mut(set))?;
+    }
     recipes.extend(others);
-    let plan = keel_plan::plan(&project, &recipes, &sources, &targets)?;
-    let groups = groups
-        .into_iter()
-        .map(|group| group.into_iter().collect())
-        .collect();
+    let names = recipes.iter().map(|recipe| &recipe.component);
+    let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
+    let plan = keel_plan::plan(&project, &recipes, &sources, &targets, &costs)?;
     Ok(Planned {
         project,
         stage0,
@@ -93,6 +116,18 @@ pub fn plan(
         images,
         groups,
     })
+}
+
+/// The components that are built for `targets`. On a cycle, SPECs are read otherwise to find a way out.
+pub fn select(
+    context: &Context<'_>,
+    project: &Project,
+    stage0: &Stage0,
+    recipes: &[Recipe],
+    targets: &Targets,
+) -> Result<Vec<ComponentName>, Failure> {
+    let variants = |recipe: &Recipe| crate::variants::of(context, project, stage0, recipe);
+    Ok(keel_plan::select(project, recipes, targets, &variants)?)
 }
 
 /// The files of these recipes, in the store. Where a refresh replaced one, its recipe is read again.
@@ -161,13 +196,10 @@ pub fn with_workshop<T>(
     stage0: &Stage0,
     work: impl FnOnce(&Workshop<'_>) -> T,
 ) -> Result<T, Failure> {
-    let lent = &project.stage0.lends;
-    let lends = |name: &str| {
-        let plain = keel_plan::without_isa(name).unwrap_or(name);
-        lent.contains_key(name) || lent.contains_key(plain)
-    };
+    let lends = |name: &str| is_lent(project, name);
     Ok(work(&Workshop {
         store: context.store()?,
+        distribution: &project.name,
         stage0,
         macros: &project.macros,
         is_lent: &lends,
@@ -177,6 +209,13 @@ pub fn with_workshop<T>(
         sink: context.sink(),
         interrupt: &context.interrupt,
     }))
+}
+
+/// Does stage0 lend this capability?
+pub fn is_lent(project: &Project, name: &str) -> bool {
+    let plain = keel_plan::without_isa(name).unwrap_or(name);
+    let lent = &project.stage0.lends;
+    lent.contains_key(name) || lent.contains_key(plain)
 }
 
 /// The artefact of a finished build.

@@ -15,8 +15,7 @@ use std::{
 use keel_artefact::Interrupt;
 
 use crate::{
-    Error, Exit, Run, Sandbox, Status, Stdin, Usage,
-    bound,
+    Error, Exit, Run, Sandbox, Status, Stdin, Usage, bound,
     cgroup::Groups,
     identity::Identity,
     init::MARKER,
@@ -198,7 +197,10 @@ impl Running {
                 Some(_) => None,
                 None if interrupt.is_set() => Some(Why::Interrupt),
                 None if is_late() => Some(Why::Time),
-                None => disk.as_mut().is_some_and(bound::Watch::is_over).then_some(Why::Disk),
+                None => disk
+                    .as_mut()
+                    .is_some_and(bound::Watch::is_over)
+                    .then_some(Why::Disk),
             };
             match (&killed, why) {
                 (None, Some(why)) if reports.is_some() => {

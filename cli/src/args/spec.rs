@@ -131,6 +131,34 @@ around something.")]
         #[command(flatten)]
         how: How,
     },
+    /// In which order SPECs can be built, with no project and no sources; what a toolchain must provide for that
+    #[command(after_help = "\
+Examples:
+  keel spec plan --macros CHECKOUT CHECKOUT/SPECS --suggest > toolchain.list
+  keel spec plan --macros CHECKOUT CHECKOUT/SPECS --assume-provided toolchain.list
+  keel spec plan SPECS --assume-provided gcc,make,/usr/bin/perl --graph html > plan.html
+
+What is assumed is borrowed everywhere, even where a SPEC makes it, and brings nothing else along.
+All else that a SPEC, or a package in its build root, asks for must be made by a SPEC. Of packages
+of the same name, that of the first SPEC by path counts.")]
+    Plan {
+        /// Which
+        #[command(flatten)]
+        files: Files,
+        /// Capabilities that are there before anything is built: a file with one a line (`#` begins a comment), or names
+        /// with commas between them (may be given more than once)
+        #[arg(long, value_name = "FILE|NAMES")]
+        assume_provided: Vec<String>,
+        /// Print what would have to be assumed, in the form of such a file: what no SPEC provides, and enough of what is on cycles
+        #[arg(long, conflicts_with = "graph")]
+        suggest: bool,
+        /// Print the graph of builds
+        #[arg(long, value_name = "FORM")]
+        graph: Option<super::plan::Graph>,
+        /// How
+        #[command(flatten)]
+        how: How,
+    },
 }
 
 /// What `expand` does, one after the other.

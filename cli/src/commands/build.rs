@@ -1,46 +1,26 @@
-//! `keel plan` and `keel build`.
+//! `keel build`.
 
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
-use keel_artefact::{ComponentName, Event};
+use keel_artefact::Event;
 use keel_build::{Built, Kind, Results, provenance::Provenance};
-use keel_plan::Job;
 
 use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
-    pipeline::{self, Planned},
+    pipeline::{self, Files, Planned},
     report,
 };
 
 use super::reproduce;
 
-/// `keel plan`.
-pub fn plan(context: &Context<'_>, command: &args::Plan) -> Result<(), Failure> {
-    let planned = pipeline::plan(context, &command.targets, command.refresh)?;
-    report::print(context, &planned.plan, |plan| {
-        let row = |job: &Job| {
-            let needs: Vec<_> = job.needs.iter().map(ComponentName::as_str).collect();
-            vec![
-                job.component.to_string(),
-                job.recipe.evr.to_string(),
-                format!("{:.0}", job.cpu_seconds),
-                format!("{:.0}", job.critical_path),
-                needs.join(" "),
-            ]
-        };
-        let rows: Vec<_> = plan.jobs.iter().map(row).collect();
-        report::table(&["component", "version", "cpu s", "path s", "after"], &rows)
-    })
-}
-
 /// `keel build`.
 pub fn run(context: &Context<'_>, command: &args::Build) -> Result<(), Failure> {
-    let planned = pipeline::plan(context, &command.targets, command.how.refresh)?;
+    let planned = pipeline::plan(context, &command.targets, Files::Fetched(command.how.refresh))?;
     context.sink().event(Event::Stage {
         title: "Building packages",
     });

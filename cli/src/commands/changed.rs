@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use keel_artefact::{ComponentName, Sha256};
@@ -22,7 +22,8 @@ use crate::{
     context::Context,
     failure::{Class, Failure},
     inputs::{self, Inputs},
-    pipeline, report,
+    report,
+    revision::{self, History},
 };
 
 /// One component.
@@ -58,7 +59,7 @@ impl Change {
     }
 }
 
-/// A project at a time, what it pins, and the folder of its whole repository.
+/// A project at a time, and what it pins.
 struct Side {
     project: Project,
     lock: Lock,
@@ -66,7 +67,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(project: Project, top: PathBuf) -> Result<Self, Failure> {
+    fn new(revision::Side { project, top }: revision::Side) -> Result<Self, Failure> {
         let lock = Lock::read(&project.lock_file).map_err(keel_source::Errors::from)?;
         Ok(Self { project, lock, top })
     }
@@ -74,39 +75,12 @@ impl Side {
 
 /// Compares.
 pub fn run(context: &Context<'_>, command: &Changed) -> Result<(), Failure> {
-    let main = keel_config::find(&context.directory)?;
-    let root = main.parent().unwrap_or(Path::new("/"));
-    let git = pipeline::git(&context.interrupt);
-    let no_history = |error| Failure::because(Class::Input, "the project's history cannot be read", &error);
-    let top = git.top(root).map_err(no_history)?;
-    let inside = root.strip_prefix(&top).unwrap_or(Path::new("")).to_owned();
-    let scratch = context.store()?.temp_dir("changed")?;
-    let repository = scratch.path().join("repository");
-    git.borrow(root, &repository).map_err(no_history)?;
-    let side = |revision: &str, name: &str| -> Result<Side, Failure> {
-        let what = format!("there is no revision `{revision}`");
-        let commit = git.commit_of(root, revision);
-        let commit = commit.map_err(|error| Failure::because(Class::Input, what, &error))?;
-        let top = scratch.path().join(name);
-        git.extract(&repository, &commit, &top).map_err(|error| {
-            let what = format!("the files of `{revision}` cannot be had");
-            Failure::because(Class::Failed, what, &error)
-        })?;
-        let main = main.file_name().map(|name| top.join(&inside).join(name));
-        if !main.is_some_and(|main| main.is_file()) {
-            return Err(Failure::input(format!(
-                "there is no project in revision `{revision}`"
-            )));
-        }
-        let project = keel_config::load(&top.join(&inside))
-            .map_err(|errors| Failure::from(errors).hint(format!("this is in revision `{revision}`")))?;
-        Side::new(project, fs_err::canonicalize(top)?)
-    };
-    let from = side(&command.from, "from")?;
-    let to = match &command.to {
-        Some(revision) => side(revision, "to")?,
-        None => Side::new(context.project()?, top)?,
-    };
+    let history = History::open(context)?;
+    let from = Side::new(history.at(&command.from, "from")?)?;
+    let to = Side::new(match &command.to {
+        Some(revision) => history.at(revision, "to")?,
+        None => history.now()?,
+    })?;
     let mut rows = rows(context, &from, &to)?;
     if !command.include_unchanged {
         rows.retain(|row| row.change != Change::Unchanged);

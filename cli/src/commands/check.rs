@@ -32,13 +32,17 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
         files: Vec::new(),
     };
     let sources: Vec<SourceSet> = recipes.iter().map(no_files).collect();
-    let plan = keel_plan::plan(&project, &recipes, &sources, &pipeline::all(&project))?;
+    let targets = pipeline::all(&project);
+    pipeline::select(context, &project, &stage0, &recipes, &targets)?;
+    let names = recipes.iter().map(|recipe| &recipe.component);
+    let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
+    let plan = keel_plan::plan(&project, &recipes, &sources, &targets, &costs)?;
     let mut images = BTreeMap::new();
     for image in (project.images.values()).filter(|image| image.check_buildable().is_ok()) {
         let targets = Targets::Packages(image.packages.clone());
         images.insert(
             &image.name,
-            keel_plan::select(&project, &recipes, &targets)?.len(),
+            pipeline::select(context, &project, &stage0, &recipes, &targets)?.len(),
         );
     }
     let checked = Checked {

@@ -91,7 +91,7 @@ fn build(
         components: Vec::new(),
         images: names,
     };
-    let planned = pipeline::plan(context, &targets, how.refresh)?;
+    let planned = pipeline::plan(context, &targets, pipeline::Files::Fetched(how.refresh))?;
     let key = context.key(signing)?;
     context.sink().event(Event::Stage {
         title: "Building packages",

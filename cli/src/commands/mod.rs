@@ -12,6 +12,7 @@ pub mod image;
 pub mod key;
 pub mod licenses;
 pub mod manual;
+pub mod plan;
 pub mod prepare_sources;
 pub mod query;
 pub mod render;
@@ -35,7 +36,7 @@ pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
         Command::Component(command) => component::run(context, command),
         Command::Licenses(command) => licenses::run(context, &command),
         Command::Source(command) => source::run(context, command),
-        Command::Plan(command) => build::plan(context, &command),
+        Command::Plan(command) => plan::run(context, &command),
         Command::Build(command) => build::run(context, &command),
         Command::Reproduce(command) => reproduce::run(context, &command),
         Command::Shell(command) => shell::run(context, &command),

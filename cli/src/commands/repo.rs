@@ -29,7 +29,7 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
                 components: Vec::new(),
                 images: Vec::new(),
             };
-            let planned = pipeline::plan(context, &targets, how.refresh)?;
+            let planned = pipeline::plan(context, &targets, pipeline::Files::Fetched(how.refresh))?;
             context.sink().event(Event::Stage {
                 title: "Building packages",
             });

@@ -16,7 +16,7 @@ use crate::{
     args::shell::Reproduce,
     context::Context,
     failure::{Class, Failure},
-    pipeline::{self, Planned},
+    pipeline::{self, Files, Planned},
     report,
 };
 
@@ -65,7 +65,7 @@ impl Rows {
 
 /// Builds what is not built, and then all of it once more.
 pub fn run(context: &Context<'_>, command: &Reproduce) -> Result<(), Failure> {
-    let planned = pipeline::plan(context, &command.targets, command.how.refresh)?;
+    let planned = pipeline::plan(context, &command.targets, Files::Fetched(command.how.refresh))?;
     context.sink().event(Event::Stage {
         title: "Building packages",
     });

@@ -10,7 +10,7 @@ use crate::{
     args::{self, shell::Shell},
     context::Context,
     failure::{Class, Failure},
-    pipeline,
+    pipeline::{self, Files},
 };
 
 /// Enters the root, and ends with the code of what ran in it.
@@ -39,7 +39,7 @@ fn fresh(context: &Context<'_>, command: &Shell) -> Result<(), Failure> {
         components: vec![name.clone()],
         images: Vec::new(),
     };
-    let mut planned = pipeline::plan(context, &targets, args::Refresh::default())?;
+    let mut planned = pipeline::plan(context, &targets, Files::Fetched(args::Refresh::default()))?;
     let at = planned.plan.jobs.iter().position(|job| job.component == *name);
     let Some(at) = at else {
         return Err(Failure::input(format!("nothing is built of `{name}`")));

@@ -9,6 +9,7 @@
 //! - `listed`: files that another distribution's `sources` lists.
 //! - `made_sources`: files that programs of the tree make.
 //! - `overlaid`: archives that overlays change.
+//! - `plan`: what would be built, and why.
 //! - `sources`: newer versions of sources.
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
@@ -36,11 +37,12 @@ mod killed;
 mod listed;
 mod made_sources;
 mod overlaid;
+mod plan;
 mod render;
-mod reproduce;
-mod shell;
 mod rendered;
+mod reproduce;
 mod scheduling;
+mod shell;
 mod sources;
 mod spec;
 mod spec_messages;

@@ -3,7 +3,6 @@
 use std::{io, path::PathBuf};
 
 use keel_artefact::{ComponentName, Interrupted, Nevra};
-use keel_plan::Plan;
 
 use crate::{closure::Unmet, trace::Leak};
 
@@ -116,17 +115,6 @@ pub struct Errors {
     pub failed: Vec<(ComponentName, Error)>,
     /// Not tried, since something they need failed.
     pub skipped: Vec<ComponentName>,
-}
-
-impl Errors {
-    /// Nothing could begin.
-    pub(crate) fn of_all(plan: &Plan, error: Error) -> Self {
-        let mut names = plan.jobs.iter().map(|job| job.component.clone());
-        Self {
-            failed: names.next().map(|first| (first, error)).into_iter().collect(),
-            skipped: names.collect(),
-        }
-    }
 }
 
 impl std::fmt::Display for Errors {

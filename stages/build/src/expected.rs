@@ -1,57 +1,12 @@
 //! What builds are expected to need: what the last build of the component needed, else what its hints say, else a guess.
 //! Order, memory and the time that is foretold depend on it; no result does.
 
-use std::time::Duration;
-
-use keel_artefact::{Fingerprint, Sha256, format};
 use keel_plan::{Job, Plan};
-use keel_store::Store;
-use serde::{Deserialize, Serialize};
-
-use crate::Error;
-
-/// The version of [`Past`] as recorded in the store.
-const FORMAT: format::Version = format::Version(1);
 
 /// Memory of a build that nobody measured.
 const MEMORY: u64 = 1 << 30;
 /// The same, where it is known to be one of the long ones.
 const MEMORY_EXPENSIVE: u64 = 4 << 30;
-
-/// What the last build of a component needed, recorded in the store under its name and architecture.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Past {
-    format: format::Version,
-    /// How long it took.
-    pub wall: Duration,
-    /// Memory of all its processes at the peak, in bytes.
-    pub memory: u64,
-}
-
-impl Past {
-    /// Keeps what a build needed.
-    pub fn record(store: &Store, job: &Job, wall: Duration, memory: u64) -> Result<(), Error> {
-        let past = Self {
-            format: FORMAT,
-            wall,
-            memory,
-        };
-        Ok(store.record("past", &key(job), &past)?)
-    }
-
-    /// What the last build of this component needed, if there was one.
-    pub fn of(store: &Store, job: &Job) -> Result<Option<Self>, Error> {
-        let past: Option<Self> = store.action("past", &key(job))?;
-        Ok(past.filter(|past| past.format == FORMAT))
-    }
-}
-
-fn key(job: &Job) -> Sha256 {
-    let mut print = Fingerprint::new("past");
-    print.add("arch", job.arch.rpm());
-    print.add("component", job.component.as_str());
-    print.finish()
-}
 
 /// What one build is expected to need.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,55 +18,63 @@ pub struct Expected {
 }
 
 /// What each job of the plan is expected to need, in the plan's order.
-pub fn of(store: &Store, plan: &Plan) -> Result<Vec<Expected>, Error> {
-    let past = |job| Past::of(store, job);
-    let pasts = plan.jobs.iter().map(past).collect::<Result<Vec<_>, _>>()?;
-    let hints: Vec<Hints> = plan.jobs.iter().map(Hints::of).collect();
-    Ok(from(&hints, &pasts))
+pub fn of(plan: &Plan) -> Vec<Expected> {
+    let known: Vec<Known> = plan.jobs.iter().map(Known::of).collect();
+    from(&known)
 }
 
-/// What the configuration says of a build.
+/// What is known of a build before it begins.
 #[derive(Debug, Clone, Copy, Default)]
-struct Hints {
+struct Known {
     cpu_seconds: f64,
     memory: Option<u64>,
     expensive: bool,
+    /// Of the last build: how long it took, and its memory at the peak.
+    last: Option<(f64, u64)>,
 }
 
-impl Hints {
+impl Known {
     fn of(job: &Job) -> Self {
         Self {
             cpu_seconds: job.cpu_seconds,
             memory: job.memory,
             expensive: job.expensive,
+            last: job
+                .wall_seconds
+                .map(|seconds| (seconds, job.peak_memory.unwrap_or(0))),
         }
     }
 }
 
-fn from(hints: &[Hints], pasts: &[Option<Past>]) -> Vec<Expected> {
+fn from(all: &[Known]) -> Vec<Expected> {
     // Hints are processor seconds of another machine: what both are known of tells what they are worth here.
-    let (mut hinted, mut measured) = (0.0, 0.0);
-    for (hints, past) in hints.iter().zip(pasts) {
-        if let Some(past) = past {
-            hinted += hints.cpu_seconds;
-            measured += past.wall.as_secs_f64();
+    let (mut cpu, mut measured) = (0.0, 0.0);
+    for known in all {
+        if let Some((seconds, _)) = known.last {
+            cpu += known.cpu_seconds;
+            measured += seconds;
         }
     }
-    let worth = if hinted > 0.0 { measured / hinted } else { 1.0 };
-    let expect = |(hints, past): (&Hints, &Option<Past>)| {
-        let guess = if hints.expensive { MEMORY_EXPENSIVE } else { MEMORY };
-        match past {
-            Some(past) => Expected {
-                seconds: past.wall.as_secs_f64(),
-                memory: past.memory.max(hints.memory.unwrap_or(0)),
+    let worth = if cpu > 0.0 { measured / cpu } else { 1.0 };
+    let expect = |known: &Known| {
+        let guess = if known.expensive { MEMORY_EXPENSIVE } else { MEMORY };
+        let hint = known.memory.unwrap_or(0);
+        match known.last {
+            Some((seconds, memory)) => Expected {
+                seconds,
+                // An older Keel did not look.
+                memory: match memory.max(hint) {
+                    0 => guess,
+                    memory => memory,
+                },
             },
             None => Expected {
-                seconds: hints.cpu_seconds * worth,
-                memory: hints.memory.unwrap_or(guess),
+                seconds: known.cpu_seconds * worth,
+                memory: known.memory.unwrap_or(guess),
             },
         }
     };
-    hints.iter().zip(pasts).map(expect).collect()
+    all.iter().map(expect).collect()
 }
 
 #[cfg(test)]
@@ -120,34 +83,31 @@ mod tests {
 
     #[test]
     fn what_was_measured_comes_before_hints_and_tells_what_they_are_worth() {
-        let hints = |cpu_seconds, memory, expensive| Hints {
+        let known = |cpu_seconds, memory, expensive, last| Known {
             cpu_seconds,
             memory,
             expensive,
-        };
-        let past = |seconds, memory| {
-            Some(Past {
-                format: FORMAT,
-                wall: Duration::from_secs(seconds),
-                memory,
-            })
+            last,
         };
         let all = [
-            hints(100.0, Some(7), false),
-            hints(10.0, None, false),
-            hints(20.0, None, true),
-            hints(20.0, Some(9), true),
+            known(100.0, Some(7), false, Some((50.0, 5))),
+            known(10.0, None, false, None),
+            known(20.0, None, true, None),
+            known(20.0, Some(9), true, Some((10.0, 30))),
+            known(0.0, None, false, Some((1.0, 0))),
         ];
         let expect = |seconds, memory| Expected { seconds, memory };
+        let worth = 61.0 / 120.0;
         assert_eq!(
-            from(&all, &[past(50, 5), None, None, past(10, 30)]),
+            from(&all),
             [
                 expect(50.0, 7),
-                expect(5.0, MEMORY),
-                expect(10.0, MEMORY_EXPENSIVE),
-                expect(10.0, 30)
+                expect(10.0 * worth, MEMORY),
+                expect(20.0 * worth, MEMORY_EXPENSIVE),
+                expect(10.0, 30),
+                expect(1.0, MEMORY)
             ]
         );
-        assert_eq!(from(&all[1..2], &[None]), [expect(10.0, MEMORY)]);
+        assert_eq!(from(&all[1..2]), [expect(10.0, MEMORY)]);
     }
 }

@@ -17,11 +17,9 @@ use keel_store::{Store, TempDir};
 use crate::{
     Built, BuiltPackage, Error, Failure,
     built::{self, Output, Unchecked},
-    checks, closure,
-    expected::Past,
-    fingerprint,
+    checks, closure, fingerprint,
     kept::{self, Place},
-    packages,
+    packages, record,
     root::{self, Root},
 };
 
@@ -37,6 +35,8 @@ const PROCESSES: u64 = 16_384;
 pub struct Workshop<'a> {
     /// Where results are kept.
     pub store: &'a Store,
+    /// The name of what is built: last builds are remembered by it.
+    pub distribution: &'a str,
     /// Lends compiler and tools.
     pub stage0: &'a Stage0,
     /// Macro files of the distribution, in reading order.
@@ -106,10 +106,12 @@ impl Workshop<'_> {
         self.interrupt.check()?;
         let packages =
             closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
-        let key = fingerprint::of(job, &self.stage0.digest, &packages);
+        let inputs = fingerprint::inputs(job, &self.stage0.digest, &packages);
+        let key = fingerprint::of(&inputs);
         let kept = kept::name(self.output, &job.component);
-        if let Some(built) = self.recorded(&key)? {
+        if let Some(built) = recorded(self.store, &key)? {
             self.store.drop_kept(&kept)?;
+            record::keep(self.store, self.distribution, job, inputs, &built)?;
             return Ok(Finished {
                 built: Arc::new(built),
                 was_cached: true,
@@ -123,12 +125,12 @@ impl Workshop<'_> {
             None => {
                 let made = self.make(job, &root, turn, &Surroundings::default())?;
                 self.store.record("rpmbuild", &key, &made)?;
-                Past::record(self.store, job, made.wall, made.memory)?;
                 made
             }
         };
         let built = self.check(job, key, before, root, unchecked)?;
         self.store.record("build", &key, &built)?;
+        record::keep(self.store, self.distribution, job, inputs, &built)?;
         // What may be there is of a build that failed.
         self.store.drop_kept(&kept)?;
         Ok(Finished {
@@ -179,23 +181,9 @@ impl Workshop<'_> {
         Err(Error::Differs { packages, kept })
     }
 
-    /// Is this met by stage0? Where Debian's libc may be shipped, libraries are too.
+    /// Is this met by stage0?
     fn lends(&self, job: &Job, name: &str) -> bool {
-        let is_library = name.contains(".so") || name.starts_with("rtld(");
-        (self.is_lent)(name) || (job.borrowed_libc && is_library)
-    }
-
-    /// The recorded result, if all that it names is still in the store.
-    fn recorded(&self, key: &Sha256) -> Result<Option<Built>, Error> {
-        let built: Option<Built> = self.store.action("build", key)?;
-        let is_whole = |built: &Built| {
-            built.format == built::FORMAT
-                && built
-                    .outputs
-                    .iter()
-                    .all(|output| self.store.contains(&output.package.rpm))
-        };
-        Ok(built.filter(is_whole))
+        lends(self.is_lent, job, name)
     }
 
     /// What rpmbuild made of the same inputs before, if the store still has all of it.
@@ -405,6 +393,25 @@ impl Workshop<'_> {
             kept: self.keep_roots,
         })))
     }
+}
+
+/// Is this met by stage0? Where Debian's libc may be shipped, libraries are too.
+pub(crate) fn lends(is_lent: &dyn Fn(&str) -> bool, job: &Job, name: &str) -> bool {
+    let is_library = name.contains(".so") || name.starts_with("rtld(");
+    is_lent(name) || (job.borrowed_libc && is_library)
+}
+
+/// The recorded result, if all that it names is still in the store.
+pub(crate) fn recorded(store: &Store, key: &Sha256) -> Result<Option<Built>, keel_store::Error> {
+    let built: Option<Built> = store.action("build", key)?;
+    let is_whole = |built: &Built| {
+        built.format == built::FORMAT
+            && built
+                .outputs
+                .iter()
+                .all(|output| store.contains(&output.package.rpm))
+    };
+    Ok(built.filter(is_whole))
 }
 
 /// The folders of one build on the host.

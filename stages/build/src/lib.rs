@@ -10,7 +10,8 @@
 //! 4. [`root`] mounts the layers; [`job`] runs the real rpmbuild in them.
 //! 5. [`checks`] refuse a package that was not declared, has scriptlets, contains or was linked with anything borrowed, or
 //!    needs a library that no Keel package has.
-//! 6. [`provenance`] says what each component was made from.
+//! 6. [`provenance`] says what each component was made from; [`record`] keeps it for the next time.
+//! 7. Without building anything, [`forecast`](mod@forecast) says which jobs a run would build, and why.
 //!
 //! Invariants: a job sees its declared inputs and nothing else; its root does not depend on the order of other jobs; what
 //! is finished is kept, however the run ends; two jobs of one fingerprint have the same result.
@@ -19,7 +20,7 @@
 //!
 //! | on disk | owner |
 //! |---|---|
-//! | store: actions `build`, `rpmbuild`, `past`; trees of unpacked packages, macro files, loader caches | this crate |
+//! | store: actions `build`, `rpmbuild`, `last-build`, `last-own-build`; trees of unpacked packages, macro files, loader caches | this crate |
 //! | `out/logs/COMPONENT.log` of a failed build, `….log.N` of one that ran again | [`job`] |
 
 pub mod built;
@@ -28,12 +29,14 @@ pub mod closure;
 mod error;
 pub mod expected;
 pub mod fingerprint;
+pub mod forecast;
 pub mod job;
 pub mod kept;
 pub mod log;
 pub mod packages;
 mod progress;
 pub mod provenance;
+pub mod record;
 pub mod root;
 mod run;
 pub mod scheduler;
@@ -41,6 +44,7 @@ pub mod trace;
 
 pub use built::Built;
 pub use error::{Error, Errors, Failure};
+pub use forecast::{Forecast, forecast};
 pub use job::{Surroundings, Workshop};
 pub use packages::{BuiltPackage, Kind, Packages};
 pub use run::{Options, Results, run};

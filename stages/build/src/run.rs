@@ -45,7 +45,7 @@ pub fn run(
     on_progress: &mut dyn FnMut(&Results),
 ) -> Result<Results, Errors> {
     let ranks = ranks(plan, &options.groups);
-    let expected = expected::of(shop.store, plan).map_err(|error| Errors::of_all(plan, error))?;
+    let expected = expected::of(plan);
     let queue = Queue::new(
         &tasks(plan, &ranks, &expected),
         options.policy(),

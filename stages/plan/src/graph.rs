@@ -3,16 +3,117 @@
 //! `needs[n]` are the nodes that come before `n`, in ascending order. Numbers are given by name, so that every answer
 //! here is the same for the same names.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// The strongly connected components that are cycles, each as a shortest cycle: nodes in the order of needing, from
-/// the smallest one. Ordered by their first nodes.
-pub(crate) fn cycles(needs: &[BTreeSet<usize>]) -> Vec<Vec<usize>> {
-    let mut cycles: Vec<Vec<usize>> = (components(needs).iter())
-        .filter_map(|component| shortest_cycle(needs, component))
-        .collect();
-    cycles.sort();
-    cycles
+/// A strongly connected component that is a cycle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Knot {
+    /// A shortest cycle: nodes in the order of needing, from the smallest one.
+    pub(crate) shortest: Vec<usize>,
+    /// All nodes.
+    pub(crate) members: BTreeSet<usize>,
+}
+
+/// All knots, in the order of their shortest cycles.
+pub(crate) fn knots(needs: &[BTreeSet<usize>]) -> Vec<Knot> {
+    let knot = |members: BTreeSet<usize>| {
+        let shortest = shortest_cycle(needs, &members)?;
+        Some(Knot { shortest, members })
+    };
+    let mut knots: Vec<Knot> = components(needs).into_iter().filter_map(knot).collect();
+    knots.sort_by(|one, other| one.shortest.cmp(&other.shortest));
+    knots
+}
+
+/// How much work [`cuts`] spends on leaving out what need not be cut.
+const PATIENCE: usize = 20_000_000;
+
+/// A small set of edges (node, what it needs) without which `members` hold no cycle: those that point backwards when nodes that
+/// need more than they are needed for come first (the heuristic of Eades, Lin and Smyth), less those that can stay.
+pub(crate) fn cuts(needs: &[BTreeSet<usize>], members: &BTreeSet<usize>) -> Vec<(usize, usize)> {
+    let position = in_a_line(needs, members);
+    let edges = || {
+        let of = |&node: &usize| needs[node].intersection(members).map(move |need| (node, *need));
+        members.iter().flat_map(of)
+    };
+    let is_back = |(from, to): &(usize, usize)| position[from] >= position[to];
+    let back: Vec<(usize, usize)> = edges().filter(is_back).collect();
+    let mut kept: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (from, to) in edges().filter(|edge| !is_back(edge)) {
+        kept.entry(from).or_default().insert(to);
+    }
+    if back.len().saturating_mul(edges().count()) > PATIENCE {
+        return back;
+    }
+    let mut cuts = Vec::new();
+    for (from, to) in back {
+        if reaches(&kept, to, from) {
+            cuts.push((from, to));
+        } else {
+            kept.entry(from).or_default().insert(to);
+        }
+    }
+    cuts
+}
+
+/// A place in a line for each node, such that few edges point backwards.
+fn in_a_line(needs: &[BTreeSet<usize>], members: &BTreeSet<usize>) -> BTreeMap<usize, usize> {
+    let mut out: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    let mut into: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for &node in members {
+        for &need in needs[node].intersection(members).filter(|need| **need != node) {
+            out.entry(node).or_default().insert(need);
+            into.entry(need).or_default().insert(node);
+        }
+    }
+    let mut left = members.clone();
+    let (mut front, mut back) = (Vec::new(), Vec::new());
+    let count =
+        |edges: &BTreeMap<usize, BTreeSet<usize>>, node: &usize| edges.get(node).map_or(0, BTreeSet::len);
+    while !left.is_empty() {
+        let sink = left.iter().find(|node| count(&out, node) == 0).copied();
+        let source = || left.iter().find(|node| count(&into, node) == 0).copied();
+        let best = || {
+            let gain = |node: &usize| count(&out, node).wrapping_sub(count(&into, node)) as isize;
+            left.iter()
+                .copied()
+                .max_by_key(|node| (gain(node), std::cmp::Reverse(*node)))
+        };
+        let node = match (sink, sink.or_else(source).or_else(best)) {
+            (Some(sink), _) => {
+                back.push(sink);
+                sink
+            }
+            (None, Some(node)) => {
+                front.push(node);
+                node
+            }
+            (None, None) => break,
+        };
+        left.remove(&node);
+        for need in out.remove(&node).unwrap_or_default() {
+            into.entry(need).or_default().remove(&node);
+        }
+        for user in into.remove(&node).unwrap_or_default() {
+            out.entry(user).or_default().remove(&node);
+        }
+    }
+    let line = front.into_iter().chain(back.into_iter().rev());
+    line.enumerate().map(|(at, node)| (node, at)).collect()
+}
+
+fn reaches(edges: &BTreeMap<usize, BTreeSet<usize>>, from: usize, to: usize) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut queue = vec![from];
+    while let Some(node) = queue.pop() {
+        if node == to {
+            return true;
+        }
+        if seen.insert(node) {
+            queue.extend(edges.get(&node).into_iter().flatten());
+        }
+    }
+    false
 }
 
 /// Tarjan's strongly connected components, without recursion: a chain of needs may be long.
@@ -119,17 +220,28 @@ pub(crate) fn critical_paths(needs: &[BTreeSet<usize>], order: &[usize], cost: &
     path
 }
 
-/// For each node all that it needs, directly or not. `order` is that of [`order`].
-pub(crate) fn all_needs(needs: &[BTreeSet<usize>], order: &[usize]) -> Vec<BTreeSet<usize>> {
-    let mut all: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); needs.len()];
+/// For each node all that it needs, directly or not, in ascending order. `order` is that of [`order`].
+pub(crate) fn all_needs(needs: &[BTreeSet<usize>], order: &[usize]) -> Vec<Vec<usize>> {
+    let mut all: Vec<Vec<u64>> = vec![Vec::new(); needs.len()];
+    let words = needs.len().div_ceil(64);
     for &node in order {
-        let mut mine = needs[node].clone();
+        let mut mine = vec![0; words];
         for need in &needs[node] {
-            mine.extend(&all[*need]);
+            mine[need / 64] |= 1 << (need % 64);
+            mine.iter_mut()
+                .zip(&all[*need])
+                .for_each(|(mine, theirs)| *mine |= theirs);
         }
         all[node] = mine;
     }
-    all
+    let numbers = |bits: Vec<u64>| {
+        let has = |number: &usize| {
+            bits.get(number / 64)
+                .is_some_and(|word| word & (1 << (number % 64)) != 0)
+        };
+        (0..needs.len()).filter(has).collect()
+    };
+    all.into_iter().map(numbers).collect()
 }
 
 fn users(needs: &[BTreeSet<usize>]) -> Vec<Vec<usize>> {
@@ -166,8 +278,21 @@ mod tests {
             ),
             (graph(&[&[2], &[0], &[1]]), vec![vec![0, 2, 1]]),
         ] {
-            assert_eq!(cycles(&needs), expected, "{needs:?}");
+            let found: Vec<_> = knots(&needs).into_iter().map(|knot| knot.shortest).collect();
+            assert_eq!(found, expected, "{needs:?}");
         }
+    }
+
+    #[test]
+    fn few_edges_untie_a_knot() {
+        // A ring of twenty with many short cuts forward: one edge goes back.
+        let mut needs: Vec<BTreeSet<usize>> = (0..20).map(|node| (node + 1..20).collect()).collect();
+        needs[19].insert(0);
+        let knot = &knots(&needs)[0];
+        assert_eq!((knot.members.len(), knot.shortest.len()), (20, 2));
+        assert_eq!(cuts(&needs, &knot.members), [(19, 0)]);
+        // Whoever needs itself must be cut from itself.
+        assert_eq!(cuts(&graph(&[&[0]]), &BTreeSet::from([0])), [(0, 0)]);
     }
 
     #[test]
@@ -179,7 +304,7 @@ mod tests {
             critical_paths(&needs, &order, &[1.0, 10.0, 2.0, 3.0, 4.0]),
             [1.0, 16.0, 6.0, 4.0, 4.0]
         );
-        assert_eq!(all_needs(&needs, &order)[0], BTreeSet::from([1, 2, 3]));
+        assert_eq!(all_needs(&needs, &order)[0], [1, 2, 3]);
     }
 
     #[test]
@@ -189,7 +314,7 @@ mod tests {
         assert_eq!(components(&needs).len(), 1);
         needs[50_000].clear();
         assert_eq!(order(&needs)[0], 50_000);
-        assert!(cycles(&needs).is_empty());
+        assert!(knots(&needs).is_empty());
     }
 
     #[test]
@@ -209,15 +334,21 @@ mod tests {
                 }
             }
             let order = order(&needs);
-            assert_eq!(order.len() == 8, cycles(&needs).is_empty(), "{needs:?}");
+            assert_eq!(order.len() == 8, knots(&needs).is_empty(), "{needs:?}");
             for (at, node) in order.iter().enumerate() {
                 assert!(needs[*node].iter().all(|need| order[..at].contains(need)));
             }
-            for cycle in cycles(&needs) {
+            let mut cut = needs.clone();
+            for knot in knots(&needs) {
+                let cycle = &knot.shortest;
                 for (at, node) in cycle.iter().enumerate() {
                     assert!(needs[*node].contains(&cycle[(at + 1) % cycle.len()]));
                 }
+                for (from, to) in cuts(&needs, &knot.members) {
+                    assert!(cut[from].remove(&to), "{needs:?}");
+                }
             }
+            assert!(knots(&cut).is_empty(), "{needs:?}");
         }
     }
 }

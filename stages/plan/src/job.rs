@@ -32,15 +32,93 @@ pub struct Job {
     pub borrowed_libc: bool,
     /// `%check` is left out.
     pub skip_check: bool,
-    /// What the build costs, by hint or guess.
+    /// Why it is in the plan: the first reason that was found.
+    pub why: Why,
+    /// For each of `needs`, the first requirement that leads to it.
+    pub because: BTreeMap<ComponentName, Because>,
+    /// What the build costs: processor time, as [`Job::cost_from`] says.
     pub cpu_seconds: f64,
     /// How much memory the build needs at its peak, by hint, in bytes.
     pub memory: Option<u64>,
+    /// How much memory the last build had at its peak, in bytes, if that is known.
+    pub peak_memory: Option<u64>,
     /// Known to be one of the long builds.
     pub expensive: bool,
-    /// What the most expensive chain of jobs that starts with this one costs, by hints and guesses.
+    /// How long the last build took, if that is known.
+    pub wall_seconds: Option<f64>,
+    /// How well `cpu_seconds` is known.
+    pub cost_from: CostFrom,
+    /// What the most expensive chain of jobs that starts with this one costs: the scheduler's priority.
     pub critical_path: f64,
 }
+
+/// Why a component is in a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Why {
+    /// It was asked for by its name, or all were.
+    Asked,
+    /// It makes a package that an image (if one is known) or the user asked for.
+    Package {
+        /// The package.
+        package: PackageName,
+        /// The image that installs it.
+        image: Option<String>,
+    },
+    /// It makes a package that another package requires.
+    Requires {
+        /// That package.
+        by: PackageName,
+        /// What it says.
+        requirement: String,
+        /// The component that makes that package.
+        of: ComponentName,
+    },
+    /// It is needed to build another component.
+    Build {
+        /// That component.
+        of: ComponentName,
+        /// What its SPEC says.
+        requirement: String,
+    },
+}
+
+/// A requirement, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Because {
+    /// The SPEC's line, if it says so literally.
+    pub line: Option<u32>,
+    /// What it says.
+    pub says: String,
+    /// The capability that it comes down to: if that were lent, it would lead nowhere.
+    pub capability: String,
+}
+
+/// How well the cost of a build is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CostFrom {
+    /// It was built before.
+    Measured,
+    /// `build.hints` says it.
+    Hint,
+    /// Nobody knows.
+    Guess,
+}
+
+/// What a build cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Processor time of all its processes, in seconds.
+    pub cpu: f64,
+    /// How long it took, in seconds.
+    pub wall: f64,
+    /// Memory of all its processes together at the peak, in bytes; 0 if nobody looked.
+    pub memory: u64,
+}
+
+/// What the last builds of components cost.
+pub type Costs = BTreeMap<ComponentName, Cost>;
 
 /// Jobs in an order in which they can be built one after another.
 #[derive(Debug, Clone, Serialize)]

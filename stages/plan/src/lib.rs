@@ -8,7 +8,8 @@
 //! 2. Resolve each `BuildRequires`: what stage0 lends is borrowed, all else comes from Keel's packages. What a package in
 //!    a build root is known to require, and stage0 does not lend, is needed, too ([`needs`]).
 //! 3. Choose the components that the targets need ([`select()`]).
-//! 4. Refuse cycles, order the jobs, find the critical path ([`graph`]).
+//! 4. Refuse cycles, with the ways out of each ([`draft`]); order the jobs, find the critical path ([`graph`]).
+//! 5. Reckon how long what is left takes ([`outlook`]).
 //!
 //! What makes a job's fingerprint (the build stage computes it, because it needs the packages of earlier jobs):
 //!
@@ -25,7 +26,7 @@
 //! | version of the build's protocol | yes |
 //! | what `base-requires` and `lends` say | only through what is in the build root |
 //! | signing key | no: packages are signed after they are built |
-//! | `cpu-seconds`, `memory`, `expensive` | no: only the scheduler looks at them |
+//! | `cpu-seconds`, `memory`, `expensive`, what earlier builds cost | no: only the scheduler and estimates look at them |
 //! | descriptions, images, package groups, names of TOML files | no |
 //! | number of cores, output and cache folder, host name, user, clock | no: they never reach a package |
 //! | whether a source is the pinned one | no: its digest does; the provenance says "unlocked" |
@@ -39,6 +40,8 @@
 //!
 //! Files owned: none.
 
+mod draft;
+mod estimate;
 mod graph;
 mod job;
 mod needs;
@@ -50,16 +53,16 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use keel_artefact::{Arch, ComponentName};
-use keel_config::{Diagnostic, Errors, Location, Project};
+use keel_config::{Errors, Project};
 use keel_source::SourceSet;
 use keel_spec::Recipe;
 
-pub use job::{Job, Plan, Targets};
+pub use draft::{Suggestion, Variant, Variants, missing, suggest};
+pub use estimate::{Outlook, Step, outlook};
+pub use job::{Because, Cost, CostFrom, Costs, Job, Plan, Targets, Why};
 pub use providers::without_isa;
 
-use needs::Needs;
-use providers::Providers;
-use select::Chosen;
+use draft::Draft;
 
 /// The version of [`Plan`]'s serialised form.
 pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(1);
@@ -84,10 +87,16 @@ pub enum Error {
 
 /// The components that are built for `targets`, by name: those whose sources [`plan`] wants.
 ///
-/// `recipes` are those of all components, as for [`plan`]; everything that is wrong is reported as there.
-pub fn select(project: &Project, recipes: &[Recipe], targets: &Targets) -> Result<Vec<ComponentName>, Error> {
+/// `recipes` are those of all components, as for [`plan`]; everything that is wrong is reported as there. `variants` is
+/// asked for other readings of the SPECs on a cycle, to tell which of them is a way out.
+pub fn select(
+    project: &Project,
+    recipes: &[Recipe],
+    targets: &Targets,
+    variants: &Variants<'_>,
+) -> Result<Vec<ComponentName>, Error> {
     let recipes = by_name(recipes);
-    let draft = Draft::new(project, &recipes, targets)?;
+    let draft = Draft::new(project, &recipes, targets, variants)?;
     Ok(draft
         .chosen
         .keys()
@@ -95,37 +104,40 @@ pub fn select(project: &Project, recipes: &[Recipe], targets: &Targets) -> Resul
         .collect())
 }
 
-/// Plans the builds for `targets`. `recipes` are those of all components; `sources` those of the ones that are built.
+/// Plans the builds for `targets`. `recipes` are those of all components; `sources` those of the ones that are built;
+/// `costs` what earlier builds cost, where that is known: only the order in which ready jobs start depends on it.
 pub fn plan(
     project: &Project,
     recipes: &[Recipe],
     sources: &[SourceSet],
     targets: &Targets,
+    costs: &Costs,
 ) -> Result<Plan, Error> {
     let recipes = by_name(recipes);
     let arch = arch(&recipes)?;
-    let draft = Draft::new(project, &recipes, targets)?;
+    let draft = Draft::new(project, &recipes, targets, &|_| Vec::new())?;
     let sources: BTreeMap<&ComponentName, &SourceSet> =
         sources.iter().map(|set| (&set.component, set)).collect();
 
     let indices: Vec<usize> = draft.chosen.keys().copied().collect();
     let edges = draft.edges(&indices);
     let order = graph::order(&edges);
-    let costs: Vec<f64> = indices
+    let costs: Vec<(Cost, CostFrom)> = indices
         .iter()
-        .map(|index| cost(project, &recipes[*index]))
+        .map(|index| cost(project, &recipes[*index], costs))
         .collect();
-    let critical = graph::critical_paths(&edges, &order, &costs);
+    let cpu: Vec<f64> = costs.iter().map(|(cost, _)| cost.cpu).collect();
+    let critical = graph::critical_paths(&edges, &order, &cpu);
     let after = graph::all_needs(&edges, &order);
-    let names = |nodes: &BTreeSet<usize>| {
-        nodes
-            .iter()
-            .map(|node| recipes[indices[*node]].component.clone())
-            .collect()
-    };
+    let name = |node: &usize| recipes[indices[*node]].component.clone();
 
     let mut jobs = Vec::new();
     for &node in &order {
+        let (cost, cost_from) = costs[node];
+        let because = &draft.needs[indices[node]].because;
+        let because = because
+            .iter()
+            .map(|(need, because)| (recipes[*need].component.clone(), because.clone()));
         let (recipe, needs) = (&recipes[indices[node]], &draft.needs[indices[node]]);
         let component = &recipe.component;
         let build = project
@@ -141,15 +153,20 @@ pub fn plan(
             arch,
             recipe: recipe.clone(),
             sources: (*files).clone(),
-            needs: names(&edges[node]),
-            after: names(&after[node]),
+            needs: edges[node].iter().map(name).collect(),
+            after: after[node].iter().map(name).collect(),
             direct: needs.direct.clone(),
             lent: needs.lent.iter().cloned().collect(),
             bootstrap_libc: build.bootstrap_libc,
             borrowed_libc: build.borrowed_libc,
             skip_check: build.check.skip,
-            cpu_seconds: costs[node],
+            why: draft.chosen[&indices[node]].named(&recipes),
+            because: because.collect(),
+            cpu_seconds: cost.cpu,
+            wall_seconds: (cost_from == CostFrom::Measured).then_some(cost.wall),
+            cost_from,
             memory: build.memory,
+            peak_memory: (cost_from == CostFrom::Measured).then_some(cost.memory),
             expensive: build.expensive,
             critical_path: critical[node],
         });
@@ -190,95 +207,27 @@ fn arch(recipes: &[Recipe]) -> Result<Arch, Error> {
     }
 }
 
-fn cost(project: &Project, recipe: &Recipe) -> f64 {
+fn cost(project: &Project, recipe: &Recipe, costs: &Costs) -> (Cost, CostFrom) {
+    if let Some(cost) = costs.get(&recipe.component) {
+        return (*cost, CostFrom::Measured);
+    }
     let build = project
         .components
         .get(&recipe.component)
         .map(|component| &component.build);
-    let guess = if build.is_some_and(|build| build.expensive) {
-        CPU_SECONDS_EXPENSIVE
-    } else {
-        CPU_SECONDS
+    let (cpu, from) = match build {
+        Some(build) if build.cpu_seconds.is_some() => {
+            (build.cpu_seconds.unwrap_or(CPU_SECONDS), CostFrom::Hint)
+        }
+        Some(build) if build.expensive => (CPU_SECONDS_EXPENSIVE, CostFrom::Hint),
+        _ => (CPU_SECONDS, CostFrom::Guess),
     };
-    build.and_then(|build| build.cpu_seconds).unwrap_or(guess)
-}
-
-/// What is chosen, and all needs; free of cycles.
-struct Draft {
-    needs: Vec<Needs>,
-    chosen: Chosen,
-}
-
-impl Draft {
-    fn new(project: &Project, recipes: &[Recipe], targets: &Targets) -> Result<Self, Errors> {
-        let providers = Providers::new(recipes, &project.stage0.lends);
-        let mut wrong = providers::made_twice(recipes);
-        let needs = needs::all(project, recipes, &providers);
-        let chosen = match select::select(project, recipes, &providers, &needs, targets) {
-            Ok(chosen) => chosen,
-            Err(errors) => return Err(errors.and(wrong)),
-        };
-        for index in chosen.keys() {
-            let why = select::why(*index, recipes, &chosen);
-            let told = needs[*index].wrong.iter().cloned();
-            wrong.extend(told.map(|diagnostic| match &why {
-                Some(why) => diagnostic.hint(why),
-                None => diagnostic,
-            }));
-        }
-        let draft = Self { needs, chosen };
-        let indices: Vec<usize> = draft.chosen.keys().copied().collect();
-        for cycle in graph::cycles(&draft.edges(&indices)) {
-            let cycle: Vec<usize> = cycle.into_iter().map(|node| indices[node]).collect();
-            wrong.push(draft.cycle(&cycle, recipes));
-        }
-        Errors::check(draft, wrong)
-    }
-
-    /// The needs among `indices`, which are ascending, by position there.
-    fn edges(&self, indices: &[usize]) -> Vec<BTreeSet<usize>> {
-        let position: BTreeMap<usize, usize> = indices
-            .iter()
-            .enumerate()
-            .map(|(at, index)| (*index, at))
-            .collect();
-        (indices.iter())
-            .map(|index| {
-                self.needs[*index]
-                    .jobs
-                    .keys()
-                    .filter_map(|need| position.get(need).copied())
-                    .collect()
-            })
-            .collect()
-    }
-
-    fn cycle(&self, cycle: &[usize], recipes: &[Recipe]) -> Diagnostic {
-        let names: Vec<&str> = cycle
-            .iter()
-            .map(|index| recipes[*index].component.as_str())
-            .collect();
-        let message = match names.as_slice() {
-            [one] => format!("cannot plan `{one}`: it needs itself to be built"),
-            several => format!("cannot plan a cycle: {} → {}", several.join(" → "), several[0]),
-        };
-        let mut new = Diagnostic::new(message);
-        for (at, index) in cycle.iter().enumerate() {
-            let next = cycle[(at + 1) % cycle.len()];
-            let Some((line, says)) = self.needs[*index].because.get(&next) else {
-                continue;
-            };
-            let place = Location::line(&recipes[*index].spec_shown, line.unwrap_or(0));
-            new = if at == 0 {
-                new.at(place).note(says)
-            } else {
-                new.cause(format!("{place}: {says}"))
-            };
-        }
-        let new = match select::why(cycle[0], recipes, &self.chosen) {
-            Some(why) => new.hint(why),
-            None => new,
-        };
-        new.hint("drop one of these requirements, or let stage0 lend it (`keel.stage0.lends`)")
-    }
+    (
+        Cost {
+            cpu,
+            wall: cpu,
+            memory: 0,
+        },
+        from,
+    )
 }

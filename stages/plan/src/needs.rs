@@ -7,6 +7,7 @@ use keel_config::{Diagnostic, Location, Project};
 use keel_spec::Recipe;
 
 use crate::{
+    job::Because,
     providers::{Met, Provider, Providers},
     select,
 };
@@ -21,15 +22,60 @@ pub(crate) struct Needs {
     /// What stage0 meets.
     pub(crate) lent: BTreeSet<String>,
     /// What nobody meets.
-    pub(crate) wrong: Vec<Diagnostic>,
+    pub(crate) unmet: Vec<Unmet>,
+    /// What the project puts into every root is in its root, too.
+    pub(crate) has_base: bool,
     /// Recipe by index → where the requirement stands that led to it.
-    pub(crate) because: BTreeMap<usize, (Option<u32>, String)>,
+    pub(crate) because: BTreeMap<usize, Because>,
+}
+
+/// A requirement that nobody meets.
+#[derive(Debug, Clone)]
+pub(crate) struct Unmet {
+    /// The SPEC's line.
+    line: Option<u32>,
+    /// What it says there.
+    says: String,
+    /// What nobody meets.
+    pub(crate) requirement: Dependency,
+    /// The package that requires it; none: the SPEC itself does.
+    by: Option<String>,
+}
+
+impl Unmet {
+    /// What to say of it to whoever wrote `recipe`.
+    pub(crate) fn told(&self, recipe: &Recipe, recipes: &[Recipe], providers: &Providers<'_>) -> Diagnostic {
+        let requirement = &self.requirement;
+        let mut new = Diagnostic::new(format!("cannot plan `{}`", recipe.component))
+            .at(Location::line(&recipe.spec_shown, self.line.unwrap_or(0)))
+            .note(&self.says);
+        let met = match &self.by {
+            None if requirement.is_rich() => {
+                let cause = "this version of Keel does not resolve boolean dependencies between builds";
+                return new.cause(cause);
+            }
+            None => providers.meet_build(requirement),
+            Some(by) => {
+                new = new.cause(format!("`{by}` requires `{requirement}`"));
+                providers.meet(requirement)
+            }
+        };
+        select::unmet(new, requirement, &met, recipes, providers)
+    }
+}
+
+impl Needs {
+    /// What the project puts into this root.
+    pub(crate) fn base(&self, project: &Project) -> Vec<Dependency> {
+        let base = project.base_requires.iter().filter(|_| self.has_base);
+        base.map(Dependency::any).collect()
+    }
 }
 
 /// The needs of all recipes, in their order.
 pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'_>) -> Vec<Needs> {
     let plain: Vec<Needs> = (0..recipes.len())
-        .map(|index| of(index, &[], recipes, providers))
+        .map(|index| of(&recipes[index], &[], providers))
         .collect();
     let base: Vec<Dependency> = project.base_requires.iter().map(Dependency::any).collect();
     if base.is_empty() {
@@ -42,7 +88,7 @@ pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'
             if below.contains(&index) {
                 needs
             } else {
-                of(index, &base, recipes, providers)
+                of(&recipes[index], &base, providers)
             }
         })
         .collect()
@@ -53,7 +99,15 @@ fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTr
     let mut below = BTreeSet::new();
     let mut queue: VecDeque<usize> = VecDeque::new();
     for requirement in base {
-        for (provider, _) in closure(requirement, providers, &mut Vec::new()) {
+        let Met::Package(first) = providers.meet_build(requirement) else {
+            continue;
+        };
+        for (provider, _) in closure(
+            first,
+            providers,
+            &mut vec![false; providers.len()],
+            &mut Vec::new(),
+        ) {
             queue.push_back(provider.recipe);
         }
     }
@@ -65,14 +119,13 @@ fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTr
     below
 }
 
-fn of(index: usize, base: &[Dependency], recipes: &[Recipe], providers: &Providers<'_>) -> Needs {
-    let recipe = &recipes[index];
-    let mut needs = Needs::default();
-    let cannot = |line: Option<u32>, note: String| {
-        Diagnostic::new(format!("cannot plan `{}`", recipe.component))
-            .at(Location::line(&recipe.spec_shown, line.unwrap_or(0)))
-            .note(note)
+/// The needs of one recipe, which need not be one of those that provide.
+pub(crate) fn of(recipe: &Recipe, base: &[Dependency], providers: &Providers<'_>) -> Needs {
+    let mut needs = Needs {
+        has_base: !base.is_empty(),
+        ..Needs::default()
     };
+    let mut seen = vec![false; providers.len()];
     let from_base = base
         .iter()
         .map(|requirement| (requirement, None, "base-requires"));
@@ -81,84 +134,76 @@ fn of(index: usize, base: &[Dependency], recipes: &[Recipe], providers: &Provide
         .iter()
         .map(|require| (&require.dependency, require.line, "BuildRequires"));
     for (requirement, line, tag) in from_base.chain(from_spec) {
-        let says = format!("{tag}: {requirement}");
-        if requirement.is_rich() {
-            let cause = "this version of Keel does not resolve boolean dependencies between builds";
-            needs.wrong.push(cannot(line, says).cause(cause));
-            continue;
-        }
-        match providers.meet_build(requirement) {
-            Met::Package(_) => {
-                needs.direct.push(requirement.clone());
-                let mut unmet = Vec::new();
-                for (provider, through) in closure(requirement, providers, &mut unmet) {
-                    needs
-                        .jobs
-                        .entry(provider.recipe)
-                        .or_insert_with(|| requirement.to_string());
-                    let says = match through {
-                        Some((by, requires)) => format!("{says} (of which `{by}` requires `{requires}`)"),
-                        None => says.clone(),
-                    };
-                    needs.because.entry(provider.recipe).or_insert((line, says));
-                }
-                for (by, requirement, met) in unmet {
-                    let cause = format!("`{}` requires `{requirement}`", by.package.nevra.name);
-                    let new = cannot(line, says.clone()).cause(cause);
-                    needs
-                        .wrong
-                        .push(select::unmet(new, requirement, &met, recipes, providers));
-                }
-            }
+        let says = || format!("{tag}: {requirement}");
+        let unmet = |requirement: &Dependency, by: Option<String>| Unmet {
+            line,
+            says: says(),
+            requirement: requirement.clone(),
+            by,
+        };
+        let first = match providers.meet_build(requirement) {
             Met::Lent => {
                 needs.lent.insert(requirement.name.clone());
+                continue;
             }
-            met => needs.wrong.push(select::unmet(
-                cannot(line, says),
-                requirement,
-                &met,
-                recipes,
-                providers,
-            )),
+            Met::Package(first) if !requirement.is_rich() => first,
+            _ => {
+                needs.unmet.push(unmet(requirement, None));
+                continue;
+            }
+        };
+        needs.direct.push(requirement.clone());
+        let mut lacking = Vec::new();
+        for (provider, through) in closure(first, providers, &mut seen, &mut lacking) {
+            if needs.jobs.contains_key(&provider.recipe) {
+                continue;
+            }
+            needs.jobs.insert(provider.recipe, requirement.to_string());
+            let (says, capability) = match through {
+                Some((by, requires)) => {
+                    let says = format!("{} (of which `{by}` requires `{requires}`)", says());
+                    (says, &requires.name)
+                }
+                None => (says(), &requirement.name),
+            };
+            let because = Because {
+                line,
+                says,
+                capability: capability.clone(),
+            };
+            needs.because.insert(provider.recipe, because);
         }
+        let lacking = lacking.into_iter();
+        needs
+            .unmet
+            .extend(lacking.map(|(by, requirement)| unmet(requirement, Some(by.to_owned()))));
     }
     needs
 }
 
 /// Which package asked for what.
-type Through = Option<(String, String)>;
+type Through<'a> = Option<(&'a str, &'a Dependency)>;
 
-/// The packages that `requirement` brings into a build root: its provider, and what that is known to require, unless
-/// stage0 lends it. In the order of finding, the provider first.
+/// The packages that `first` brings into a build root: itself, and what that is known to require, unless stage0 lends it.
+/// In the order of finding. Packages in `seen`, by number, are there already.
 fn closure<'a>(
-    requirement: &Dependency,
+    first: Provider<'a>,
     providers: &Providers<'a>,
-    unmet: &mut Vec<(Provider<'a>, &'a Dependency, Met<'a>)>,
-) -> Vec<(Provider<'a>, Through)> {
-    let Met::Package(first) = providers.meet_build(requirement) else {
-        return Vec::new();
-    };
-    let mut found: Vec<(Provider<'a>, Through)> = Vec::new();
-    let mut seen = BTreeSet::new();
+    seen: &mut [bool],
+    unmet: &mut Vec<(&'a str, &'a Dependency)>,
+) -> Vec<(Provider<'a>, Through<'a>)> {
+    let mut found: Vec<(Provider<'a>, Through<'a>)> = Vec::new();
     let mut queue = VecDeque::from([(first, None)]);
     while let Some((provider, through)) = queue.pop_front() {
-        if !seen.insert(&provider.package.nevra.name) {
+        if std::mem::replace(&mut seen[provider.number], true) {
             continue;
         }
         found.push((provider, through));
-        for requires in &provider.package.requires {
-            // A boolean or a file's name is met, or not, when the packages are there.
-            if requires.is_rich() || requires.name.starts_with('/') || providers.is_lent(&requires.name) {
-                continue;
-            }
-            match providers.meet(requires) {
-                Met::Package(next) => {
-                    let through = (provider.package.nevra.name.to_string(), requires.to_string());
-                    queue.push_back((next, Some(through)));
-                }
-                met => unmet.push((provider, requires, met)),
-            }
-        }
+        let name = provider.package.nevra.name.as_str();
+        let required = providers.required(&provider);
+        unmet.extend(required.unmet.iter().map(|requires| (name, *requires)));
+        let next = required.met.iter().filter(|(_, next)| !seen[next.number]);
+        queue.extend(next.map(|(requires, next)| (*next, Some((name, *requires)))));
     }
     found
 }

@@ -1,6 +1,10 @@
 //! Who provides a capability: a package that a component makes, or stage0.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{
+    cell::OnceCell,
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 use keel_artefact::{Comparison, Dependency, Evr};
 use keel_config::{Diagnostic, Lends, Location};
@@ -11,6 +15,8 @@ use keel_spec::{Recipe, RecipePackage};
 pub(crate) struct Provider<'a> {
     pub(crate) recipe: usize,
     pub(crate) package: &'a RecipePackage,
+    /// Its place among all packages.
+    pub(crate) number: usize,
     evr: Option<&'a Evr>,
 }
 
@@ -28,16 +34,34 @@ pub(crate) enum Met<'a> {
 
 /// Everything that is provided, by name.
 pub(crate) struct Providers<'a> {
-    by_name: BTreeMap<&'a str, Vec<Provider<'a>>>,
+    by_name: HashMap<&'a str, Vec<Provider<'a>>>,
     lends: &'a Lends,
+    /// For each package what it requires, as far as that is known to matter in a build root; each is found once.
+    required: Vec<OnceCell<Required<'a>>>,
+}
+
+/// What a package brings into a build root.
+#[derive(Default)]
+pub(crate) struct Required<'a> {
+    /// The requirement, and who meets it.
+    pub(crate) met: Vec<(&'a Dependency, Provider<'a>)>,
+    /// What nobody meets.
+    pub(crate) unmet: Vec<&'a Dependency>,
 }
 
 impl<'a> Providers<'a> {
     pub(crate) fn new(recipes: &'a [Recipe], lends: &'a Lends) -> Self {
-        let mut by_name: BTreeMap<&str, Vec<Provider<'_>>> = BTreeMap::new();
-        for (recipe, package) in packages(recipes) {
+        let mut by_name: HashMap<&str, Vec<Provider<'_>>> = HashMap::new();
+        let mut required = Vec::new();
+        for (number, (recipe, package)) in packages(recipes).enumerate() {
+            required.push(OnceCell::new());
             let mut add = |name: &'a str, evr| {
-                let provider = Provider { recipe, package, evr };
+                let provider = Provider {
+                    recipe,
+                    package,
+                    number,
+                    evr,
+                };
                 by_name.entry(name).or_default().push(provider);
             };
             // A recipe's package always provides itself, whether or not its list says so.
@@ -47,7 +71,34 @@ impl<'a> Providers<'a> {
                 add(&provide.name, provide.evr.as_ref());
             }
         }
-        Self { by_name, lends }
+        Self {
+            by_name,
+            lends,
+            required,
+        }
+    }
+
+    /// How many packages there are.
+    pub(crate) fn len(&self) -> usize {
+        self.required.len()
+    }
+
+    /// What a package in a build root brings along: what it requires, unless stage0 lends it.
+    pub(crate) fn required(&self, provider: &Provider<'a>) -> &Required<'a> {
+        self.required[provider.number].get_or_init(|| {
+            let mut required = Required::default();
+            for requires in &provider.package.requires {
+                // A boolean or a file's name is met, or not, when the packages are there.
+                if requires.is_rich() || requires.name.starts_with('/') || self.is_lent(&requires.name) {
+                    continue;
+                }
+                match self.meet(requires) {
+                    Met::Package(next) => required.met.push((requires, next)),
+                    _ => required.unmet.push(requires),
+                }
+            }
+            required
+        })
     }
 
     /// Is it lent by stage0?
@@ -86,12 +137,11 @@ impl<'a> Providers<'a> {
         }
     }
 
-    /// Names that can be asked for.
+    /// Names that can be asked for, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_name
-            .keys()
-            .copied()
-            .chain(self.lends.keys().map(String::as_str))
+        let provided = self.by_name.keys().copied();
+        let names: BTreeSet<&str> = provided.chain(self.lends.keys().map(String::as_str)).collect();
+        names.into_iter()
     }
 }
 

@@ -7,38 +7,60 @@ use keel_config::{Diagnostic, Errors, Location, Project};
 use keel_spec::{Recipe, RecipePackage};
 
 use crate::{
-    Targets,
+    Targets, job,
     needs::Needs,
     providers::{Met, Provider, Providers},
 };
 
-/// Why a component is in the plan.
+/// Why a component is in the plan; other components by index.
 #[derive(Clone)]
 pub(crate) enum Why {
-    /// It was asked for by its name, or all were.
     Asked,
-    /// It makes a package that an image (if one is known) or the user asked for.
     Package {
         package: PackageName,
         image: Option<String>,
     },
-    /// It makes a package that another package requires.
     Requires {
         by: PackageName,
         requirement: String,
         of: usize,
     },
-    /// It is needed to build another component.
-    Build { of: usize, requirement: String },
+    Build {
+        of: usize,
+        requirement: String,
+    },
+}
+
+impl Why {
+    /// The same, with names.
+    pub(crate) fn named(&self, recipes: &[Recipe]) -> job::Why {
+        let name = |index: &usize| recipes[*index].component.clone();
+        match self {
+            Self::Asked => job::Why::Asked,
+            Self::Package { package, image } => job::Why::Package {
+                package: package.clone(),
+                image: image.clone(),
+            },
+            Self::Requires { by, requirement, of } => job::Why::Requires {
+                by: by.clone(),
+                requirement: requirement.clone(),
+                of: name(of),
+            },
+            Self::Build { of, requirement } => job::Why::Build {
+                of: name(of),
+                requirement: requirement.clone(),
+            },
+        }
+    }
 }
 
 /// Components by index, each with the first reason found for it.
 pub(crate) type Chosen = BTreeMap<usize, Why>;
 
-pub(crate) fn select(
+pub(crate) fn select<'a>(
     project: &Project,
-    recipes: &[Recipe],
-    providers: &Providers<'_>,
+    recipes: &'a [Recipe],
+    providers: &Providers<'a>,
     needs: &[Needs],
     targets: &Targets,
 ) -> Result<Chosen, Errors> {

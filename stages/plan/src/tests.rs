@@ -4,12 +4,14 @@ use std::{path::PathBuf, sync::Arc};
 
 use keel_artefact::{Epoch, ImageName, Nevra, PackageName, Sha256};
 use keel_config::{
-    BuildOptions, Component, Image,
+    BuildOptions, Component, Image, Location,
     image::{Capabilities, Format, Kind},
 };
 use keel_spec::{BuildRequire, RecipePackage};
 
 use super::*;
+
+mod cycles;
 
 /// A distribution in a few words: `component: build requirements; package: requirements; …`.
 /// A package provides itself; `package=capability` provides that, too.
@@ -148,9 +150,15 @@ impl World {
     }
 
     fn plan(&self, targets: &Targets) -> Result<Plan, Error> {
-        let plan = plan(&self.project, &self.recipes, &self.sources(), targets)?;
+        let plan = plan(
+            &self.project,
+            &self.recipes,
+            &self.sources(),
+            targets,
+            &Costs::new(),
+        )?;
         let names: BTreeSet<_> = plan.jobs.iter().map(|job| job.component.clone()).collect();
-        let selected = select(&self.project, &self.recipes, targets)?;
+        let selected = select(&self.project, &self.recipes, targets, &|_| vec![])?;
         assert_eq!(names.into_iter().collect::<Vec<_>>(), selected);
         Ok(plan)
     }
@@ -378,41 +386,6 @@ fn images_get_nothing_from_stage0() {
 }
 
 #[test]
-fn cycles_are_told_with_their_shortest_way() {
-    let world = world(&[
-        "a: b-devel; a-devel",
-        "b: gcc, c; b-devel",
-        "c: d-devel",
-        "d: a-devel, b-devel; d-devel",
-        "e: a-devel",
-        "self: self",
-    ])
-    .image("core", &["e"]);
-    assert_eq!(
-        world.error(&Targets::All),
-        "error: cannot plan a cycle: b → c → d → b\n  b.spec:11: BuildRequires: c\n  caused by: c.spec:10: \
-         BuildRequires: d-devel\n  caused by: d.spec:11: BuildRequires: b-devel\nhint: `b` is here because `a` is built \
-         with `b-devel`, and `e` is built with `a-devel`, and image `core` installs `e`\nhint: drop one of these \
-         requirements, or let stage0 lend it (`keel.stage0.lends`)\n\n\
-         error: cannot plan `self`: it needs itself to be built\n  self.spec:10: BuildRequires: self\nhint: drop one of \
-         these requirements, or let stage0 lend it (`keel.stage0.lends`)"
-    );
-    // A cycle through what a subpackage requires.
-    let world = self::world(&["a: b-devel; a-libs", "b: gcc; b-devel: c", "c: a-libs"]);
-    assert_eq!(
-        world
-            .error(&components(&["a"]))
-            .lines()
-            .take(4)
-            .collect::<Vec<_>>()
-            .join("\n"),
-        "error: cannot plan a cycle: a → c → a\n  a.spec:10: BuildRequires: b-devel (of which `b-devel` requires `c`)\n  \
-         caused by: c.spec:10: BuildRequires: a-libs\nhint: drop one of these requirements, or let stage0 lend it \
-         (`keel.stage0.lends`)"
-    );
-}
-
-#[test]
 fn one_package_has_one_maker() {
     let world = world(&["a: ; tool", "b: ; tool"]);
     assert_eq!(
@@ -428,11 +401,55 @@ fn wrong_targets_and_callers_are_told() {
         world.error(&components(&["bahs"])),
         "error: there is no component `bahs`\nhint: did you mean `bash`?"
     );
-    let error = plan(&world.project, &world.recipes, &[], &components(&["ca"])).unwrap_err();
+    let error = plan(
+        &world.project,
+        &world.recipes,
+        &[],
+        &components(&["ca"]),
+        &Costs::new(),
+    )
+    .unwrap_err();
     assert_eq!(
         error.to_string(),
         "the sources of `ca` were not fetched before planning"
     );
-    let error = plan(&world.project, &[], &[], &Targets::All).unwrap_err();
+    let error = plan(&world.project, &[], &[], &Targets::All, &Costs::new()).unwrap_err();
     assert!(error.to_string().contains("has the project no components?"));
+}
+
+#[test]
+fn what_was_measured_counts_before_hints() {
+    let world = small().build("glibc", |build| build.cpu_seconds = Some(100.0));
+    let cost = Cost {
+        cpu: 7.0,
+        wall: 3.5,
+        memory: 9,
+    };
+    let costs = [("glibc", cost), ("zlib", cost)].map(|(name, cost)| (name.parse().unwrap(), cost));
+    let plan = plan(
+        &world.project,
+        &world.recipes,
+        &world.sources(),
+        &Targets::All,
+        &costs.into(),
+    )
+    .unwrap();
+    let job = |name: &str| plan.job(&name.parse().unwrap()).unwrap();
+    assert_eq!(
+        (job("glibc").cpu_seconds, job("glibc").wall_seconds),
+        (7.0, Some(3.5))
+    );
+    assert_eq!(job("glibc").cost_from, CostFrom::Measured);
+    assert_eq!(
+        (job("bash").cost_from, job("bash").wall_seconds),
+        (CostFrom::Guess, None)
+    );
+    assert_eq!(
+        job("bash").why,
+        Why::Package {
+            package: "bash".parse().unwrap(),
+            image: Some("core".into())
+        }
+    );
+    assert_eq!(job("bash").because["glibc"].line, Some(13));
 }

@@ -32,25 +32,49 @@ const PROVENANCE: &str = "source-origin";
 
 /// Checks that every file of the recipes lies beside its SPEC or is pinned, without fetching anything.
 pub fn check(project: &Project, recipes: &[Recipe], options: &Options) -> Result<(), Errors> {
-    let locks = Locks {
+    wanted_by(project, recipes, &locks(project, options)?).map(drop)
+}
+
+/// Says which the files of the recipes are, without fetching anything: a file that is not in the store yet has the digest that
+/// it is pinned by, and no size where none is pinned. Sorted as the recipes are.
+pub fn pinned(
+    project: &Project,
+    recipes: &[Recipe],
+    store: &Store,
+    options: &Options,
+) -> Result<Vec<SourceSet>, Errors> {
+    let all = wanted_by(project, recipes, &locks(project, options)?)?;
+    let sets = all.iter().map(|(recipe, wanted)| set(recipe, wanted, store));
+    Ok(sets.collect::<Result<_, Error>>()?)
+}
+
+fn locks(project: &Project, options: &Options) -> Result<Locks, Error> {
+    let refreshed = options.refreshed.as_deref().map(Lock::read).transpose()?;
+    Ok(Locks {
         project: Lock::read(&project.lock_file)?,
-        refreshed: options
-            .refreshed
-            .as_deref()
-            .map(Lock::read)
-            .transpose()?
-            .unwrap_or_default(),
-    };
-    let wrong = recipes
-        .iter()
-        .flat_map(|recipe| wanted::of_recipe(project, recipe, &locks).1);
-    Errors::check((), wrong.collect())
+        refreshed: refreshed.unwrap_or_default(),
+    })
+}
+
+fn wanted_by<'r>(
+    project: &Project,
+    recipes: &'r [Recipe],
+    locks: &Locks,
+) -> Result<Vec<(&'r Recipe, Vec<Wanted>)>, Errors> {
+    let (mut all, mut errors) = (Vec::new(), Vec::new());
+    for recipe in recipes {
+        let (wanted, wrong) = wanted::of_recipe(project, recipe, locks);
+        all.push((recipe, wanted));
+        errors.extend(wrong);
+    }
+    Errors::check(all, errors)
 }
 
 /// Brings all files of the recipes into the store, and says which they are. Sorted as the recipes are.
 ///
 /// What lies beside a SPEC is taken from there; all else must be pinned, and is fetched from the first of its origins
-/// that gives the pinned bytes; a signature that it should have, and that nobody checked yet, must be good. All that is wrong is told together; what was fetched before an error stays.
+/// that gives the pinned bytes; a signature that it should have, and that nobody checked yet, must be good. All that is wrong is told
+/// together; what was fetched before an error stays.
 pub fn fetch(
     project: &Project,
     recipes: &[Recipe],
@@ -59,22 +83,8 @@ pub fn fetch(
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Vec<SourceSet>, Errors> {
-    let locks = Locks {
-        project: Lock::read(&project.lock_file)?,
-        refreshed: options
-            .refreshed
-            .as_deref()
-            .map(Lock::read)
-            .transpose()?
-            .unwrap_or_default(),
-    };
-    let (mut all, mut errors) = (Vec::new(), Vec::new());
-    for recipe in recipes {
-        let (wanted, wrong) = wanted::of_recipe(project, recipe, &locks);
-        all.push((recipe, wanted));
-        errors.extend(wrong);
-    }
-    Errors::check((), errors)?;
+    let locks = locks(project, options)?;
+    let all = wanted_by(project, recipes, &locks)?;
     let pins = all
         .iter()
         .flat_map(|(_, wanted)| wanted)
@@ -96,7 +106,10 @@ fn set(recipe: &Recipe, wanted: &[Wanted], store: &Store) -> Result<SourceSet, E
         Wanted::Pinned(pin) => Ok(PinnedFile {
             name: pin.name.clone(),
             digest: pin.digest,
-            size: object_size(store, &pin.digest)?,
+            size: match store.contains(&pin.digest) {
+                true => object_size(store, &pin.digest)?,
+                false => pin.size.unwrap_or_default(),
+            },
             kind: Kind::Fetched,
             locked: pin.locked,
             origin: store

@@ -8,6 +8,7 @@
 //! 1. Each `SourceN` and `PatchN` is a file beside the SPEC, or pinned by configuration and lock.
 //! 2. What the store lacks is fetched, several files at once, from the first [`Origin`] that gives the right bytes
 //!    ([`fetch()`]); a transfer that broke goes on where it stopped.
+//!    What a plan needs to know of them, [`pinned()`] says without fetching.
 //! 3. [`lock()`] pins what is not pinned yet: Debian's files through the archive's signed index ([`debian`]), crates
 //!    and Python distributions through their registries' checksums, others on first use.
 //!    Where the configuration asks for an upstream's signature, nothing is locked without it.
@@ -59,7 +60,7 @@ pub use answer::Answer;
 pub use debian::apt::Mirrors;
 pub use dist_git::{DistGit, dist_git};
 pub use error::{Asked, Error, Errors, KeyringProblem, SignatureProblem};
-pub use fetch::{check, fetch};
+pub use fetch::{check, fetch, pinned};
 pub use http::{CertificateError, UrlError};
 pub use lock::Lock;
 pub use locking::{Change, LockChange, lock};

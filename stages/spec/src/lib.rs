@@ -13,7 +13,7 @@
 //! SPECs without a project, which `keel spec` is about, are evaluated by the same modules: [`environment`] (macros as
 //! data), [`macros`] (the engine), [`world`] (what macros may ask), [`eval`] (the SPEC), [`header`] and [`query`]
 //! (questions), [`graph`]. [`syntax`], [`format`] and [`lint`] look at the text only; [`overlay`] changes it, and [`render`]
-//! makes of a component's pristine folder the one that is built.
+//! makes of a component's pristine folder the one that is built. [`conditions`] finds what can be switched.
 //!
 //! Invariants:
 //! - A recipe depends on nothing but what is in its key: SPEC, files beside it, macro files, architecture, macros
@@ -26,6 +26,7 @@
 //! Files owned: none. In the store: actions of the kind `recipe`.
 
 mod answer;
+pub mod conditions;
 pub mod environment;
 mod error;
 pub mod eval;

@@ -1,11 +1,16 @@
 //! What a SPEC means for one architecture.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use keel_artefact::{
     Arch, ComponentName, Dependency, Epoch, Evr, Nevra, PackageName, Provide, Sha256, format::Version,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::{answer, eval::Evaluated};
 
 /// A SPEC, evaluated for one architecture and one set of macros.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +49,88 @@ pub struct Recipe {
     pub defines: BTreeMap<String, String>,
     /// Macros undefined before it is read, as rpmbuild must get them.
     pub undefines: Vec<String>,
+}
+
+impl Recipe {
+    /// What a SPEC outside of a project means: `shown` is its path as it was named, `text` its text. None if it is not for `arch`;
+    /// an error says in words what it does not say. Nothing can be built of it: it has no macros and no files.
+    ///
+    /// Macros that nobody defines are no error here, as for rpm they are none: what is left of a version without their signs
+    /// is a version, and what has one in its name is left out. The second value says so.
+    pub fn of_spec(
+        component: ComponentName,
+        shown: &Path,
+        text: &str,
+        spec: &Evaluated,
+        arch: Arch,
+    ) -> Result<Option<(Self, Vec<String>)>, String> {
+        let (read, told) = match answer::read(spec, text, arch) {
+            Ok(read) => (read, Vec::new()),
+            Err(_) => {
+                let (spec, told) = without_macros(spec.clone());
+                (answer::read(&spec, text, arch).map_err(|odd| odd.0)?, told)
+            }
+        };
+        if read.not_for.is_some() {
+            return Ok(None);
+        }
+        let recipe = Self {
+            format: crate::FORMAT,
+            component,
+            arch,
+            name: read.name,
+            evr: read.evr,
+            spec_digest: Sha256::of(text.as_bytes()),
+            spec_file: shown.to_owned(),
+            spec_shown: shown.to_owned(),
+            macros_digest: Sha256::of(b""),
+            source_date_epoch: read.source_date_epoch.unwrap_or(Epoch(0)),
+            licence: read.licence,
+            noarch: read.noarch,
+            build_requires: read.build_requires,
+            packages: read.packages,
+            sources: read.sources,
+            defines: BTreeMap::new(),
+            undefines: Vec::new(),
+        };
+        Ok(Some((recipe, told)))
+    }
+}
+
+/// The same without the macros that are left in it, and what was done about each.
+fn without_macros(mut spec: Evaluated) -> (Evaluated, Vec<String>) {
+    let mut told = BTreeSet::new();
+    let mut clean = |text: &mut String| {
+        if text.contains('%') {
+            let plain: String = text.chars().filter(|c| !"%{}?!".contains(*c)).collect();
+            told.insert(format!("`{text}` is read as `{plain}`"));
+            *text = plain;
+        }
+    };
+    clean(&mut spec.source.name);
+    for package in spec.packages.iter_mut().chain([&mut spec.source]) {
+        clean(&mut package.version);
+        clean(&mut package.release);
+        for list in [&mut package.provides, &mut package.requires] {
+            list.iter_mut().for_each(|dependency| clean(&mut dependency.evr));
+        }
+    }
+    let mut is_named = |name: &str| {
+        let is_plain = !name.contains('%');
+        if !is_plain {
+            told.insert(format!("`{name}` is left out"));
+        }
+        is_plain
+    };
+    spec.packages.retain(|package| is_named(&package.name));
+    for package in spec.packages.iter_mut().chain([&mut spec.source]) {
+        for list in [&mut package.provides, &mut package.requires] {
+            list.retain(|dependency| is_named(&dependency.name));
+        }
+    }
+    // Names of files are of no interest here.
+    spec.sources.clear();
+    (spec, told.into_iter().collect())
 }
 
 /// One `BuildRequires`.

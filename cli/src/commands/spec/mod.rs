@@ -3,6 +3,7 @@
 pub mod evaluate;
 mod expand;
 mod files;
+mod plan;
 mod syntax;
 mod text;
 mod told;
@@ -107,6 +108,16 @@ pub fn run(context: &Context<'_>, command: Spec) -> Result<(), Failure> {
             }
             // What could not be read is not in the graph: the exit code says so.
             evaluated
+        }
+        Spec::Plan {
+            files,
+            assume_provided,
+            suggest,
+            graph,
+            how,
+        } => {
+            let files = files::find(context, &files.paths)?;
+            plan::plan(context, &how, &files, &assume_provided, suggest, graph)
         }
     }
 }

@@ -1,0 +1,297 @@
+//! `keel plan`: what would be built, in which order, why, and how long it takes.
+
+mod explain;
+mod since;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use keel_artefact::ComponentName;
+use keel_build::{
+    Forecast,
+    forecast::{Question, State},
+};
+use keel_plan::{CostFrom, Job, Outlook, Plan, Step};
+use serde::Serialize;
+
+use crate::{
+    args,
+    context::Context,
+    drawing::{self, Drawing},
+    failure::Failure,
+    machine,
+    pipeline::{self, Files, Planned},
+    report,
+    terminal::readable,
+};
+
+/// Plans, and tells what was asked for.
+pub fn run(context: &Context<'_>, command: &args::plan::Plan) -> Result<(), Failure> {
+    let jobs = command.jobs.unwrap_or_else(machine::cores).max(1);
+    if let Some(revision) = &command.changed_since {
+        return since::run(context, command, revision, jobs);
+    }
+    // To replace what vanished, it must be asked for.
+    let files = match command.refresh.refresh {
+        true => Files::Fetched(command.refresh),
+        false => Files::Pinned,
+    };
+    let planned = pipeline::plan(context, &command.targets, files)?;
+    let foreseen = Foreseen::of(context, &planned, jobs)?;
+    if let Some(name) = &command.explain {
+        let explained = explain::of(&foreseen, name)?;
+        return report::print(context, &explained, ToString::to_string);
+    }
+    if let Some(form) = command.graph {
+        return report::line(&drawing::written(&foreseen.drawing(), form)?);
+    }
+    report::print(context, &foreseen.shown(), |_| foreseen.table())
+}
+
+/// A plan, and what is to be expected of it.
+pub struct Foreseen<'a> {
+    plan: &'a Plan,
+    forecasts: Vec<Forecast>,
+    summary: Summary,
+    /// For each job that may be built, how much later it could end without anything ending later, in seconds.
+    slack: BTreeMap<&'a ComponentName, f64>,
+}
+
+/// What is to be expected, in numbers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// All jobs.
+    jobs: usize,
+    /// Those that the store has.
+    cached: usize,
+    /// Those that will be built.
+    build: usize,
+    /// Those that will be built if what they wait for comes out otherwise than before.
+    maybe: usize,
+    /// How long it takes if all of these are built, in seconds.
+    seconds: f64,
+    /// How long it takes if none of these is, in seconds.
+    seconds_at_least: f64,
+    /// The longest chain of jobs that may be built.
+    critical: Vec<ComponentName>,
+    /// How long that takes, in seconds.
+    critical_seconds: f64,
+    /// Builds at once.
+    at_once: usize,
+    /// Cores of this machine.
+    cores: usize,
+    /// Jobs to be built whose cost was measured, is hinted, is guessed.
+    costs: [usize; 3],
+}
+
+impl<'a> Foreseen<'a> {
+    /// Looks into the store.
+    pub fn of(context: &Context<'_>, planned: &'a Planned, at_once: usize) -> Result<Self, Failure> {
+        let question = Question {
+            store: context.store()?,
+            distribution: &planned.project.name,
+            stage0: &planned.stage0.digest,
+            is_lent: &|name| pipeline::is_lent(&planned.project, name),
+        };
+        let forecasts = keel_build::forecast(&question, &planned.plan)?;
+        Ok(Self::with(&planned.plan, forecasts, at_once))
+    }
+
+    fn with(plan: &'a Plan, forecasts: Vec<Forecast>, at_once: usize) -> Self {
+        let cores = machine::cores();
+        let states: Vec<State> = forecasts.iter().map(|forecast| forecast.state).collect();
+        let jobs = |wanted: &[State]| -> Vec<&'a Job> {
+            let pairs = plan.jobs.iter().zip(&states);
+            let chosen = pairs.filter(|(_, state)| wanted.contains(state));
+            chosen.map(|(job, _)| job).collect()
+        };
+        let (open, sure) = (jobs(&[State::Build, State::Maybe]), jobs(&[State::Build]));
+        let most = outlook(&open, at_once, cores);
+        let names = most.critical.iter().map(|index| open[*index].component.clone());
+        let with_cost = |from| open.iter().filter(|job| job.cost_from == from).count();
+        let summary = Summary {
+            jobs: plan.jobs.len(),
+            cached: plan.jobs.len() - open.len(),
+            build: sure.len(),
+            maybe: open.len() - sure.len(),
+            seconds: most.seconds,
+            seconds_at_least: outlook(&sure, at_once, cores).seconds,
+            critical: names.collect(),
+            critical_seconds: most.critical_seconds,
+            at_once,
+            cores,
+            costs: [CostFrom::Measured, CostFrom::Hint, CostFrom::Guess].map(with_cost),
+        };
+        let components = open.iter().map(|job| &job.component);
+        Self {
+            plan,
+            forecasts,
+            summary,
+            slack: components.zip(most.slack).collect(),
+        }
+    }
+
+    fn jobs(&self) -> impl Iterator<Item = (&'a Job, &Forecast)> {
+        self.plan.jobs.iter().zip(&self.forecasts)
+    }
+
+    fn shown(&self) -> Shown<'_> {
+        Shown {
+            plan: self.plan,
+            forecast: &self.forecasts,
+            summary: &self.summary,
+        }
+    }
+
+    fn table(&self) -> String {
+        let row = |(job, forecast): (&Job, &Forecast)| {
+            let cost = match forecast.state {
+                State::Cached => String::new(),
+                _ => cost(job),
+            };
+            vec![
+                job.component.to_string(),
+                job.recipe.evr.to_string(),
+                word(forecast.state).to_owned(),
+                cost,
+                reason(forecast),
+            ]
+        };
+        let rows: Vec<_> = self.jobs().map(row).collect();
+        let heading = ["component", "version", "state", "cost", "why"];
+        format!("{}\n\n{}", report::table(&heading, &rows), self.summary)
+    }
+
+    fn drawing(&self) -> Drawing {
+        let places: BTreeMap<&ComponentName, usize> = (self.plan.jobs.iter().enumerate())
+            .map(|(index, job)| (&job.component, index))
+            .collect();
+        let critical: BTreeSet<&ComponentName> = self.summary.critical.iter().collect();
+        let node = |(job, forecast): (&Job, &Forecast)| drawing::Node {
+            name: job.component.to_string(),
+            version: job.recipe.evr.to_string(),
+            state: Some(word(forecast.state)),
+            seconds: job.wall_seconds.unwrap_or(job.cpu_seconds),
+            critical: critical.contains(&job.component),
+            why: reason(forecast),
+            needs: job
+                .needs
+                .iter()
+                .filter_map(|need| places.get(need).copied())
+                .collect(),
+        };
+        Drawing::new("Plan", self.jobs().map(node).collect())
+    }
+}
+
+/// A plan as JSON: that of the stage, and what is to be expected of it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    forecast: &'a [Forecast],
+    summary: &'a Summary,
+}
+
+fn outlook(jobs: &[&Job], at_once: usize, cores: usize) -> Outlook {
+    let places: BTreeMap<&ComponentName, usize> = (jobs.iter().enumerate())
+        .map(|(at, job)| (&job.component, at))
+        .collect();
+    let step = |job: &&Job| {
+        let before = job.after.iter().filter_map(|name| places.get(name).copied());
+        Step::of(job, cores, before.collect())
+    };
+    let steps: Vec<Step> = jobs.iter().map(step).collect();
+    keel_plan::outlook(&steps, at_once, cores)
+}
+
+/// `75 s`; with what it is worth, where nobody measured it.
+fn cost(job: &Job) -> String {
+    let time = |seconds: f64| readable(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    match (job.cost_from, job.wall_seconds) {
+        (CostFrom::Measured, Some(wall)) => time(wall),
+        (CostFrom::Hint, _) => format!("{} cpu (hint)", time(job.cpu_seconds)),
+        _ => format!("{} cpu (guess)", time(job.cpu_seconds)),
+    }
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Cached => "cached",
+        State::Build => "build",
+        State::Maybe => "maybe",
+    }
+}
+
+/// One line: why it is built, or may be.
+fn reason(forecast: &Forecast) -> String {
+    const MOST: usize = 3;
+    let mut reasons: Vec<String> = forecast.problem.iter().cloned().collect();
+    reasons.extend(forecast.changes.iter().map(ToString::to_string));
+    reasons.extend(forecast.replaced.iter().map(|replaced| match &replaced.becomes {
+        Some(becomes) => format!("root package {} becomes {becomes}", replaced.was),
+        None => format!("root package {} is made no more", replaced.was),
+    }));
+    if forecast.state == State::Cached {
+        return String::new();
+    }
+    if reasons.is_empty() && !forecast.waits_for.is_empty() && forecast.built_before {
+        reasons.extend(forecast.waits_for.iter().map(|name| format!("after {name}")));
+    }
+    if !forecast.built_before {
+        reasons.insert(0, "never built here".to_owned());
+    }
+    if reasons.is_empty() {
+        reasons.push("the store lost its result".to_owned());
+    }
+    let more = reasons.len().saturating_sub(MOST);
+    reasons.truncate(MOST);
+    let more = if more > 0 {
+        format!("; {more} more")
+    } else {
+        String::new()
+    };
+    reasons.join("; ") + &more
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let time = |seconds: f64| readable(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        let Self {
+            jobs,
+            cached,
+            build,
+            maybe,
+            at_once,
+            cores,
+            ..
+        } = self;
+        write!(f, "{jobs} jobs: {cached} cached, {build} to build")?;
+        if *maybe > 0 {
+            write!(f, ", {maybe} depend on them")?;
+        }
+        if build + maybe == 0 {
+            return Ok(());
+        }
+        write!(f, "\nabout {}", time(self.seconds))?;
+        if *maybe > 0 {
+            write!(
+                f,
+                " ({} if none of those that depend on others is built)",
+                time(self.seconds_at_least)
+            )?;
+        }
+        write!(f, " with {at_once} at once on {cores} cores")?;
+        let [measured, hint, guess] = self.costs;
+        write!(f, "; costs: {measured} measured, {hint} hinted, {guess} guessed")?;
+        let names: Vec<&str> = self.critical.iter().map(ComponentName::as_str).collect();
+        write!(
+            f,
+            "\nlongest chain, {}: {}",
+            time(self.critical_seconds),
+            names.join(" → ")
+        )
+    }
+}

@@ -1,0 +1,204 @@
+//! What a run would build, without building: the fingerprints that can be known, and why the others cannot.
+//!
+//! A job whose root's packages are all in the store has its fingerprint, and with it its answer. Where a job before it is to be
+//! built, its root is not known: if its own inputs were never built, it will be built for sure, and if a package that
+//! was in its last root gets another version, too. Else it depends on whether that build gives the same bytes as before
+//! (early cut-off).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use keel_artefact::{ComponentName, Sha256};
+use keel_plan::{Job, Plan};
+use keel_store::{Error, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Built,
+    closure::{self, Unmet},
+    fingerprint::{self, Input, Kind, Own},
+    job,
+    record::{self, Change, Record},
+};
+
+/// Will a job be built?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// No: the store has its result.
+    Cached,
+    /// Yes.
+    Build,
+    /// If what it waits for does not come out as it was.
+    Maybe,
+}
+
+/// What is known of one job.
+#[derive(Debug, Clone, Serialize)]
+pub struct Forecast {
+    /// Its component.
+    pub component: ComponentName,
+    /// Will it be built?
+    pub state: State,
+    /// The key of its result, where it can be known.
+    pub fingerprint: Option<Sha256>,
+    /// Was it ever built here?
+    pub built_before: bool,
+    /// What differs from its last build, as far as it can be known. Empty for a result that the store had and lost.
+    pub changes: Vec<Change>,
+    /// Packages of its last root that get another version: name, what it was, the component that makes it.
+    pub replaced: Vec<Replaced>,
+    /// Jobs before it that are, or may be, built, the direct needs only.
+    pub waits_for: Vec<ComponentName>,
+    /// Why no root can be made for it.
+    pub problem: Option<String>,
+}
+
+/// A package of a last root that there will be no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Replaced {
+    /// Its identity.
+    pub was: String,
+    /// What its component will make instead; none: nothing.
+    pub becomes: Option<String>,
+    /// The component that makes it.
+    pub component: ComponentName,
+}
+
+/// What is asked, and of which store.
+pub struct Question<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// The name under which last builds were remembered.
+    pub distribution: &'a str,
+    /// The borrowed root.
+    pub stage0: &'a Sha256,
+    /// Capabilities that stage0 lends.
+    pub is_lent: &'a dyn Fn(&str) -> bool,
+}
+
+/// The forecast of each job, in the order of the plan.
+pub fn forecast(question: &Question<'_>, plan: &Plan) -> Result<Vec<Forecast>, Error> {
+    let mut known: BTreeMap<&ComponentName, Arc<Built>> = BTreeMap::new();
+    let mut states: BTreeMap<&ComponentName, State> = BTreeMap::new();
+    let jobs: BTreeMap<&ComponentName, &Job> = plan.jobs.iter().map(|job| (&job.component, job)).collect();
+    let mut all = Vec::new();
+    for job in &plan.jobs {
+        let last = record::last(question.store, question.distribution, job.arch, &job.component)?;
+        let before: Option<Vec<Arc<Built>>> = job.after.iter().map(|name| known.get(name).cloned()).collect();
+        let mut new = Forecast {
+            component: job.component.clone(),
+            state: State::Build,
+            fingerprint: None,
+            built_before: last.is_some(),
+            changes: Vec::new(),
+            replaced: Vec::new(),
+            waits_for: Vec::new(),
+            problem: None,
+        };
+        match before {
+            Some(before) => {
+                if let Some(built) = with_root(question, job, &before, last.as_ref(), &mut new)? {
+                    known.insert(&job.component, Arc::new(built));
+                }
+            }
+            None => without_root(question, job, last.as_ref(), &jobs, &states, plan, &mut new)?,
+        }
+        states.insert(&job.component, new.state);
+        all.push(new);
+    }
+    Ok(all)
+}
+
+/// All packages of the root are known.
+fn with_root(
+    question: &Question<'_>,
+    job: &Job,
+    before: &[Arc<Built>],
+    last: Option<&Record>,
+    new: &mut Forecast,
+) -> Result<Option<Built>, Error> {
+    let lends = |name: &str| job::lends(question.is_lent, job, name);
+    let root = match closure::close(&job.direct, before, &lends) {
+        Ok(root) => root,
+        Err(unmet) => {
+            new.problem = Some(told(&unmet));
+            return Ok(None);
+        }
+    };
+    let inputs = fingerprint::inputs(job, question.stage0, &root);
+    let key = fingerprint::of(&inputs);
+    new.fingerprint = Some(key);
+    if let Some(built) = job::recorded(question.store, &key)? {
+        new.state = State::Cached;
+        return Ok(Some(built));
+    }
+    new.changes = last.map_or_else(Vec::new, |last| record::changes(&last.inputs, &inputs));
+    Ok(None)
+}
+
+fn told(unmet: &Unmet) -> String {
+    match &unmet.by {
+        Some(by) => format!(
+            "`{by}` requires `{}`, which nothing before it provides",
+            unmet.requirement
+        ),
+        None => format!("nothing before it provides `{}`", unmet.requirement),
+    }
+}
+
+/// Something before the job is to be built.
+fn without_root(
+    question: &Question<'_>,
+    job: &Job,
+    last: Option<&Record>,
+    jobs: &BTreeMap<&ComponentName, &Job>,
+    states: &BTreeMap<&ComponentName, State>,
+    plan: &Plan,
+    new: &mut Forecast,
+) -> Result<(), Error> {
+    let is_open = |name: &&ComponentName| states.get(name).is_none_or(|state| *state != State::Cached);
+    new.waits_for = job.needs.iter().filter(is_open).cloned().collect();
+    if new.waits_for.is_empty() {
+        // What it needs is there, but something that this was made with is not.
+        new.waits_for = job.after.iter().filter(is_open).cloned().collect();
+    }
+    let own = fingerprint::own_inputs(&Own::from(job), question.stage0);
+    if let Some(last) = last {
+        let is_own = |input: &&Input| input.kind != Kind::Package;
+        let was: Vec<Input> = last.inputs.iter().filter(is_own).cloned().collect();
+        new.changes = record::changes(&was, &own);
+    }
+    let Some(same) = record::last_of_own(question.store, &own)? else {
+        return Ok(());
+    };
+    let roots = same.inputs.iter().filter(|input| input.kind == Kind::Package);
+    let open: BTreeSet<&ComponentName> = job.after.iter().filter(is_open).collect();
+    for nevra in roots.filter_map(|input| input.name.as_deref()) {
+        let name = record::package_name(nevra);
+        let maker = plan.providers.get(name);
+        let Some(maker) = maker.filter(|maker| open.contains(maker)) else {
+            continue;
+        };
+        let Some(maker) = jobs.get(maker) else { continue };
+        let mut packages = maker.recipe.packages.iter();
+        let becomes = packages.find(|package| package.nevra.name.as_str() == name);
+        let becomes = becomes.map(|package| package.nevra.to_string());
+        if becomes.as_deref() != Some(nevra) {
+            new.replaced.push(Replaced {
+                was: nevra.to_owned(),
+                becomes,
+                component: maker.component.clone(),
+            });
+        }
+    }
+    if new.replaced.is_empty() {
+        new.state = State::Maybe;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
