@@ -3,6 +3,7 @@
 //! - `conformance specs --corpus DIR --baseline FILE …`: a corpus, field by field ([`corpus`]).
 //! - `conformance rpm-suite …`: rpm's own test suite ([`suite`]).
 //! - `conformance azldev-pairs …`: overlays and rendering, against azldev's own results ([`azldev`]).
+//! - `conformance libsolv …`: libsolv's testcases, with Keel's solver; `conformance solver-bench …`: how long it takes ([`libsolv`]).
 //! - `conformance bench …`: how long it takes, beside `rpmspec` and norpm ([`bench`]).
 //!
 //! Corpora, baselines and rpm's suite are fetched by whoever runs this and are never committed: docs/how-to/conformance.md.
@@ -20,6 +21,7 @@ mod corpus;
 mod fields;
 mod graph;
 mod keel;
+mod libsolv;
 mod mapping;
 mod options;
 mod suite;
@@ -69,8 +71,10 @@ fn run(arguments: &[String]) -> Result<()> {
         "specs" => corpus::run(Options::new(rest)),
         "rpm-suite" => suite::run(Options::new(rest)),
         "azldev-pairs" => azldev::run(Options::new(rest)),
+        "libsolv" => libsolv::run(Options::new(rest)),
+        "solver-bench" => libsolv::speed::run(Options::new(rest)),
         "bench" => bench::run(Options::new(rest)),
         "measure" => bench::measure::run(rest),
-        _ => bail!("say which: specs, rpm-suite, azldev-pairs, bench"),
+        _ => bail!("say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench"),
     }
 }

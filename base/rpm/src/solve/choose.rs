@@ -46,7 +46,8 @@ impl Ranks {
     pub fn update(&mut self, world: &World<'_>, sat: &Sat) {
         while let Some(&lit) = sat.trail.get(self.upto) {
             self.upto += 1;
-            if lit > 0 {
+            // The one literal that is no package is the last.
+            if lit > 0 && (lit as usize) < world.pool.entries.len() {
                 self.add(world, lit as Id);
             }
         }

@@ -125,7 +125,7 @@ impl Solver<'_> {
         let mut set = world.pool.all();
         mark(&mut set, updates);
         // Who is needed by whom: only where it is the one installed package that will do.
-        let mut brought = |id: Id| -> Vec<Id> {
+        let brought = |id: Id| -> Vec<Id> {
             let mut list = Vec::new();
             for need in [List::Requires, List::Recommends].iter().flat_map(|list| world.list(id, *list)) {
                 let old: Vec<Id> = world.helpers(*need).into_iter().filter(|p| world.is_installed(*p) && *p != id).collect();

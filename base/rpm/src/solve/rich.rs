@@ -106,7 +106,16 @@ impl World<'_> {
     /// Packages that could help to satisfy a dependency.
     pub fn helpers(&self, need: Need) -> Vec<Id> {
         match self.pool.kept(need) {
-            Kept::Rich(rich) => self.set(self.pool.rich(*rich)),
+            Kept::Rich(_) => match self.cnf(need, true) {
+                Cnf::Never => Vec::new(),
+                Cnf::All(clauses) => {
+                    let mut all: Vec<Id> =
+                        clauses.into_iter().flatten().filter(|lit| *lit > 0).map(|lit| lit as Id).collect();
+                    all.sort_unstable();
+                    all.dedup();
+                    all
+                }
+            },
             Kept::Plain { .. } => self.providers(need).collect(),
         }
     }

@@ -98,7 +98,7 @@ impl Solver<'_> {
                 continue;
             }
             for id in clause.into_iter().filter(|l| *l > 0).map(|l| l as Id) {
-                if self.sat.is_open(id) && fine(id) && !all.contains(&id) {
+                if self.sat.is_open(id) && self.added.has(id) && fine(id) && !all.contains(&id) {
                     all.push(id);
                 }
             }
