@@ -25,10 +25,23 @@ impl Solver<'_> {
                 barred.add(one.unsigned_abs());
             }
         }
+        // 0 not looked at, 1 has nothing to do with what is installed, 2 is or replaces something installed.
+        let mut relation: Vec<u8> = vec![0; self.world.pool.entries.len()];
         let mut last: Vec<Lit> = Vec::new();
         for clause in 0..self.package_end {
             let literals = self.sat.literals(clause);
             if literals[0] >= 0 || literals.len() < 2 || literals[1..].iter().all(|lit| *lit < 0) {
+                continue;
+            }
+            let mut kinds = 0;
+            for id in literals[1..].iter().filter(|lit| **lit > 0).map(|lit| *lit as Id) {
+                let of = &mut relation[id as usize];
+                if *of == 0 {
+                    *of = 1 + u8::from(self.world.is_installed(id) || self.predecessor(id).is_some());
+                }
+                kinds |= *of;
+            }
+            if kinds != 3 {
                 continue;
             }
             let Some(choice) = self.choice(clause, &barred, looks_down) else {

@@ -49,13 +49,43 @@ pub(super) fn lit(id: Id) -> Lit {
     id as Lit
 }
 
-/// Clauses before they are sorted.
-pub(super) type Drafts = Vec<(Vec<Lit>, Kind)>;
+/// Clauses before they are sorted: all literals in one list.
+#[derive(Default)]
+pub(super) struct Drafts {
+    literals: Vec<Lit>,
+    /// Start, length, reason.
+    clauses: Vec<(u32, u32, Kind)>,
+}
+
+impl Drafts {
+    fn push(&mut self, literals: impl IntoIterator<Item = Lit>, kind: Kind) {
+        let start = self.literals.len();
+        self.literals.extend(literals);
+        self.literals[start..].sort_unstable();
+        self.clauses.push((start as u32, (self.literals.len() - start) as u32, kind));
+    }
+
+    fn of(&self, (start, len, _): &(u32, u32, Kind)) -> &[Lit] {
+        &self.literals[*start as usize..(start + len) as usize]
+    }
+
+    /// Sorted by literals, each clause once: into groups of the first literal, then each group.
+    fn sorted(&mut self) {
+        let mut clauses = std::mem::take(&mut self.clauses);
+        let first = |clause: &(u32, u32, Kind)| self.literals[clause.0 as usize];
+        clauses.sort_by_key(first);
+        for group in clauses.chunk_by_mut(|a, b| first(a) == first(b)) {
+            group.sort_unstable_by(|a, b| self.of(a).cmp(self.of(b)).then_with(|| a.2.cmp(&b.2)));
+        }
+        clauses.dedup_by(|later, before| self.of(later) == self.of(before));
+        self.clauses = clauses;
+    }
+}
 
 impl Solver<'_> {
     /// Clauses of all packages that may play a part.
     pub(super) fn add_package_clauses(&mut self, seeds: &[Id]) {
-        let mut drafts = Drafts::new();
+        let mut drafts = Drafts::default();
         let installed: Vec<Id> = self.world.installed().collect();
         for &id in &installed {
             self.package_clauses(id, &mut drafts);
@@ -69,11 +99,12 @@ impl Solver<'_> {
             self.package_clauses(id, &mut drafts);
         }
         self.attached_clauses(&mut drafts);
-        drafts.sort_unstable();
-        drafts.dedup_by(|later, first| later.0 == first.0);
-        for (literals, kind) in drafts {
-            let clause = self.add(&literals, kind);
-            if matches!(kind, Kind::Recommends(..)) {
+        drafts.sorted();
+        self.group_end = vec![0; self.world.pool.entries.len()];
+        for draft in &drafts.clauses {
+            let clause = self.add(drafts.of(draft), draft.2);
+            self.group_end[drafts.of(draft)[0].unsigned_abs() as usize] = clause + 1;
+            if matches!(draft.2, Kind::Recommends(..)) {
                 self.strong.push(clause);
                 self.sat.set_weak(clause);
             }
@@ -120,7 +151,7 @@ impl Solver<'_> {
             let installed = self.world.is_installed(id);
             let frozen = installed && !self.mends(id);
             if !frozen && !self.world.is_installable(id) {
-                drafts.push((vec![-lit(id)], Kind::NotInstallable(id)));
+                drafts.push([-lit(id)], Kind::NotInstallable(id));
             }
             self.requires_clauses(id, frozen, &mut queue, drafts);
             self.conflict_clauses(id, frozen, drafts);
@@ -161,11 +192,14 @@ impl Solver<'_> {
         drafts: &mut Drafts,
     ) {
         let is_hard = matches!(kind, Kind::Requires(..));
+        if !self.world.is_rich(need) {
+            return self.plain_clause(id, need, kind, frozen && is_hard, queue, drafts);
+        }
         let clauses = match self.world.cnf(need, true) {
             Cnf::All(clauses) => clauses,
             Cnf::Never => {
                 if is_hard && !frozen {
-                    drafts.push((vec![-lit(id)], Kind::Missing(id, need)));
+                    drafts.push([-lit(id)], Kind::Missing(id, need));
                 }
                 return;
             }
@@ -176,10 +210,36 @@ impl Solver<'_> {
                 continue;
             }
             queue.extend(clause.iter().filter(|other| **other > 0).map(|other| *other as Id));
-            let mut literals = vec![-lit(id)];
-            literals.extend(clause.into_iter().filter(|other| *other != -lit(id)));
-            literals.sort_unstable();
-            drafts.push((literals, kind));
+            let others = clause.into_iter().filter(|other| *other != -lit(id));
+            drafts.push(std::iter::once(-lit(id)).chain(others), kind);
+        }
+    }
+
+    /// As [`Solver::need_clauses`], of a dependency that is no expression: nearly all are none.
+    fn plain_clause(
+        &self,
+        id: Id,
+        need: Need,
+        kind: Kind,
+        frozen: bool,
+        queue: &mut VecDeque<Id>,
+        drafts: &mut Drafts,
+    ) {
+        let providers = || self.world.providers(need);
+        let (mut own, mut any, mut old) = (false, false, false);
+        for provider in providers() {
+            own |= provider == id;
+            any = true;
+            old |= self.world.is_installed(provider);
+        }
+        if own || (frozen && !old) {
+            return;
+        }
+        if any {
+            queue.extend(providers().filter(|provider| !self.added.has(*provider)));
+            drafts.push(std::iter::once(-lit(id)).chain(providers().map(lit)), kind);
+        } else if matches!(kind, Kind::Requires(..)) {
+            drafts.push([-lit(id)], Kind::Missing(id, need));
         }
     }
 
@@ -188,14 +248,14 @@ impl Solver<'_> {
             if !self.world.is_rich(need) {
                 for other in self.world.providers(need) {
                     if other != id && !(frozen && self.world.is_installed(other)) {
-                        drafts.push((pair(id, other), Kind::Conflicts(id, need, other)));
+                        drafts.push(pair(id, other), Kind::Conflicts(id, need, other));
                     }
                 }
                 continue;
             }
             let Cnf::All(clauses) = self.world.cnf(need, false) else {
                 if !frozen {
-                    drafts.push((vec![-lit(id)], Kind::Conflicts(id, need, id)));
+                    drafts.push([-lit(id)], Kind::Conflicts(id, need, id));
                 }
                 continue;
             };
@@ -209,7 +269,7 @@ impl Solver<'_> {
                 literals.push(-lit(id));
                 literals.sort_unstable();
                 literals.dedup();
-                drafts.push((literals, Kind::Conflicts(id, need, other)));
+                drafts.push(literals, Kind::Conflicts(id, need, other));
             }
         }
     }
@@ -221,7 +281,7 @@ impl Solver<'_> {
             for &need in world.list(id, List::Obsoletes) {
                 for other in world.obsoleted_by(id, need) {
                     if !(frozen && world.is_installed(other)) {
-                        drafts.push((pair(id, other), Kind::Obsoletes(id, need, other)));
+                        drafts.push(pair(id, other), Kind::Obsoletes(id, need, other));
                     }
                 }
             }
@@ -240,7 +300,7 @@ impl Solver<'_> {
                 continue;
             }
             if world.colors_meet(id, other) {
-                drafts.push((pair(id, other), Kind::SameName(id, other)));
+                drafts.push(pair(id, other), Kind::SameName(id, other));
             }
         }
     }
@@ -286,6 +346,6 @@ impl Solver<'_> {
     }
 }
 
-fn pair(one: Id, other: Id) -> Vec<Lit> {
-    vec![-lit(one.max(other)), -lit(one.min(other))]
+fn pair(one: Id, other: Id) -> [Lit; 2] {
+    [-lit(one.max(other)), -lit(one.min(other))]
 }

@@ -408,11 +408,18 @@ impl Solver<'_> {
             let clause = at as ClauseId;
             at += 1;
             seen += 1;
-            if !self.sat.is_enabled(clause) || (new_only && (clause >= self.package_end || !self.is_of_new(clause))) {
+            let literals = self.sat.literals(clause);
+            if literals[0] < 0 && self.sat.value(literals[0].unsigned_abs()) <= 0 {
+                // Nor does any other clause of a package that is not there matter.
+                if clause < self.package_end {
+                    let end = self.group_end[literals[0].unsigned_abs() as usize] as usize;
+                    seen += end.saturating_sub(at);
+                    at = at.max(end);
+                }
                 continue;
             }
-            let literals = self.sat.literals(clause);
-            if literals.len() < 2 || (literals[0] < 0 && self.sat.value(literals[0].unsigned_abs()) <= 0) {
+            let skipped = !self.sat.is_enabled(clause) || literals.len() < 2;
+            if skipped || (new_only && (clause >= self.package_end || !self.is_of_new(clause))) {
                 continue;
             }
             let mut list = self.open(clause);

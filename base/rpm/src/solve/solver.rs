@@ -40,6 +40,8 @@ pub(super) struct Solver<'a> {
     pub added: Bits,
     /// Clauses before this one are the packages' own: they cannot be given up.
     pub package_end: ClauseId,
+    /// Of every package, where the clauses end that begin with it.
+    pub group_end: Vec<ClauseId>,
     pub feature: Vec<Option<ClauseId>>,
     pub update: Vec<Option<ClauseId>>,
     pub job_clauses: Vec<(ClauseId, usize)>,
@@ -92,6 +94,7 @@ impl<'a> Solver<'a> {
             ground,
             added: pool.all(),
             package_end: 0,
+            group_end: Vec::new(),
             feature: Vec::new(),
             update: Vec::new(),
             job_clauses: Vec::new(),
