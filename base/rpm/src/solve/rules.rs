@@ -154,7 +154,7 @@ impl Solver<'_> {
                 drafts.push([-lit(id)], Kind::NotInstallable(id));
             }
             self.requires_clauses(id, frozen, &mut queue, drafts);
-            self.conflict_clauses(id, frozen, drafts);
+            self.conflict_clauses(id, frozen, &mut queue, drafts);
             self.obsolete_clauses(id, installed, frozen, drafts);
             if self.world.policy.colors && self.world.score(id) > 1 {
                 let better = self.world.siblings(id).filter(|other| {
@@ -243,7 +243,7 @@ impl Solver<'_> {
         }
     }
 
-    fn conflict_clauses(&self, id: Id, frozen: bool, drafts: &mut Drafts) {
+    fn conflict_clauses(&self, id: Id, frozen: bool, queue: &mut VecDeque<Id>, drafts: &mut Drafts) {
         for &need in self.world.list(id, List::Conflicts) {
             if !self.world.is_rich(need) {
                 for other in self.world.providers(need) {
@@ -265,6 +265,7 @@ impl Solver<'_> {
                     continue;
                 }
                 let other = clause[0].unsigned_abs();
+                queue.extend(clause.iter().filter(|other| **other > 0).map(|other| *other as Id));
                 let mut literals = clause;
                 literals.push(-lit(id));
                 literals.sort_unstable();
