@@ -37,6 +37,7 @@
 //! The core is Keel's own and not resolvo: the order of decisions *is* the policy here (passes over wishes, installed packages
 //! and dependencies; clauses that may be given up, the last first), and resolvo decides its order itself.
 
+mod agenda;
 mod choice;
 mod choose;
 mod clean;

@@ -101,9 +101,14 @@ impl Solver<'_> {
         self.attached_clauses(&mut drafts);
         drafts.sorted();
         self.group_end = vec![0; self.world.pool.entries.len()];
+        self.group_start = self.group_end.clone();
         for draft in &drafts.clauses {
             let clause = self.add(drafts.of(draft), draft.2);
-            self.group_end[drafts.of(draft)[0].unsigned_abs() as usize] = clause + 1;
+            let group = drafts.of(draft)[0].unsigned_abs() as usize;
+            if self.group_end[group] == 0 {
+                self.group_start[group] = clause;
+            }
+            self.group_end[group] = clause + 1;
             if matches!(draft.2, Kind::Recommends(..)) {
                 self.strong.push(clause);
                 self.sat.set_weak(clause);

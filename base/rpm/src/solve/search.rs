@@ -117,8 +117,7 @@ impl Solver<'_> {
     /// What must hold whatever is decided, at level 1.
     fn ground(&mut self) -> i32 {
         'again: loop {
-            self.sat.reset();
-            self.ranks.forget();
+            self.restart();
             for is_weak in [false, true] {
                 for at in 0..self.sat.assertions().len() {
                     let id = self.sat.assertions()[at];
@@ -152,6 +151,7 @@ impl Solver<'_> {
             Outcome::Level(now) => {
                 if now <= level {
                     self.ranks.forget();
+                    self.agenda.forget();
                     self.branches.retain(|branch| branch.level < now);
                 }
                 now
@@ -161,7 +161,7 @@ impl Solver<'_> {
     }
 
     /// Packages of which one is still to be chosen so that the clause holds; none where it holds, or need not.
-    fn open(&self, clause: ClauseId) -> Vec<Id> {
+    pub(super) fn open(&self, clause: ClauseId) -> Vec<Id> {
         let mut list = Vec::new();
         for &literal in self.sat.literals(clause) {
             if self.sat.is_true(literal) || (literal < 0 && !self.sat.is_false(literal)) {
@@ -175,7 +175,7 @@ impl Solver<'_> {
     }
 
     /// The name that a dependency asks for.
-    fn asked(&self, clause: ClauseId) -> Option<Text> {
+    pub(super) fn asked(&self, clause: ClauseId) -> Option<Text> {
         match self.kind(clause) {
             Kind::Requires(_, need) | Kind::Recommends(_, need) => match self.world.pool.kept(need) {
                 Kept::Plain { name, .. } => Some(*name),
@@ -186,7 +186,7 @@ impl Solver<'_> {
     }
 
     /// Installs the best of `list`.
-    fn choose(&mut self, level: i32, mut list: Vec<Id>, because: ClauseId) -> i32 {
+    pub(super) fn choose(&mut self, level: i32, mut list: Vec<Id>, because: ClauseId) -> i32 {
         self.prune(&mut list, Mode::One, self.asked(because));
         if list.len() > 1 && self.early {
             let replacing: Vec<Id> = list.iter().copied().filter(|id| self.replaces_something(*id)).collect();
@@ -385,67 +385,8 @@ impl Solver<'_> {
         (best != id && self.sat.is_open(best)).then(|| vec![best])
     }
 
-    /// Chooses for every clause that does not hold yet; where there is a choice, the rest is looked at first.
-    fn resolve_dependencies(&mut self, start: i32) -> i32 {
-        let mut level = start;
-        let new_only = self.early && matches!(self.world.policy.focus, Focus::New | Focus::Best);
-        let (mut at, mut seen) = (0, 0);
-        let (mut postponed, mut decides) = (None, false);
-        loop {
-            if seen >= self.sat.len() {
-                match postponed.filter(|_| !decides) {
-                    None => return level,
-                    Some(first) => {
-                        at = first;
-                        decides = true;
-                        seen = 0;
-                    }
-                }
-            }
-            if at >= self.sat.len() {
-                at = 0;
-            }
-            let clause = at as ClauseId;
-            at += 1;
-            seen += 1;
-            let literals = self.sat.literals(clause);
-            if literals[0] < 0 && self.sat.value(literals[0].unsigned_abs()) <= 0 {
-                // Nor does any other clause of a package that is not there matter.
-                if clause < self.package_end {
-                    let end = self.group_end[literals[0].unsigned_abs() as usize] as usize;
-                    seen += end.saturating_sub(at);
-                    at = at.max(end);
-                }
-                continue;
-            }
-            let skipped = !self.sat.is_enabled(clause) || literals.len() < 2;
-            if skipped || (new_only && (clause >= self.package_end || !self.is_of_new(clause))) {
-                continue;
-            }
-            let mut list = self.open(clause);
-            if list.is_empty() {
-                continue;
-            }
-            if self.cleans() {
-                self.prune_cleaned(&mut list);
-            }
-            if list.len() > 1 && !decides {
-                self.prune(&mut list, Mode::Left, self.asked(clause));
-                if list.len() > 1 {
-                    postponed = postponed.or(Some(clause as usize));
-                    continue;
-                }
-            }
-            level = self.choose(level, list, clause);
-            if level < start {
-                return level;
-            }
-            seen = 0;
-        }
-    }
-
     /// Does a package that is new need this (and, without [`Focus::Best`], is nothing of it installed)?
-    fn is_of_new(&self, clause: ClauseId) -> bool {
+    pub(super) fn is_of_new(&self, clause: ClauseId) -> bool {
         let literals = self.sat.literals(clause);
         let installed = |literal: &Lit| self.world.is_installed(literal.unsigned_abs());
         let from_new = literals.iter().any(|l| *l < 0 && self.sat.is_false(*l) && !installed(l));
@@ -453,7 +394,7 @@ impl Solver<'_> {
     }
 
     /// What is about to be cleaned away stays where it is needed, or is updated if that was wanted.
-    fn prune_cleaned(&self, list: &mut Vec<Id>) {
+    pub(super) fn prune_cleaned(&self, list: &mut Vec<Id>) {
         let cleaned = |id: Id| self.world.is_installed(id) && self.cleaned.has(id);
         if let Some(kept) = list.iter().copied().find(|id| cleaned(*id) && !self.maps.is_updated(*id)) {
             *list = vec![kept];
@@ -543,6 +484,7 @@ impl Solver<'_> {
         self.branches.truncate(number + 1);
         self.sat.revert(level);
         self.ranks.forget();
+        self.agenda.forget();
         Some(self.step(level, literal, because))
     }
 }

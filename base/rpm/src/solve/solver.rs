@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Action, Job, Request,
+    agenda::Agenda,
     choose::Ranks,
     jobs::Lift,
     pool::{Id, Pool},
@@ -32,6 +33,7 @@ pub(super) struct Solver<'a> {
     /// Of every clause; learnt ones have none.
     pub kinds: Vec<Kind>,
     pub ranks: Ranks,
+    pub agenda: Agenda,
     pub favor: Vec<i32>,
     pub favored: i32,
     /// A variable that is always true.
@@ -42,6 +44,8 @@ pub(super) struct Solver<'a> {
     pub package_end: ClauseId,
     /// Of every package, where the clauses end that begin with it.
     pub group_end: Vec<ClauseId>,
+    /// And where they begin.
+    pub group_start: Vec<ClauseId>,
     pub feature: Vec<Option<ClauseId>>,
     pub update: Vec<Option<ClauseId>>,
     pub job_clauses: Vec<(ClauseId, usize)>,
@@ -70,8 +74,6 @@ pub(super) struct Solver<'a> {
     /// Where to go on with installed packages.
     pub next_installed: Id,
     pub found: Vec<Found>,
-    /// Why packages were decided on that no clause forced, by variable.
-    pub weakly: Bits,
 }
 
 impl<'a> Solver<'a> {
@@ -89,12 +91,14 @@ impl<'a> Solver<'a> {
             maps: Maps::default(),
             kinds: Vec::new(),
             ranks: Ranks::default(),
+            agenda: Agenda::default(),
             favor: Vec::new(),
             favored: 0,
             ground,
             added: pool.all(),
             package_end: 0,
             group_end: Vec::new(),
+            group_start: Vec::new(),
             feature: Vec::new(),
             update: Vec::new(),
             job_clauses: Vec::new(),
@@ -116,7 +120,6 @@ impl<'a> Solver<'a> {
             early: false,
             next_installed: 0,
             found: Vec::new(),
-            weakly: Bits::default(),
         };
         solver.build();
         solver
@@ -140,6 +143,7 @@ impl<'a> Solver<'a> {
         self.add_recommends_copies();
         self.add_priority_clauses();
         self.add_choice_clauses();
+        self.find_involved();
         self.sat.start();
         self.lift_policies();
     }
@@ -157,6 +161,7 @@ impl<'a> Solver<'a> {
     pub fn restart(&mut self) {
         self.sat.reset();
         self.ranks.forget();
+        self.agenda.forget();
         self.branches.clear();
     }
 

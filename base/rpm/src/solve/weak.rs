@@ -24,7 +24,6 @@ impl Solver<'_> {
         }
         if recommended.len() < 2 {
             let one = *recommended.first()?;
-            self.weakly.add(one);
             return Some(self.step(start, lit(one), None));
         }
         self.prune(&mut recommended, Mode::Best, None);
@@ -39,7 +38,6 @@ impl Solver<'_> {
         for id in supplementing {
             if self.sat.is_open(id) {
                 let before = level;
-                self.weakly.add(id);
                 level = self.step(level, lit(id), None);
                 if level <= before {
                     return Some(level);
@@ -71,7 +69,6 @@ impl Solver<'_> {
                     self.branch(level, &list, None);
                 }
                 let before = level;
-                self.weakly.add(list[0]);
                 level = self.step(level, lit(list[0]), None);
                 if level <= before || self.sat.trail.len() < decided {
                     return level;
