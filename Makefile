@@ -6,7 +6,7 @@ CACHE      = $(if $(CACHE_DIR),--cache-dir $(CACHE_DIR))
 MIRROR_ARG = $(if $(MIRROR),--mirror $(MIRROR))
 RUN        = ./run
 
-.PHONY: help image test lint proof conformance bench clean
+.PHONY: help image test lint proof conformance bench solver-bench clean
 
 # `make conformance` and `make bench` compare with rpm what Keel makes of a corpus of SPECs (docs/how-to/conformance.md).
 # ORACLE: the folder with a baseline, a macro root, the graph's known numbers, and ns.sh, which runs a command where rpm sees them.
@@ -25,6 +25,7 @@ help:
 	@echo 'make lint    rustfmt and clippy'
 	@echo 'make proof   slow proof: bash, zlib and coreutils built twice, the second time in other surroundings'
 	@echo 'make conformance ORACLE=DIR   what Keel makes of a corpus of SPECs, compared with rpm; make bench ORACLE=DIR: how fast'
+	@echo 'make solver-bench   how long the dependency solver takes on 50,000 packages, beside libsolv where it is installed'
 	@echo 'make clean   remove build output (the store stays: keel store gc)'
 
 image:
@@ -50,6 +51,10 @@ bench:
 	cargo build --release --locked --package keel-cli
 	cargo build --locked --package xtask --example conformance
 	$(UNDER) target/debug/examples/conformance bench --corpus $(CORPUS) --baseline $(BASELINE) --macros $(MACROS) $(DEFINES) $(if $(NORPM),--norpm $(NORPM))
+
+solver-bench:
+	cargo build --release --locked --package xtask --example conformance
+	target/release/examples/conformance solver-bench $(if $(shell command -v testsolv),--testsolv) --bar-ms 300
 
 clean:
 	cargo clean

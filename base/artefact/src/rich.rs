@@ -49,7 +49,8 @@ impl Rich {
             why,
         };
         if !text.trim_start().starts_with('(') {
-            return (text.parse().map(Self::Simple)).map_err(|_| fail("a name, or a name, an operator and a version"));
+            return (text.parse().map(Self::Simple))
+                .map_err(|_| fail("a name, or a name, an operator and a version"));
         }
         let mut reader = Reader {
             words: Words { rest: text },
@@ -180,7 +181,9 @@ impl<'a> Reader<'a> {
         loop {
             match self.words.next().ok_or("a parenthesis is not closed")? {
                 ")" => break,
-                word @ ("and" | "or" | "with" | "without" | "if" | "unless") if operator.is_empty() => operator = word,
+                word @ ("and" | "or" | "with" | "without" | "if" | "unless") if operator.is_empty() => {
+                    operator = word
+                }
                 word @ ("and" | "or" | "with") if operator == word => {}
                 "else" if matches!(operator, "if" | "unless") && !has_else => has_else = true,
                 "and" | "or" | "with" | "without" | "if" | "unless" | "else" => {
@@ -211,13 +214,20 @@ impl<'a> Reader<'a> {
             }
             _ => name.to_owned(),
         };
-        text.parse().map(Rich::Simple).map_err(|_| "an operand is no dependency")
+        text.parse()
+            .map(Rich::Simple)
+            .map_err(|_| "an operand is no dependency")
     }
 }
 
 fn build(operator: &str, list: Vec<Rich>) -> Result<Rich, &'static str> {
     let only_sets = |list: &[Rich]| {
-        (list.iter()).all(|item| matches!(item, Rich::Simple(_) | Rich::With(_) | Rich::Without(..) | Rich::Or(_)))
+        (list.iter()).all(|item| {
+            matches!(
+                item,
+                Rich::Simple(_) | Rich::With(_) | Rich::Without(..) | Rich::Or(_)
+            )
+        })
     };
     if matches!(operator, "with" | "without") && !only_sets(&list) {
         return Err("`with` and `without` speak of one package: no `and`, `if` or `unless` inside");
@@ -269,8 +279,23 @@ mod tests {
     #[test]
     fn what_is_none() {
         for text in [
-            "", "(", "()", "(a", "(a or", "(a or)", "(a or b", "(a or b) c", "(a or b and c)", "(a without b without c)",
-            "(a if b if c)", "(a if b else c else d)", "(a b)", "(a >=)", "(a >= )", "((a and b) with c)", "(a else b)",
+            "",
+            "(",
+            "()",
+            "(a",
+            "(a or",
+            "(a or)",
+            "(a or b",
+            "(a or b) c",
+            "(a or b and c)",
+            "(a without b without c)",
+            "(a if b if c)",
+            "(a if b else c else d)",
+            "(a b)",
+            "(a >=)",
+            "(a >= )",
+            "((a and b) with c)",
+            "(a else b)",
         ] {
             assert!(Rich::parse(text).is_err(), "{text}");
         }

@@ -69,7 +69,11 @@ impl File {
                 "repo" => file.repository(rest, inline, path)?,
                 "system" => file.system(rest)?,
                 "nextjob" => {
-                    let next = Block { pool: block.pool.clone(), disabled: block.disabled.clone(), ..Block::default() };
+                    let next = Block {
+                        pool: block.pool.clone(),
+                        disabled: block.disabled.clone(),
+                        ..Block::default()
+                    };
                     file.blocks.push(std::mem::replace(&mut block, next));
                 }
                 _ => block.line(word, rest, inline),
@@ -107,7 +111,10 @@ impl File {
         self.arch = words.first().unwrap_or(&"").to_string();
         self.kind = words.get(1).unwrap_or(&"*").to_string();
         if let Some(name) = words.get(2) {
-            let found = self.repositories.iter_mut().find(|repository| repository.name == *name);
+            let found = self
+                .repositories
+                .iter_mut()
+                .find(|repository| repository.name == *name);
             found.with_context(|| format!("no repository {name}"))?.installed = true;
         }
         Ok(())
@@ -116,7 +123,11 @@ impl File {
 
 impl Block {
     fn line(&mut self, word: &str, rest: &str, inline: Vec<String>) {
-        let list = || rest.split_whitespace().flat_map(|word| word.split(',')).map(str::to_owned);
+        let list = || {
+            rest.split_whitespace()
+                .flat_map(|word| word.split(','))
+                .map(str::to_owned)
+        };
         match word {
             "job" => self.jobs.push(rest.to_owned()),
             "solverflags" => self.flags.extend(list()),
@@ -144,7 +155,10 @@ fn testtags(lines: &[String]) -> Result<Vec<Package>> {
     let finish = |packages: &mut Vec<Package>, own: bool| {
         if let Some(package) = packages.last_mut().filter(|package| own && package.arch != "src") {
             let version = Some((keel_artefact::Comparison::Equal, package.evr.clone()));
-            package.provides.push(Dependency { name: package.name.clone(), version });
+            package.provides.push(Dependency {
+                name: package.name.clone(),
+                version,
+            });
         }
     };
     for line in lines {
@@ -153,7 +167,12 @@ fn testtags(lines: &[String]) -> Result<Vec<Package>> {
         };
         let rest = rest.trim();
         if tag == "Ver" {
-            let version: f64 = rest.split_whitespace().next().unwrap_or("0").parse().unwrap_or(0.0);
+            let version: f64 = rest
+                .split_whitespace()
+                .next()
+                .unwrap_or("0")
+                .parse()
+                .unwrap_or(0.0);
             provides_itself = version < 3.0 || rest.contains("addselfprovides");
             continue;
         }
@@ -223,8 +242,15 @@ fn package(rest: &str) -> Result<Package> {
 /// Do the versions of a block compare as it says?
 pub fn compare_versions(block: &Block) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
-    let said: Vec<&str> = block.result.iter().filter_map(|line| line.strip_prefix("job noop provides ")).collect();
-    ensure!(said.len() == block.versions.len(), "as many results as comparisons");
+    let said: Vec<&str> = block
+        .result
+        .iter()
+        .filter_map(|line| line.strip_prefix("job noop provides "))
+        .collect();
+    ensure!(
+        said.len() == block.versions.len(),
+        "as many results as comparisons"
+    );
     for ((one, other), said) in block.versions.iter().zip(said) {
         let (a, b): (Evr, Evr) = (words::evr(one)?, words::evr(other)?);
         let sign = match a.compare(&b) {

@@ -9,7 +9,11 @@ pub mod speed;
 mod translate;
 mod words;
 
-use std::{collections::BTreeMap, path::{Path, PathBuf}, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, bail};
 use keel_rpm::solve::{self, PackageId, Pool, Solution, Target};
@@ -62,7 +66,9 @@ pub fn run(mut options: Options) -> Result<()> {
         let file = File::read(&path).with_context(|| format!("{name} cannot be read"))?;
         let mut words: Vec<String> = Vec::new();
         for (number, block) in file.blocks.iter().enumerate() {
-            match verdict(&file, block, &mut beside).with_context(|| format!("{name}, block {}", number + 1))? {
+            match verdict(&file, block, &mut beside)
+                .with_context(|| format!("{name}, block {}", number + 1))?
+            {
                 Verdict::Same => {
                     same += 1;
                     words.push("same".to_owned());
@@ -73,10 +79,16 @@ pub fn run(mut options: Options) -> Result<()> {
                 }
                 Verdict::Differs(lines) => {
                     differing += 1;
-                    let about = |entry: &&Entry| entry.file == name && entry.block.is_none_or(|block| block == number + 1);
+                    let about = |entry: &&Entry| {
+                        entry.file == name && entry.block.is_none_or(|block| block == number + 1)
+                    };
                     let reason = known.case.iter().find(about).map(|entry| entry.reason.as_str());
                     unknown += usize::from(reason.is_none());
-                    words.push(format!("DIFFERS in block {} ({})", number + 1, reason.unwrap_or("no reason is known")));
+                    words.push(format!(
+                        "DIFFERS in block {} ({})",
+                        number + 1,
+                        reason.unwrap_or("no reason is known")
+                    ));
                     if reason.is_none() || verbose {
                         words.extend(lines.into_iter().map(|line| format!("\n    {line}")));
                     }
@@ -89,7 +101,9 @@ pub fn run(mut options: Options) -> Result<()> {
     }
     let all = same + differing;
     let share = 100.0 * f64::from(same) / f64::from(all.max(1));
-    println!("\n{all} problems in scope: {same} the same ({share:.1} %), {differing} different, {unknown} of them without a known reason");
+    println!(
+        "\n{all} problems in scope: {same} the same ({share:.1} %), {differing} different, {unknown} of them without a known reason"
+    );
     println!("of unsolvable ones, {beside} also leave the same behind once what is to blame is given up");
     for (reason, count) in reasons {
         println!("out of scope: {count:4} {reason}");
@@ -116,8 +130,15 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// What libsolv on this machine makes of the file: the machine's version is another than the testcases'.
 fn testsolv(path: &Path) -> Result<&'static str> {
-    let output = Command::new("testsolv").arg(path).output().context("testsolv cannot be run")?;
-    Ok(if output.status.success() { "; testsolv: same" } else { "; testsolv: differs" })
+    let output = Command::new("testsolv")
+        .arg(path)
+        .output()
+        .context("testsolv cannot be run")?;
+    Ok(if output.status.success() {
+        "; testsolv: same"
+    } else {
+        "; testsolv: differs"
+    })
 }
 
 fn verdict(file: &File, block: &Block, beside: &mut usize) -> Result<Verdict> {
@@ -126,7 +147,11 @@ fn verdict(file: &File, block: &Block, beside: &mut usize) -> Result<Verdict> {
     }
     if !block.versions.is_empty() {
         let wrong = case::compare_versions(block)?;
-        return Ok(if wrong.is_empty() { Verdict::Same } else { Verdict::Differs(wrong) });
+        return Ok(if wrong.is_empty() {
+            Verdict::Same
+        } else {
+            Verdict::Differs(wrong)
+        });
     }
     let arches: &[&str] = match file.arch.as_str() {
         "x86_64" => &["x86_64", "i686", "i586", "i486", "i386"],
@@ -152,8 +177,15 @@ fn verdict(file: &File, block: &Block, beside: &mut usize) -> Result<Verdict> {
             Verdict::Same
         }
         (Err(unsolvable), false) => {
-            let said = unsolvable.problems.iter().flat_map(|problem| problem.chain.iter().cloned());
-            Verdict::Differs(std::iter::once("Keel finds no solution:".to_owned()).chain(said).collect())
+            let said = unsolvable
+                .problems
+                .iter()
+                .flat_map(|problem| problem.chain.iter().cloned());
+            Verdict::Differs(
+                std::iter::once("Keel finds no solution:".to_owned())
+                    .chain(said)
+                    .collect(),
+            )
         }
         (Ok(solution), true) => {
             let mut said = vec!["libsolv finds no solution; Keel:".to_owned()];
@@ -164,8 +196,14 @@ fn verdict(file: &File, block: &Block, beside: &mut usize) -> Result<Verdict> {
 }
 
 fn difference(expected: &[String], found: &[String]) -> Vec<String> {
-    let missing = expected.iter().filter(|line| !found.contains(line)).map(|line| format!("- {line}"));
-    let more = found.iter().filter(|line| !expected.contains(line)).map(|line| format!("+ {line}"));
+    let missing = expected
+        .iter()
+        .filter(|line| !found.contains(line))
+        .map(|line| format!("- {line}"));
+    let more = found
+        .iter()
+        .filter(|line| !expected.contains(line))
+        .map(|line| format!("+ {line}"));
     missing.chain(more).collect()
 }
 
@@ -178,7 +216,9 @@ fn expected(block: &Block) -> Vec<String> {
             ["install", new] => all.push(format!("install {new}")),
             // What replaces it under another name is installed by a line of its own.
             ["erase", old, ..] => all.push(format!("erase {old}")),
-            ["upgrade" | "downgrade" | "change" | "reinstall", old, new] => all.push(format!("replace {old} {new}")),
+            ["upgrade" | "downgrade" | "change" | "reinstall", old, new] => {
+                all.push(format!("replace {old} {new}"))
+            }
             _ => {}
         }
     }
@@ -187,13 +227,28 @@ fn expected(block: &Block) -> Vec<String> {
 }
 
 fn lines(file: &File, pool: &Pool, solution: &Solution) -> Vec<String> {
-    let show = |id: PackageId| format!("{}@{}", pool.nevra(id), file.repositories[pool.repository(id)].name);
+    let show = |id: PackageId| {
+        format!(
+            "{}@{}",
+            pool.nevra(id),
+            file.repositories[pool.repository(id)].name
+        )
+    };
     let same_name = |(old, new): &&(PackageId, PackageId)| pool.name(*old) == pool.name(*new);
     let pairs: Vec<(PackageId, PackageId)> = solution.replace.iter().filter(same_name).copied().collect();
-    let mut all: Vec<String> = pairs.iter().map(|(old, new)| format!("replace {} {}", show(*old), show(*new))).collect();
+    let mut all: Vec<String> = pairs
+        .iter()
+        .map(|(old, new)| format!("replace {} {}", show(*old), show(*new)))
+        .collect();
     let new = solution.install.iter().map(|chosen| chosen.package);
-    all.extend(new.filter(|id| !pairs.iter().any(|(_, new)| new == id)).map(|id| format!("install {}", show(id))));
-    let gone = solution.erase.iter().filter(|id| !pairs.iter().any(|(old, _)| old == *id));
+    all.extend(
+        new.filter(|id| !pairs.iter().any(|(_, new)| new == id))
+            .map(|id| format!("install {}", show(id))),
+    );
+    let gone = solution
+        .erase
+        .iter()
+        .filter(|id| !pairs.iter().any(|(old, _)| old == *id));
     all.extend(gone.map(|id| format!("erase {}", show(*id))));
     all.sort();
     all

@@ -20,7 +20,12 @@ pub fn out_of_scope(file: &File, block: &Block) -> Option<String> {
     if !block.versions.is_empty() {
         return None;
     }
-    let job = |word: &str| block.jobs.iter().any(|job| job.split_whitespace().next() == Some(word));
+    let job = |word: &str| {
+        block
+            .jobs
+            .iter()
+            .any(|job| job.split_whitespace().next() == Some(word))
+    };
     if job("blacklist") {
         return Some("SUSE's blacklist and PTF packages".to_owned());
     }
@@ -35,7 +40,10 @@ pub fn out_of_scope(file: &File, block: &Block) -> Option<String> {
 
 /// The request.
 pub fn request(file: &File, pool: &Pool, block: &Block) -> Result<Request> {
-    let mut request = Request { policy: policy(block)?, ..Request::default() };
+    let mut request = Request {
+        policy: policy(block)?,
+        ..Request::default()
+    };
     for package in &block.disabled {
         request.disabled.push(find(file, pool, package)?);
     }
@@ -47,9 +55,14 @@ pub fn request(file: &File, pool: &Pool, block: &Block) -> Result<Request> {
 
 fn policy(block: &Block) -> Result<Policy> {
     // What testsolv begins with.
-    let mut policy = Policy { keep_explicit_obsoletes: false, ..Policy::default() };
+    let mut policy = Policy {
+        keep_explicit_obsoletes: false,
+        ..Policy::default()
+    };
     for flag in &block.flags {
-        let (on, name) = flag.strip_prefix('!').map_or((true, flag.as_str()), |name| (false, name));
+        let (on, name) = flag
+            .strip_prefix('!')
+            .map_or((true, flag.as_str()), |name| (false, name));
         match name {
             "ignorerecommended" => policy.weak = !on,
             "strongrecommends" => policy.strong_recommends = on,
@@ -94,7 +107,9 @@ fn find(file: &File, pool: &Pool, text: &str) -> Result<PackageId> {
     let fits = |id: &PackageId| {
         pool.nevra(*id) == nevra && file.repositories[pool.repository(*id)].name == repository
     };
-    pool.packages().find(fits).with_context(|| format!("there is no package {text}"))
+    pool.packages()
+        .find(fits)
+        .with_context(|| format!("there is no package {text}"))
 }
 
 fn job(file: &File, pool: &Pool, line: &str) -> Result<Job> {
@@ -124,13 +139,18 @@ fn job(file: &File, pool: &Pool, line: &str) -> Result<Job> {
     let select = match kind {
         "all" => Select::All,
         "repo" => {
-            let number = file.repositories.iter().position(|repository| repository.name == what);
+            let number = file
+                .repositories
+                .iter()
+                .position(|repository| repository.name == what);
             Select::Repository(number.with_context(|| format!("no repository {what}"))?)
         }
         "pkg" => Select::Package(find(file, pool, what)?),
         "oneof" => {
-            let ids: Result<Vec<PackageId>> =
-                what.split_whitespace().map(|package| find(file, pool, package)).collect();
+            let ids: Result<Vec<PackageId>> = what
+                .split_whitespace()
+                .map(|package| find(file, pool, package))
+                .collect();
             Select::OneOf(ids?)
         }
         "name" => {
@@ -146,7 +166,11 @@ fn job(file: &File, pool: &Pool, line: &str) -> Result<Job> {
         }
         _ => bail!("selection {kind}"),
     };
-    Ok(Job { action, select, refine: refine(flags)? })
+    Ok(Job {
+        action,
+        select,
+        refine: refine(flags)?,
+    })
 }
 
 /// `name . arch`

@@ -5,7 +5,8 @@ use keel_artefact::{Dependency, Evr, Rich};
 
 /// `1:2.0-3`
 pub fn evr(text: &str) -> Result<Evr> {
-    text.parse().map_err(|_| anyhow::anyhow!("`{text}` is no version"))
+    text.parse()
+        .map_err(|_| anyhow::anyhow!("`{text}` is no version"))
 }
 
 /// `a & b`, `a <IF> (b <ELSE> c)`, `a >= 2-1`.
@@ -111,14 +112,18 @@ fn operand(words: &mut Vec<String>, depth: usize) -> Result<Part> {
         anyhow::ensure!(words.pop().as_deref() == Some(")"), "a parenthesis is not closed");
         return Ok(inner);
     }
-    let is_operator = words.last().is_some_and(|word| matches!(word.as_str(), "<" | "<=" | "=" | ">=" | ">"));
+    let is_operator = words
+        .last()
+        .is_some_and(|word| matches!(word.as_str(), "<" | "<=" | "=" | ">=" | ">"));
     let name = unescape(&word);
     let version = match is_operator {
         false => None,
         true => {
             let operator = words.pop().unwrap_or_default();
             let version = words.pop().context("a version is missing")?;
-            let parsed: Dependency = format!("x {operator} {version}").parse().map_err(|_| anyhow::anyhow!("{version}"))?;
+            let parsed: Dependency = format!("x {operator} {version}")
+                .parse()
+                .map_err(|_| anyhow::anyhow!("{version}"))?;
             parsed.version
         }
     };

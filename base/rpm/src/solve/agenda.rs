@@ -8,13 +8,7 @@ use std::{cmp::Reverse, collections::BTreeSet, ops::Range};
 
 use rustc_hash::FxHashMap;
 
-use super::{
-    Focus,
-    choose::Mode,
-    pool::Id,
-    sat::ClauseId,
-    solver::Solver,
-};
+use super::{Focus, choose::Mode, pool::Id, sat::ClauseId, solver::Solver};
 
 /// Clauses that begin with this package; 0 for all that are not the packages' own, which come last.
 type Group = Reverse<Id>;
@@ -54,7 +48,11 @@ impl Solver<'_> {
             let conditions = literals.iter().take_while(|lit| **lit < 0).count();
             if conditions > 1 && conditions < literals.len() {
                 for lit in &literals[1..conditions] {
-                    self.agenda.involved.entry(lit.unsigned_abs()).or_default().push(literals[0].unsigned_abs());
+                    self.agenda
+                        .involved
+                        .entry(lit.unsigned_abs())
+                        .or_default()
+                        .push(literals[0].unsigned_abs());
                 }
             }
         }
@@ -66,7 +64,13 @@ impl Solver<'_> {
         let (mut level, mut at, mut first_wait, mut decides) = (start, Reverse(Id::MAX), None, false);
         self.note_new();
         loop {
-            let next = self.agenda.fresh.range(at..).next().or_else(|| self.agenda.fresh.first()).copied();
+            let next = self
+                .agenda
+                .fresh
+                .range(at..)
+                .next()
+                .or_else(|| self.agenda.fresh.first())
+                .copied();
             let Some(group) = next else {
                 let Some(first) = first_wait.filter(|_| !decides && !self.agenda.waiting.is_empty()) else {
                     break;

@@ -123,7 +123,10 @@ impl Solver<'_> {
         (world.siblings(id))
             .find(|old| world.is_installed(*old) && world.colors_meet(id, *old))
             .or_else(|| {
-                let mut named = world.list(id, List::Obsoletes).iter().flat_map(|need| world.obsoleted_by(id, *need));
+                let mut named = world
+                    .list(id, List::Obsoletes)
+                    .iter()
+                    .flat_map(|need| world.obsoleted_by(id, *need));
                 named.find(|old| world.is_installed(*old))
             })
     }
@@ -139,7 +142,12 @@ impl Solver<'_> {
             .filter(|lit| *lit > 0 && !has.contains(lit))
             .collect();
         for (choice, original) in self.choices.clone() {
-            if self.sat.literals(original).iter().any(|lit| left_out.contains(lit)) {
+            if self
+                .sat
+                .literals(original)
+                .iter()
+                .any(|lit| left_out.contains(lit))
+            {
                 self.sat.enable(choice, false);
             }
         }
@@ -172,7 +180,8 @@ impl Solver<'_> {
         for old in self.world.installed() {
             for new in self.world.replacers(old) {
                 for &need in self.world.list(new, List::Obsoletes) {
-                    let meets = |other: Id| self.world.is_installed(other) && self.world.colors_meet(old, other);
+                    let meets =
+                        |other: Id| self.world.is_installed(other) && self.world.colors_meet(old, other);
                     if !needs.contains(&need) && self.world.obsoleted_by(new, need).any(meets) {
                         needs.push(need);
                     }
@@ -182,7 +191,11 @@ impl Solver<'_> {
         for need in needs {
             let groups = self.yum_groups(need);
             for (number, group) in groups.iter().enumerate() {
-                for &id in group.iter().filter(|id| !self.world.is_installed(**id)).collect::<Vec<_>>() {
+                for &id in group
+                    .iter()
+                    .filter(|id| !self.world.is_installed(**id))
+                    .collect::<Vec<_>>()
+                {
                     for (other, list) in groups.iter().enumerate() {
                         if other != number {
                             let clause = self.add_all(Some(-lit(id)), list, Kind::YumObsoletes(id));
@@ -212,7 +225,10 @@ impl Solver<'_> {
         let groups: Vec<Vec<Id>> = (best.into_iter())
             .map(|best| {
                 let name = self.world.entry(best).name;
-                all.iter().copied().filter(|id| self.world.entry(*id).name == name).collect()
+                all.iter()
+                    .copied()
+                    .filter(|id| self.world.entry(*id).name == name)
+                    .collect()
             })
             .collect();
         if groups.len() > 1 { groups } else { Vec::new() }

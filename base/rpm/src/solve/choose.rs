@@ -173,7 +173,11 @@ impl Chooser<'_, '_> {
             return;
         };
         list.retain(|id| world.is_installed(*id) || world.priority(*id) == top);
-        if list.len() < 2 || !list.iter().any(|id| world.is_installed(*id) && self.maps.is_upgraded(*id)) {
+        if list.len() < 2
+            || !list
+                .iter()
+                .any(|id| world.is_installed(*id) && self.maps.is_upgraded(*id))
+        {
             return;
         }
         // An installed package that is being upgraded stays only if a repository has the very same.
@@ -184,7 +188,10 @@ impl Chooser<'_, '_> {
             }
             if world.is_installed(id) && self.maps.is_upgraded(id) {
                 let twins = world.siblings(id).filter(|twin| !world.is_installed(*twin));
-                let twin = twins.filter(|twin| world.is_identical(id, *twin)).map(|twin| world.priority(twin)).max();
+                let twin = twins
+                    .filter(|twin| world.is_identical(id, *twin))
+                    .map(|twin| world.priority(twin))
+                    .max();
                 match twin {
                     Some(priority) if priority > top => {
                         top = priority;
@@ -256,7 +263,11 @@ impl Chooser<'_, '_> {
     /// Removes what others of the list obsolete; a ring of packages that obsolete each other stays.
     fn without_obsoleted(&self, list: &mut Vec<Id>) {
         let count = list.len();
-        if count < 2 || count > 200 || !list.iter().any(|id| !self.world.list(*id, List::Obsoletes).is_empty()) {
+        if !(2..=200).contains(&count)
+            || !list
+                .iter()
+                .any(|id| !self.world.list(*id, List::Obsoletes).is_empty())
+        {
             return;
         }
         let names: Vec<Text> = list.iter().map(|id| self.world.entry(*id).name).collect();
@@ -266,15 +277,18 @@ impl Chooser<'_, '_> {
                     .any(|need| self.world.pool.is_named_by(list[b], *need))
         };
         // Who is above whom, rings followed: reach[a] holds b where a obsoletes b, by any number of steps.
-        let mut reach: Vec<Vec<bool>> = (0..count).map(|a| (0..count).map(|b| over(a, b)).collect()).collect();
+        let mut reach: Vec<Vec<bool>> = (0..count)
+            .map(|a| (0..count).map(|b| over(a, b)).collect())
+            .collect();
         if !reach.iter().flatten().any(|over| *over) {
             return;
         }
         for via in 0..count {
             for a in 0..count {
                 if reach[a][via] {
-                    for b in 0..count {
-                        reach[a][b] |= reach[via][b];
+                    let above = reach[via].clone();
+                    for (over, more) in reach[a].iter_mut().zip(above) {
+                        *over |= more;
                     }
                 }
             }
@@ -318,7 +332,11 @@ impl Chooser<'_, '_> {
         let mut entries: Vec<(Text, usize, u32, bool)> = Vec::new();
         for (place, &id) in list.iter().enumerate() {
             for need in world.list(id, List::Provides) {
-                let Kept::Plain { name, version: Some((comparison, evr)) } = *world.pool.kept(*need) else {
+                let Kept::Plain {
+                    name,
+                    version: Some((comparison, evr)),
+                } = *world.pool.kept(*need)
+                else {
                     continue;
                 };
                 let below = comparison == Comparison::Less;
@@ -354,7 +372,8 @@ impl Chooser<'_, '_> {
     /// Rule 1: what is installed, or replaces an installed package of its name, comes first.
     fn replacing_first(&self, list: &mut [Id]) {
         let world = self.world;
-        let is_new = |id: Id| !world.is_installed(id) && !world.siblings(id).any(|other| world.is_installed(other));
+        let is_new =
+            |id: Id| !world.is_installed(id) && !world.siblings(id).any(|other| world.is_installed(other));
         list.sort_by_cached_key(|id| is_new(*id));
     }
 
@@ -363,7 +382,9 @@ impl Chooser<'_, '_> {
         if list.len() > 1 {
             self.ranks.update(self.world, self.sat);
             let (world, sat) = (self.world, self.sat);
-            list.sort_by_cached_key(|id| !(world.is_installed(*id) || self.ranks.is_suggested(world, sat, *id)));
+            list.sort_by_cached_key(|id| {
+                !(world.is_installed(*id) || self.ranks.is_suggested(world, sat, *id))
+            });
         }
     }
 

@@ -14,7 +14,10 @@ use super::{
 
 impl Solver<'_> {
     pub(super) fn clean_ids(&self) -> Vec<Id> {
-        self.world.installed().filter(|id| self.cleaned.has(*id)).collect()
+        self.world
+            .installed()
+            .filter(|id| self.cleaned.has(*id))
+            .collect()
     }
 
     /// Finds the packages that need not stay.
@@ -25,7 +28,14 @@ impl Solver<'_> {
         for id in &gone {
             keep.remove(*id);
         }
-        mark(&mut keep, &self.world.installed().filter(|id| self.world.off.has(*id)).collect::<Vec<_>>());
+        mark(
+            &mut keep,
+            &self
+                .world
+                .installed()
+                .filter(|id| self.world.off.has(*id))
+                .collect::<Vec<_>>(),
+        );
         let updates = self.maps.clean_updates.clone();
         let seeds = self.seeds(&updates, &keep);
         for id in updates.iter().filter(|id| !self.world.off.has(**id)) {
@@ -47,7 +57,12 @@ impl Solver<'_> {
         }
         mark(&mut barred, &updates);
         self.add_back(asked, &barred, &mut left);
-        for id in seeds.into_iter().chain(erased).chain(replaced).chain(self.mistakes.clone()) {
+        for id in seeds
+            .into_iter()
+            .chain(erased)
+            .chain(replaced)
+            .chain(self.mistakes.clone())
+        {
             left.add(id);
         }
         self.cleaned = self.world.pool.all();
@@ -84,7 +99,11 @@ impl Solver<'_> {
     }
 
     fn enabled_jobs(&self) -> Vec<(ClauseId, usize)> {
-        self.job_clauses.iter().copied().filter(|(clause, _)| self.sat.is_enabled(*clause)).collect()
+        self.job_clauses
+            .iter()
+            .copied()
+            .filter(|(clause, _)| self.sat.is_enabled(*clause))
+            .collect()
     }
 
     /// Installed packages that cleaning jobs erase, and those that they replace.
@@ -101,7 +120,10 @@ impl Solver<'_> {
                     }
                 }
                 [one] if *one > 0 && world.is_installed(*one as Id) => {}
-                _ if job.action == Action::Install && job.refine.clean && literals.iter().all(|lit| *lit > 0) => {
+                _ if job.action == Action::Install
+                    && job.refine.clean
+                    && literals.iter().all(|lit| *lit > 0) =>
+                {
                     let old = |lit: &i32| match world.is_installed(*lit as Id) {
                         true => vec![*lit as Id],
                         false => world.replaced_by(*lit as Id),
@@ -127,8 +149,15 @@ impl Solver<'_> {
         // Who is needed by whom: only where it is the one installed package that will do.
         let brought = |id: Id| -> Vec<Id> {
             let mut list = Vec::new();
-            for need in [List::Requires, List::Recommends].iter().flat_map(|list| world.list(id, *list)) {
-                let old: Vec<Id> = world.helpers(*need).into_iter().filter(|p| world.is_installed(*p) && *p != id).collect();
+            for need in [List::Requires, List::Recommends]
+                .iter()
+                .flat_map(|list| world.list(id, *list))
+            {
+                let old: Vec<Id> = world
+                    .helpers(*need)
+                    .into_iter()
+                    .filter(|p| world.is_installed(*p) && *p != id)
+                    .collect();
                 if let [one] = old.as_slice()
                     && set.has(*one)
                 {
@@ -138,11 +167,19 @@ impl Solver<'_> {
             list
         };
         let edges: Vec<(Id, Vec<Id>)> = updates.iter().map(|id| (*id, brought(*id))).collect();
-        let of = |id: Id| edges.iter().find(|(from, _)| *from == id).map_or(&[][..], |(_, to)| to.as_slice());
+        let of = |id: Id| {
+            edges
+                .iter()
+                .find(|(from, _)| *from == id)
+                .map_or(&[][..], |(_, to)| to.as_slice())
+        };
         let mut seeds: Vec<Id> = Vec::new();
         let mut covered = world.pool.all();
         let has_parent = |id: Id| edges.iter().any(|(from, to)| *from != id && to.contains(&id));
-        let order = updates.iter().filter(|id| !has_parent(**id)).chain(updates.iter().filter(|id| has_parent(**id)));
+        let order = updates
+            .iter()
+            .filter(|id| !has_parent(**id))
+            .chain(updates.iter().filter(|id| has_parent(**id)));
         for &id in order {
             if covered.has(id) {
                 continue;
@@ -169,15 +206,26 @@ impl Solver<'_> {
                     continue;
                 }
                 left.remove(id);
-                for need in [List::Requires, List::Recommends].iter().flat_map(|list| world.list(id, *list)) {
+                for need in [List::Requires, List::Recommends]
+                    .iter()
+                    .flat_map(|list| world.list(id, *list))
+                {
                     open.extend(world.helpers(*need).into_iter().filter(|id| left.has(*id)));
                 }
             }
             // What supplements something that is gone.
-            for id in world.installed().filter(|id| left.has(*id) && !keep.has(*id)).collect::<Vec<_>>() {
+            for id in world
+                .installed()
+                .filter(|id| left.has(*id) && !keep.has(*id))
+                .collect::<Vec<_>>()
+            {
                 let supplements = world.list(id, List::Supplements);
-                let now = supplements.iter().any(|need| world.holds(*need, &|other| left.has(other)));
-                let before = supplements.iter().any(|need| world.holds(*need, &|other| world.is_installed(other)));
+                let now = supplements
+                    .iter()
+                    .any(|need| world.holds(*need, &|other| left.has(other)));
+                let before = supplements
+                    .iter()
+                    .any(|need| world.holds(*need, &|other| world.is_installed(other)));
                 if before && !now {
                     let rest = supplements.iter().flat_map(|need| world.helpers(*need));
                     for other in rest.filter(|other| left.has(*other)) {
@@ -194,10 +242,17 @@ impl Solver<'_> {
 
     fn add_back(&self, asked: Vec<Id>, barred: &Bits, left: &mut Bits) {
         let world = &self.world;
-        let mut open: Vec<Id> = world.installed().filter(|id| left.has(*id)).chain(asked).collect();
+        let mut open: Vec<Id> = world
+            .installed()
+            .filter(|id| left.has(*id))
+            .chain(asked)
+            .collect();
         loop {
             while let Some(id) = open.pop() {
-                for need in [List::Requires, List::Recommends].iter().flat_map(|list| world.list(id, *list)) {
+                for need in [List::Requires, List::Recommends]
+                    .iter()
+                    .flat_map(|list| world.list(id, *list))
+                {
                     let helpers = world.helpers(*need);
                     if helpers.contains(&id) {
                         continue;
@@ -212,7 +267,10 @@ impl Solver<'_> {
             }
             for id in world.installed().filter(|id| !left.has(*id) && !barred.has(*id)) {
                 let supplements = world.list(id, List::Supplements);
-                if supplements.iter().any(|need| world.holds(*need, &|other| left.has(other))) {
+                if supplements
+                    .iter()
+                    .any(|need| world.holds(*need, &|other| left.has(other)))
+                {
                     open.push(id);
                 }
             }
@@ -231,7 +289,9 @@ impl Solver<'_> {
             if self.sat.value(id) > 0 {
                 for need in self.world.list(id, List::Requires) {
                     let lost = |other: Id| {
-                        self.world.is_installed(other) && self.sat.value(other) <= 0 && self.cleaned.has(other)
+                        self.world.is_installed(other)
+                            && self.sat.value(other) <= 0
+                            && self.cleaned.has(other)
                     };
                     wrong.extend(self.world.helpers(*need).into_iter().filter(|other| lost(*other)));
                 }
@@ -241,7 +301,12 @@ impl Solver<'_> {
             }
             let place = self.world.place(id);
             let (update, feature) = (self.update[place], self.feature[place]);
-            let holds = |clause: ClauseId| self.sat.literals(clause).iter().any(|lit| *lit > 0 && self.sat.is_true(*lit));
+            let holds = |clause: ClauseId| {
+                self.sat
+                    .literals(clause)
+                    .iter()
+                    .any(|lit| *lit > 0 && self.sat.is_true(*lit))
+            };
             let Some(own) = feature.or(update) else {
                 continue;
             };
@@ -249,7 +314,8 @@ impl Solver<'_> {
                 false => self.ranks.is_recommended(&self.world, &self.sat, id),
                 true => {
                     let best = (self.best.iter()).filter(|(_, of)| *of == super::rules::Kind::BestUpdate(id));
-                    update.is_some_and(|update| !holds(update)) || best.into_iter().any(|(clause, _)| !holds(*clause))
+                    update.is_some_and(|update| !holds(update))
+                        || best.into_iter().any(|(clause, _)| !holds(*clause))
                 }
             };
             if mistake {

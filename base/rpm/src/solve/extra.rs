@@ -30,11 +30,10 @@ impl Solver<'_> {
                         self.maps.clean_updates.extend(self.world.installed());
                     }
                 }
-                select => {
+                _ => {
                     let has_installed = ids.iter().any(|id| !new(self, *id));
-                    let by_repository = matches!(select, super::Select::Repository(_));
                     let auto = !self.world.policy.no_auto_target;
-                    let targeted = refine.targeted || (auto && !has_installed) || (by_repository && auto && !has_installed);
+                    let targeted = refine.targeted || (auto && !has_installed);
                     for id in ids {
                         if new(self, id) && (!targeted || !self.world.is_installable(id)) {
                             continue;
@@ -127,9 +126,16 @@ impl Solver<'_> {
         }
         for group in self.groups() {
             let world = &self.world;
-            let counts = |id: Id| world.is_installed(id) && !self.maps.is_upgraded(id) && world.score(id) != 1;
-            let mut allowed: Vec<usize> = group.iter().filter(|id| counts(**id)).map(|id| world.score(*id)).collect();
-            let fresh = group.iter().filter(|id| !world.is_installed(**id) || world.score(**id) == 1);
+            let counts =
+                |id: Id| world.is_installed(id) && !self.maps.is_upgraded(id) && world.score(id) != 1;
+            let mut allowed: Vec<usize> = group
+                .iter()
+                .filter(|id| counts(**id))
+                .map(|id| world.score(*id))
+                .collect();
+            let fresh = group
+                .iter()
+                .filter(|id| !world.is_installed(**id) || world.score(**id) == 1);
             let mut best = fresh.map(|id| world.score(*id)).filter(|score| *score > 1).min();
             if best.is_none() && allowed.len() > 1 && world.policy.colors {
                 best = allowed.iter().copied().filter(|score| *score > 1).min();
@@ -146,7 +152,9 @@ impl Solver<'_> {
             };
             if world.policy.colors {
                 // An inferior architecture stays only where its package does not go with a better one.
-                let alone = |id: &&Id| world.score(**id) == 0 || (world.score(**id) != best && partners(**id).next().is_none());
+                let alone = |id: &&Id| {
+                    world.score(**id) == 0 || (world.score(**id) != best && partners(**id).next().is_none())
+                };
                 let kept = group.iter().filter(|id| counts(**id)).filter(alone);
                 allowed = kept.map(|id| world.score(*id)).collect();
             }
@@ -159,7 +167,11 @@ impl Solver<'_> {
                 if !world.is_installed(id) && allowed.contains(&score) {
                     continue;
                 }
-                let with: Vec<Id> = if world.policy.colors { partners(id).collect() } else { Vec::new() };
+                let with: Vec<Id> = if world.policy.colors {
+                    partners(id).collect()
+                } else {
+                    Vec::new()
+                };
                 if world.is_installed(id) && !with.iter().any(|other| world.is_installed(*other)) {
                     continue;
                 }
@@ -187,16 +199,17 @@ impl Solver<'_> {
                 }
                 let world = &self.world;
                 let place = world.place(id);
-                let good = world.siblings(id).any(|twin| self.maps.wanted.has(twin) && world.is_identical(id, twin));
+                let good = world
+                    .siblings(id)
+                    .any(|twin| self.maps.wanted.has(twin) && world.is_identical(id, twin));
                 let own = self.own_clause(place);
                 let special = self.special.get(&id).cloned();
-                let alone = |clause: Option<u32>| clause.is_none_or(|clause| self.sat.literals(clause).len() == 1);
+                let alone =
+                    |clause: Option<u32>| clause.is_none_or(|clause| self.sat.literals(clause).len() == 1);
                 let orphan = match (own, &special) {
                     (None, _) => true,
                     (Some(_), Some(_)) => false,
-                    (Some(own), None) => {
-                        self.sat.literals(own) == [lit(id)] && alone(self.feature[place])
-                    }
+                    (Some(own), None) => self.sat.literals(own) == [lit(id)] && alone(self.feature[place]),
                 };
                 if good || orphan {
                     self.maps.wanted.add(id);
@@ -271,7 +284,11 @@ impl Solver<'_> {
 
     fn best_job(&mut self, clause: u32, weak: bool) {
         let literals = self.sat.literals(clause).to_vec();
-        let all: Vec<Id> = literals.iter().filter(|lit| **lit > 0).map(|lit| *lit as Id).collect();
+        let all: Vec<Id> = literals
+            .iter()
+            .filter(|lit| **lit > 0)
+            .map(|lit| *lit as Id)
+            .collect();
         let mut list = all.clone();
         self.prune(&mut list, Mode::Best, None);
         if all.is_empty() || list.len() == all.len() {
@@ -305,15 +322,26 @@ impl Solver<'_> {
     fn best_update(&mut self, id: Id) {
         let place = self.world.place(id);
         let (update, feature) = (self.update[place], self.feature[place]);
-        let chosen = if self.world.policy.best_obeys_policy { update } else { feature.or(update) };
+        let chosen = if self.world.policy.best_obeys_policy {
+            update
+        } else {
+            feature.or(update)
+        };
         let positive = |solver: &Self, clause: Option<u32>| -> Vec<Id> {
             let literals = clause.map_or(&[][..], |clause| solver.sat.literals(clause));
-            literals.iter().filter(|lit| **lit > 0).map(|lit| *lit as Id).collect()
+            literals
+                .iter()
+                .filter(|lit| **lit > 0)
+                .map(|lit| *lit as Id)
+                .collect()
         };
         let all = match self.special.get(&id) {
             Some(special) if chosen == update => {
                 let own = positive(self, chosen).first() == Some(&id);
-                own.then_some(id).into_iter().chain(special.iter().copied()).collect()
+                own.then_some(id)
+                    .into_iter()
+                    .chain(special.iter().copied())
+                    .collect()
             }
             _ => positive(self, chosen),
         };
@@ -326,7 +354,9 @@ impl Solver<'_> {
         }
         if self.world.policy.best_obeys_policy && feature.is_some() {
             let all = positive(self, feature);
-            self.pruned_update(id, all.clone()).into_iter().for_each(|new| push_new(&mut list, new));
+            self.pruned_update(id, all.clone())
+                .into_iter()
+                .for_each(|new| push_new(&mut list, new));
             if self.locked.any() {
                 self.add_unlocked(id, all, &mut list);
             }
@@ -334,7 +364,8 @@ impl Solver<'_> {
         let kind = Kind::BestUpdate(id);
         if self.world.policy.allow_uninstall || self.maps.may_uninstall() {
             // It may go, but may not be replaced by less than the best.
-            let may_go = self.world.policy.allow_uninstall || self.maps.uninstall_all || self.maps.uninstall.has(id);
+            let may_go =
+                self.world.policy.allow_uninstall || self.maps.uninstall_all || self.maps.uninstall.has(id);
             if may_go {
                 for other in positive(self, feature.or(update)) {
                     if !list.contains(&other) {
@@ -359,7 +390,9 @@ impl Solver<'_> {
             }
         }
         all.retain(|other| self.world.is_installed(*other) || !self.locked.has(*other));
-        self.pruned_update(id, all).into_iter().for_each(|new| push_new(list, new));
+        self.pruned_update(id, all)
+            .into_iter()
+            .for_each(|new| push_new(list, new));
     }
 
     fn pruned_update(&mut self, id: Id, mut list: Vec<Id>) -> Vec<Id> {

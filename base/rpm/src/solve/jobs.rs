@@ -30,16 +30,22 @@ impl World<'_> {
     /// Packages that a selection means.
     pub fn select(&self, select: &Select) -> Vec<Id> {
         let arch_fits = |id: Id, arch: &Option<String>| {
-            arch.as_ref().is_none_or(|arch| self.pool.texts.get(self.entry(id).arch) == arch)
+            arch.as_ref()
+                .is_none_or(|arch| self.pool.texts.get(self.entry(id).arch) == arch)
         };
         let all = 1..self.pool.entries.len() as Id;
         let mut found: Vec<Id> = match select {
             Select::All => all.collect(),
-            Select::Repository(number) => all.filter(|id| self.entry(*id).repository as usize == *number).collect(),
+            Select::Repository(number) => all
+                .filter(|id| self.entry(*id).repository as usize == *number)
+                .collect(),
             Select::Package(id) => vec![id.0],
             Select::OneOf(ids) => ids.iter().map(|id| id.0).collect(),
             Select::Name(dependency, arch) => {
-                let asked = dependency.version.as_ref().map(|(comparison, evr)| (*comparison, evr));
+                let asked = dependency
+                    .version
+                    .as_ref()
+                    .map(|(comparison, evr)| (*comparison, evr));
                 let name = self.pool.texts.find(&dependency.name);
                 let evr = |id: Id| &self.pool.evrs[self.entry(id).evr as usize];
                 (name.into_iter())
@@ -48,12 +54,16 @@ impl World<'_> {
                     .filter(|id| overlap(Some((Comparison::Equal, evr(*id))), asked) && arch_fits(*id, arch))
                     .collect()
             }
-            Select::Provides(rich, arch) => {
-                self.set(rich).into_iter().filter(|id| arch_fits(*id, arch)).collect()
-            }
+            Select::Provides(rich, arch) => self
+                .set(rich)
+                .into_iter()
+                .filter(|id| arch_fits(*id, arch))
+                .collect(),
         };
         let only = matches!(select, Select::Package(_) | Select::OneOf(_));
-        found.retain(|id| (*id as usize) < self.pool.entries.len() && *id > 0 && (only || self.is_visible(*id)));
+        found.retain(|id| {
+            (*id as usize) < self.pool.entries.len() && *id > 0 && (only || self.is_visible(*id))
+        });
         found
     }
 }
@@ -71,7 +81,11 @@ impl Solver<'_> {
             };
             let whole = all || matches!(job.select, Select::Repository(n) if installed_repository(self, n));
             let found = || self.world.select(&job.select);
-            let installed = |ids: Vec<Id>| ids.into_iter().filter(|id| self.world.is_installed(*id)).collect::<Vec<_>>();
+            let installed = |ids: Vec<Id>| {
+                ids.into_iter()
+                    .filter(|id| self.world.is_installed(*id))
+                    .collect::<Vec<_>>()
+            };
             match job.action {
                 Action::Verify if whole => self.maps.fix_all = true,
                 Action::Verify => mark(&mut self.maps.fix, &installed(found())),
@@ -115,7 +129,11 @@ impl Solver<'_> {
                         self.favor = vec![0; self.world.pool.entries.len()];
                     }
                     self.favored += 1;
-                    let rank = if job.action == Action::Favor { self.favored } else { -self.favored };
+                    let rank = if job.action == Action::Favor {
+                        self.favored
+                    } else {
+                        -self.favored
+                    };
                     for id in ids {
                         self.favor[id as usize] = rank;
                     }
@@ -219,10 +237,18 @@ impl Solver<'_> {
             Select::Name(dependency, arch) => dependency.version.is_some() || arch.is_some(),
             _ => false,
         };
-        let old: Vec<Id> = list.iter().copied().filter(|id| world.is_installed(*id)).collect();
+        let old: Vec<Id> = list
+            .iter()
+            .copied()
+            .filter(|id| world.is_installed(*id))
+            .collect();
         if let ([one], true) = (old.as_slice(), by_id) {
-            let heirs = world.siblings(*one).filter(|id| !world.is_installed(*id) && !asked.has(*id));
-            let heirs: Vec<Id> = heirs.filter(|id| world.colors_meet(*one, *id) && !list.contains(id)).collect();
+            let heirs = world
+                .siblings(*one)
+                .filter(|id| !world.is_installed(*id) && !asked.has(*id));
+            let heirs: Vec<Id> = heirs
+                .filter(|id| world.colors_meet(*one, *id) && !list.contains(id))
+                .collect();
             list.extend(heirs);
         }
         list
@@ -258,7 +284,11 @@ impl Solver<'_> {
         let place = |solver: &Self, id: Id| solver.world.place(id);
         match lift {
             Lift::Update(id) => {
-                if back { self.noupdate.remove(id) } else { _ = self.noupdate.add(id) }
+                if back {
+                    self.noupdate.remove(id)
+                } else {
+                    _ = self.noupdate.add(id)
+                }
                 let (update, feature) = (self.update[place(self, id)], self.feature[place(self, id)]);
                 if let Some(clause) = update.or(if back { feature } else { None }) {
                     self.sat.enable(clause, back);
@@ -350,7 +380,8 @@ impl Solver<'_> {
             all.push(Lift::Update(id.0));
             return;
         }
-        let bars = |id: Id| world.is_installed(id) || (world.multi.has(id) && !world.policy.keep_explicit_obsoletes);
+        let bars =
+            |id: Id| world.is_installed(id) || (world.multi.has(id) && !world.policy.keep_explicit_obsoletes);
         if ids.iter().any(|id| bars(*id)) {
             return;
         }
@@ -409,7 +440,14 @@ impl Said {
         }
         match &job.select {
             Select::Package(_) => {
-                said = Self { evr: true, version: false, arch: true, vendor: true, repository: true, name: true };
+                said = Self {
+                    evr: true,
+                    version: false,
+                    arch: true,
+                    vendor: true,
+                    repository: true,
+                    name: true,
+                };
             }
             Select::Name(dependency, arch) => {
                 said.name = true;

@@ -38,12 +38,14 @@
 //! and dependencies; clauses that may be given up, the last first), and resolvo decides its order itself.
 
 mod agenda;
+mod build;
 mod choice;
 mod choose;
 mod clean;
 mod extra;
 mod index;
 mod jobs;
+mod keep;
 mod pool;
 mod problem;
 mod request;

@@ -1,11 +1,16 @@
 //! The packages there are, indexed once and used for many problems.
 
-use std::{collections::BTreeSet, sync::OnceLock};
+use std::sync::OnceLock;
 
 use keel_artefact::{Comparison, Dependency, Evr, Rich};
 use rustc_hash::FxHashMap;
 
-use super::{Error, index::Index, set::Bits};
+use super::{
+    Error,
+    build::{Builder, Texts, canonical, nothing},
+    index::Index,
+    set::Bits,
+};
 use crate::PackageInfo;
 
 /// A package as the solver sees it.
@@ -84,6 +89,9 @@ pub struct Repository {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PackageId(pub(super) u32);
 
+/// Repositories (name, priority, cost), the installed packages, architectures, `noarch`.
+type Frame = (Vec<(String, i32, i32)>, std::ops::Range<Id>, Vec<Text>, Text);
+
 /// What the pool is for.
 #[derive(Debug, Clone, Default)]
 pub struct Target<'a> {
@@ -135,7 +143,7 @@ pub(super) struct Entry {
     pub fits: bool,
     /// A dependency that nobody can read: it cannot be installed.
     pub unreadable: Option<Text>,
-    bounds: [u32; 9],
+    pub bounds: [u32; 9],
 }
 
 /// Packages of all repositories, interned and indexed. Immutable; shared by any number of problems and threads.
@@ -162,135 +170,6 @@ pub struct Pool {
     pub(super) attached: Vec<Id>,
 }
 
-/// Interned texts.
-#[derive(Debug, Default)]
-pub(super) struct Texts {
-    ids: FxHashMap<Box<str>, Text>,
-    texts: Vec<Box<str>>,
-}
-
-impl Texts {
-    fn intern(&mut self, text: &str) -> Text {
-        if let Some(&id) = self.ids.get(text) {
-            return id;
-        }
-        let id = self.texts.len() as Text;
-        self.texts.push(text.into());
-        self.ids.insert(text.into(), id);
-        id
-    }
-
-    pub fn find(&self, text: &str) -> Option<Text> {
-        self.ids.get(text).copied()
-    }
-
-    pub fn get(&self, id: Text) -> &str {
-        &self.texts[id as usize]
-    }
-}
-
-/// What is interned while a pool is built.
-#[derive(Default)]
-struct Builder {
-    texts: Texts,
-    evrs: Vec<Evr>,
-    evr_ids: FxHashMap<Evr, u32>,
-    kept: Vec<Kept>,
-    kept_ids: FxHashMap<Kept, Need>,
-    rich: Vec<Rich>,
-    rich_ids: FxHashMap<Text, u32>,
-    lists: Vec<Need>,
-    paths: BTreeSet<Text>,
-}
-
-impl Builder {
-    fn evr(&mut self, evr: &Evr) -> u32 {
-        if let Some(&id) = self.evr_ids.get(evr) {
-            return id;
-        }
-        let id = self.evrs.len() as u32;
-        self.evrs.push(evr.clone());
-        self.evr_ids.insert(evr.clone(), id);
-        id
-    }
-
-    /// None for a text that is no dependency.
-    fn need(&mut self, dependency: &Dependency) -> Option<Need> {
-        let name = self.texts.intern(&dependency.name);
-        let kept = if dependency.is_rich() {
-            let rich = match self.rich_ids.get(&name) {
-                Some(&rich) => rich,
-                None => {
-                    let tree = Rich::parse(&dependency.name).ok()?;
-                    tree.leaves(&mut |leaf| {
-                        if leaf.name.starts_with('/') {
-                            let path = self.texts.intern(&leaf.name);
-                            self.paths.insert(path);
-                        }
-                    });
-                    self.rich.push(tree);
-                    let id = (self.rich.len() - 1) as u32;
-                    self.rich_ids.insert(name, id);
-                    id
-                }
-            };
-            Kept::Rich(rich)
-        } else {
-            if dependency.name.starts_with('/') {
-                self.paths.insert(name);
-            }
-            let version = dependency.version.as_ref().map(|(comparison, evr)| (*comparison, self.evr(evr)));
-            Kept::Plain { name, version }
-        };
-        if let Some(&id) = self.kept_ids.get(&kept) {
-            return Some(id);
-        }
-        let id = self.kept.len() as Need;
-        self.kept.push(kept.clone());
-        self.kept_ids.insert(kept, id);
-        Some(id)
-    }
-
-    fn package(&mut self, package: &Package, repository: u32, installed: bool, arches: &[Text], noarch: Text) -> Entry {
-        let mut bounds = [self.lists.len() as u32; 9];
-        let mut unreadable = None;
-        let lists = [
-            &package.provides,
-            &package.requires,
-            &package.conflicts,
-            &package.obsoletes,
-            &package.recommends,
-            &package.suggests,
-            &package.supplements,
-            &package.enhances,
-        ];
-        for (i, list) in lists.into_iter().enumerate() {
-            for dependency in list {
-                match self.need(dependency) {
-                    Some(need) => self.lists.push(need),
-                    // What only ranks may be left out; all else could break what is installed.
-                    None if i < 4 => unreadable = Some(self.texts.intern(&dependency.name)),
-                    None => {}
-                }
-            }
-            bounds[i + 1] = self.lists.len() as u32;
-        }
-        let arch = self.texts.intern(&package.arch);
-        let source = matches!(package.arch.as_str(), "src" | "nosrc");
-        Entry {
-            name: self.texts.intern(&package.name),
-            evr: self.evr(&package.evr),
-            arch,
-            vendor: self.texts.intern(package.vendor.as_deref().unwrap_or("")),
-            repository,
-            installed,
-            fits: !source && (arches.is_empty() || arch == noarch || arches.contains(&arch)),
-            unreadable,
-            bounds,
-        }
-    }
-}
-
 impl Pool {
     /// How many packages a pool takes.
     pub const PACKAGES: usize = 4_000_000;
@@ -300,16 +179,28 @@ impl Pool {
     /// The order of packages within a repository means nothing; the order of repositories is the last thing that
     /// decides between two packages that are alike in all else.
     pub fn new(repositories: &[Repository], target: &Target<'_>) -> Result<Self, Error> {
-        let count: usize = repositories.iter().map(|repository| repository.packages.len()).sum();
+        let count: usize = repositories
+            .iter()
+            .map(|repository| repository.packages.len())
+            .sum();
         if count > Self::PACKAGES {
             return Err(Error::TooMany { count });
         }
-        if repositories.iter().filter(|repository| repository.installed).count() > 1 {
+        if repositories
+            .iter()
+            .filter(|repository| repository.installed)
+            .count()
+            > 1
+        {
             return Err(Error::TwoInstalled);
         }
         let mut builder = Builder::default();
         let noarch = builder.texts.intern("noarch");
-        let arches: Vec<Text> = target.arches.iter().map(|arch| builder.texts.intern(arch)).collect();
+        let arches: Vec<Text> = target
+            .arches
+            .iter()
+            .map(|arch| builder.texts.intern(arch))
+            .collect();
         for path in target.paths {
             let path = builder.texts.intern(path);
             builder.paths.insert(path);
@@ -329,17 +220,25 @@ impl Pool {
                 installed = first..entries.len() as Id;
             }
         }
-        let names = repositories.iter().map(|r| (r.name.clone(), r.priority, r.cost)).collect();
-        Ok(Self::index(builder, entries, &sources, (names, installed, arches, noarch)))
+        let names = repositories
+            .iter()
+            .map(|r| (r.name.clone(), r.priority, r.cost))
+            .collect();
+        Ok(Self::index(
+            builder,
+            entries,
+            &sources,
+            (names, installed, arches, noarch),
+        ))
     }
 
     fn index(
         builder: Builder,
         entries: Vec<Entry>,
         sources: &[&Package],
-        (repositories, installed, arches, noarch): (Vec<(String, i32, i32)>, std::ops::Range<Id>, Vec<Text>, Text),
+        (repositories, installed, arches, noarch): Frame,
     ) -> Self {
-        let count = builder.texts.texts.len();
+        let count = builder.texts.len();
         let ids = || (1..entries.len() as Id).zip(&entries[1..]);
         let list = |entry: &Entry, list: List| {
             let list = list as usize;
@@ -357,7 +256,11 @@ impl Pool {
         let mut files: FxHashMap<Text, Vec<Id>> = FxHashMap::default();
         for (id, package) in (1..).zip(sources) {
             for path in &package.files {
-                if let Some(path) = builder.texts.find(path).filter(|path| builder.paths.contains(path)) {
+                if let Some(path) = builder
+                    .texts
+                    .find(path)
+                    .filter(|path| builder.paths.contains(path))
+                {
                     let holders = files.entry(path).or_default();
                     if holders.last() != Some(&id) {
                         holders.push(id);
@@ -457,7 +360,10 @@ impl Pool {
         match &self.kept[need as usize] {
             Kept::Rich(rich) => self.rich[*rich as usize].to_string(),
             Kept::Plain { name, version: None } => self.texts.get(*name).to_owned(),
-            Kept::Plain { name, version: Some((comparison, evr)) } => {
+            Kept::Plain {
+                name,
+                version: Some((comparison, evr)),
+            } => {
                 let (name, evr) = (self.texts.get(*name), &self.evrs[*evr as usize]);
                 format!("{name} {} {evr}", comparison.as_str())
             }
@@ -488,7 +394,10 @@ impl Pool {
     pub(super) fn find_plain(&self, dependency: &Dependency) -> Vec<Id> {
         match self.texts.find(&dependency.name) {
             Some(name) => {
-                let version = dependency.version.as_ref().map(|(comparison, evr)| (*comparison, evr));
+                let version = dependency
+                    .version
+                    .as_ref()
+                    .map(|(comparison, evr)| (*comparison, evr));
                 self.find(name, version)
             }
             None => Vec::new(),
@@ -519,7 +428,10 @@ impl Pool {
         match self.kept[need as usize] {
             Kept::Plain { name, version } if name == self.entry(id).name => {
                 let version = version.map(|(comparison, evr)| (comparison, &self.evrs[evr as usize]));
-                overlap(Some((Comparison::Equal, &self.evrs[self.entry(id).evr as usize])), version)
+                overlap(
+                    Some((Comparison::Equal, &self.evrs[self.entry(id).evr as usize])),
+                    version,
+                )
             }
             _ => false,
         }
@@ -528,39 +440,6 @@ impl Pool {
     pub(super) fn all(&self) -> Bits {
         Bits::new(self.entries.len())
     }
-}
-
-fn nothing() -> Package {
-    Package {
-        name: String::new(),
-        evr: Evr { epoch: 0, version: String::new(), release: String::new() },
-        arch: String::new(),
-        vendor: None,
-        provides: Vec::new(),
-        requires: Vec::new(),
-        conflicts: Vec::new(),
-        obsoletes: Vec::new(),
-        recommends: Vec::new(),
-        suggests: Vec::new(),
-        supplements: Vec::new(),
-        enhances: Vec::new(),
-        files: Vec::new(),
-    }
-}
-
-/// One order for the packages of a repository, however they came.
-fn canonical(a: &Package, b: &Package) -> std::cmp::Ordering {
-    let texts = |list: &[Dependency]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let evr = |evr: &Evr| (evr.epoch, evr.version.clone(), evr.release.clone());
-    (a.name.cmp(&b.name))
-        .then_with(|| a.evr.compare(&b.evr))
-        .then_with(|| a.arch.cmp(&b.arch))
-        .then_with(|| evr(&a.evr).cmp(&evr(&b.evr)))
-        .then_with(|| a.vendor.cmp(&b.vendor))
-        .then_with(|| texts(&a.provides).cmp(&texts(&b.provides)))
-        .then_with(|| texts(&a.requires).cmp(&texts(&b.requires)))
-        .then_with(|| texts(&a.conflicts).cmp(&texts(&b.conflicts)))
-        .then_with(|| texts(&a.obsoletes).cmp(&texts(&b.obsoletes)))
 }
 
 /// Do a capability that is provided and one that is asked for meet? A provide without a version meets only a request

@@ -62,7 +62,11 @@ impl Solver<'_> {
     /// The clause cannot hold: gives up something weak, or something that may go, or records a problem. Returns level 0.
     pub(super) fn unsolvable(&mut self, broken: ClauseId) -> i32 {
         let proof = self.sat.proof(broken);
-        let weak: Vec<ClauseId> = proof.iter().copied().filter(|clause| self.sat.is_weak(*clause)).collect();
+        let weak: Vec<ClauseId> = proof
+            .iter()
+            .copied()
+            .filter(|clause| self.sat.is_weak(*clause))
+            .collect();
         if weak.is_empty() {
             let mut culprits: Vec<Culprit> = Vec::new();
             for &clause in proof.iter().filter(|clause| **clause >= self.package_end) {
@@ -84,7 +88,11 @@ impl Solver<'_> {
     /// Gives up the last of some weak clauses; of strong recommendations, all.
     fn give_up_weak(&mut self, weak: &[ClauseId]) {
         let recommends = |clause: ClauseId| self.strong.contains(&clause) || self.copies.contains(&clause);
-        let last = weak.iter().copied().filter(|clause| !self.copies.contains(clause)).max();
+        let last = weak
+            .iter()
+            .copied()
+            .filter(|clause| !self.copies.contains(clause))
+            .max();
         match last {
             Some(last) if !self.strong.contains(&last) => {
                 if matches!(self.kind(last), Kind::Choice(_)) {
@@ -94,7 +102,11 @@ impl Solver<'_> {
                 }
             }
             _ => {
-                let all: Vec<ClauseId> = weak.iter().copied().filter(|clause| recommends(*clause)).collect();
+                let all: Vec<ClauseId> = weak
+                    .iter()
+                    .copied()
+                    .filter(|clause| recommends(*clause))
+                    .collect();
                 for clause in all {
                     self.sat.enable(clause, false);
                 }
@@ -153,7 +165,9 @@ impl Solver<'_> {
         }
         let best = |id: Id| {
             let kind = Kind::BestUpdate(id);
-            culprits.iter().any(|culprit| matches!(culprit, Culprit::Clause(clause) if self.kind(*clause) == kind))
+            culprits
+                .iter()
+                .any(|culprit| matches!(culprit, Culprit::Clause(clause) if self.kind(*clause) == kind))
         };
         let (mut only, mut loose) = (None, None);
         for culprit in culprits {
@@ -206,7 +220,11 @@ impl Solver<'_> {
         rest.sort_unstable();
         let mut order: Vec<ClauseId> = Vec::new();
         let mut known: Vec<u32> = Vec::new();
-        let mut front: Vec<ClauseId> = rest.iter().copied().filter(|clause| *clause >= self.package_end).collect();
+        let mut front: Vec<ClauseId> = rest
+            .iter()
+            .copied()
+            .filter(|clause| *clause >= self.package_end)
+            .collect();
         if front.is_empty() {
             front = rest.first().copied().into_iter().collect();
         }
@@ -219,7 +237,12 @@ impl Solver<'_> {
             }
             front = (rest.iter().copied())
                 .filter(|clause| {
-                    let of = self.sat.literals(*clause).iter().filter(|lit| **lit < 0).map(|lit| lit.unsigned_abs());
+                    let of = self
+                        .sat
+                        .literals(*clause)
+                        .iter()
+                        .filter(|lit| **lit < 0)
+                        .map(|lit| lit.unsigned_abs());
                     of.into_iter().any(|id| known.contains(&id))
                 })
                 .collect();
@@ -241,7 +264,11 @@ impl Solver<'_> {
             chain.push(format!("({left} more)"));
             chain.extend(last);
         }
-        let mut remedies: Vec<Remedy> = found.culprits.iter().filter_map(|culprit| self.remedy(*culprit)).collect();
+        let mut remedies: Vec<Remedy> = found
+            .culprits
+            .iter()
+            .filter_map(|culprit| self.remedy(*culprit))
+            .collect();
         remedies.dedup();
         Problem { chain, remedies }
     }
@@ -252,9 +279,10 @@ impl Solver<'_> {
             Culprit::Clause(clause) => match self.kind(clause) {
                 Kind::Feature(id) | Kind::Update(id) => Some(Remedy::AllowErase(PackageId(id))),
                 Kind::BestUpdate(id) => Some(Remedy::AllowOther(PackageId(id))),
-                Kind::InferiorArch(id) | Kind::NotInUpgrade(id) | Kind::LowPriority(id) | Kind::YumObsoletes(id) => {
-                    Some(Remedy::Allow(PackageId(id)))
-                }
+                Kind::InferiorArch(id)
+                | Kind::NotInUpgrade(id)
+                | Kind::LowPriority(id)
+                | Kind::YumObsoletes(id) => Some(Remedy::Allow(PackageId(id))),
                 _ => None,
             },
         }
@@ -266,28 +294,67 @@ impl Solver<'_> {
         Some(match self.kind(clause) {
             Kind::Learnt | Kind::Choice(_) => return None,
             Kind::NotInstallable(id) => match self.world.entry(id).unreadable {
-                Some(text) => format!("{} has a dependency that is none: `{}`", nevra(id), pool.texts.get(text)),
-                None => format!("{} cannot be installed here: it is disabled, or of another architecture", nevra(id)),
+                Some(text) => format!(
+                    "{} has a dependency that is none: `{}`",
+                    nevra(id),
+                    pool.texts.get(text)
+                ),
+                None => format!(
+                    "{} cannot be installed here: it is disabled, or of another architecture",
+                    nevra(id)
+                ),
             },
-            Kind::Missing(id, need) => format!("{} requires {}, which no package provides", nevra(id), pool.show(need)),
+            Kind::Missing(id, need) => format!(
+                "{} requires {}, which no package provides",
+                nevra(id),
+                pool.show(need)
+            ),
             Kind::Requires(id, need) => {
-                let others = self.sat.literals(clause).iter().filter(|lit| **lit > 0).map(|lit| *lit as Id);
-                format!("{} requires {}, which {} provides", nevra(id), pool.show(need), self.names(others.collect()))
+                let others = self
+                    .sat
+                    .literals(clause)
+                    .iter()
+                    .filter(|lit| **lit > 0)
+                    .map(|lit| *lit as Id);
+                format!(
+                    "{} requires {}, which {} provides",
+                    nevra(id),
+                    pool.show(need),
+                    self.names(others.collect())
+                )
             }
             Kind::Recommends(id, need) => format!("{} recommends {}", nevra(id), pool.show(need)),
             Kind::RecommendsCopy(of) => return self.sentence(of),
             Kind::Conflicts(id, need, other) if other == id => {
-                format!("{} conflicts with {}, which cannot be avoided", nevra(id), pool.show(need))
+                format!(
+                    "{} conflicts with {}, which cannot be avoided",
+                    nevra(id),
+                    pool.show(need)
+                )
             }
             Kind::Conflicts(id, need, other) => match pool.name(PackageId(other)) == pool.show(need) {
                 true => format!("{} conflicts with {}", nevra(id), nevra(other)),
-                false => format!("{} conflicts with {}, which {} provides", nevra(id), pool.show(need), nevra(other)),
+                false => format!(
+                    "{} conflicts with {}, which {} provides",
+                    nevra(id),
+                    pool.show(need),
+                    nevra(other)
+                ),
             },
             Kind::Obsoletes(id, need, other) => {
-                format!("{} obsoletes {}, which is {}", nevra(id), pool.show(need), nevra(other))
+                format!(
+                    "{} obsoletes {}, which is {}",
+                    nevra(id),
+                    pool.show(need),
+                    nevra(other)
+                )
             }
             Kind::SameName(id, other) => {
-                format!("{} and {} cannot be installed at the same time", nevra(id.min(other)), nevra(id.max(other)))
+                format!(
+                    "{} and {} cannot be installed at the same time",
+                    nevra(id.min(other)),
+                    nevra(id.max(other))
+                )
             }
             Kind::Feature(id) | Kind::Update(id) => match self.sat.literals(clause).len() {
                 1 => format!("{} is installed, and nothing replaces it", nevra(id)),
@@ -299,7 +366,9 @@ impl Solver<'_> {
                 _ => return None,
             },
             Kind::Job(number) => match self.sat.literals(clause) {
-                [one] if *one == -self.ground => format!("no package is meant by `{}`", self.wish(number as usize)),
+                [one] if *one == -self.ground => {
+                    format!("no package is meant by `{}`", self.wish(number as usize))
+                }
                 _ => format!("asked for: {}", self.wish(number as usize)),
             },
             Kind::InferiorArch(id) => format!("{} is of an architecture that is not the best", nevra(id)),
@@ -313,7 +382,11 @@ impl Solver<'_> {
         const SOME: usize = 3;
         let more = ids.len().saturating_sub(SOME);
         // The last, not the first: of many versions, the newest are of interest.
-        let mut names: Vec<String> = ids.split_off(more).into_iter().map(|id| self.world.pool.nevra(PackageId(id))).collect();
+        let mut names: Vec<String> = ids
+            .split_off(more)
+            .into_iter()
+            .map(|id| self.world.pool.nevra(PackageId(id)))
+            .collect();
         names.reverse();
         match more {
             0 if names.is_empty() => "nothing that can be installed".to_owned(),
@@ -323,14 +396,19 @@ impl Solver<'_> {
     }
 
     fn wish(&self, number: usize) -> String {
-        self.jobs.get(number).map_or_else(String::new, |job| job.describe(self.world.pool))
+        self.jobs
+            .get(number)
+            .map_or_else(String::new, |job| job.describe(self.world.pool))
     }
 }
 
 /// Does a sentence end a chain?
 fn is_end(kind: Kind) -> bool {
     use Kind::{Conflicts, Missing, NotInstallable, Obsoletes, SameName};
-    matches!(kind, Missing(..) | NotInstallable(_) | Conflicts(..) | Obsoletes(..) | SameName(..))
+    matches!(
+        kind,
+        Missing(..) | NotInstallable(_) | Conflicts(..) | Obsoletes(..) | SameName(..)
+    )
 }
 
 impl Job {
@@ -356,11 +434,18 @@ impl Job {
         let what = match &self.select {
             Select::All => "all packages".to_owned(),
             Select::Repository(number) => {
-                let name = pool.repositories.get(*number).map_or("", |repository| &repository.0);
+                let name = pool
+                    .repositories
+                    .get(*number)
+                    .map_or("", |repository| &repository.0);
                 format!("all of repository {name}")
             }
             Select::Package(id) => pool.nevra(*id),
-            Select::OneOf(ids) => ids.iter().map(|id| pool.nevra(*id)).collect::<Vec<_>>().join(" or "),
+            Select::OneOf(ids) => ids
+                .iter()
+                .map(|id| pool.nevra(*id))
+                .collect::<Vec<_>>()
+                .join(" or "),
             Select::Name(dependency, of) => format!("{dependency}{}", arch(of)),
             Select::Provides(rich, of) => format!("{rich}{}", arch(of)),
         };

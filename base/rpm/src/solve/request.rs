@@ -101,7 +101,11 @@ pub struct Job {
 impl Job {
     /// A wish without refinements.
     pub fn new(action: Action, select: Select) -> Self {
-        Self { action, select, refine: Refine::default() }
+        Self {
+            action,
+            select,
+            refine: Refine::default(),
+        }
     }
 }
 
@@ -210,6 +214,9 @@ impl Request {
     /// Packages of these names, into nothing.
     pub fn install<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let wish = |name| Job::new(Action::Install, Select::name(name));
-        Self { jobs: names.into_iter().map(wish).collect(), ..Self::default() }
+        Self {
+            jobs: names.into_iter().map(wish).collect(),
+            ..Self::default()
+        }
     }
 }

@@ -2,7 +2,11 @@
 
 use keel_artefact::Rich;
 
-use super::{pool::{Id, Kept, Need}, sat::Lit, world::World};
+use super::{
+    pool::{Id, Kept, Need},
+    sat::Lit,
+    world::World,
+};
 
 /// A condition over packages: of every list, one literal must be true.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,8 +113,12 @@ impl World<'_> {
             Kept::Rich(_) => match self.cnf(need, true) {
                 Cnf::Never => Vec::new(),
                 Cnf::All(clauses) => {
-                    let mut all: Vec<Id> =
-                        clauses.into_iter().flatten().filter(|lit| *lit > 0).map(|lit| lit as Id).collect();
+                    let mut all: Vec<Id> = clauses
+                        .into_iter()
+                        .flatten()
+                        .filter(|lit| *lit > 0)
+                        .map(|lit| lit as Id)
+                        .collect();
                     all.sort_unstable();
                     all.dedup();
                     all
@@ -184,7 +192,10 @@ fn either(one: Cnf, other: Cnf) -> Cnf {
             if size > LITERALS {
                 return Cnf::Never;
             }
-            if !list.iter().any(|lit| *lit > 0 && list.binary_search(&-lit).is_ok()) {
+            if !list
+                .iter()
+                .any(|lit| *lit > 0 && list.binary_search(&-lit).is_ok())
+            {
                 all.push(list);
             }
         }

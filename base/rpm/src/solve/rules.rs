@@ -62,7 +62,8 @@ impl Drafts {
         let start = self.literals.len();
         self.literals.extend(literals);
         self.literals[start..].sort_unstable();
-        self.clauses.push((start as u32, (self.literals.len() - start) as u32, kind));
+        self.clauses
+            .push((start as u32, (self.literals.len() - start) as u32, kind));
     }
 
     fn of(&self, (start, len, _): &(u32, u32, Kind)) -> &[Lit] {
@@ -125,7 +126,12 @@ impl Solver<'_> {
                 Kept::Rich(rich) => {
                     let mut any = false;
                     self.world.pool.rich(*rich).leaves(&mut |leaf| {
-                        any |= self.world.pool.find_plain(leaf).iter().any(|id| self.added.has(*id));
+                        any |= self
+                            .world
+                            .pool
+                            .find_plain(leaf)
+                            .iter()
+                            .any(|id| self.added.has(*id));
                     });
                     any
                 }
@@ -134,7 +140,9 @@ impl Solver<'_> {
                 .filter(|id| !self.added.has(*id) && self.world.is_installable(*id))
                 .filter(|id| {
                     let lists = [List::Supplements, List::Enhances];
-                    lists.iter().any(|list| self.world.list(*id, *list).iter().any(|need| possible(*need)))
+                    lists
+                        .iter()
+                        .any(|list| self.world.list(*id, *list).iter().any(|need| possible(*need)))
                 })
                 .collect();
             if new.is_empty() {
@@ -163,13 +171,19 @@ impl Solver<'_> {
             self.obsolete_clauses(id, installed, frozen, drafts);
             if self.world.policy.colors && self.world.score(id) > 1 {
                 let better = self.world.siblings(id).filter(|other| {
-                    self.world.same_evr(*other, id) && (2..self.world.score(id)).contains(&self.world.score(*other))
+                    self.world.same_evr(*other, id)
+                        && (2..self.world.score(id)).contains(&self.world.score(*other))
                 });
                 queue.extend(better);
             }
             for list in [List::Recommends, List::Suggests] {
                 for need in self.world.list(id, list) {
-                    queue.extend(self.world.helpers(*need).into_iter().filter(|id| !self.added.has(*id)));
+                    queue.extend(
+                        self.world
+                            .helpers(*need)
+                            .into_iter()
+                            .filter(|id| !self.added.has(*id)),
+                    );
                 }
             }
         }
@@ -214,7 +228,12 @@ impl Solver<'_> {
             if clause.contains(&lit(id)) || (frozen && is_hard && !clause.iter().any(was_met)) {
                 continue;
             }
-            queue.extend(clause.iter().filter(|other| **other > 0).map(|other| *other as Id));
+            queue.extend(
+                clause
+                    .iter()
+                    .filter(|other| **other > 0)
+                    .map(|other| *other as Id),
+            );
             let others = clause.into_iter().filter(|other| *other != -lit(id));
             drafts.push(std::iter::once(-lit(id)).chain(others), kind);
         }
@@ -266,11 +285,19 @@ impl Solver<'_> {
             };
             for clause in clauses {
                 let was_met = |other: &Lit| self.world.is_installed(other.unsigned_abs()) == (*other > 0);
-                if clause == [-lit(id)] || clause.contains(&lit(id)) || (frozen && !clause.iter().any(was_met)) {
+                if clause == [-lit(id)]
+                    || clause.contains(&lit(id))
+                    || (frozen && !clause.iter().any(was_met))
+                {
                     continue;
                 }
                 let other = clause[0].unsigned_abs();
-                queue.extend(clause.iter().filter(|other| **other > 0).map(|other| *other as Id));
+                queue.extend(
+                    clause
+                        .iter()
+                        .filter(|other| **other > 0)
+                        .map(|other| *other as Id),
+                );
                 let mut literals = clause;
                 literals.push(-lit(id));
                 literals.sort_unstable();

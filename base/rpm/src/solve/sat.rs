@@ -327,7 +327,11 @@ impl Sat {
         self.revert(back);
         let id = self.add(&literals);
         // The second watched literal must be the last to become open again.
-        if let Some(second) = literals[1..].iter().copied().max_by_key(|lit| self.value[var(*lit) as usize].abs()) {
+        if let Some(second) = literals[1..]
+            .iter()
+            .copied()
+            .max_by_key(|lit| self.value[var(*lit) as usize].abs())
+        {
             self.clauses[id as usize].watched = [first, second];
         }
         self.attach(id);
@@ -380,7 +384,9 @@ impl Sat {
             return;
         };
         for (i, premises) in self.premises.iter().enumerate() {
-            let holds = premises.iter().all(|premise| self.clauses[*premise as usize].enabled);
+            let holds = premises
+                .iter()
+                .all(|premise| self.clauses[*premise as usize].enabled);
             self.clauses[first as usize + i].enabled = holds;
         }
     }

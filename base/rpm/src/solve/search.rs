@@ -189,7 +189,11 @@ impl Solver<'_> {
     pub(super) fn choose(&mut self, level: i32, mut list: Vec<Id>, because: ClauseId) -> i32 {
         self.prune(&mut list, Mode::One, self.asked(because));
         if list.len() > 1 && self.early {
-            let replacing: Vec<Id> = list.iter().copied().filter(|id| self.replaces_something(*id)).collect();
+            let replacing: Vec<Id> = list
+                .iter()
+                .copied()
+                .filter(|id| self.replaces_something(*id))
+                .collect();
             if !replacing.is_empty() {
                 list = replacing;
             }
@@ -209,7 +213,11 @@ impl Solver<'_> {
     pub(super) fn branch(&mut self, level: i32, list: &[Id], because: Option<ClauseId>) {
         let mut options: Vec<Lit> = list.iter().map(|id| lit(*id)).collect();
         options[0] = -options[0];
-        self.branches.push(Branch { level, options, because });
+        self.branches.push(Branch {
+            level,
+            options,
+            because,
+        });
     }
 
     /// Is it installed, or would it take the place of something installed?
@@ -233,7 +241,8 @@ impl Solver<'_> {
             ranks.add(world, *id);
         }
         let has = |id: Id| sat.value(id) > 0 || open.binary_search(&id).is_ok();
-        let attached = |id: Id, which: List| world.list(id, which).iter().any(|need| world.holds(*need, &has));
+        let attached =
+            |id: Id, which: List| world.list(id, which).iter().any(|need| world.holds(*need, &has));
         list.sort_by_cached_key(|id| {
             let suggested = ranks.is_suggested(world, sat, *id) || attached(*id, List::Enhances);
             !(world.is_installed(*id) || suggested)
@@ -251,12 +260,19 @@ impl Solver<'_> {
         let (mut level, mut at) = (start, 0);
         while at < self.job_clauses.len() {
             let (clause, _) = self.job_clauses[at];
-            let mut list = if self.sat.is_enabled(clause) { self.open(clause) } else { Vec::new() };
+            let mut list = if self.sat.is_enabled(clause) {
+                self.open(clause)
+            } else {
+                Vec::new()
+            };
             if list.is_empty() {
                 at += 1;
                 continue;
             }
-            let updates = self.maps.update_all || list.iter().any(|id| self.world.is_installed(*id) && self.maps.update.has(*id));
+            let updates = self.maps.update_all
+                || list
+                    .iter()
+                    .any(|id| self.world.is_installed(*id) && self.maps.update.has(*id));
             if !updates && list.iter().any(|id| self.world.is_installed(*id)) {
                 list.retain(|id| self.world.is_installed(*id));
             }
@@ -274,129 +290,25 @@ impl Solver<'_> {
         level
     }
 
-    /// First what jobs want updated, then all that can stay, then what could not.
-    fn resolve_installed(&mut self, start: i32) -> i32 {
-        let range = self.world.installed();
-        let count = range.len();
-        let first_pass = match (self.maps.update_all, self.maps.update.any()) {
-            (true, _) => 2,
-            (false, true) => 0,
-            (false, false) => 1,
-        };
-        let (mut level, mut pass) = (start, first_pass);
-        while pass < 3 {
-            let pass_level = level;
-            let (mut seen, mut postponed) = (0, false);
-            let mut id = self.next_installed;
-            let mut trouble = false;
-            while seen < count {
-                if id >= range.end {
-                    id = range.start;
-                }
-                let before = level;
-                match self.settle(level, id, pass, &mut postponed) {
-                    Some(now) if now <= before => {
-                        level = now;
-                        if level < pass_level {
-                            trouble = true;
-                            break;
-                        }
-                        if level < before {
-                            seen = 0;
-                        }
-                    }
-                    Some(now) => level = now,
-                    None => {
-                        id += 1;
-                        seen += 1;
-                    }
-                }
-            }
-            if trouble {
-                self.next_installed = if id >= range.end { range.start } else { id };
-                if level < start {
-                    return level;
-                }
-                pass = first_pass;
-                continue;
-            }
-            self.next_installed = range.start;
-            pass += 1;
-            if pass == 2 && !postponed {
-                break;
-            }
-        }
-        level
-    }
-
-    /// Decides what becomes of an installed package, one decision at a time; none when nothing is open.
-    fn settle(&mut self, level: i32, id: Id, pass: u8, postponed: &mut bool) -> Option<i32> {
-        let special = self.special.contains_key(&id);
-        if self.sat.value(id) > 0 && !special {
-            return None;
-        }
-        if pass == 0 && !self.maps.update.has(id) {
-            return None;
-        }
-        let place = self.world.place(id);
-        let update = self.update[place];
-        let own = update.filter(|clause| self.sat.is_enabled(*clause)).or(self.feature[place]).or(update)?;
-        let wanted = self.sat.value(id) < 0 || self.maps.is_updated(id);
-        if wanted && !self.noupdate.has(id) {
-            if pass == 1 {
-                *postponed = true;
-                return None;
-            }
-            if special && let Some(list) = self.special_updates(id) {
-                let because = self.feature[place].or(update).unwrap_or(own);
-                return Some(self.choose(level, list, because));
-            }
-            let mut list = self.open(own);
-            if let Some(targets) = self.maps.targets.get(&id) {
-                list.retain(|new| targets.contains(new));
-            }
-            if !list.is_empty() {
-                return Some(self.choose(level, list, own));
-            }
-        }
-        if self.sat.is_open(id) && !(self.cleans() && self.cleaned.has(id)) {
-            return Some(self.step(level, lit(id), Some(own)));
-        }
-        None
-    }
-
-    /// The best of the packages that can stand beside an installed one, if it is not there yet.
-    fn special_updates(&mut self, id: Id) -> Option<Vec<Id>> {
-        let special = self.special.get(&id)?.clone();
-        let mut list: Vec<Id> = Some(id).into_iter().chain(special.iter().copied()).filter(|id| self.sat.value(*id) >= 0).collect();
-        for old in list.clone() {
-            if self.world.is_installed(old) {
-                let twins = special.iter().copied().filter(|new| {
-                    self.sat.value(*new) < 0 && !self.world.is_installed(*new) && self.world.is_identical(*new, old)
-                });
-                list.extend(twins);
-            }
-        }
-        if let Some(targets) = self.maps.targets.get(&id) {
-            list.retain(|new| targets.contains(new));
-        }
-        self.prune(&mut list, Mode::One, None);
-        let best = *list.first()?;
-        (best != id && self.sat.is_open(best)).then(|| vec![best])
-    }
-
     /// Does a package that is new need this (and, without [`Focus::Best`], is nothing of it installed)?
     pub(super) fn is_of_new(&self, clause: ClauseId) -> bool {
         let literals = self.sat.literals(clause);
         let installed = |literal: &Lit| self.world.is_installed(literal.unsigned_abs());
-        let from_new = literals.iter().any(|l| *l < 0 && self.sat.is_false(*l) && !installed(l));
-        from_new && (self.world.policy.focus == Focus::Best || !literals.iter().any(|l| *l > 0 && installed(l)))
+        let from_new = literals
+            .iter()
+            .any(|l| *l < 0 && self.sat.is_false(*l) && !installed(l));
+        from_new
+            && (self.world.policy.focus == Focus::Best || !literals.iter().any(|l| *l > 0 && installed(l)))
     }
 
     /// What is about to be cleaned away stays where it is needed, or is updated if that was wanted.
     pub(super) fn prune_cleaned(&self, list: &mut Vec<Id>) {
         let cleaned = |id: Id| self.world.is_installed(id) && self.cleaned.has(id);
-        if let Some(kept) = list.iter().copied().find(|id| cleaned(*id) && !self.maps.is_updated(*id)) {
+        if let Some(kept) = list
+            .iter()
+            .copied()
+            .find(|id| cleaned(*id) && !self.maps.is_updated(*id))
+        {
             *list = vec![kept];
             return;
         }
@@ -406,12 +318,18 @@ impl Solver<'_> {
                 Some(special) => special.clone(),
                 None => {
                     let own = self.update[self.world.place(id)];
-                    own.map_or(Vec::new(), |own| self.sat.literals(own).iter().map(|l| *l as Id).collect())
+                    own.map_or(Vec::new(), |own| {
+                        self.sat.literals(own).iter().map(|l| *l as Id).collect()
+                    })
                 }
             };
             let targets = self.maps.targets.get(&id);
             fine.push(id);
-            fine.extend(heirs.into_iter().filter(|new| targets.is_none_or(|targets| targets.contains(new))));
+            fine.extend(
+                heirs
+                    .into_iter()
+                    .filter(|new| targets.is_none_or(|targets| targets.contains(new))),
+            );
         }
         if !fine.is_empty() {
             list.retain(|id| fine.contains(id));
@@ -453,14 +371,23 @@ impl Solver<'_> {
         self.ranks.update(&self.world, &self.sat);
         let mut take = None;
         for (number, branch) in self.branches.iter().enumerate().rev() {
-            let untried = || branch.options.iter().enumerate().filter(|(_, option)| **option > 0);
-            if let Some((place, _)) = untried().find(|(_, option)| self.sat.value(option.unsigned_abs()) > branch.level) {
+            let untried = || {
+                branch
+                    .options
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, option)| **option > 0)
+            };
+            if let Some((place, _)) =
+                untried().find(|(_, option)| self.sat.value(option.unsigned_abs()) > branch.level)
+            {
                 take = Some((number, place));
                 continue;
             }
             let favor = |id: Id| self.favor.get(id as usize).copied().unwrap_or(0);
             let liked = |id: Id| {
-                self.ranks.is_recommended(&self.world, &self.sat, id) || is_attached(&self.world, &self.sat, id, List::Supplements)
+                self.ranks.is_recommended(&self.world, &self.sat, id)
+                    || is_attached(&self.world, &self.sat, id, List::Supplements)
             };
             let better = untried().find(|(_, option)| favor(**option as Id) >= 0 && liked(**option as Id));
             let Some((place, option)) = better else {
@@ -472,7 +399,11 @@ impl Solver<'_> {
                     && !self.replaces_something(current)
                     && !liked(current)
             };
-            if branch.options.iter().any(|option| *option < 0 && dull(option.unsigned_abs())) {
+            if branch
+                .options
+                .iter()
+                .any(|option| *option < 0 && dull(option.unsigned_abs()))
+            {
                 take = Some((number, place));
             }
         }

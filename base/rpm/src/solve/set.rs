@@ -10,7 +10,9 @@ pub(super) struct Bits {
 
 impl Bits {
     pub fn new(count: usize) -> Self {
-        Self { words: vec![0; count.div_ceil(64)] }
+        Self {
+            words: vec![0; count.div_ceil(64)],
+        }
     }
 
     pub fn has(&self, id: Id) -> bool {

@@ -63,7 +63,12 @@ pub struct Solution {
 impl Solution {
     /// Everything that is installed in the end, by id.
     pub fn packages(&self) -> Vec<PackageId> {
-        let mut all: Vec<PackageId> = self.install.iter().map(|chosen| chosen.package).chain(self.stay.iter().copied()).collect();
+        let mut all: Vec<PackageId> = self
+            .install
+            .iter()
+            .map(|chosen| chosen.package)
+            .chain(self.stay.iter().copied())
+            .collect();
         all.sort_unstable();
         all
     }
@@ -91,7 +96,10 @@ impl Solver<'_> {
         Solution {
             install,
             erase: ids(erase),
-            replace: replace.into_iter().map(|(old, new)| (PackageId(old), PackageId(new))).collect(),
+            replace: replace
+                .into_iter()
+                .map(|(old, new)| (PackageId(old), PackageId(new)))
+                .collect(),
             stay: ids(stay),
         }
     }
@@ -103,14 +111,29 @@ impl Solver<'_> {
         for &id in new {
             by_name.entry(world.entry(id).name).or_default().push(id);
         }
-        let obsoleting: Vec<Id> = new.iter().copied().filter(|id| !world.list(*id, List::Obsoletes).is_empty()).collect();
+        let obsoleting: Vec<Id> = new
+            .iter()
+            .copied()
+            .filter(|id| !world.list(*id, List::Obsoletes).is_empty())
+            .collect();
         let mut pairs = Vec::new();
         for &old in erase {
             let same = by_name.get(&world.entry(old).name).into_iter().flatten().copied();
-            let same: Vec<Id> = same.filter(|id| !world.multi.has(*id) && world.colors_meet(old, *id)).collect();
-            let of_arch = same.iter().copied().find(|id| world.entry(*id).arch == world.entry(old).arch);
+            let same: Vec<Id> = same
+                .filter(|id| !world.multi.has(*id) && world.colors_meet(old, *id))
+                .collect();
+            let of_arch = same
+                .iter()
+                .copied()
+                .find(|id| world.entry(*id).arch == world.entry(old).arch);
             let counts = |id: &Id| world.policy.keep_explicit_obsoletes || !world.multi.has(*id);
-            let heir = || obsoleting.iter().copied().filter(counts).find(|id| world.obsoletes(*id, old));
+            let heir = || {
+                obsoleting
+                    .iter()
+                    .copied()
+                    .filter(counts)
+                    .find(|id| world.obsoletes(*id, old))
+            };
             if let Some(new) = of_arch.or(same.first().copied()).or_else(heir) {
                 pairs.push((old, new));
             }
@@ -124,26 +147,31 @@ impl Solver<'_> {
         let mut queue = VecDeque::new();
         for (clause, number) in &self.job_clauses {
             if self.is_job(*number, Action::Install) {
-                for &lit in self.sat.literals(*clause).iter().filter(|lit| **lit > 0 && self.sat.is_true(**lit)) {
+                for &lit in self
+                    .sat
+                    .literals(*clause)
+                    .iter()
+                    .filter(|lit| **lit > 0 && self.sat.is_true(**lit))
+                {
                     let id = lit as Id;
-                    if !why.contains_key(&id) {
-                        why.insert(id, Why::Asked(*number));
+                    why.entry(id).or_insert_with(|| {
                         queue.push_back(id);
-                    }
+                        Why::Asked(*number)
+                    });
                 }
             }
         }
         for (old, new) in replace {
-            if !why.contains_key(new) {
-                why.insert(*new, Why::Replaces(PackageId(*old)));
+            why.entry(*new).or_insert_with(|| {
                 queue.push_back(*new);
-            }
+                Why::Replaces(PackageId(*old))
+            });
         }
         for id in self.world.installed().filter(|id| self.sat.value(*id) > 0) {
-            if !why.contains_key(&id) {
-                why.insert(id, Why::Stays);
+            why.entry(id).or_insert_with(|| {
                 queue.push_back(id);
-            }
+                Why::Stays
+            });
         }
         self.follow(&mut why, queue, new);
         why
@@ -155,11 +183,18 @@ impl Solver<'_> {
         loop {
             while let Some(by) = queue.pop_front() {
                 for &need in world.list(by, List::Requires) {
-                    for id in world.helpers(need).into_iter().filter(|id| self.sat.value(*id) > 0) {
+                    for id in world
+                        .helpers(need)
+                        .into_iter()
+                        .filter(|id| self.sat.value(*id) > 0)
+                    {
                         why.entry(id).or_insert_with(|| {
                             queue.push_back(id);
                             all.push(id);
-                            Why::Required { by: PackageId(by), dependency: world.pool.show(need) }
+                            Why::Required {
+                                by: PackageId(by),
+                                dependency: world.pool.show(need),
+                            }
                         });
                     }
                 }
@@ -167,17 +202,26 @@ impl Solver<'_> {
             // Weak dependencies, once nothing else explains what is left.
             for &by in &all {
                 for &need in world.list(by, List::Recommends) {
-                    for id in world.helpers(need).into_iter().filter(|id| self.sat.value(*id) > 0) {
+                    for id in world
+                        .helpers(need)
+                        .into_iter()
+                        .filter(|id| self.sat.value(*id) > 0)
+                    {
                         why.entry(id).or_insert_with(|| {
                             queue.push_back(id);
-                            Why::Recommended { by: PackageId(by), dependency: world.pool.show(need) }
+                            Why::Recommended {
+                                by: PackageId(by),
+                                dependency: world.pool.show(need),
+                            }
                         });
                     }
                 }
             }
             if queue.is_empty() {
                 let left = new.iter().copied().filter(|id| !why.contains_key(id));
-                let attached: Vec<Id> = left.filter(|id| is_attached(world, &self.sat, *id, List::Supplements)).collect();
+                let attached: Vec<Id> = left
+                    .filter(|id| is_attached(world, &self.sat, *id, List::Supplements))
+                    .collect();
                 for id in attached {
                     why.insert(id, Why::Supplements);
                     queue.push_back(id);

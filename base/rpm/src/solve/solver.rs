@@ -78,7 +78,12 @@ pub(super) struct Solver<'a> {
 
 impl<'a> Solver<'a> {
     pub fn new(pool: &'a Pool, request: &'a Request) -> Self {
-        let mut world = World { pool, policy: request.policy, off: pool.all(), multi: Bits::default() };
+        let mut world = World {
+            pool,
+            policy: request.policy,
+            off: pool.all(),
+            multi: Bits::default(),
+        };
         for id in &request.disabled {
             world.off.add(id.0);
         }
@@ -179,8 +184,12 @@ impl<'a> Solver<'a> {
     pub fn disable(&mut self, culprit: Culprit) {
         match culprit {
             Culprit::Job(number) => {
-                let clauses: Vec<ClauseId> =
-                    self.job_clauses.iter().filter(|(_, of)| *of == number).map(|(clause, _)| *clause).collect();
+                let clauses: Vec<ClauseId> = self
+                    .job_clauses
+                    .iter()
+                    .filter(|(_, of)| *of == number)
+                    .map(|(clause, _)| *clause)
+                    .collect();
                 for clause in &clauses {
                     self.sat.enable(*clause, false);
                 }
@@ -224,7 +233,12 @@ impl<'a> Solver<'a> {
     }
 
     pub fn culprit(&self, clause: ClauseId) -> Culprit {
-        let job = |clause: ClauseId| self.job_clauses.iter().find(|(id, _)| *id == clause).map(|(_, number)| *number);
+        let job = |clause: ClauseId| {
+            self.job_clauses
+                .iter()
+                .find(|(id, _)| *id == clause)
+                .map(|(_, number)| *number)
+        };
         match self.kind(clause) {
             Kind::Job(number) => Culprit::Job(number as usize),
             Kind::BestJob(of) => job(of).map_or(Culprit::Clause(clause), Culprit::Job),

@@ -2,14 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{
-    pool::Id,
-    rules::Kind,
-    sat::ClauseId,
-    set::Bits,
-    solver::Solver,
-    world::World,
-};
+use super::{pool::Id, rules::Kind, sat::ClauseId, set::Bits, solver::Solver, world::World};
 
 /// How far an update may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +92,8 @@ impl World<'_> {
                 && same_name
                 && self.compare(from, to).is_gt(),
             name: !allows(policy.allow_name_change, policy.upgrade_allow_name_change) && !same_name,
-            arch: !allows(policy.allow_arch_change, policy.upgrade_allow_arch_change) && self.is_arch_change(from, to),
+            arch: !allows(policy.allow_arch_change, policy.upgrade_allow_arch_change)
+                && self.is_arch_change(from, to),
             vendor: !allows(policy.allow_vendor_change, policy.upgrade_allow_vendor_change)
                 && self.is_vendor_change(from, to),
         }
@@ -135,7 +129,9 @@ impl Solver<'_> {
             }
         }
         list.append(&mut others);
-        list.retain(|to| world.colors_meet(id, *to) && fits(*to) && !(world.off.has(*to) && !world.is_installed(*to)));
+        list.retain(|to| {
+            world.colors_meet(id, *to) && fits(*to) && (!world.off.has(*to) || world.is_installed(*to))
+        });
         list
     }
 
@@ -143,7 +139,9 @@ impl Solver<'_> {
     fn may_keep(&self, id: Id) -> bool {
         let world = &self.world;
         self.maps.wanted.has(id)
-            || world.siblings(id).any(|twin| self.maps.wanted.has(twin) && world.is_identical(id, twin))
+            || world
+                .siblings(id)
+                .any(|twin| self.maps.wanted.has(twin) && world.is_identical(id, twin))
     }
 
     pub(super) fn add_feature_clauses(&mut self) {
@@ -151,7 +149,9 @@ impl Solver<'_> {
             let all = self.updaters(id, Reach::All);
             let orphan = self.maps.is_upgraded(id)
                 && !self.may_keep(id)
-                && all.iter().all(|to| self.world.is_installed(*to) && !self.may_keep(*to));
+                && all
+                    .iter()
+                    .all(|to| self.world.is_installed(*to) && !self.may_keep(*to));
             let clause = (!orphan).then(|| self.add_all(Some(id as i32), &all, Kind::Feature(id)));
             self.feature.push(clause);
         }
@@ -227,17 +227,29 @@ impl Solver<'_> {
     /// Marks what `to` replaces as to be updated to just that.
     pub(super) fn add_target(&mut self, to: Id, best: bool, clean: bool) {
         let world = &self.world;
-        let same = |id: Id| world.named(world.entry(id).name).filter(|other| world.is_installed(*other));
+        let same = |id: Id| {
+            world
+                .named(world.entry(id).name)
+                .filter(|other| world.is_installed(*other))
+        };
         let mut pairs: Vec<(Id, Id)> = Vec::new();
         if world.is_installed(to) {
             pairs.push((to, to));
-            pairs.extend(same(to).filter(|id| *id != to && world.colors_meet(to, *id)).map(|id| (id, to)));
+            pairs.extend(
+                same(to)
+                    .filter(|id| *id != to && world.colors_meet(to, *id))
+                    .map(|id| (id, to)),
+            );
         } else {
             let mut old: Vec<Id> = same(to).filter(|id| world.colors_meet(to, *id)).collect();
-            let twin = old.iter().copied().filter(|id| world.is_identical(to, *id)).last();
+            let twin = old.iter().copied().rfind(|id| world.is_identical(to, *id));
             for need in world.list(to, super::pool::List::Obsoletes) {
                 let named = world.obsoleted_by(to, *need);
-                old.extend(named.filter(|id| world.is_installed(*id) && world.entry(*id).name != world.entry(to).name));
+                old.extend(
+                    named.filter(|id| {
+                        world.is_installed(*id) && world.entry(*id).name != world.entry(to).name
+                    }),
+                );
             }
             for id in old {
                 pairs.push((id, to));

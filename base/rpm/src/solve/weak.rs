@@ -90,7 +90,13 @@ impl Solver<'_> {
         };
         let mut all: Vec<Id> = Vec::new();
         for clause in clauses {
-            let moot = |l: &i32| if *l < 0 { !self.sat.is_false(*l) } else { self.sat.is_true(*l) };
+            let moot = |l: &i32| {
+                if *l < 0 {
+                    !self.sat.is_false(*l)
+                } else {
+                    self.sat.is_true(*l)
+                }
+            };
             if clause.iter().any(moot) {
                 continue;
             }
@@ -113,7 +119,13 @@ impl Solver<'_> {
     }
 
     fn recommended(&self) -> Vec<Id> {
-        let mut ids: Vec<Id> = self.sat.trail.iter().filter(|l| **l > 0 && **l != self.ground).map(|l| *l as Id).collect();
+        let mut ids: Vec<Id> = self
+            .sat
+            .trail
+            .iter()
+            .filter(|l| **l > 0 && **l != self.ground)
+            .map(|l| *l as Id)
+            .collect();
         ids.sort_unstable();
         let mut seen = self.world.pool.all();
         let mut all = Vec::new();
@@ -155,7 +167,10 @@ impl Solver<'_> {
             let new = |other: Id| self.sat.value(other) > 0;
             let old = |other: Id| self.sat.value(other) > 0 && world.is_installed(other);
             let supplements = world.list(id, List::Supplements);
-            if !supplements.iter().any(|need| world.holds(*need, &new) && !world.holds(*need, &old)) {
+            if !supplements
+                .iter()
+                .any(|need| world.holds(*need, &new) && !world.holds(*need, &old))
+            {
                 return false;
             }
         }

@@ -45,12 +45,20 @@ impl World<'_> {
     }
 
     pub fn providers(&self, need: Need) -> impl Iterator<Item = Id> {
-        self.pool.providers(need).iter().copied().filter(|id| self.is_visible(*id))
+        self.pool
+            .providers(need)
+            .iter()
+            .copied()
+            .filter(|id| self.is_visible(*id))
     }
 
     /// Packages of a name.
     pub fn named(&self, name: Text) -> impl Iterator<Item = Id> {
-        self.pool.named(name).iter().copied().filter(|id| self.is_visible(*id))
+        self.pool
+            .named(name)
+            .iter()
+            .copied()
+            .filter(|id| self.is_visible(*id))
     }
 
     /// Other packages of the same name.
@@ -84,7 +92,9 @@ impl World<'_> {
         (self.pool.obsoleting(name).iter().copied())
             .filter(move |other| self.entry(*other).name != name && self.is_installable(*other))
             .filter(move |other| self.obsoletes(*other, id))
-            .scan(0, |last, other| Some(std::mem::replace(last, other)).map(|before| (before, other)))
+            .scan(0, |last, other| {
+                Some(std::mem::replace(last, other)).map(|before| (before, other))
+            })
             .filter_map(|(before, other)| (before != other).then_some(other))
     }
 

@@ -12,7 +12,8 @@ use super::{
 fn packages() -> impl Strategy<Value = Vec<Package>> {
     let name = || prop::sample::select(vec!["a", "b", "c", "d", "e"]);
     let simple = move || {
-        (name(), prop::sample::select(vec!["", " = 1", " >= 2", " < 2"])).prop_map(|(name, version)| format!("{name}{version}"))
+        (name(), prop::sample::select(vec!["", " = 1", " >= 2", " < 2"]))
+            .prop_map(|(name, version)| format!("{name}{version}"))
     };
     let operator = prop::sample::select(vec!["and", "or", "if", "unless", "with", "without"]);
     let rich = (simple(), operator, simple()).prop_map(|(a, operator, b)| format!("({a} {operator} {b})"));
@@ -22,23 +23,45 @@ fn packages() -> impl Strategy<Value = Vec<Package>> {
     });
     let any = prop_oneof![6 => simple(), 2 => rich, 1 => nested];
     let list = |most| prop::collection::vec(any.clone(), 0..most);
-    let one = (name(), 1..3_u8, list(3), list(2), prop::collection::vec(simple(), 0..2), prop::option::of(name()), list(2));
+    let one = (
+        name(),
+        1..3_u8,
+        list(3),
+        list(2),
+        prop::collection::vec(simple(), 0..2),
+        prop::option::of(name()),
+        list(2),
+    );
     prop::collection::vec(one, 1..9).prop_map(|all| {
         let mut packages: Vec<Package> = Vec::new();
         for (name, version, requires, conflicts, obsoletes, provides, recommends) in all {
             let mut package = package(&format!("{name} {version}-1"));
-            let parse = |list: Vec<String>| list.iter().map(|text| text.parse().unwrap()).collect::<Vec<Dependency>>();
+            let parse = |list: Vec<String>| {
+                list.iter()
+                    .map(|text| text.parse().unwrap())
+                    .collect::<Vec<Dependency>>()
+            };
             package.requires = parse(requires);
             package.conflicts = parse(conflicts);
             package.obsoletes = parse(obsoletes);
             package.recommends = parse(recommends);
             package.provides.extend(provides.map(|name| Dependency {
                 name: name.to_owned(),
-                version: Some((Comparison::Equal, Evr { epoch: 0, version: "2".into(), release: String::new() })),
+                version: Some((
+                    Comparison::Equal,
+                    Evr {
+                        epoch: 0,
+                        version: "2".into(),
+                        release: String::new(),
+                    },
+                )),
             }));
             let own = package.clone();
             package.conflicts.retain(|asked| !speaks_of(&own, asked));
-            if !packages.iter().any(|other| other.name == package.name && other.evr == package.evr) {
+            if !packages
+                .iter()
+                .any(|other| other.name == package.name && other.evr == package.evr)
+            {
                 packages.push(package);
             }
         }
@@ -51,7 +74,10 @@ fn has(package: &Package, asked: &Dependency) -> bool {
     package.provides.iter().any(|provide| {
         let (have, ask) = (version(provide), version(asked));
         provide.name == asked.name
-            && overlap(have.as_ref().map(|(c, evr)| (*c, evr)), ask.as_ref().map(|(c, evr)| (*c, evr)))
+            && overlap(
+                have.as_ref().map(|(c, evr)| (*c, evr)),
+                ask.as_ref().map(|(c, evr)| (*c, evr)),
+            )
     })
 }
 
@@ -69,7 +95,9 @@ fn one_has(package: &Package, rich: &Rich) -> bool {
 fn holds(set: &[&Package], rich: &Rich) -> bool {
     let other = |rich: &Option<Box<Rich>>, none| rich.as_ref().map_or(none, |rich| holds(set, rich));
     match rich {
-        Rich::Simple(_) | Rich::With(_) | Rich::Without(..) => set.iter().any(|package| one_has(package, rich)),
+        Rich::Simple(_) | Rich::With(_) | Rich::Without(..) => {
+            set.iter().any(|package| one_has(package, rich))
+        }
         Rich::And(list) => list.iter().all(|item| holds(set, item)),
         Rich::Or(list) => list.iter().any(|item| holds(set, item)),
         Rich::If(then, condition, otherwise) => match holds(set, condition) {
@@ -86,12 +114,23 @@ fn holds(set: &[&Package], rich: &Rich) -> bool {
 /// Can these packages be installed together?
 fn stands(set: &[&Package]) -> bool {
     set.iter().enumerate().all(|(at, package)| {
-        let rest: Vec<&Package> = set.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, other)| *other).collect();
+        let rest: Vec<&Package> = set
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != at)
+            .map(|(_, other)| *other)
+            .collect();
         let named = |asked: &Dependency| {
             rest.iter().any(|other| {
-                let own = Dependency { name: other.name.clone(), version: Some((Comparison::Equal, other.evr.clone())) };
+                let own = Dependency {
+                    name: other.name.clone(),
+                    version: Some((Comparison::Equal, other.evr.clone())),
+                };
                 asked.name == own.name
-                    && overlap(own.version.as_ref().map(|(c, e)| (*c, e)), asked.version.as_ref().map(|(c, e)| (*c, e)))
+                    && overlap(
+                        own.version.as_ref().map(|(c, e)| (*c, e)),
+                        asked.version.as_ref().map(|(c, e)| (*c, e)),
+                    )
             })
         };
         let conflict = |asked: &Dependency| match Rich::of(asked).unwrap() {
@@ -99,7 +138,10 @@ fn stands(set: &[&Package]) -> bool {
             rich @ (Rich::Simple(_) | Rich::With(_) | Rich::Without(..)) => holds(&rest, &rich),
             rich => holds(set, &rich),
         };
-        package.requires.iter().all(|asked| holds(set, &Rich::of(asked).unwrap()))
+        package
+            .requires
+            .iter()
+            .all(|asked| holds(set, &Rich::of(asked).unwrap()))
             && !package.conflicts.iter().any(conflict)
             && !package.obsoletes.iter().any(named)
             && !rest.iter().any(|other| other.name == package.name)
@@ -110,18 +152,30 @@ fn stands(set: &[&Package]) -> bool {
 /// conflicts with itself, and where the rest of an expression begins is a matter of taste.
 fn speaks_of(package: &Package, asked: &Dependency) -> bool {
     let mut any = false;
-    Rich::of(asked).unwrap().leaves(&mut |leaf| any |= has(package, leaf));
+    Rich::of(asked)
+        .unwrap()
+        .leaves(&mut |leaf| any |= has(package, leaf));
     any && asked.is_rich()
 }
 
 fn sets(packages: &[Package]) -> impl Iterator<Item = Vec<&Package>> {
     (0_u32..1 << packages.len()).map(|bits| {
-        packages.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, package)| package).collect()
+        packages
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| bits >> at & 1 == 1)
+            .map(|(_, package)| package)
+            .collect()
     })
 }
 
 fn chosen<'a>(pool: &Pool, ids: &[PackageId], packages: &'a [Package]) -> Vec<&'a Package> {
-    let named = |id: &PackageId| packages.iter().find(|p| p.name == pool.name(*id) && p.evr == *pool.evr(*id)).unwrap();
+    let named = |id: &PackageId| {
+        packages
+            .iter()
+            .find(|p| p.name == pool.name(*id) && p.evr == *pool.evr(*id))
+            .unwrap()
+    };
     ids.iter().map(named).collect()
 }
 

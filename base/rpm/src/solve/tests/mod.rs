@@ -11,7 +11,11 @@ use super::{Job, Package, PackageId, Pool, Repository, Request, Solution, Target
 /// `enh`, `file`, `arch`, `vendor`.
 pub(super) fn package(text: &str) -> Package {
     let (head, rest) = text.split_once(':').map_or((text, ""), |_| {
-        let at = text.find(" req:").into_iter().chain(TAGS.iter().filter_map(|tag| text.find(&format!(" {tag}:")))).min();
+        let at = text
+            .find(" req:")
+            .into_iter()
+            .chain(TAGS.iter().filter_map(|tag| text.find(&format!(" {tag}:"))))
+            .min();
         text.split_at(at.unwrap_or(text.len()))
     });
     let (name, version) = head.trim().split_once(' ').unwrap_or((head.trim(), "1-1"));
@@ -21,7 +25,10 @@ pub(super) fn package(text: &str) -> Package {
         evr: evr.clone(),
         arch: "x86_64".to_owned(),
         vendor: None,
-        provides: vec![Dependency { name: name.to_owned(), version: Some((Comparison::Equal, evr)) }],
+        provides: vec![Dependency {
+            name: name.to_owned(),
+            version: Some((Comparison::Equal, evr)),
+        }],
         requires: Vec::new(),
         conflicts: Vec::new(),
         obsoletes: Vec::new(),
@@ -62,7 +69,9 @@ pub(super) fn package(text: &str) -> Package {
     package
 }
 
-const TAGS: [&str; 11] = ["req", "prv", "con", "obs", "rec", "sug", "sup", "enh", "file", "arch", "vendor"];
+const TAGS: [&str; 11] = [
+    "req", "prv", "con", "obs", "rec", "sug", "sup", "enh", "file", "arch", "vendor",
+];
 
 pub(super) fn repository(name: &str, packages: &[&str]) -> Repository {
     Repository {
@@ -74,12 +83,23 @@ pub(super) fn repository(name: &str, packages: &[&str]) -> Repository {
 }
 
 pub(super) fn pool(repositories: &[Repository]) -> Pool {
-    Pool::new(repositories, &Target { arches: &["x86_64", "i686"], paths: &[] }).unwrap()
+    Pool::new(
+        repositories,
+        &Target {
+            arches: &["x86_64", "i686"],
+            paths: &[],
+        },
+    )
+    .unwrap()
 }
 
 /// Everything that is there in the end, by name and version.
 pub(super) fn state(pool: &Pool, solution: &Solution) -> Vec<String> {
-    let mut all: Vec<String> = solution.packages().into_iter().map(|id| short(pool, id)).collect();
+    let mut all: Vec<String> = solution
+        .packages()
+        .into_iter()
+        .map(|id| short(pool, id))
+        .collect();
     all.sort();
     all
 }
@@ -89,7 +109,13 @@ pub(super) fn short(pool: &Pool, id: PackageId) -> String {
 }
 
 pub(super) fn run(repositories: &[Repository], jobs: Vec<Job>) -> Result<Vec<String>, Vec<String>> {
-    run_with(repositories, Request { jobs, ..Request::default() })
+    run_with(
+        repositories,
+        Request {
+            jobs,
+            ..Request::default()
+        },
+    )
 }
 
 /// The state that a request ends in, or the last sentence of each problem.
@@ -97,6 +123,10 @@ pub(super) fn run_with(repositories: &[Repository], request: Request) -> Result<
     let pool = pool(repositories);
     match solve(&pool, &request) {
         Ok(solution) => Ok(state(&pool, &solution)),
-        Err(unsolvable) => Err(unsolvable.problems.iter().map(|p| p.chain.last().unwrap().clone()).collect()),
+        Err(unsolvable) => Err(unsolvable
+            .problems
+            .iter()
+            .map(|p| p.chain.last().unwrap().clone())
+            .collect()),
     }
 }

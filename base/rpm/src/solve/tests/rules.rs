@@ -9,7 +9,10 @@ fn install(name: &str) -> Job {
 }
 
 fn provides(text: &str) -> Job {
-    Job::new(Action::Install, Select::Provides(Rich::parse(text).unwrap(), None))
+    Job::new(
+        Action::Install,
+        Select::Provides(Rich::parse(text).unwrap(), None),
+    )
 }
 
 /// Installs `name` into nothing, from one repository.
@@ -24,7 +27,16 @@ fn ok(list: &[&str]) -> Result<Vec<String>, Vec<String>> {
 #[test]
 fn rule_1_what_is_installed_stays_and_is_updated_before_something_new_comes() {
     let installed = repository("installed", &["a 1-1 prv:x", "z 1-1"]);
-    let new = repository("repo", &["a 2-1 prv:x", "b 1-1 req:x", "c 1-1 prv:x = 2", "d 1-1 req:x = 2", "a 3-1 prv:x = 2"]);
+    let new = repository(
+        "repo",
+        &[
+            "a 2-1 prv:x",
+            "b 1-1 req:x",
+            "c 1-1 prv:x = 2",
+            "d 1-1 req:x = 2",
+            "a 3-1 prv:x = 2",
+        ],
+    );
     let both = [installed, new];
     assert_eq!(run(&both, vec![install("b")]), ok(&["a-1", "b-1", "z-1"]));
     // `c` would do, too, but `a` is there already.
@@ -36,7 +48,10 @@ fn rule_2_priority_counts_more_than_version() {
     let mut low = repository("low", &["a 9-1"]);
     let high = repository("high", &["a 1-1"]);
     low.priority = -1;
-    assert_eq!(run(&[low.clone(), high.clone()], vec![install("a")]), ok(&["a-1"]));
+    assert_eq!(
+        run(&[low.clone(), high.clone()], vec![install("a")]),
+        ok(&["a-1"])
+    );
     low.priority = 0;
     assert_eq!(run(&[low, high], vec![install("a")]), ok(&["a-9"]));
 }
@@ -54,7 +69,10 @@ fn rule_3_the_highest_version_and_nothing_that_is_obsoleted() {
 fn rule_4_the_best_architecture() {
     let repositories = [repository("repo", &["a 1-1", "a 2-1 arch:i686"])];
     assert_eq!(run(&repositories, vec![install("a")]), ok(&["a-1"]));
-    let wish = Job::new(Action::Install, Select::Name(Dependency::any("a"), Some("i686".to_owned())));
+    let wish = Job::new(
+        Action::Install,
+        Select::Name(Dependency::any("a"), Some("i686".to_owned())),
+    );
     assert_eq!(run(&repositories, vec![wish]), ok(&["a-2"]));
 }
 
@@ -69,35 +87,62 @@ fn rule_5_recommended_then_suggested() {
 
 #[test]
 fn rule_6_what_has_a_newer_version_comes_last() {
-    assert_eq!(from(&["x 1-1 req:cap", "a 1-1 prv:cap", "a 2-1", "bb 1-1 prv:cap"], "x"), ok(&["bb-1", "x-1"]));
+    assert_eq!(
+        from(
+            &["x 1-1 req:cap", "a 1-1 prv:cap", "a 2-1", "bb 1-1 prv:cap"],
+            "x"
+        ),
+        ok(&["bb-1", "x-1"])
+    );
 }
 
 #[test]
 fn rule_7_the_higher_version_of_what_is_provided() {
-    assert_eq!(from(&["x 1-1 req:cap", "a 1-1 prv:cap = 1", "bb 1-1 prv:cap = 2"], "x"), ok(&["bb-1", "x-1"]));
+    assert_eq!(
+        from(&["x 1-1 req:cap", "a 1-1 prv:cap = 1", "bb 1-1 prv:cap = 2"], "x"),
+        ok(&["bb-1", "x-1"])
+    );
 }
 
 #[test]
 fn rule_8_favoured_before_all_others() {
-    let repositories = [repository("repo", &["x 1-1 req:cap", "a 1-1 prv:cap = 2", "bb 1-1 prv:cap = 1"])];
+    let repositories = [repository(
+        "repo",
+        &["x 1-1 req:cap", "a 1-1 prv:cap = 2", "bb 1-1 prv:cap = 1"],
+    )];
     let favor = |action, name| vec![install("x"), Job::new(action, Select::name(name))];
-    assert_eq!(run(&repositories, favor(Action::Favor, "bb")), ok(&["bb-1", "x-1"]));
-    assert_eq!(run(&repositories, favor(Action::Disfavor, "a")), ok(&["bb-1", "x-1"]));
+    assert_eq!(
+        run(&repositories, favor(Action::Favor, "bb")),
+        ok(&["bb-1", "x-1"])
+    );
+    assert_eq!(
+        run(&repositories, favor(Action::Disfavor, "a")),
+        ok(&["bb-1", "x-1"])
+    );
 }
 
 #[test]
 fn rule_9_the_name_that_is_asked_for() {
-    assert_eq!(from(&["x 1-1 req:tool", "a 1-1 prv:tool", "tool 1-1"], "x"), ok(&["tool-1", "x-1"]));
+    assert_eq!(
+        from(&["x 1-1 req:tool", "a 1-1 prv:tool", "tool 1-1"], "x"),
+        ok(&["tool-1", "x-1"])
+    );
 }
 
 #[test]
 fn rule_10_the_shortest_name() {
-    assert_eq!(from(&["x 1-1 req:cap", "aaa 1-1 prv:cap", "zz 1-1 prv:cap"], "x"), ok(&["x-1", "zz-1"]));
+    assert_eq!(
+        from(&["x 1-1 req:cap", "aaa 1-1 prv:cap", "zz 1-1 prv:cap"], "x"),
+        ok(&["x-1", "zz-1"])
+    );
 }
 
 #[test]
 fn rule_11_the_alphabet_then_the_first_repository() {
-    assert_eq!(from(&["x 1-1 req:cap", "c 1-1 prv:cap", "b 1-1 prv:cap"], "x"), ok(&["b-1", "x-1"]));
+    assert_eq!(
+        from(&["x 1-1 req:cap", "c 1-1 prv:cap", "b 1-1 prv:cap"], "x"),
+        ok(&["b-1", "x-1"])
+    );
     let repositories = [repository("one", &["a 1-1"]), repository("other", &["a 1-1"])];
     let pool = pool(&repositories);
     let solution = solve(&pool, &Request::install(["a"])).unwrap();
@@ -106,7 +151,14 @@ fn rule_11_the_alphabet_then_the_first_repository() {
 
 #[test]
 fn the_order_of_packages_means_nothing() {
-    let mut packages = vec!["x 1-1 req:cap; rec:r", "a 1-1 prv:cap", "b 2-1 prv:cap", "r 1-1 req:cap", "a 2-1", "b 1-1 prv:cap"];
+    let mut packages = vec![
+        "x 1-1 req:cap; rec:r",
+        "a 1-1 prv:cap",
+        "b 2-1 prv:cap",
+        "r 1-1 req:cap",
+        "a 2-1",
+        "b 1-1 prv:cap",
+    ];
     let first = from(&packages, "x");
     for _ in 0..packages.len() {
         packages.rotate_left(1);
@@ -118,7 +170,13 @@ fn the_order_of_packages_means_nothing() {
 
 #[test]
 fn weak_dependencies_come_where_they_can_and_never_break_anything() {
-    let packages = ["x 1-1 rec:r; rec:broken", "r 1-1", "broken 1-1 req:nothing", "s 1-1 sup:r", "t 1-1 sup:r; con:x"];
+    let packages = [
+        "x 1-1 rec:r; rec:broken",
+        "r 1-1",
+        "broken 1-1 req:nothing",
+        "s 1-1 sup:r",
+        "t 1-1 sup:r; con:x",
+    ];
     assert_eq!(from(&packages, "x"), ok(&["r-1", "s-1", "x-1"]));
     let mut request = Request::install(["x"]);
     request.policy.weak = false;
@@ -127,11 +185,25 @@ fn weak_dependencies_come_where_they_can_and_never_break_anything() {
 
 #[test]
 fn paths_are_provided_by_files() {
-    let packages = ["x 1-1 req:/usr/bin/sh", "bash 5-1 file:/usr/bin/sh; file:/usr/bin/bash", "dash 1-1 file:/usr/bin/dash"];
+    let packages = [
+        "x 1-1 req:/usr/bin/sh",
+        "bash 5-1 file:/usr/bin/sh; file:/usr/bin/bash",
+        "dash 1-1 file:/usr/bin/dash",
+    ];
     assert_eq!(from(&packages, "x"), ok(&["bash-5", "x-1"]));
     let repositories = [repository("repo", &packages)];
-    let pool = Pool::new(&repositories, &Target { arches: &[], paths: &["/usr/bin/dash"] }).unwrap();
-    let request = Request { jobs: vec![provides("/usr/bin/dash")], ..Request::default() };
+    let pool = Pool::new(
+        &repositories,
+        &Target {
+            arches: &[],
+            paths: &["/usr/bin/dash"],
+        },
+    )
+    .unwrap();
+    let request = Request {
+        jobs: vec![provides("/usr/bin/dash")],
+        ..Request::default()
+    };
     assert_eq!(state(&pool, &solve(&pool, &request).unwrap()), ["dash-1"]);
 }
 
@@ -145,11 +217,17 @@ fn rich_dependencies() {
     assert_eq!(with("x 1-1 req:(a and b)", &["x"]), ok(&["a-1", "b-1", "x-1"]));
     assert_eq!(with("x 1-1 req:(nothing or c)", &["x"]), ok(&["c-1", "x-1"]));
     assert_eq!(with("x 1-1 req:(a if c)", &["x"]), ok(&["x-1"]));
-    assert_eq!(with("x 1-1 req:(a if c)", &["x", "c"]), ok(&["a-1", "c-1", "x-1"]));
+    assert_eq!(
+        with("x 1-1 req:(a if c)", &["x", "c"]),
+        ok(&["a-1", "c-1", "x-1"])
+    );
     assert_eq!(with("x 1-1 req:(a if c else b)", &["x"]), ok(&["b-1", "x-1"]));
     assert_eq!(with("x 1-1 req:(a with b)", &["x"]), ok(&["ab-1", "x-1"]));
     assert_eq!(with("x 1-1 req:(b without a)", &["x"]), ok(&["b-1", "x-1"]));
-    assert_eq!(with("x 1-1 req:(a unless c else b)", &["x", "c"]), ok(&["b-1", "c-1", "x-1"]));
+    assert_eq!(
+        with("x 1-1 req:(a unless c else b)", &["x", "c"]),
+        ok(&["b-1", "c-1", "x-1"])
+    );
     assert!(with("x 1-1 req:(a unless c)", &["x", "c"]).is_err());
     assert!(with("x 1-1 con:(a and c)", &["x", "a", "c"]).is_err());
     assert!(with("x 1-1 con:(a and c)", &["x", "a"]).is_ok());
@@ -160,19 +238,30 @@ fn rich_dependencies() {
 #[test]
 fn a_dependency_that_is_none_bars_its_package_only() {
     let packages = ["x 1-1 req:(a or", "y 1-1 rec:(a or"];
-    assert_eq!(from(&packages, "x"), Err(vec!["x-1-1.x86_64 has a dependency that is none: `(a or`".to_owned()]));
+    assert_eq!(
+        from(&packages, "x"),
+        Err(vec![
+            "x-1-1.x86_64 has a dependency that is none: `(a or`".to_owned()
+        ])
+    );
     assert_eq!(from(&packages, "y"), ok(&["y-1"]));
 }
 
 #[test]
 fn problems_end_with_the_reason() {
     let sentence = |packages: &[&str]| from(packages, "keel-core").unwrap_err().remove(0);
-    assert_eq!(sentence(&["keel-core 1-1 req:libfoo.so.2"]), "keel-core-1-1.x86_64 requires libfoo.so.2, which no package provides");
+    assert_eq!(
+        sentence(&["keel-core 1-1 req:libfoo.so.2"]),
+        "keel-core-1-1.x86_64 requires libfoo.so.2, which no package provides"
+    );
     assert_eq!(
         sentence(&["keel-core 1-1 req:a; req:b", "a 1-1 con:b < 2", "b 1.2-1"]),
         "a-1-1.x86_64 conflicts with b < 2, which b-1.2-1.x86_64 provides"
     );
-    assert_eq!(from(&["a 1-1"], "b").unwrap_err(), ["no package is meant by `install b`"]);
+    assert_eq!(
+        from(&["a 1-1"], "b").unwrap_err(),
+        ["no package is meant by `install b`"]
+    );
     let deep = ["keel-core 1-1 req:a", "a 1-1 req:b", "b 1-1 req:c"];
     let pool = pool(&[repository("repo", &deep)]);
     let unsolvable = solve(&pool, &Request::install(["keel-core"])).unwrap_err();
@@ -190,14 +279,39 @@ fn problems_end_with_the_reason() {
 fn every_package_has_a_reason() {
     let repositories = [
         repository("installed", &["old 1-1", "base 1-1"]),
-        repository("repo", &["x 1-1 req:lib; rec:extra", "l 1-1 prv:lib; req:base", "extra 1-1", "sup 1-1 sup:l", "new 1-1 obs:old"]),
+        repository(
+            "repo",
+            &[
+                "x 1-1 req:lib; rec:extra",
+                "l 1-1 prv:lib; req:base",
+                "extra 1-1",
+                "sup 1-1 sup:l",
+                "new 1-1 obs:old",
+            ],
+        ),
     ];
     let pool = pool(&repositories);
     let jobs = vec![install("x"), Job::new(Action::Update, Select::All)];
-    let solution = solve(&pool, &Request { jobs, ..Request::default() }).unwrap();
-    let of = |name: &str| &solution.install.iter().find(|chosen| pool.name(chosen.package) == name).unwrap().why;
+    let solution = solve(
+        &pool,
+        &Request {
+            jobs,
+            ..Request::default()
+        },
+    )
+    .unwrap();
+    let of = |name: &str| {
+        &solution
+            .install
+            .iter()
+            .find(|chosen| pool.name(chosen.package) == name)
+            .unwrap()
+            .why
+    };
     assert_eq!(of("x"), &Why::Asked(0));
-    assert!(matches!(of("l"), Why::Required { by, dependency } if pool.name(*by) == "x" && dependency == "lib"));
+    assert!(
+        matches!(of("l"), Why::Required { by, dependency } if pool.name(*by) == "x" && dependency == "lib")
+    );
     assert!(matches!(of("extra"), Why::Recommended { dependency, .. } if dependency == "extra"));
     assert_eq!(of("sup"), &Why::Supplements);
     assert!(matches!(of("new"), Why::Replaces(old) if pool.name(*old) == "old"));
@@ -208,14 +322,23 @@ fn every_package_has_a_reason() {
 
 #[test]
 fn kernels_stand_side_by_side_and_multilib_twins_go_together() {
-    let kernels = [repository("installed", &["kernel 1-1"]), repository("repo", &["kernel 2-1"])];
-    let jobs = vec![Job::new(Action::MultiVersion, Select::name("kernel")), Job::new(Action::Update, Select::All)];
+    let kernels = [
+        repository("installed", &["kernel 1-1"]),
+        repository("repo", &["kernel 2-1"]),
+    ];
+    let jobs = vec![
+        Job::new(Action::MultiVersion, Select::name("kernel")),
+        Job::new(Action::Update, Select::All),
+    ];
     assert_eq!(run(&kernels, jobs), ok(&["kernel-1", "kernel-2"]));
     let lib = [
         repository("installed", &["lib 1-1", "lib 1-1 arch:i686"]),
         repository("repo", &["lib 2-1", "lib 2-1 arch:i686", "lib 3-1"]),
     ];
-    let mut request = Request { jobs: vec![Job::new(Action::Update, Select::All)], ..Request::default() };
+    let mut request = Request {
+        jobs: vec![Job::new(Action::Update, Select::All)],
+        ..Request::default()
+    };
     request.policy.colors = true;
     assert_eq!(run_with(&lib, request), ok(&["lib-2", "lib-2"]));
 }
@@ -224,8 +347,14 @@ fn kernels_stand_side_by_side_and_multilib_twins_go_together() {
 fn one_pool_serves_many_requests() {
     let pool = pool(&[repository("repo", &["a 1-1 req:b", "b 1-1", "c 1-1 con:b"])]);
     for _ in 0..3 {
-        assert_eq!(state(&pool, &solve(&pool, &Request::install(["a"])).unwrap()), ["a-1", "b-1"]);
-        assert_eq!(state(&pool, &solve(&pool, &Request::install(["c"])).unwrap()), ["c-1"]);
+        assert_eq!(
+            state(&pool, &solve(&pool, &Request::install(["a"])).unwrap()),
+            ["a-1", "b-1"]
+        );
+        assert_eq!(
+            state(&pool, &solve(&pool, &Request::install(["c"])).unwrap()),
+            ["c-1"]
+        );
         assert!(solve(&pool, &Request::install(["a", "c"])).is_err());
     }
 }
@@ -233,7 +362,10 @@ fn one_pool_serves_many_requests() {
 #[test]
 fn a_pool_has_one_installed_repository() {
     let repositories = [repository("installed", &[]), repository("installed", &[])];
-    assert_eq!(Pool::new(&repositories, &Target::default()).unwrap_err(), Error::TwoInstalled);
+    assert_eq!(
+        Pool::new(&repositories, &Target::default()).unwrap_err(),
+        Error::TwoInstalled
+    );
 }
 
 #[test]
