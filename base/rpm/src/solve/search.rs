@@ -9,6 +9,9 @@ use super::{
     solver::{Branch, Solver},
 };
 
+/// How often a choice is looked at again: each time costs a part of the search.
+const STEPS_BACK: u32 = 500;
+
 impl Solver<'_> {
     /// Searches until nothing is open, giving up what makes it impossible ([`Solver::found`] tells).
     pub(super) fn run(&mut self) {
@@ -365,7 +368,7 @@ impl Solver<'_> {
 
     /// Was something chosen that something else, chosen later, makes needless? Then that is taken instead.
     fn minimize(&mut self) -> Option<i32> {
-        if self.branches.is_empty() {
+        if self.branches.is_empty() || self.steps_back >= STEPS_BACK {
             return None;
         }
         self.ranks.update(&self.world, &self.sat);
@@ -408,6 +411,7 @@ impl Solver<'_> {
             }
         }
         let (number, place) = take?;
+        self.steps_back += 1;
         let branch = &mut self.branches[number];
         let literal = branch.options[place];
         branch.options[place] = -literal;

@@ -69,6 +69,8 @@ pub(super) struct Solver<'a> {
     pub cleaned: Bits,
     pub mistakes: Vec<Id>,
     pub branches: Vec<Branch>,
+    /// How often a choice was taken back for a better one.
+    pub steps_back: u32,
     /// Jobs are being looked at while installed packages are still open.
     pub early: bool,
     /// Where to go on with installed packages.
@@ -122,6 +124,7 @@ impl<'a> Solver<'a> {
             cleaned: Bits::default(),
             mistakes: Vec::new(),
             branches: Vec::new(),
+            steps_back: 0,
             early: false,
             next_installed: 0,
             found: Vec::new(),
