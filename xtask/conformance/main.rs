@@ -3,6 +3,7 @@
 //! - `conformance specs --corpus DIR --baseline FILE …`: a corpus, field by field ([`corpus`]).
 //! - `conformance rpm-suite …`: rpm's own test suite ([`suite`]).
 //! - `conformance azldev-pairs …`: overlays and rendering, against azldev's own results ([`azldev`]).
+//! - `conformance libsolv …`: libsolv's testcases, with Keel's solver; `conformance solver-bench …`: how long it takes ([`libsolv`]).
 //! - `conformance bench …`: how long it takes, beside `rpmspec` and norpm ([`bench`]).
 //! - `conformance schedule …`: the scheduler on a corpus's graph, beside other orders ([`schedule`]).
 //! - `conformance kills …`, `conformance full-disk …`: what a run that is stopped in the middle loses or spoils ([`endurance`]).
@@ -23,6 +24,7 @@ mod endurance;
 mod fields;
 mod graph;
 mod keel;
+mod libsolv;
 mod mapping;
 mod options;
 mod schedule;
@@ -73,11 +75,14 @@ fn run(arguments: &[String]) -> Result<()> {
         "specs" => corpus::run(Options::new(rest)),
         "rpm-suite" => suite::run(Options::new(rest)),
         "azldev-pairs" => azldev::run(Options::new(rest)),
+        "libsolv" => libsolv::run(Options::new(rest)),
+        "solver-bench" => libsolv::speed::run(Options::new(rest)),
         "bench" => bench::run(Options::new(rest)),
         "kills" => endurance::kills::run(Options::new(rest)),
         "full-disk" => endurance::full_disk::run(Options::new(rest)),
         "schedule" => schedule::run(Options::new(rest)),
         "measure" => bench::measure::run(rest),
         _ => bail!("say which: specs, rpm-suite, azldev-pairs, bench, schedule, kills, full-disk"),
+        _ => bail!("say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench"),
     }
 }

@@ -8,6 +8,7 @@
 //! - [`name`]: names of components, packages, images.
 //! - [`nevra`]: epoch, version, release and their order ([`Evr`], [`Nevra`]).
 //! - [`dependency`]: a capability, and what is asked of it ([`Dependency`]).
+//! - [`rich`]: boolean dependencies as trees ([`Rich`]).
 //! - [`path`]: a path inside a root ([`RootPath`]), never to be mixed with one on the host.
 //! - [`clock`]: the clock of the sources ([`Epoch`]).
 //! - [`format`](mod@format): the version that every artefact on disk carries.
@@ -26,6 +27,7 @@ pub mod interrupt;
 pub mod name;
 pub mod nevra;
 pub mod path;
+pub mod rich;
 
 pub use arch::{Arch, PackageArch};
 pub use clock::Epoch;
@@ -36,3 +38,4 @@ pub use interrupt::{Interrupt, Interrupted};
 pub use name::{ComponentName, ImageName, PackageName};
 pub use nevra::{Evr, Nevra};
 pub use path::RootPath;
+pub use rich::Rich;

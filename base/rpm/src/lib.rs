@@ -7,7 +7,8 @@
 //! 2. [`payload`](fn@payload) streams the files of the payload, each checked against the header.
 //! 3. [`unpack`](fn@unpack) writes them into a folder.
 //! 4. [`elf`] and [`archive`] tell what a file in a package needs, provides, and how it is hardened.
-//! 5. [`sign`] makes keys, signs packages and metadata, and verifies both.
+//! 5. [`solve`] says which packages a set of wishes needs, from several repositories and what is installed.
+//! 6. [`sign`] makes keys, signs packages and metadata, and verifies both.
 //!
 //! Invariants: no input makes this crate panic, loop without end or take memory out of proportion to the file; a path
 //! of a package is a [`RootPath`](keel_artefact::RootPath) from the moment it is read; nothing is written outside the
@@ -27,6 +28,7 @@ mod files;
 mod info;
 pub mod payload;
 pub mod sign;
+pub mod solve;
 pub mod unpack;
 
 pub use error::{Error, Fault};

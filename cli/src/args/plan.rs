@@ -1,5 +1,7 @@
 //! `keel plan`: its options.
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, ValueEnum};
 
 use super::{Refresh, Targets};
@@ -13,7 +15,7 @@ pub struct Plan {
     pub targets: Targets,
     /// Builds at once, for the estimate [default: one a core]
     #[arg(short, long, value_name = "N")]
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
     /// Tell all about one component, or the one that makes this package: who asks for it, why it is built, what it waits for
     #[arg(long, value_name = "PACKAGE", conflicts_with_all = ["graph", "changed_since"])]
     pub explain: Option<String>,

@@ -1,7 +1,7 @@
 //! Boolean dependencies (<https://rpm-software-management.github.io/rpm/manual/boolean_dependencies.html>): `and`,
 //! `or`, `if … else`. `with`, `without` and `unless`, which no package of Keel uses, are refused.
 
-use keel_artefact::Dependency;
+use keel_artefact::{Dependency, Rich};
 
 /// A requirement as a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,104 +16,29 @@ pub(crate) enum Expr {
     },
 }
 
-/// How deep parentheses may go.
-const DEPTH: usize = 16;
-
 /// Parses any dependency; none for one that cannot be understood.
 pub(crate) fn parse(dependency: &Dependency) -> Option<Expr> {
-    if !dependency.is_rich() {
-        return Some(Expr::Atom(dependency.clone()));
-    }
-    let mut words = words(&dependency.name);
-    words.reverse();
-    let expr = group(&mut words, 0)?;
-    words.is_empty().then_some(expr)
+    expr(Rich::of(dependency).ok()?)
 }
 
-/// Splits at spaces and at parentheses that group; `libz.so.1()(64bit)` stays one word.
-fn words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut open = 0;
-    for c in text.chars() {
-        match c {
-            '(' if word.is_empty() => words.push("(".to_owned()),
-            '(' => {
-                open += 1;
-                word.push(c);
-            }
-            ')' if open > 0 => {
-                open -= 1;
-                word.push(c);
-            }
-            ')' | ' ' => {
-                if !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-                if c == ')' {
-                    words.push(")".to_owned());
-                }
-            }
-            _ => word.push(c),
-        }
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
-}
-
-/// `( A )`, `( A op B op C )`.
-fn group(words: &mut Vec<String>, depth: usize) -> Option<Expr> {
-    if depth > DEPTH || words.pop()? != "(" {
-        return None;
-    }
-    let mut list = vec![operand(words, depth)?];
-    let mut operator: Option<String> = None;
-    loop {
-        let word = words.pop()?;
-        if word == ")" {
-            break;
-        }
-        let chained = match (&operator, word.as_str()) {
-            (None, "and" | "or" | "if") => true,
-            (Some(first), word) => (first == word && word != "if") || (first == "if" && word == "else"),
-            _ => false,
-        };
-        if !chained {
-            return None;
-        }
-        operator.get_or_insert(word);
-        list.push(operand(words, depth)?);
-    }
-    match operator.as_deref() {
-        None => list.pop(),
-        Some("and") => Some(Expr::All(list)),
-        Some("or") => Some(Expr::Any(list)),
-        _ => {
-            let mut parts = list.into_iter().map(Box::new);
-            let (then, condition) = (parts.next()?, parts.next()?);
-            let otherwise = parts.next();
-            parts.next().is_none().then_some(Expr::If {
-                then,
-                condition,
-                otherwise,
-            })
-        }
-    }
-}
-
-fn operand(words: &mut Vec<String>, depth: usize) -> Option<Expr> {
-    if words.last()? == "(" {
-        return group(words, depth + 1);
-    }
-    let name = words.pop()?;
-    let is_operator = words.last().is_some_and(|word| word.starts_with(['<', '>', '=']));
-    let text = match is_operator {
-        true => format!("{name} {} {}", words.pop()?, words.pop()?),
-        false => name,
-    };
-    text.parse().ok().map(Expr::Atom)
+/// The depth of the tree is bounded by its parser.
+fn expr(rich: Rich) -> Option<Expr> {
+    let all = |list: Vec<Rich>| list.into_iter().map(expr).collect::<Option<Vec<_>>>();
+    let boxed = |rich: Rich| expr(rich).map(Box::new);
+    Some(match rich {
+        Rich::Simple(dependency) => Expr::Atom(dependency),
+        Rich::And(list) => Expr::All(all(list)?),
+        Rich::Or(list) => Expr::Any(all(list)?),
+        Rich::If(then, condition, otherwise) => Expr::If {
+            then: boxed(*then)?,
+            condition: boxed(*condition)?,
+            otherwise: match otherwise {
+                Some(otherwise) => Some(boxed(*otherwise)?),
+                None => None,
+            },
+        },
+        Rich::With(_) | Rich::Without(..) | Rich::Unless(..) => return None,
+    })
 }
 
 #[cfg(test)]

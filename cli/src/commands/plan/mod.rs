@@ -5,6 +5,7 @@ mod since;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
     time::Duration,
 };
 
@@ -29,7 +30,7 @@ use crate::{
 
 /// Plans, and tells what was asked for.
 pub fn run(context: &Context<'_>, command: &args::plan::Plan) -> Result<(), Failure> {
-    let jobs = command.jobs.unwrap_or_else(machine::cores).max(1);
+    let jobs = command.jobs.map_or_else(machine::cores, NonZeroUsize::get);
     if let Some(revision) = &command.changed_since {
         return since::run(context, command, revision, jobs);
     }

@@ -1,0 +1,206 @@
+//! Boolean dependencies as clauses over packages.
+
+use keel_artefact::Rich;
+
+use super::{
+    pool::{Id, Kept, Need},
+    sat::Lit,
+    world::World,
+};
+
+/// A condition over packages: of every list, one literal must be true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cnf {
+    Never,
+    All(Vec<Vec<Lit>>),
+}
+
+/// More literals than this, and a dependency counts as one that nobody can satisfy.
+const LITERALS: usize = 20_000;
+
+impl World<'_> {
+    /// The condition that a dependency holds (or, without `positive`, that it does not).
+    pub fn cnf(&self, need: Need, positive: bool) -> Cnf {
+        match self.pool.kept(need) {
+            Kept::Rich(rich) => self.cnf_of(self.pool.rich(*rich), positive),
+            Kept::Plain { .. } => simple(self.providers(need).collect(), positive),
+        }
+    }
+
+    /// [`World::cnf`] of any tree. Its depth is bounded by the parser.
+    pub fn cnf_of(&self, rich: &Rich, positive: bool) -> Cnf {
+        match rich {
+            Rich::Simple(_) | Rich::With(_) | Rich::Without(..) => simple(self.set(rich), positive),
+            Rich::And(list) => self.join(list, positive, positive),
+            Rich::Or(list) => self.join(list, positive, !positive),
+            // (A or not B) and (C or B)
+            Rich::If(then, condition, otherwise) => {
+                let implied = |sign: bool| {
+                    let (a, b) = (self.cnf_of(then, sign), self.cnf_of(condition, !sign));
+                    if sign { either(a, b) } else { both(a, b) }
+                };
+                let Some(otherwise) = otherwise else {
+                    return implied(positive);
+                };
+                let (c, b) = (self.cnf_of(otherwise, positive), self.cnf_of(condition, positive));
+                match positive {
+                    true => both(implied(true), either(c, b)),
+                    false => either(implied(false), both(c, b)),
+                }
+            }
+            // (A and not B) or (C and B)
+            Rich::Unless(then, condition, otherwise) => {
+                let alone = |sign: bool| {
+                    let (a, b) = (self.cnf_of(then, sign), self.cnf_of(condition, !sign));
+                    if sign { both(a, b) } else { either(a, b) }
+                };
+                let Some(otherwise) = otherwise else {
+                    return alone(positive);
+                };
+                let (c, b) = (self.cnf_of(otherwise, positive), self.cnf_of(condition, positive));
+                match positive {
+                    true => either(alone(true), both(c, b)),
+                    false => both(alone(false), either(c, b)),
+                }
+            }
+        }
+    }
+
+    fn join(&self, list: &[Rich], positive: bool, all: bool) -> Cnf {
+        let parts = list.iter().map(|item| self.cnf_of(item, positive));
+        match all {
+            true => parts.fold(Cnf::All(Vec::new()), both),
+            false => parts.fold(Cnf::Never, either),
+        }
+    }
+
+    /// Packages that satisfy an expression by themselves.
+    pub fn set(&self, rich: &Rich) -> Vec<Id> {
+        let mut found = match rich {
+            Rich::Simple(dependency) => {
+                let mut found = self.pool.find_plain(dependency);
+                found.retain(|id| self.is_visible(*id));
+                return found;
+            }
+            Rich::With(list) => {
+                let mut sets = list.iter().map(|item| self.set(item));
+                let first = sets.next().unwrap_or_default();
+                sets.fold(first, |mut all, set| {
+                    all.retain(|id| set.binary_search(id).is_ok());
+                    all
+                })
+            }
+            Rich::Without(one, other) => {
+                let (mut all, set) = (self.set(one), self.set(other));
+                all.retain(|id| set.binary_search(id).is_err());
+                all
+            }
+            Rich::And(list) | Rich::Or(list) => list.iter().flat_map(|item| self.set(item)).collect(),
+            Rich::If(then, _, otherwise) | Rich::Unless(then, _, otherwise) => {
+                let mut all = self.set(then);
+                all.extend(otherwise.iter().flat_map(|other| self.set(other)));
+                all
+            }
+        };
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Packages that could help to satisfy a dependency.
+    pub fn helpers(&self, need: Need) -> Vec<Id> {
+        match self.pool.kept(need) {
+            Kept::Rich(_) => match self.cnf(need, true) {
+                Cnf::Never => Vec::new(),
+                Cnf::All(clauses) => {
+                    let mut all: Vec<Id> = clauses
+                        .into_iter()
+                        .flatten()
+                        .filter(|lit| *lit > 0)
+                        .map(|lit| lit as Id)
+                        .collect();
+                    all.sort_unstable();
+                    all.dedup();
+                    all
+                }
+            },
+            Kept::Plain { .. } => self.providers(need).collect(),
+        }
+    }
+
+    /// Does a dependency hold, if just these packages are there?
+    pub fn holds(&self, need: Need, has: &dyn Fn(Id) -> bool) -> bool {
+        match self.pool.kept(need) {
+            Kept::Rich(rich) => self.holds_of(self.pool.rich(*rich), has),
+            Kept::Plain { .. } => self.providers(need).any(has),
+        }
+    }
+
+    fn holds_of(&self, rich: &Rich, has: &dyn Fn(Id) -> bool) -> bool {
+        let otherwise = |other: &Option<Box<Rich>>, none: bool| match other {
+            Some(other) => self.holds_of(other, has),
+            None => none,
+        };
+        match rich {
+            Rich::Simple(_) | Rich::With(_) | Rich::Without(..) => self.set(rich).into_iter().any(has),
+            Rich::And(list) => list.iter().all(|item| self.holds_of(item, has)),
+            Rich::Or(list) => list.iter().any(|item| self.holds_of(item, has)),
+            Rich::If(then, condition, other) => match self.holds_of(condition, has) {
+                true => self.holds_of(then, has),
+                false => otherwise(other, true),
+            },
+            Rich::Unless(then, condition, other) => match self.holds_of(condition, has) {
+                true => otherwise(other, false),
+                false => self.holds_of(then, has),
+            },
+        }
+    }
+}
+
+fn simple(ids: Vec<Id>, positive: bool) -> Cnf {
+    match positive {
+        true if ids.is_empty() => Cnf::Never,
+        true => Cnf::All(vec![ids.into_iter().map(|id| id as Lit).collect()]),
+        false => Cnf::All(ids.into_iter().map(|id| vec![-(id as Lit)]).collect()),
+    }
+}
+
+fn both(one: Cnf, other: Cnf) -> Cnf {
+    match (one, other) {
+        (Cnf::All(mut one), Cnf::All(other)) => {
+            one.extend(other);
+            one.sort_unstable();
+            one.dedup();
+            Cnf::All(one)
+        }
+        _ => Cnf::Never,
+    }
+}
+
+fn either(one: Cnf, other: Cnf) -> Cnf {
+    let (one, other) = match (one, other) {
+        (Cnf::Never, cnf) | (cnf, Cnf::Never) => return cnf,
+        (Cnf::All(one), Cnf::All(other)) => (one, other),
+    };
+    let (mut all, mut size) = (Vec::new(), 0);
+    for a in &one {
+        for b in &other {
+            let mut list: Vec<Lit> = a.iter().chain(b).copied().collect();
+            list.sort_unstable();
+            list.dedup();
+            size += list.len();
+            if size > LITERALS {
+                return Cnf::Never;
+            }
+            if !list
+                .iter()
+                .any(|lit| *lit > 0 && list.binary_search(&-lit).is_ok())
+            {
+                all.push(list);
+            }
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    Cnf::All(all)
+}
