@@ -10,6 +10,7 @@ mod context;
 mod failure;
 mod inputs;
 mod pipeline;
+mod policy;
 mod rendering;
 mod report;
 mod terminal;

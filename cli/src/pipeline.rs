@@ -144,7 +144,9 @@ pub fn with_workshop<T>(
         lent.contains_key(name) || lent.contains_key(plain)
     };
     let logs = project.output_dir.join("logs");
+    let policy = crate::policy::of(project)?;
     Ok(work(&Workshop {
+        policy: &policy,
         store: context.store()?,
         stage0,
         macros: &project.macros,

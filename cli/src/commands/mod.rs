@@ -12,6 +12,7 @@ pub mod image;
 pub mod key;
 pub mod licenses;
 pub mod manual;
+pub mod package;
 pub mod prepare_sources;
 pub mod query;
 pub mod render;
@@ -35,6 +36,7 @@ pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
         Command::Source(command) => source::run(context, command),
         Command::Plan(command) => build::plan(context, &command),
         Command::Build(command) => build::run(context, &command),
+        Command::Package(command) => package::run(context, command),
         Command::Repo(command) => repo::run(context, command),
         Command::Image(command) => image::run(context, command),
         Command::Spec(command) => spec::run(context, *command),

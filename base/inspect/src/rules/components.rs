@@ -1,0 +1,103 @@
+//! Rules about all packages of a component together.
+
+use std::collections::BTreeSet;
+
+use super::{Check, Report, Rule, Severity::*};
+use crate::{Kind, Package};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "no-licence-file",
+        severity: Warning,
+        what: "neither a package, nor one of its component that it requires, has a licence file",
+        why: "Most licences ask that their text goes along with the program.",
+        remedy: "Name it in `%files`: `%license COPYING`. A library's programs need none if they require the library's package.",
+        check: Check::Component(licence_file),
+    },
+    Rule {
+        id: "no-debuginfo",
+        severity: Warning,
+        what: "no package of the component has the debugging information of a program or library",
+        why: "A core dump of it cannot be read, and nobody can make the information afterwards.",
+        remedy: "Compile with `-g`, install with the mode 0755, and do not strip in the upstream's `make install`.",
+        check: Check::Component(debuginfo),
+    },
+];
+
+fn licence_file(packages: &[&Package], report: &mut Report<'_>) {
+    let binary: Vec<&Package> = packages
+        .iter()
+        .copied()
+        .filter(|one| one.facts.kind() == Kind::Binary)
+        .collect();
+    let has_own = |package: &Package| {
+        package
+            .info()
+            .files
+            .iter()
+            .any(|file| file.flags.is_licence() || file.path.as_str().starts_with("/usr/share/licenses/"))
+    };
+    // Those with a file, then whoever requires one of them, and so on.
+    let mut fine: BTreeSet<&str> = BTreeSet::new();
+    fine.extend(binary.iter().filter(|one| has_own(one)).map(|one| one.name()));
+    loop {
+        let before = fine.len();
+        for package in &binary {
+            let requires = &package.info().requires;
+            let is_met = |need: &keel_artefact::Dependency| {
+                let mut others = binary.iter().filter(|other| fine.contains(other.name()));
+                others.any(|other| {
+                    other
+                        .info()
+                        .provides
+                        .iter()
+                        .any(|provide| need.is_satisfied_by(provide))
+                })
+            };
+            if !fine.contains(package.name()) && requires.iter().any(is_met) {
+                fine.insert(package.name());
+            }
+        }
+        if fine.len() == before {
+            break;
+        }
+    }
+    for package in binary {
+        let has_files = !package.info().files.is_empty();
+        if has_files && !fine.contains(package.name()) {
+            report.package(
+                package,
+                "it has no licence file, nor does it require a package of its component that has one",
+            );
+        }
+    }
+}
+
+fn debuginfo(packages: &[&Package], report: &mut Report<'_>) {
+    let debug = packages
+        .iter()
+        .filter(|package| package.facts.kind() == Kind::Debug);
+    let files = debug.flat_map(|package| &package.info().files);
+    let known: BTreeSet<String> = files
+        .filter_map(|file| {
+            let id = file.path.as_str().strip_prefix("/usr/lib/debug/.build-id/")?;
+            Some(id.strip_suffix(".debug")?.replace('/', ""))
+        })
+        .collect();
+    for package in packages
+        .iter()
+        .filter(|package| package.facts.kind() == Kind::Binary)
+    {
+        for elf in super::hardening::programs(package) {
+            if let Some(id) = &elf.facts.build_id
+                && !known.contains(id)
+            {
+                report.file(
+                    package,
+                    &elf.path,
+                    format!("no package has the debugging information of {id}"),
+                );
+            }
+        }
+    }
+}
