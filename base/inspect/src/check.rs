@@ -202,10 +202,13 @@ fn except(mut findings: Vec<Finding>, policy: &Policy, components: &[&str], scop
     for component in components {
         for allowance in policy.of(component) {
             let is_of_scope = rules().any(|rule| rule.id == allowance.rule && scopes.contains(&rule.scope()));
+            // What several components inherit is not for one of them to judge.
+            let is_shared = policy.is_shared(allowance);
             let is_off = policy.severities.get(&allowance.rule) == Some(&None);
             if let Some(severity) = severity
                 && is_of_scope
                 && !is_off
+                && !is_shared
                 && !used.contains(&std::ptr::from_ref(allowance))
             {
                 findings.push(Finding {

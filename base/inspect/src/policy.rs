@@ -69,6 +69,12 @@ impl Policy {
         self.allowances.get(component).map_or(&[], Vec::as_slice)
     }
 
+    /// Do several components inherit this exception?
+    pub(crate) fn is_shared(&self, allowance: &Allowance) -> bool {
+        let has_it = |all: &&Vec<Allowance>| all.contains(allowance);
+        self.allowances.values().filter(has_it).nth(1).is_some()
+    }
+
     /// All that decides about the findings of a component, but for its packages.
     pub fn digest(&self, component: &str) -> Sha256 {
         let mut print = Fingerprint::new("package-policy/1");
@@ -95,6 +101,7 @@ impl Policy {
                 .add("allow", &allowance.rule)
                 .add("reason", &allowance.reason);
             print.add("said at", &allowance.said_at);
+            print.add("shared", [u8::from(self.is_shared(allowance))]);
             for (label, pattern) in [("package", &allowance.package), ("path", &allowance.path)] {
                 print.add(label, pattern.as_deref().unwrap_or_default());
             }

@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
         what: "an ELF file needs a library that its package does not require",
         why: "The package can be installed without the library, and the program does not start.",
         remedy: "Let rpmbuild's generator see the file: it is executable, and no `__requires_exclude` covers it.",
-        check: Check::Package(not_required),
+        check: Check::Component(not_required),
     },
     Rule {
         id: "library-without-soname",
@@ -87,25 +87,63 @@ fn not_provided(package: &Package, _: &Policy, report: &mut Report<'_>) {
     }
 }
 
-fn not_required(package: &Package, _: &Policy, report: &mut Report<'_>) {
-    let info = package.info();
-    let mut known: BTreeSet<&str> = info.requires.iter().map(|need| library_of(&need.name)).collect();
-    known.extend(info.provides.iter().map(|provide| library_of(&provide.name)));
-    known.extend(info.files.iter().map(|file| file.path.file_name()));
-    for elf in super::hardening::programs(package) {
-        for library in elf
-            .facts
-            .needed
-            .iter()
-            .filter(|library| !known.contains(library.as_str()))
-        {
-            report.file(
-                package,
-                &elf.path,
-                format!("the package does not require `{library}`"),
+fn not_required(packages: &[&Package], report: &mut Report<'_>) {
+    for package in packages {
+        let info = package.info();
+        let mut known: BTreeSet<&str> = info.requires.iter().map(|need| library_of(&need.name)).collect();
+        known.extend(info.provides.iter().map(|provide| library_of(&provide.name)));
+        // A library that only its own component uses needs no capability: whoever requires its package has it.
+        for index in within(packages, package) {
+            known.extend(
+                packages[index]
+                    .info()
+                    .files
+                    .iter()
+                    .map(|file| file.path.file_name()),
             );
         }
+        for elf in super::hardening::programs(package) {
+            for library in elf
+                .facts
+                .needed
+                .iter()
+                .filter(|library| !known.contains(library.as_str()))
+            {
+                report.file(
+                    package,
+                    &elf.path,
+                    format!("the package does not require `{library}`"),
+                );
+            }
+        }
     }
+}
+
+/// A package, and those of its component that it requires, directly or not, by index.
+fn within(packages: &[&Package], package: &Package) -> BTreeSet<usize> {
+    let mut all: BTreeSet<usize> = packages
+        .iter()
+        .position(|other| other.name() == package.name())
+        .into_iter()
+        .collect();
+    let mut todo: Vec<usize> = all.iter().copied().collect();
+    while let Some(index) = todo.pop() {
+        for need in &packages[index].info().requires {
+            let meets = |other: &&Package| {
+                other
+                    .info()
+                    .provides
+                    .iter()
+                    .any(|provide| need.is_satisfied_by(provide))
+            };
+            for (other, _) in packages.iter().enumerate().filter(|(_, other)| meets(other)) {
+                if all.insert(other) {
+                    todo.push(other);
+                }
+            }
+        }
+    }
+    all
 }
 
 fn no_soname(package: &Package, _: &Policy, report: &mut Report<'_>) {

@@ -1,0 +1,8 @@
+//! The checks, on packages that this machine's rpmbuild made.
+
+mod fixture;
+mod reference;
+mod registry;
+mod repositories;
+mod single;
+mod versions;
