@@ -24,6 +24,7 @@ mod distro;
 mod harness;
 mod killed;
 mod made_sources;
+mod packages;
 mod render;
 mod sources;
 mod spec;

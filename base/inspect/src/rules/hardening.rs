@@ -95,6 +95,14 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Package(rpath),
     },
     Rule {
+        id: "elf-static",
+        severity: Warning,
+        what: "a program has its libraries linked into it",
+        why: "A mistake that is mended in a library stays in it until it is linked again, and nothing says that it has to be.",
+        remedy: "Link it dynamically. What must run when no library does (a loader's helper, a rescue shell) is an exception.",
+        check: Check::Package(linked_statically),
+    },
+    Rule {
         id: "elf-not-stripped",
         severity: Warning,
         what: "a program or library has its symbol table or debugging information in it",
@@ -235,6 +243,10 @@ fn is_of_system(path: &str, origin: &str) -> bool {
         ["usr", "lib" | "lib64" | "libexec", ..] | ["lib" | "lib64", ..]
     );
     path.starts_with('/') && is_library
+}
+
+fn linked_statically(package: &Package, _: &Policy, report: &mut Report<'_>) {
+    tell(package, report, "its libraries are linked into it", |elf| elf.facts.is_static);
 }
 
 fn not_stripped(package: &Package, _: &Policy, report: &mut Report<'_>) {

@@ -144,6 +144,7 @@ fn hardening_and_libraries() {
     let install = [
         gcc("/usr/bin/soft", soft),
         gcc("/usr/bin/lazy", &HARD.replace(",-z,now", ",-z,lazy")),
+        gcc("/usr/bin/static", &HARD.replace("-pie", "-static-pie")),
         gcc("/usr/lib64/libnameless.so.1", &format!("{library} -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2")),
         gcc("/usr/lib64/libplain.so", &format!("{library} -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -Wl,-soname,libplain.so")),
         gcc("/usr/lib64/liblink.so.1.2", &format!("{library} -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -Wl,-soname,liblink.so.1")),
@@ -181,6 +182,7 @@ fn hardening_and_libraries() {
     ];
     assert_eq!(soft, expected);
     assert!(of("/usr/bin/lazy").contains(&"elf-lazy-binding"), "{found:?}");
+    assert!(of("/usr/bin/static").contains(&"elf-static"), "{found:?}");
     assert!(
         of("/usr/lib64/libnameless.so.1").contains(&"library-without-soname"),
         "{found:?}"

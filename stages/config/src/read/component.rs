@@ -54,13 +54,6 @@ pub(crate) fn read(table: &Table<'_>) -> Settings {
 }
 
 fn exception(table: &Table<'_>) -> Option<Exception> {
-    let reason = table.text("reason")?;
-    if reason.value.trim().is_empty() {
-        table.report(
-            reason.at,
-            format!("the `reason` of {} says nothing", table.title()),
-        );
-    }
     if let Some(path) = table
         .text("path")
         .filter(|path| !path.value.starts_with(['/', '*']))
@@ -74,7 +67,7 @@ fn exception(table: &Table<'_>) -> Option<Exception> {
         rule: table.string("rule")?,
         package: table.string("package"),
         path: table.string("path"),
-        reason: reason.value.to_owned(),
+        reason: table.string("reason")?,
         defined_at: table.location(),
     })
 }
