@@ -12,8 +12,9 @@ fn add(fixture: &Fixture, name: &str, install: &str, files: &str, toml: &str) {
          %changelog\n* Thu Jan 01 2026 A B <a@b.test> - 1-1\n- New.\n"
     );
     fs_err::write(fixture.path(&format!("specs/{name}/{name}.spec")), spec).unwrap();
-    let text =
-        format!("[components.{name}]\nspec = {{ type = \"local\", path = \"../specs/{name}/{name}.spec\" }}\n{toml}");
+    let text = format!(
+        "[components.{name}]\nspec = {{ type = \"local\", path = \"../specs/{name}/{name}.spec\" }}\n{toml}"
+    );
     fs_err::write(fixture.path(&format!("components/{name}.toml")), text).unwrap();
 }
 
@@ -26,10 +27,17 @@ fn rules_are_listed_and_a_wrong_name_is_told() {
     let all: serde_json::Value = serde_json::from_str(&all.stdout).unwrap();
     assert!(all.as_array().unwrap().len() > 50);
     let one = fixture.keel(&["package", "rules", "elf-no-relro"]).ok().stdout;
-    assert!(one.starts_with("elf-no-relro (warning)") && one.contains("why: "), "{one}");
+    assert!(
+        one.starts_with("elf-no-relro (warning)") && one.contains("why: "),
+        "{one}"
+    );
     let wrong = fixture.keel(&["package", "check", "--all", "--rules", "elf-no-rello"]);
     assert_eq!(wrong.code, Some(2));
-    assert!(wrong.stderr.contains("did you mean `elf-no-relro`?"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("did you mean `elf-no-relro`?"),
+        "{}",
+        wrong.stderr
+    );
 }
 
 #[test]
@@ -47,7 +55,11 @@ fn an_error_stops_a_build_and_an_exception_needs_no_new_one() {
                      reason = \"a test\"\n";
     add(&fixture, "opened", WRITABLE, "/usr/share/open", exception);
     let built = fixture.keel(&["build", "opened", "-v"]).ok();
-    assert!(!built.stderr.contains("%install"), "nothing is built again: {}", built.stderr);
+    assert!(
+        !built.stderr.contains("%install"),
+        "nothing is built again: {}",
+        built.stderr
+    );
     let quiet = fixture.keel(&["package", "check", "opened"]).ok();
     assert_eq!(quiet.stdout, "", "{}", quiet.stderr);
     let told = fixture.keel(&["package", "check", "opened", "--allowed"]).ok();
@@ -60,11 +72,24 @@ fn an_error_stops_a_build_and_an_exception_needs_no_new_one() {
     let elsewhere = tempfile::tempdir().unwrap();
     let file_there = elsewhere.path().join("other.rpm");
     fs_err::copy(file, &file_there).unwrap();
-    let mut command = fixture.command(".", &["package", "check", file_there.to_str().unwrap(), "--output", "json"]);
+    let mut command = fixture.command(
+        ".",
+        &[
+            "package",
+            "check",
+            file_there.to_str().unwrap(),
+            "--output",
+            "json",
+        ],
+    );
     command.arg("-C").arg(elsewhere.path());
     let foreign = command.output().unwrap();
     let found: serde_json::Value = serde_json::from_slice(&foreign.stdout).unwrap();
-    assert_eq!((foreign.status.code(), &found["errors"]), (Some(1), &1.into()), "{found}");
+    assert_eq!(
+        (foreign.status.code(), &found["errors"]),
+        (Some(1), &1.into()),
+        "{found}"
+    );
 }
 
 #[test]
@@ -80,7 +105,10 @@ fn exceptions_name_rules_that_are_there() {
         assert!(errors.contains("there is no rule `world-writeable`"), "{errors}");
         assert!(errors.contains("components/opened.toml:3:"), "{errors}");
         assert!(errors.contains("did you mean `world-writable`?"), "{errors}");
-        assert!(errors.contains("`borrowed-file` is the build stage's own"), "{errors}");
+        assert!(
+            errors.contains("`borrowed-file` is the build stage's own"),
+            "{errors}"
+        );
     }
 }
 
@@ -94,7 +122,8 @@ fn packages_that_do_not_fit_together_are_not_published() {
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     let errors = refused.errors();
     assert!(
-        errors.contains("second: /usr/share/same: error: `first` has it with another content [file-conflict]"),
+        errors
+            .contains("second: /usr/share/same: error: `first` has it with another content [file-conflict]"),
         "{errors}"
     );
     assert!(!fixture.path("out/repo/x86_64/os/repodata").exists());
@@ -104,13 +133,24 @@ fn packages_that_do_not_fit_together_are_not_published() {
     add(&fixture, "second", &file("one"), "/usr/share/same", "");
     fixture.keel(&["repo", "create"]).ok();
     // What is published is what the next build is compared with.
-    add(&fixture, "first", &format!("{}; echo > %{{buildroot}}/usr/share/more", file("one")), "/usr/share/same\n/usr/share/more", "");
+    add(
+        &fixture,
+        "first",
+        &format!("{}; echo > %{{buildroot}}/usr/share/more", file("one")),
+        "/usr/share/same\n/usr/share/more",
+        "",
+    );
     fixture.keel(&["build", "first"]).ok();
     let diff = fixture.keel(&["package", "diff", "first"]).ok().stdout;
     assert!(diff.contains("  files\n    + /usr/share/more"), "{diff}");
-    let other = fixture.keel(&["package", "diff", "out/repo", "first", "--output", "json"]).ok();
+    let other = fixture
+        .keel(&["package", "diff", "out/repo", "first", "--output", "json"])
+        .ok();
     let other: serde_json::Value = serde_json::from_str(&other.stdout).unwrap();
     assert_eq!(other[0]["files"]["new"][0], "/usr/share/more");
-    let against = fixture.keel(&["package", "check", "first", "--against", "out/repo", "-v"]).ok().stdout;
+    let against = fixture
+        .keel(&["package", "check", "first", "--against", "out/repo", "-v"])
+        .ok()
+        .stdout;
     assert!(against.contains("[files-changed]"), "{against}");
 }

@@ -246,7 +246,9 @@ fn is_of_system(path: &str, origin: &str) -> bool {
 }
 
 fn linked_statically(package: &Package, _: &Policy, report: &mut Report<'_>) {
-    tell(package, report, "its libraries are linked into it", |elf| elf.facts.is_static);
+    tell(package, report, "its libraries are linked into it", |elf| {
+        elf.facts.is_static
+    });
 }
 
 fn not_stripped(package: &Package, _: &Policy, report: &mut Report<'_>) {

@@ -121,11 +121,9 @@ fn not_required(packages: &[&Package], report: &mut Report<'_>) {
 
 /// A package, and those of its component that it requires, directly or not, by index.
 fn within(packages: &[&Package], package: &Package) -> BTreeSet<usize> {
-    let mut all: BTreeSet<usize> = packages
-        .iter()
-        .position(|other| other.name() == package.name())
-        .into_iter()
-        .collect();
+    // By identity: the source package has the same name.
+    let at = packages.iter().position(|other| std::ptr::eq(*other, package));
+    let mut all: BTreeSet<usize> = at.into_iter().collect();
     let mut todo: Vec<usize> = all.iter().copied().collect();
     while let Some(index) = todo.pop() {
         for need in &packages[index].info().requires {

@@ -204,6 +204,29 @@ fn hardening_and_libraries() {
 }
 
 #[test]
+fn a_library_that_only_its_component_uses_needs_no_capability() {
+    let install = "mkdir -p usr/lib64/private; echo 'int f(void) { return 1; }' > %{_builddir}/f.c\n\
+         gcc -shared -fPIC %{_builddir}/f.c -o usr/lib64/private/libf.so -Wl,-soname,libf.so\n\
+         echo 'int f(void); int main(void) { return f(); }' > %{_builddir}/m.c\n\
+         for p in private user stranger; do gcc %{_builddir}/m.c -o usr/bin/$p usr/lib64/private/libf.so; done\n\
+         chmod 0755 usr/lib64/private/libf.so";
+    let more = "/usr/bin/private\n/usr/lib64/private\n\
+         %package user\nSummary: x\nRequires: private = 1-1\n%description user\n%files user\n/usr/bin/user\n\
+         %package stranger\nSummary: x\n%description stranger\n%files stranger\n/usr/bin/stranger";
+    let tags = "%global __provides_exclude ^libf\n%global __requires_exclude ^libf";
+    let all = build(&spec("private", tags, install, more));
+    let found = found(&check(&all));
+    let of_rule: Vec<&String> = found
+        .iter()
+        .filter(|text| text.starts_with("library-not-required"))
+        .collect();
+    assert_eq!(
+        of_rule,
+        ["library-not-required private-stranger /usr/bin/stranger"]
+    );
+}
+
+#[test]
 fn what_a_file_says_of_itself_is_believed_of_every_kind() {
     let install = gcc("/usr/bin/one", HARD);
     let mut all = build(&spec("one", "", &install, "/usr/bin/one"));
