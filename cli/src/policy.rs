@@ -43,6 +43,11 @@ pub fn of(project: &Project) -> Result<Policy, Failure> {
             Err((message, hint)) => wrong.push(unknown(message).hint(hint)),
         }
     }
+    if project.trees.len() > 1 {
+        // What its base has is published by the base.
+        let severity = policy.severities.entry("unmet-requirement".to_owned());
+        severity.or_insert(Some(Severity::Warning));
+    }
     for component in project.components.values() {
         let mut allowances = Vec::new();
         for exception in &component.exceptions {

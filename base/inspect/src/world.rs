@@ -10,7 +10,7 @@ use crate::{Kind, Package};
 /// Links that are followed for one path, at most: what Linux allows.
 const MOST_LINKS: usize = 40;
 
-/// The package whose folders are there before any other package is installed.
+/// What the package provides whose folders are there before any other package is installed.
 const FIRST: &str = "filesystem";
 
 /// Packages by what they provide and have.
@@ -104,8 +104,15 @@ impl<'a> World<'a> {
                 }
             }
         }
-        closure.extend(self.packages.iter().position(|package| package.name() == FIRST));
+        closure.extend(self.first());
         closure
+    }
+
+    /// The package that comes first on every machine: `filesystem` or, where no package provides that, who owns `/usr`.
+    fn first(&self) -> Option<usize> {
+        let named = self.by_name.get(FIRST).and_then(|all| all.first());
+        let named = named.map(|(index, _)| *index);
+        named.or_else(|| self.owners("/usr").first().map(|(index, _)| *index))
     }
 
     /// What a path is among these packages, links in it followed. A folder that only has files in it counts, too.

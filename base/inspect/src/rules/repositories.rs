@@ -37,8 +37,8 @@ pub(super) const RULES: &[Rule] = &[
         id: "unowned-folder",
         severity: Warning,
         what: "a file lies in a folder that neither its package owns, nor one that it requires",
-        why: "Such a folder is made with whatever mode rpm finds fit, and stays when the package goes. (Folders of `filesystem` are always \
-              there.)",
+        why: "Such a folder is made with whatever mode rpm finds fit, and stays when the package goes. (Those of `filesystem`, which comes \
+              first on every machine, count always.)",
         remedy: "Own it with `%dir`, or require the package that does.",
         check: Check::Repository(unowned),
     },
