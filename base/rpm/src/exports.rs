@@ -86,9 +86,12 @@ fn read<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>, bytes: &[
             let found = versions.version_index(endian, index);
             versions.version(found).ok()?.map(|version| lossy(version.name()))
         });
+        let name = lossy(name);
+        // A version has a symbol of its own, which has no version.
+        let version = version.filter(|version| *version != name);
         let size: u64 = symbol.st_size(endian).into();
         exports.push(Export {
-            name: lossy(name),
+            name,
             version,
             kind: match symbol.st_type() {
                 elf::STT_FUNC | elf::STT_GNU_IFUNC => Kind::Function,
