@@ -158,17 +158,7 @@ Examples:
 A build that failed or was stopped goes on where it was: finished packages are in the store.")]
     Build(Build),
     /// Check finished packages, and compare two builds
-    #[command(
-        subcommand,
-        after_help = "\
-Examples:
-  keel package check --all         all that was built, and as a repository
-  keel package check zlib          the packages of one component
-  keel package check some.rpm      a package of somebody else
-  keel package diff OLD.rpm NEW.rpm
-                                   libraries and their symbols, files, requirements
-  keel package rules               what is looked at, and why"
-    )]
+    #[command(subcommand, after_help = package::EXAMPLES)]
     Package(package::Package),
     /// Make, check and serve package repositories
     #[command(

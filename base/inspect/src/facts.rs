@@ -156,7 +156,8 @@ impl Facts {
                 return Ok(());
             }
             content.read_to_end(&mut start)?;
-            return Ok(self.elf(path, &start));
+            self.elf(path, &start);
+            return Ok(());
         }
         if self.build_paths.len() < MOST
             && let Some(found) = build_path_in(&start, content)?
@@ -197,8 +198,7 @@ impl Facts {
         let name = self.info.nevra.name.as_str();
         let source = self.info.source_rpm.as_deref().and_then(|file| {
             let mut parts = file.rsplitn(3, '-');
-            (parts.next()?, parts.next()?);
-            parts.next()
+            parts.nth(2)
         });
         source.filter(|source| !source.is_empty()).unwrap_or(name)
     }

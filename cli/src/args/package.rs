@@ -4,6 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
+/// Below the help of `keel package`.
+pub const EXAMPLES: &str = "\
+Examples:
+  keel package check --all         all that was built, and as a repository
+  keel package check zlib          the packages of one component
+  keel package check some.rpm      a package of somebody else
+  keel package diff OLD.rpm NEW.rpm
+                                   libraries and their symbols, files, requirements
+  keel package rules               what is looked at, and why";
+
 /// `keel package`.
 #[derive(Debug, Subcommand)]
 pub enum Package {

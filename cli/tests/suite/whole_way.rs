@@ -155,6 +155,8 @@ fn dnf_installs(url: &str, package: &str) -> std::process::Output {
         "dnf",
         &[
             "-y",
+            // What this machine has installed beside dnf is not asked.
+            "--noplugins",
             "--installroot",
             root.path().to_str().unwrap(),
             "--setopt",
