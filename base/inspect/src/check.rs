@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Raised when what a rule finds changes without a change of its text.
-const VERSION: &str = "package-checks/1";
+const VERSION: &str = "package-checks/2";
 
 /// What was found, sorted, exceptions included.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +96,7 @@ pub fn kept(
 
 /// What rules of packages and, if the packages are all of a component, those of components find.
 pub fn component(packages: &[&Package], policy: &Policy, is_whole: bool) -> Findings {
+    let world = World::new(packages.iter().copied());
     let mut findings = Vec::new();
     for rule in rules() {
         let Some(mut report) = report(rule, policy, &mut findings) else {
@@ -110,7 +111,7 @@ pub fn component(packages: &[&Package], policy: &Policy, is_whole: bool) -> Find
                     check(package, policy, &mut report);
                 }
             }
-            Check::Component(check) if is_whole => check(packages, &mut report),
+            Check::Component(check) if is_whole => check(&world, &mut report),
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! All packages of a repository, and who has what.
+//! All packages of a repository, or of a component, and who has what.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,10 +23,9 @@ pub struct World<'a> {
 
 impl<'a> World<'a> {
     /// Looks at all packages once.
-    pub fn new(packages: &'a [Package]) -> Self {
+    pub fn new(packages: impl IntoIterator<Item = &'a Package>) -> Self {
         let mut new = Self {
-            packages: packages
-                .iter()
+            packages: (packages.into_iter())
                 .filter(|package| package.facts.kind() != Kind::Source)
                 .collect(),
             by_name: HashMap::new(),
@@ -84,9 +83,16 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What is there when a package is installed: itself and, of what it requires, one package for each requirement: the one with
-    /// the shortest name, then the first.
+    /// What is there when a package is installed: what it requires, and what comes first on every machine.
     pub(crate) fn closure(&self, package: usize) -> BTreeSet<usize> {
+        let mut closure = self.required(package);
+        closure.extend(self.first());
+        closure
+    }
+
+    /// A package itself and, of what it requires, one package for each requirement: the one with
+    /// the shortest name, then the first.
+    pub(crate) fn required(&self, package: usize) -> BTreeSet<usize> {
         let mut closure = BTreeSet::from([package]);
         let mut todo = vec![package];
         while let Some(index) = todo.pop() {
@@ -104,7 +110,6 @@ impl<'a> World<'a> {
                 }
             }
         }
-        closure.extend(self.first());
         closure
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Check, Report, Rule, Severity::*};
-use crate::{Kind, Package};
+use crate::{Kind, Package, World};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -24,47 +24,17 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn licence_file(packages: &[&Package], report: &mut Report<'_>) {
-    let binary: Vec<&Package> = packages
-        .iter()
-        .copied()
-        .filter(|one| one.facts.kind() == Kind::Binary)
-        .collect();
+fn licence_file(world: &World<'_>, report: &mut Report<'_>) {
     let has_own = |package: &Package| {
-        package
-            .info()
-            .files
-            .iter()
-            .any(|file| file.flags.is_licence() || file.path.as_str().starts_with("/usr/share/licenses/"))
+        let mut files = package.info().files.iter();
+        files.any(|file| file.flags.is_licence() || file.path.as_str().starts_with("/usr/share/licenses/"))
     };
-    // Those with a file, then whoever requires one of them, and so on.
-    let mut fine: BTreeSet<&str> = BTreeSet::new();
-    fine.extend(binary.iter().filter(|one| has_own(one)).map(|one| one.name()));
-    loop {
-        let before = fine.len();
-        for package in &binary {
-            let requires = &package.info().requires;
-            let is_met = |need: &keel_artefact::Dependency| {
-                let mut others = binary.iter().filter(|other| fine.contains(other.name()));
-                others.any(|other| {
-                    other
-                        .info()
-                        .provides
-                        .iter()
-                        .any(|provide| need.is_satisfied_by(provide))
-                })
-            };
-            if !fine.contains(package.name()) && requires.iter().any(is_met) {
-                fine.insert(package.name());
-            }
+    for (index, package) in world.packages.iter().enumerate() {
+        if package.facts.kind() != Kind::Binary || package.info().files.is_empty() || has_own(package) {
+            continue;
         }
-        if fine.len() == before {
-            break;
-        }
-    }
-    for package in binary {
-        let has_files = !package.info().files.is_empty();
-        if has_files && !fine.contains(package.name()) {
+        let required = world.required(index);
+        if !required.into_iter().any(|other| has_own(world.packages[other])) {
             report.package(
                 package,
                 "it has no licence file, nor does it require a package of its component that has one",
@@ -73,7 +43,8 @@ fn licence_file(packages: &[&Package], report: &mut Report<'_>) {
     }
 }
 
-fn debuginfo(packages: &[&Package], report: &mut Report<'_>) {
+fn debuginfo(world: &World<'_>, report: &mut Report<'_>) {
+    let packages = &world.packages;
     let debug = packages
         .iter()
         .filter(|package| package.facts.kind() == Kind::Debug);

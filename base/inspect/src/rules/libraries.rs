@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use keel_rpm::elf::Kind;
 
 use super::{Check, Report, Rule, Severity::*};
-use crate::{Elf, Package, Policy};
+use crate::{Elf, Package, Policy, World};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -87,20 +87,23 @@ fn not_provided(package: &Package, _: &Policy, report: &mut Report<'_>) {
     }
 }
 
-fn not_required(packages: &[&Package], report: &mut Report<'_>) {
-    for package in packages {
+fn not_required(world: &World<'_>, report: &mut Report<'_>) {
+    for (index, package) in world.packages.iter().enumerate() {
         let info = package.info();
         let mut known: BTreeSet<&str> = info.requires.iter().map(|need| library_of(&need.name)).collect();
         known.extend(info.provides.iter().map(|provide| library_of(&provide.name)));
+        known.extend(info.files.iter().map(|file| file.path.file_name()));
+        let lacks = |known: &BTreeSet<&str>| {
+            let mut needed = super::hardening::programs(package).flat_map(|elf| &elf.facts.needed);
+            needed.any(|library| !known.contains(library.as_str()))
+        };
+        if !lacks(&known) {
+            continue;
+        }
         // A library that only its own component uses needs no capability: whoever requires its package has it.
-        for index in within(packages, package) {
-            known.extend(
-                packages[index]
-                    .info()
-                    .files
-                    .iter()
-                    .map(|file| file.path.file_name()),
-            );
+        for other in world.required(index) {
+            let files = &world.packages[other].info().files;
+            known.extend(files.iter().map(|file| file.path.file_name()));
         }
         for elf in super::hardening::programs(package) {
             for library in elf
@@ -117,31 +120,6 @@ fn not_required(packages: &[&Package], report: &mut Report<'_>) {
             }
         }
     }
-}
-
-/// A package, and those of its component that it requires, directly or not, by index.
-fn within(packages: &[&Package], package: &Package) -> BTreeSet<usize> {
-    // By identity: the source package has the same name.
-    let at = packages.iter().position(|other| std::ptr::eq(*other, package));
-    let mut all: BTreeSet<usize> = at.into_iter().collect();
-    let mut todo: Vec<usize> = all.iter().copied().collect();
-    while let Some(index) = todo.pop() {
-        for need in &packages[index].info().requires {
-            let meets = |other: &&Package| {
-                other
-                    .info()
-                    .provides
-                    .iter()
-                    .any(|provide| need.is_satisfied_by(provide))
-            };
-            for (other, _) in packages.iter().enumerate().filter(|(_, other)| meets(other)) {
-                if all.insert(other) {
-                    todo.push(other);
-                }
-            }
-        }
-    }
-    all
 }
 
 fn no_soname(package: &Package, _: &Policy, report: &mut Report<'_>) {

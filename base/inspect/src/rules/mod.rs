@@ -84,7 +84,7 @@ pub(crate) enum Check {
     /// The build stage looks, and has an error of its own.
     Build,
     Package(fn(&Package, &Policy, &mut Report<'_>)),
-    Component(fn(&[&Package], &mut Report<'_>)),
+    Component(fn(&World<'_>, &mut Report<'_>)),
     Repository(fn(&World<'_>, &mut Report<'_>)),
     Versions(fn(&Pair<'_>, &mut Report<'_>)),
     /// [`crate::check`] itself looks.

@@ -1,4 +1,5 @@
 //! The checks, on packages that this machine's rpmbuild made.
+#![allow(clippy::unwrap_used)]
 
 mod fixture;
 mod reference;

@@ -148,10 +148,10 @@ fn hardening_and_libraries() {
         gcc("/usr/lib64/libnameless.so.1", &format!("{library} -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2")),
         gcc("/usr/lib64/libplain.so", &format!("{library} -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -Wl,-soname,libplain.so")),
         gcc("/usr/lib64/liblink.so.1.2", &format!("{library} -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -Wl,-soname,liblink.so.1")),
-        format!("printf '%s' 'char b[40960]={{1}};int f(void){{return 0;}}' > %{{_builddir}}/c.c\n\
+        "printf '%s' 'char b[40960]={1};int f(void){return 0;}' > %{_builddir}/c.c\n\
                  printf '%%s\\n' '.text' '.globl g' 'g:' '.fill 40960,1,0x90' 'ret' '.section .note.GNU-stack,\"\",%%progbits' \
-                 > %{{_builddir}}/g.s; gcc -shared -fPIC -fcf-protection %{{_builddir}}/c.c %{{_builddir}}/g.s \
-                 -Wl,-z,relro,-z,now,-z,ibt,-z,shstk -Wl,--build-id=sha1 -s -o usr/lib64/libcode.so.1 -Wl,-soname,libcode.so.1 -Wl,--no-as-needed -lc\n"),
+                 > %{_builddir}/g.s; gcc -shared -fPIC -fcf-protection %{_builddir}/c.c %{_builddir}/g.s \
+                 -Wl,-z,relro,-z,now,-z,ibt,-z,shstk -Wl,--build-id=sha1 -s -o usr/lib64/libcode.so.1 -Wl,-soname,libcode.so.1 -Wl,--no-as-needed -lc\n".to_owned(),
         "printf '%%s\\n' '.section .wx,\"awx\",%%progbits' '.byte 0' '.section .note.GNU-stack,\"\",%%progbits' > %{_builddir}/wx.s\n"
             .to_owned(),
         gcc("/usr/bin/wx", &format!("{HARD} %{{_builddir}}/wx.s")),
