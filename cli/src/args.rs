@@ -3,6 +3,7 @@
 
 pub mod component;
 pub mod config;
+pub mod package;
 pub mod plan;
 pub mod shell;
 pub mod spec;
@@ -187,6 +188,9 @@ Examples:
 
 The root is read-only but for /build and folders in memory, and has no network: as in a build.")]
     Shell(shell::Shell),
+    /// Check finished packages, and compare two builds
+    #[command(subcommand, after_help = package::EXAMPLES)]
+    Package(package::Package),
     /// Make, check and serve package repositories
     #[command(
         subcommand,

@@ -222,6 +222,9 @@ impl From<keel_build::Errors> for Failure {
                     class = Class::Environment;
                     Diagnostic::new(format!("cannot build `{component}`")).caused_by(error)
                 }
+                Error::Refused(_) => Diagnostic::new(format!("cannot build `{component}`"))
+                    .caused_by(error)
+                    .hint("`keel package rules` says why, and what to do; the packages are kept, what is mended in TOML builds nothing again"),
                 error => Diagnostic::new(format!("cannot build `{component}`")).caused_by(error),
             };
             diagnostics.push(diagnostic);
@@ -279,6 +282,17 @@ impl From<keel_image::Error> for Failure {
             _ => Class::Failed,
         };
         Self::because(class, "the image failed", &error)
+    }
+}
+
+impl From<keel_inspect::Error> for Failure {
+    fn from(error: keel_inspect::Error) -> Self {
+        use keel_inspect::Error;
+        let class = match &error {
+            Error::Package(_) | Error::Interrupted(_) => Class::Failed,
+            Error::File(_) | Error::Store(_) => Class::Environment,
+        };
+        Self::because(class, "packages cannot be checked", &error)
     }
 }
 

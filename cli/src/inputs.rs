@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::failure::{Class, Failure};
 
 /// Keys of settings, as the configuration calls them where that differs from the field.
-const KEYS: [(&str, &str); 21] = [
+const KEYS: [(&str, &str); 22] = [
     ("semantics", "overlay-semantics"),
     ("release", "release.calculation"),
     ("skip_file_filter", "render.skip-file-filter"),
@@ -31,6 +31,7 @@ const KEYS: [(&str, &str); 21] = [
     ("spec.snapshot", "spec.upstream-distro.snapshot"),
     ("spec.name", "spec.upstream-name"),
     ("spec.commit", "spec.upstream-commit"),
+    ("exceptions", "package-checks.allow"),
     ("rpm_channel", "rpm-channel"),
     ("debuginfo_channel", "debuginfo-channel"),
 ];

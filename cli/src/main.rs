@@ -13,6 +13,7 @@ mod failure;
 mod inputs;
 mod machine;
 mod pipeline;
+mod policy;
 mod rendered;
 mod rendering;
 mod report;

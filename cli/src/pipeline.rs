@@ -197,7 +197,9 @@ pub fn with_workshop<T>(
     work: impl FnOnce(&Workshop<'_>) -> T,
 ) -> Result<T, Failure> {
     let lends = |name: &str| is_lent(project, name);
+    let policy = crate::policy::of(project)?;
     Ok(work(&Workshop {
+        policy: &policy,
         store: context.store()?,
         distribution: &project.name,
         stage0,

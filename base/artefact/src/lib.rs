@@ -14,6 +14,7 @@
 //! - [`format`](mod@format): the version that every artefact on disk carries.
 //! - [`event`]: progress, told to a sink; libraries never print.
 //! - [`interrupt`]: Ctrl-C as a value that is passed down.
+//! - [`parallel`]: the same work on many things, on all cores.
 //!
 //! Never here: files, processes, the environment, the clock of the machine.
 
@@ -26,6 +27,7 @@ pub mod format;
 pub mod interrupt;
 pub mod name;
 pub mod nevra;
+pub mod parallel;
 pub mod path;
 pub mod rich;
 

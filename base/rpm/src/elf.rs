@@ -76,6 +76,10 @@ pub struct ElfFacts {
     pub stack_protector: bool,
     /// Calls checked functions of `_FORTIFY_SOURCE` (`__memcpy_chk`).
     pub fortified: bool,
+    /// Calls a function that `_FORTIFY_SOURCE=2` replaces wherever it is called (`printf`), unchecked.
+    pub unfortified: bool,
+    /// Bytes of executable sections.
+    pub code_size: u64,
     /// Marked for indirect branch tracking and shadow stack (x86), or branch target identification and pointer
     /// authentication (AArch64).
     pub control_flow: [bool; 2],
@@ -122,6 +126,8 @@ fn read<Elf: FileHeader<Endian = Endianness>>(file: ElfFile<'_, Elf>, bytes: &[u
         text_relocations: false,
         stack_protector: false,
         fortified: false,
+        unfortified: false,
+        code_size: 0,
         control_flow: [false; 2],
         has_symbols: false,
         has_debug_info: false,
@@ -286,6 +292,10 @@ fn sections<Elf: FileHeader<Endian = Endianness>>(
     for section in sections.iter() {
         let kind = section.sh_type(endian);
         facts.has_symbols |= kind == elf::SHT_SYMTAB;
+        let flags: u64 = section.sh_flags(endian).into();
+        if flags & u64::from(elf::SHF_EXECINSTR) != 0 && kind == elf::SHT_PROGBITS {
+            facts.code_size = facts.code_size.saturating_add(section.sh_size(endian).into());
+        }
         let text = || {
             let data = section.data(endian, bytes).ok()?;
             data.split(|byte| *byte == 0)
@@ -307,6 +317,18 @@ fn sections<Elf: FileHeader<Endian = Endianness>>(
     }
 }
 
+/// What glibc's `bits/stdio2.h` and `bits/syslog.h` replace whatever the arguments are. (`memcpy` is replaced only where the
+/// compiler knows the size, so a call of it proves nothing.)
+const ALWAYS_CHECKED: [&[u8]; 7] = [
+    b"printf",
+    b"fprintf",
+    b"vprintf",
+    b"vfprintf",
+    b"dprintf",
+    b"asprintf",
+    b"vasprintf",
+];
+
 /// Names in the dynamic symbol table, or in the full one of static programs and objects.
 fn symbols<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>, facts: &mut ElfFacts) {
     let endian = file.endian();
@@ -317,6 +339,7 @@ fn symbols<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>, facts:
             };
             facts.stack_protector |= name == b"__stack_chk_fail" || name == b"__stack_chk_guard";
             facts.fortified |= name.starts_with(b"__") && name.ends_with(b"_chk");
+            facts.unfortified |= symbol.st_shndx(endian) == elf::SHN_UNDEF && ALWAYS_CHECKED.contains(&name);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! 1. [`read`] parses lead, signature header and header into a [`PackageInfo`] without touching the payload.
 //! 2. [`payload`](fn@payload) streams the files of the payload, each checked against the header.
 //! 3. [`unpack`](fn@unpack) writes them into a folder.
-//! 4. [`elf`] and [`archive`] tell what a file in a package needs, provides, and how it is hardened.
+//! 4. [`elf`], [`exports`](mod@exports) and [`archive`] tell what a file in a package needs, provides, and how it is hardened.
 //! 5. [`solve`] says which packages a set of wishes needs, from several repositories and what is installed.
 //! 6. [`sign`] makes keys, signs packages and metadata, and verifies both.
 //!
@@ -24,6 +24,7 @@ mod blob;
 mod cpio;
 pub mod elf;
 mod error;
+pub mod exports;
 mod files;
 mod info;
 pub mod payload;

@@ -26,6 +26,7 @@ pub fn run(context: &Context<'_>, command: &args::Build) -> Result<(), Failure> 
     });
     let results = pipeline::build(context, &planned, &command.how, &mut |_| {})?;
     export(context, &planned, &results)?;
+    super::package::summarise(context, &results);
     if command.twice {
         reproduce::compare(context, &planned, &results, &command.targets.components)?.check()?;
     }

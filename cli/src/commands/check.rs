@@ -20,6 +20,7 @@ struct Checked {
 /// Configuration, SPECs, pins, and that a plan exists.
 pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     let project = pipeline::project(context)?;
+    crate::policy::of(&project)?;
     let stage0 = context.stage0(&project)?;
     let recipes = pipeline::recipes(context, &project, &stage0)?;
     rendered::check(context, &project, &|_| true, false)?;

@@ -12,6 +12,7 @@ pub mod image;
 pub mod key;
 pub mod licenses;
 pub mod manual;
+pub mod package;
 pub mod plan;
 pub mod prepare_sources;
 pub mod query;
@@ -40,6 +41,7 @@ pub fn run(context: &Context<'_>, command: Command) -> Result<(), Failure> {
         Command::Build(command) => build::run(context, &command),
         Command::Reproduce(command) => reproduce::run(context, &command),
         Command::Shell(command) => shell::run(context, &command),
+        Command::Package(command) => package::run(context, command),
         Command::Repo(command) => repo::run(context, command),
         Command::Image(command) => image::run(context, command),
         Command::Spec(command) => spec::run(context, *command),

@@ -35,6 +35,7 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
             });
             let results = pipeline::build(context, &planned, &how, &mut |_| {})?;
             super::build::export(context, &planned, &results)?;
+            super::package::before_publishing(context, &planned, &results)?;
             let key = context.key(&signing)?;
             let repository = create(context, &planned, &results, &key)?;
             report::print(context, &repository, |repository| {

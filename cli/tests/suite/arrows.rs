@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &["keel-artefact"]),
     ("base", &["keel-store", "keel-sandbox", "keel-rpm"]),
-    ("base", &["keel-host"]),
+    ("base", &["keel-host", "keel-inspect"]),
     ("stages", &["keel-config"]),
     ("stages", &["keel-spec"]),
     ("stages", &["keel-source"]),

@@ -37,6 +37,7 @@ mod killed;
 mod listed;
 mod made_sources;
 mod overlaid;
+mod packages;
 mod plan;
 mod render;
 mod rendered;

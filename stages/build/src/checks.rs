@@ -58,14 +58,7 @@ pub fn examine(file: &Path) -> Result<Examined, Error> {
 impl Examined {
     /// What the package is for.
     pub fn kind(&self) -> Kind {
-        let name = self.info.nevra.name.as_str();
-        if self.info.is_source() {
-            Kind::Source
-        } else if name.ends_with("-debuginfo") || name.ends_with("-debugsource") {
-            Kind::Debug
-        } else {
-            Kind::Binary
-        }
+        Kind::of(&self.info)
     }
 }
 

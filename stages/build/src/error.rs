@@ -74,6 +74,12 @@ pub enum Error {
         /// Their names.
         scripts: Vec<String>,
     },
+    /// Packages cannot be read for the rules.
+    #[error("cannot check the packages")]
+    Inspect(#[from] keel_inspect::Error),
+    /// Rules of severity `error` found something that no exception explains.
+    #[error("{}", refused(.0))]
+    Refused(Vec<keel_inspect::Finding>),
     /// Two builds of one job gave different bytes.
     #[error("not reproducible in other surroundings: {} (both are kept in {kept})", names(.packages))]
     Differs {
@@ -174,6 +180,25 @@ fn leaked(leaks: &[Leak]) -> String {
     }
     if leaks.len() > 10 {
         text.push_str(&format!("\n    and {} more", leaks.len() - 10));
+    }
+    text
+}
+
+fn refused(findings: &[keel_inspect::Finding]) -> String {
+    let mut text = format!("checks of its packages found {} errors", findings.len());
+    for finding in findings.iter().take(10) {
+        let path = finding
+            .path
+            .as_deref()
+            .map(|path| format!(" {path}"))
+            .unwrap_or_default();
+        text.push_str(&format!(
+            "\n    {}{path}: {} [{}]",
+            finding.package, finding.message, finding.rule
+        ));
+    }
+    if findings.len() > 10 {
+        text.push_str(&format!("\n    and {} more", findings.len() - 10));
     }
     text
 }

@@ -8,6 +8,7 @@ use std::{
 
 use keel_artefact::{ComponentName, Epoch, Event, Interrupt, Sha256, Sink};
 use keel_host::{rpmbuild, stage0::Stage0};
+use keel_inspect::{Facts, Findings, Package, Policy, Severity};
 use keel_plan::Job;
 use keel_sandbox::{Bind, Disk, Limits, Sandbox};
 use keel_source::SourceSet;
@@ -41,6 +42,8 @@ pub struct Workshop<'a> {
     pub stage0: &'a Stage0,
     /// Macro files of the distribution, in reading order.
     pub macros: &'a [PathBuf],
+    /// What the tree says about checks of packages.
+    pub policy: &'a Policy,
     /// Capabilities that stage0 lends.
     pub is_lent: &'a (dyn Fn(&str) -> bool + Sync),
     /// The project's output folder. Logs of failed builds are in `logs` there.
@@ -87,6 +90,8 @@ impl Turn {
 pub struct Finished {
     /// What it made.
     pub built: Arc<Built>,
+    /// What rules about its packages find: no errors but those that the tree explains.
+    pub findings: Arc<Findings>,
     /// The store had it.
     pub was_cached: bool,
     /// How often it failed in this run before.
@@ -113,6 +118,7 @@ impl Workshop<'_> {
             self.store.drop_kept(&kept)?;
             record::keep(self.store, self.distribution, job, inputs, &built)?;
             return Ok(Finished {
+                findings: Arc::new(self.inspect(job, &built)?),
                 built: Arc::new(built),
                 was_cached: true,
                 failures: turn.failures,
@@ -134,6 +140,7 @@ impl Workshop<'_> {
         // What may be there is of a build that failed.
         self.store.drop_kept(&kept)?;
         Ok(Finished {
+            findings: Arc::new(self.inspect(job, &built)?),
             built: Arc::new(built),
             was_cached: false,
             failures: turn.failures,
@@ -179,6 +186,26 @@ impl Workshop<'_> {
         }
         let kept = kept.to_owned();
         Err(Error::Differs { packages, kept })
+    }
+
+    /// Holds the packages against the rules of [`keel_inspect`]. What is found is kept under the digests of the packages, the rules and
+    /// the policy: other rules check again, and build nothing.
+    fn inspect(&self, job: &Job, built: &Built) -> Result<Findings, Error> {
+        let digests: Vec<Sha256> = built.outputs.iter().map(|output| output.package.rpm).collect();
+        let component = job.component.as_str();
+        let read = || {
+            let facts = |digest: &Sha256| {
+                let facts = Facts::kept(self.store, digest, &self.store.object(digest)?)?;
+                let component = component.to_owned();
+                Ok(Package { component, facts })
+            };
+            digests.iter().map(facts).collect()
+        };
+        let findings = keel_inspect::check::kept(self.store, component, &digests, self.policy, read)?;
+        if findings.count(Severity::Error) > 0 {
+            return Err(Error::Refused(findings.of(Severity::Error).cloned().collect()));
+        }
+        Ok(findings)
     }
 
     /// Is this met by stage0?

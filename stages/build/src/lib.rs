@@ -10,8 +10,10 @@
 //! 4. [`root`] mounts the layers; [`job`] runs the real rpmbuild in them.
 //! 5. [`checks`] refuse a package that was not declared, has scriptlets, contains or was linked with anything borrowed, or
 //!    needs a library that no Keel package has.
-//! 6. [`provenance`] says what each component was made from; [`record`] keeps it for the next time.
-//! 7. Without building anything, [`forecast`](mod@forecast) says which jobs a run would build, and why.
+//! 6. Rules about packages ([`keel_inspect`]) find what must not be shipped, or could be better. They are no part of a result: other
+//!    rules, or exceptions, check again and build nothing.
+//! 7. [`provenance`] says what each component was made from; [`record`] keeps it for the next time.
+//! 8. Without building anything, [`forecast`](mod@forecast) says which jobs a run would build, and why.
 //!
 //! Invariants: a job sees its declared inputs and nothing else; its root does not depend on the order of other jobs; what
 //! is finished is kept, however the run ends; two jobs of one fingerprint have the same result.

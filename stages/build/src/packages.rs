@@ -7,16 +7,7 @@ use serde::{Deserialize, Serialize};
 pub const FORMAT: format::Version = format::Version(1);
 
 /// What a package is for, which decides the repository it goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Installed by users.
-    Binary,
-    /// `-debuginfo` and `-debugsource`.
-    Debug,
-    /// The source package.
-    Source,
-}
+pub use keel_inspect::Kind;
 
 /// One package, not signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -79,6 +79,8 @@ pub struct Settings {
     pub packages: BTreeMap<String, PackageSettings>,
     /// Channels of all that it builds.
     pub publish: Channels,
+    /// What checks of its packages find, and is as it should be.
+    pub exceptions: Vec<Exception>,
 }
 
 /// Where a SPEC comes from.
@@ -167,6 +169,23 @@ pub struct Failure {
     pub expected: bool,
     /// Why; never empty when `expected` is set.
     pub reason: Option<String>,
+}
+
+/// One `[[components.NAME.package-checks.allow]]`. Part of no fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exception {
+    /// The rule. Not known here to be one.
+    pub rule: String,
+    /// A pattern of package names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// A pattern of paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Why. Not empty.
+    pub reason: String,
+    /// Where it is written.
+    pub defined_at: Location,
 }
 
 /// Channels of all that a component builds; `none` publishes nothing.

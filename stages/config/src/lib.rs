@@ -53,8 +53,8 @@ mod table;
 mod tree;
 
 pub use component::{
-    BuildOptions, Channels, Check, Component, Digest, Failure, Origin, PackageSettings, Settings, Signature,
-    SignaturePlace, SourceFile, Spec, Upstream,
+    BuildOptions, Channels, Check, Component, Digest, Exception, Failure, Origin, PackageSettings, Settings,
+    Signature, SignaturePlace, SourceFile, Spec, Upstream,
 };
 pub use diagnostic::{Diagnostic, Errors, Excerpt, Further, Location};
 pub use dump::{Dump, dump};

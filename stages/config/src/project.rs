@@ -47,6 +47,8 @@ pub struct Project {
     pub base_requires: Vec<String>,
     /// The registry of numeric users and groups, if there is one.
     pub users: Option<PathBuf>,
+    /// Severities of rules about packages that the tree changes: `error`, `warning`, `info`, `off`. The rules are not known here.
+    pub check_severities: BTreeMap<String, String>,
     /// The Debian root that lends compiler and tools.
     pub stage0: Stage0,
     /// The project's own tree, then those that it stands on, nearest first.
@@ -90,6 +92,7 @@ impl Project {
             macros: Vec::new(),
             base_requires: Vec::new(),
             users: None,
+            check_severities: BTreeMap::new(),
             stage0: Stage0::default(),
             trees: vec![Tree {
                 root: root.to_owned(),

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use keel_artefact::{Arch, Epoch, Event, Interrupt, Nevra, Sha256, Sink, event::Outcome};
+use keel_artefact::{Arch, Epoch, Event, Interrupt, Nevra, Sha256, Sink, event::Outcome, parallel};
 use keel_build::Packages;
 use keel_rpm::sign::Key;
 use keel_store::Store;
@@ -16,7 +16,7 @@ use rpmrepo_metadata::Package;
 use crate::{
     Entry, Error, FORMAT, Repository, Section,
     manifest::{self, Manifest},
-    metadata, open, parallel,
+    metadata, open,
     publish::{self, Placed},
     section_dir, signing,
 };
@@ -84,7 +84,7 @@ pub fn sign(
         keel_rpm::sign::clear_package(&entry.file, &bare)?;
         let time = keel_rpm::read(&bare)?.build_time;
         let (rpm, _) = store.adopt(&bare)?;
-        Ok(Input {
+        Ok::<_, Error>(Input {
             nevra: entry.nevra.clone(),
             section: entry.section,
             rpm,

@@ -36,7 +36,6 @@ mod error;
 mod manifest;
 mod metadata;
 pub mod open;
-mod parallel;
 mod publish;
 pub mod serve;
 mod signing;

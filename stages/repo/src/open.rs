@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use keel_artefact::{Arch, Interrupt, Sha256};
+use keel_artefact::{Arch, Interrupt, Sha256, parallel};
 use keel_rpm::sign::{Certificates, KeyFingerprint};
 
 use crate::{
     Entry, Error, FORMAT, Repository, Section,
     manifest::{self, Manifest},
     metadata::{self, Listed},
-    parallel, section_dir,
+    section_dir,
 };
 
 /// `repomd.xml` is small: more than this is an attack.

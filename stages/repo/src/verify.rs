@@ -8,7 +8,7 @@ use std::{
     sync::Mutex,
 };
 
-use keel_artefact::{Event, Interrupt, Sink};
+use keel_artefact::{Event, Interrupt, Sink, parallel};
 use keel_rpm::sign::Certificates;
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use crate::{
     Entry, Error, Section, manifest,
     metadata::{self, KINDS},
     open::{self, Opened},
-    parallel, publish, section_dir,
+    publish, section_dir,
 };
 
 /// One thing that is not as it should be.
@@ -118,7 +118,7 @@ fn verify_section(
         {
             found.push(difference(&entry.file, &error));
         }
-        Ok(describe(entry))
+        Ok::<_, Error>(describe(entry))
     })?;
     report.differences.extend(found.into_inner().unwrap_or_default());
     // Where a package cannot even be described, its own difference says why.

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::Command};
 use keel_rpm::{
     archive,
     elf::{Kind, Relro, facts},
+    exports::exports,
 };
 
 use crate::fixture::{run, tool};
@@ -191,6 +192,67 @@ fn this_machines_files_read_as_readelf_reads_them() {
         }
     }
     assert!(read > 20, "only {read} files");
+}
+
+#[test]
+fn calls_that_fortify_replaces_are_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("p.c");
+    std::fs::write(
+        &source,
+        "#include <stdio.h>\nint main(int n, char **v) { return printf(\"%s\", v[n]); }\n",
+    )
+    .unwrap();
+    for (level, wanted) in [("0", (false, true)), ("2", (true, false))] {
+        let output = dir.path().join(level);
+        run(Command::new(tool("gcc", "gcc"))
+            .args(["-O2", "-U_FORTIFY_SOURCE", &format!("-D_FORTIFY_SOURCE={level}")])
+            .arg(&source)
+            .arg("-o")
+            .arg(&output));
+        let facts = facts(&std::fs::read(output).unwrap()).unwrap();
+        assert_eq!((facts.fortified, facts.unfortified), wanted);
+        assert!(
+            facts.code_size > 0 && facts.code_size < 4096,
+            "{}",
+            facts.code_size
+        );
+    }
+}
+
+#[test]
+fn exports_are_those_that_nm_lists() {
+    let mut read = 0;
+    for folder in ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"] {
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            continue;
+        };
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.to_string_lossy().contains(".so.") && !path.is_symlink());
+        paths.sort();
+        let always = paths.iter().filter(|path| path.ends_with("libc.so.6"));
+        for path in paths.iter().step_by(17).chain(always) {
+            let Ok(bytes) = std::fs::read(path) else { continue };
+            if !bytes.starts_with(b"\x7fELF") {
+                continue;
+            }
+            let text = run(Command::new(tool("nm", "binutils"))
+                .args(["-D", "--defined-only", "--with-symbol-versions"])
+                .arg(path));
+            let mut listed: Vec<String> = text
+                .lines()
+                .filter_map(|line| Some(line.rsplit_once(' ')?.1.replace("@@", "@")))
+                .collect();
+            listed.sort();
+            listed.dedup();
+            let mut ours: Vec<String> = exports(&bytes).iter().map(|export| export.identity()).collect();
+            ours.sort();
+            assert_eq!(ours, listed, "{}", path.display());
+            read += listed.len();
+        }
+    }
+    assert!(read > 1000, "only {read} symbols");
+    assert!(exports(b"\x7fELF").is_empty() && exports(b"").is_empty());
 }
 
 #[test]

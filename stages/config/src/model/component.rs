@@ -61,7 +61,38 @@ static COMPONENT_KEYS: &[Key] = &[
         .merge(Merge::Append),
     key("packages", Form::Named(&PACKAGE_CONFIG), "settings of its packages, by their names"),
     key("publish", Form::Table(&PUBLISH), "where its packages are published"),
+    ours("package-checks", Form::Table(&PACKAGE_CHECKS), "what checks of its packages find, and is as it should be"),
 ];
+
+static PACKAGE_CHECKS: Table = Table {
+    id: "package-checks",
+    path: "components.NAME.package-checks",
+    doc: "Exceptions from the rules that `keel package rules` lists. No build depends on them: a change checks packages again, and \
+          builds nothing. An exception that nothing needs is told.",
+    keys: &[ours("allow", Form::Tables(&ALLOWANCE), "the exceptions").merge(Merge::Append)],
+    kinds: None,
+};
+
+static ALLOWANCE: Table = Table {
+    id: "package-check-exception",
+    path: "components.NAME.package-checks.allow[]",
+    doc: "",
+    keys: &[
+        ours("rule", TEXT, "the rule, by its name").required(),
+        ours(
+            "package",
+            TEXT,
+            "a pattern of package names (`*`, `?`); all packages of the component if it is not said",
+        ),
+        ours(
+            "path",
+            TEXT,
+            "a pattern of paths, from `/` on (`*` and `?` within a name, `**` over several); all findings of the rule if it is not said",
+        ),
+        ours("reason", TEXT, "why it is as it should be").required(),
+    ],
+    kinds: None,
+};
 
 static SPEC: Table = Table {
     id: "spec",

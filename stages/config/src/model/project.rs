@@ -420,7 +420,21 @@ static KEEL: Table = Table {
         .merge(Merge::Once),
         ours("users", FOLDER, "the registry of users and groups, with their fixed numbers").merge(Merge::Once),
         ours("stage0", Form::Table(&STAGE0), "the borrowed root"),
+        ours("package-checks", Form::Table(&PACKAGE_CHECKS), "how bad what checks of packages find is here"),
     ],
+    kinds: None,
+};
+
+static PACKAGE_CHECKS: Table = Table {
+    id: "project-package-checks",
+    path: "keel.package-checks",
+    doc: "",
+    keys: &[ours(
+        "severity",
+        Form::Map(&Form::Words(&["error", "warning", "info", "off"])),
+        "severities by rule, in place of those that `keel package rules` tells; an `error` stops builds and repositories",
+    )
+    .merge(Merge::Once)],
     kinds: None,
 };
 

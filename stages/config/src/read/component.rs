@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    BuildOptions, Channels, Check, Failure, PackageSettings, Settings, Spec, Upstream,
+    BuildOptions, Channels, Check, Exception, Failure, PackageSettings, Settings, Spec, Upstream,
     model::is_macro_name,
     overlay::{Calculation, Semantics},
     read::{overlay, source_file},
@@ -47,7 +47,30 @@ pub(crate) fn read(table: &Table<'_>) -> Settings {
             .table("publish")
             .map(|publish| channels(&publish))
             .unwrap_or_default(),
+        exceptions: table
+            .table("package-checks")
+            .map(|checks| (checks.tables("allow").iter()).filter_map(exception).collect())
+            .unwrap_or_default(),
     }
+}
+
+fn exception(table: &Table<'_>) -> Option<Exception> {
+    if let Some(path) = table
+        .text("path")
+        .filter(|path| !path.value.starts_with(['/', '*']))
+    {
+        table.report(
+            path.at,
+            format!("`{}` is no path of a package: it begins with `/`", path.value),
+        );
+    }
+    Some(Exception {
+        rule: table.string("rule")?,
+        package: table.string("package"),
+        path: table.string("path"),
+        reason: table.string("reason")?,
+        defined_at: table.location(),
+    })
 }
 
 /// What only a whole fragment can show: what a component itself may not say, though its defaults may.

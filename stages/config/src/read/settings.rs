@@ -171,6 +171,9 @@ fn keel(table: &Table<'_>, project: &mut Project) {
     project.users = table
         .text("users")
         .and_then(|path| table.existing_file(path, "registry of users"));
+    if let Some(checks) = table.table("package-checks") {
+        project.check_severities = checks.map("severity");
+    }
     if let Some(stage0) = table.table("stage0") {
         project.stage0 = Stage0 {
             suite: stage0.string_or_empty("suite"),

@@ -1,0 +1,9 @@
+//! The checks, on packages that this machine's rpmbuild made.
+#![allow(clippy::unwrap_used)]
+
+mod fixture;
+mod reference;
+mod registry;
+mod repositories;
+mod single;
+mod versions;

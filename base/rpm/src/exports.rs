@@ -1,0 +1,110 @@
+//! The dynamic symbols that an ELF file offers to others: its binary interface, as far as names, versions and sizes tell it.
+//!
+//! Sources: the gABI (symbol table), and "ELF Symbol Versioning" (`.gnu.version`, `.gnu.version_d`) of the LSB.
+
+use object::{
+    Endianness,
+    elf::{self, FileHeader32, FileHeader64},
+    read::elf::{ElfFile, FileHeader, Sym as _},
+};
+use serde::{Deserialize, Serialize};
+
+/// What a symbol is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Code (an indirect function, too).
+    Function,
+    /// Data.
+    Object,
+    /// Data of each thread.
+    ThreadLocal,
+    /// Not said.
+    Other,
+}
+
+/// One symbol that others may bind to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Export {
+    /// Its name.
+    pub name: String,
+    /// Its version (`GLIBC_2.34`), if the library has versions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    /// What it is.
+    pub kind: Kind,
+    /// Its bytes; part of the interface for data only, which programs may copy into themselves.
+    pub size: u64,
+}
+
+impl Export {
+    /// `name@version`, as `nm -D` writes it.
+    pub fn identity(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{}@{version}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// The exports of an ELF file, sorted by name and version, each once; none for what is no ELF file or has no section headers.
+pub fn exports(bytes: &[u8]) -> Vec<Export> {
+    let found = match object::FileKind::parse(bytes) {
+        Ok(object::FileKind::Elf64) => ElfFile::<FileHeader64<Endianness>>::parse(bytes)
+            .ok()
+            .and_then(|file| read(&file, bytes)),
+        Ok(object::FileKind::Elf32) => ElfFile::<FileHeader32<Endianness>>::parse(bytes)
+            .ok()
+            .and_then(|file| read(&file, bytes)),
+        _ => None,
+    };
+    let mut found = found.unwrap_or_default();
+    found.sort_by(|one, other| (&one.name, &one.version).cmp(&(&other.name, &other.version)));
+    found.dedup_by(|one, other| one.name == other.name && one.version == other.version);
+    found
+}
+
+fn read<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>, bytes: &[u8]) -> Option<Vec<Export>> {
+    let endian = file.endian();
+    let versions = file.elf_section_table().versions(endian, bytes).ok()?;
+    let table = file.elf_dynamic_symbol_table();
+    let mut exports = Vec::new();
+    for (index, symbol) in table.enumerate() {
+        let is_offered = matches!(
+            symbol.st_bind(),
+            elf::STB_GLOBAL | elf::STB_WEAK | elf::STB_GNU_UNIQUE
+        ) && matches!(symbol.st_visibility(), elf::STV_DEFAULT | elf::STV_PROTECTED)
+            && !matches!(symbol.st_shndx(endian), elf::SHN_UNDEF);
+        let Some(name) = symbol
+            .name(endian, table.strings())
+            .ok()
+            .filter(|name| is_offered && !name.is_empty())
+        else {
+            continue;
+        };
+        let version = versions.as_ref().and_then(|versions| {
+            let found = versions.version_index(endian, index);
+            versions.version(found).ok()?.map(|version| lossy(version.name()))
+        });
+        let name = lossy(name);
+        // A version has a symbol of its own, which has no version.
+        let version = version.filter(|version| *version != name);
+        let size: u64 = symbol.st_size(endian).into();
+        exports.push(Export {
+            name,
+            version,
+            kind: match symbol.st_type() {
+                elf::STT_FUNC | elf::STT_GNU_IFUNC => Kind::Function,
+                elf::STT_OBJECT | elf::STT_COMMON => Kind::Object,
+                elf::STT_TLS => Kind::ThreadLocal,
+                _ => Kind::Other,
+            },
+            size,
+        });
+    }
+    Some(exports)
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
