@@ -82,7 +82,8 @@ fn run(arguments: &[String]) -> Result<()> {
         "full-disk" => endurance::full_disk::run(Options::new(rest)),
         "schedule" => schedule::run(Options::new(rest)),
         "measure" => bench::measure::run(rest),
-        _ => bail!("say which: specs, rpm-suite, azldev-pairs, bench, schedule, kills, full-disk"),
-        _ => bail!("say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench"),
+        _ => bail!(
+            "say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench, schedule, kills, full-disk"
+        ),
     }
 }

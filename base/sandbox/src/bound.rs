@@ -6,7 +6,7 @@
 //! files. Files that were removed but are still open count, too.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Sandbox, mounts};
+use crate::{Sandbox, memory, mounts};
 
 /// What a sandbox may write to disk, in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,7 +146,7 @@ impl Count {
 
     /// Files without a name that processes of the sandbox have open.
     fn removed(&mut self, helper: u32) {
-        for process in descendants(helper) {
+        for process in memory::below(helper) {
             let Ok(open) = fs::read_dir(format!("/proc/{process}/fd")) else {
                 continue;
             };
@@ -163,33 +163,6 @@ impl Count {
             }
         }
     }
-}
-
-/// All processes below one, by what each says of its parent. Those whose parents died belong to the first process inside.
-fn descendants(process: u32) -> BTreeSet<u32> {
-    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
-            continue;
-        };
-        // proc_pid_stat(5): the name is in brackets and may hold anything; then the state, then the parent.
-        let parent = stat
-            .rsplit_once(')')
-            .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
-        children.entry(parent.unwrap_or(0)).or_default().push(process);
-    }
-    let (mut all, mut new) = (BTreeSet::new(), vec![process]);
-    while let Some(process) = new.pop() {
-        for child in children.get(&process).into_iter().flatten() {
-            if all.insert(*child) {
-                new.push(*child);
-            }
-        }
-    }
-    all
 }
 
 /// How full the file systems of the folders are, each counted once.

@@ -44,16 +44,21 @@ impl Watch {
 /// Memory of all processes below this one, in bytes. One that ends while it is looked at counts for nothing.
 fn memory_below(process: u32) -> u64 {
     let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
-    let (mut found, mut pages) = (children(process), 0_u64);
+    let pages = below(process).into_iter().filter_map(own_pages);
+    pages.fold(0, u64::saturating_add).saturating_mul(page)
+}
+
+/// All processes below this one. Those whose parents died belong to the first process inside.
+pub(crate) fn below(process: u32) -> Vec<u32> {
+    let mut found = children(process);
     let mut next = 0;
     while let Some(child) = found.get(next).copied() {
-        pages = pages.saturating_add(own_pages(child).unwrap_or(0));
         if found.len() < MOST {
             found.extend(children(child));
         }
         next += 1;
     }
-    pages.saturating_mul(page)
+    found
 }
 
 /// The processes that any thread of this one started; without `CONFIG_PROC_CHILDREN` none.
