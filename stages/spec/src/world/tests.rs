@@ -420,7 +420,12 @@ fn again_as_an_ordinary_user() {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o1777)).unwrap();
     let binary = folder.path().join("test");
-    fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+    // By another process: one that other tests start here while the file is written would keep it open, and nobody could execute it.
+    let copied = std::process::Command::new("cp")
+        .arg(std::env::current_exe().unwrap())
+        .arg(&binary)
+        .status();
+    assert!(copied.unwrap().success());
     let output = std::process::Command::new("setpriv")
         .args(["--reuid", "1001", "--regid", "1001", "--clear-groups"])
         .arg(&binary)

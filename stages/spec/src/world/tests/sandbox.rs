@@ -44,7 +44,7 @@ fn the_sandbox_shows_programs_and_no_secrets() {
             "1",
         ),
         (
-            "rm -rf --no-preserve-root / 2>/dev/null; ls -d /usr/bin/env /etc/passwd",
+            "rm -rf --no-preserve-root /usr/bin /etc 2>/dev/null; ls -d /usr/bin/env /etc/passwd",
             "/etc/passwd\n/usr/bin/env",
         ),
         (
