@@ -71,8 +71,8 @@ fn is_stale(ran: &Ran, what: &str) {
 #[test]
 fn what_is_built_is_what_rendering_gives_now() {
     let (fixture, commit) = fixture("one");
-    let plan = || fixture.keel(&["plan", "greet"]);
-    let missing = plan();
+    let fetch = || fixture.keel(&["source", "fetch", "greet"]);
+    let missing = fetch();
     assert_eq!(missing.code, Some(2), "{}", missing.stderr);
     assert!(
         missing.errors().contains("must be rendered"),
@@ -100,31 +100,31 @@ fn what_is_built_is_what_rendering_gives_now() {
     // What does not need it does not ask.
     fixture.keel(&["plan", "zlib"]).ok();
     render();
-    plan().ok();
+    fetch().ok();
 
     // By an overlay that nobody has rendered yet, and by what it copies.
     fs::write(fixture.path("components/more.txt"), "1\n").unwrap();
     let overlay =
         "[[components.greet.overlays]]\ntype = \"patch-add\"\nsource = \"more.txt\"\nfile = \"more.patch\"\n";
     say(&fixture, &commit, overlay);
-    is_stale(&plan(), "specs/g/greet/more.patch is missing");
+    is_stale(&fetch(), "specs/g/greet/more.patch is missing");
     render();
-    plan().ok();
+    fetch().ok();
     fs::write(fixture.path("components/more.txt"), "2\n").unwrap();
-    is_stale(&plan(), "specs/g/greet/more.patch is another one");
+    is_stale(&fetch(), "specs/g/greet/more.patch is another one");
     render();
-    plan().ok();
+    fetch().ok();
 
     // By another commit.
     let rpms = fixture.path("rpms/greet.git");
     fs::write(rpms.join("hello.txt"), "bonjour\n").unwrap();
     let newer = git(&rpms, "git commit -qam two && git rev-parse HEAD");
     say(&fixture, &newer, overlay);
-    is_stale(&plan(), "specs/g/greet/hello.txt is another one");
+    is_stale(&fetch(), "specs/g/greet/hello.txt is another one");
     // Back again: the store knows what that gave, and asks nobody.
     say(&fixture, &commit, overlay);
     fs::rename(&rpms, fixture.path("rpms/gone")).unwrap();
-    plan().ok();
+    fetch().ok();
 }
 
 /// Rule R89.
@@ -141,7 +141,7 @@ fn what_cannot_be_compared_is_told_once() {
         assert_eq!(told, 1, "{}", ran.stderr);
     }
     fs::rename(fixture.path("rpms"), fixture.path("gone")).unwrap();
-    let ran = fixture.keel(&["plan", "greet"]);
+    let ran = fixture.keel(&["source", "fetch", "greet"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(
         ran.errors()
@@ -150,8 +150,10 @@ fn what_cannot_be_compared_is_told_once() {
         ran.stderr
     );
     fs::rename(fixture.path("gone"), fixture.path("rpms")).unwrap();
-    // It was right.
+    // A plan fetches nothing; what does finds that it was right.
     let ran = fixture.keel(&["plan", "greet"]).ok();
+    assert!(ran.stderr.contains("not checked"), "{}", ran.stderr);
+    let ran = fixture.keel(&["source", "fetch", "greet"]).ok();
     assert!(!ran.stderr.contains("not checked"), "{}", ran.stderr);
     // Once that is known, it is known without a network, too.
     fs::write(folder.join("hello.txt"), "other\n").unwrap();
