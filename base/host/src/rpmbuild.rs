@@ -30,6 +30,9 @@ pub struct Request<'a> {
     pub other_surroundings: bool,
 }
 
+/// What a build says beyond this is not kept.
+const LARGEST_LOG: u64 = 1 << 30;
+
 /// Runs the build, with all it says in the file `log`. `on_phase` hears `%prep`, `%build` and so on as they begin.
 pub fn run(
     sandbox: &Sandbox,
@@ -40,12 +43,17 @@ pub fn run(
 ) -> Result<Exit, Error> {
     let sandbox = surrounded(sandbox, request);
     let mut file = std::io::BufWriter::new(fs_err::File::create(log)?);
-    let mut written = Ok(());
+    let (mut written, mut size) = (Ok(()), 0);
     let mut on_line = |line: &[u8]| {
         if let Some(phase) = phase(line) {
             on_phase(phase);
         }
-        if written.is_ok() {
+        let before = size;
+        size += line.len() as u64 + 1;
+        if before < LARGEST_LOG && size >= LARGEST_LOG && written.is_ok() {
+            written = file.write_all(b"... it says more than a log may hold\n");
+        }
+        if written.is_ok() && size < LARGEST_LOG {
             written = file.write_all(line).and_then(|()| file.write_all(b"\n"));
         }
     };

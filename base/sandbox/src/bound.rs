@@ -45,7 +45,8 @@ pub(crate) struct Watch {
     folders: Vec<PathBuf>,
     helper: u32,
     counted: Disk,
-    /// How full the file systems were when it counted last.
+    /// How full the file systems were at first, and when it counted last.
+    at_first: Disk,
     fullness: Disk,
     at: Instant,
     took: Duration,
@@ -62,9 +63,11 @@ impl Watch {
             .iter()
             .flat_map(|upper| [upper.clone(), mounts::work_folder(upper)]);
         let folders: Vec<PathBuf> = binds.chain(upper).collect();
-        (!folders.is_empty()).then(|| Self {
+        let full = fullness(&folders);
+        (!folders.is_empty()).then_some(Self {
             bound,
-            fullness: fullness(&folders),
+            at_first: full,
+            fullness: full,
             folders,
             helper,
             counted: Disk::default(),
@@ -94,17 +97,26 @@ impl Watch {
             return false;
         }
         let began = Instant::now();
-        self.counted = self.count();
+        self.counted = self.count(now);
         (self.fullness, self.at, self.took) = (now, Instant::now(), began.elapsed());
         self.counted.bytes > self.bound.bytes || self.counted.files > self.bound.files
     }
 
-    fn count(&self) -> Disk {
+    fn count(&self, now: Disk) -> Disk {
         let mut count = Count::default();
         for folder in &self.folders {
             count.walk(folder, self.bound);
         }
         count.removed(self.helper);
+        if count.is_hidden {
+            // Whatever it is, it is no more than what came to the file system: better too much than nothing.
+            let (bytes, files) = (
+                now.bytes.saturating_sub(self.at_first.bytes),
+                now.files.saturating_sub(self.at_first.files),
+            );
+            count.total.bytes = count.total.bytes.max(bytes);
+            count.total.files = count.total.files.max(files);
+        }
         count.total
     }
 }
@@ -114,6 +126,8 @@ struct Count {
     total: Disk,
     /// Files with several names, and those that several processes have open: device and inode.
     seen: BTreeSet<(u64, u64)>,
+    /// There is a folder that cannot be read: closed by its owner, or too deep for a path.
+    is_hidden: bool,
 }
 
 impl Count {
@@ -121,9 +135,14 @@ impl Count {
     fn walk(&mut self, folder: &Path, most: Disk) {
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
-            // What goes away meanwhile, or cannot be read, does not count: the file system's fullness has it still.
-            let Ok(entries) = fs::read_dir(&folder) else {
-                continue;
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                // It went away meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(_) => {
+                    self.is_hidden = true;
+                    continue;
+                }
             };
             for entry in entries.flatten() {
                 let Ok(metadata) = entry.metadata() else { continue };

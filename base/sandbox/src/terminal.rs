@@ -1,7 +1,8 @@
 //! A command that somebody talks to: a shell in a sandbox.
 //!
-//! It has a terminal of its own (a pseudo-terminal, pty(7)), never the caller's: nothing inside can type into that. What is
-//! typed and what is said goes through the caller, whose terminal is raw meanwhile.
+//! It has a terminal of its own (a pseudo-terminal, pty(7)), not the caller's: what is typed and what is said goes through the
+//! caller, whose terminal is raw meanwhile. Where input or output is something else, a file or a pipe, it has the caller's streams
+//! themselves; into a terminal among them it cannot type (`calls`).
 
 use std::{
     fs::File,
@@ -105,7 +106,10 @@ fn relay(terminal: &File, done: BorrowedFd<'_>) {
                 Ok(0) | Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
                 Ok(count) => {
                     let _ = output.write_all(&bytes[..count]).and_then(|()| output.flush());
-                    continue;
+                    if ready[1] {
+                        // What is left of its last words comes first.
+                        continue;
+                    }
                 }
             }
         }

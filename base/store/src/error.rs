@@ -37,6 +37,9 @@ pub enum Error {
     /// What would be removed may be in use.
     #[error("another keel uses the store in {0}; nothing was removed")]
     InUse(PathBuf),
+    /// Somebody is in a folder that is kept.
+    #[error("another keel has {0} open")]
+    Kept(PathBuf),
     /// `tmp/` holds something that is not ours to remove.
     #[error("cannot remove {path} that a killed run left")]
     Reap {

@@ -13,7 +13,7 @@ use crate::{
     pipeline::{self, Files},
 };
 
-/// Enters the root, and ends with the code of what ran in it.
+/// Enters the root, and fails if what ran in it did.
 pub fn run(context: &Context<'_>, command: &Shell) -> Result<(), Failure> {
     let (store, project) = (context.store()?, context.project()?);
     super::check_component(&project, &command.component)?;
@@ -23,7 +23,7 @@ pub fn run(context: &Context<'_>, command: &Shell) -> Result<(), Failure> {
             Place::kept(store, &project.output_dir, &command.component).map_err(|error| wrong(&error))?
         }
     };
-    let Some(place) = kept else {
+    let Some((place, _lock)) = kept else {
         return fresh(context, command);
     };
     let phase = place.failed_in.as_deref().unwrap_or("the build");
@@ -66,6 +66,8 @@ fn wrong(error: &keel_build::Error) -> Failure {
 fn talk(context: &Context<'_>, mut place: Place, command: &Shell) -> Result<(), Failure> {
     let sandbox = &mut place.sandbox;
     sandbox.limits.wall = None;
+    // What made it fail may be that it is full.
+    sandbox.limits.disk = None;
     if command.root {
         sandbox.user = User::Root;
     }

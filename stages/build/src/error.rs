@@ -36,6 +36,9 @@ pub enum Error {
     /// A requirement of the root is met by nothing. Planning finds what SPECs say; this is what rpmbuild found in files.
     #[error("{}", unmet(.0))]
     Unmet(Unmet),
+    /// A kept build root is no longer whole.
+    #[error("what was kept of `{0}` has lost a part of its root (`--fresh` makes a new one)")]
+    KeptLost(ComponentName),
     /// rpmbuild failed.
     #[error("{}", failed(.0))]
     Failed(Box<Failure>),

@@ -36,7 +36,7 @@ struct Known {
 impl Known {
     fn of(job: &Job) -> Self {
         Self {
-            cpu_seconds: job.cpu_seconds,
+            cpu_seconds: job.hinted_seconds,
             memory: job.memory,
             expensive: job.expensive,
             last: job

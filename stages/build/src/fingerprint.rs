@@ -26,6 +26,9 @@ use serde::{Deserialize, Serialize};
 use crate::BuiltPackage;
 
 /// Raised when the way that a build is run changes. (Checks have their own version: [`crate::built::FORMAT`].)
+///
+/// What the sandbox denies (system calls, Landlock, bounds) did not raise it: components of Keel Linux that were built before and after
+/// have the same bytes. It is raised with the next change that reaches a package.
 pub const PROTOCOL: &str = "build/4";
 
 /// One thing that a job can see.

@@ -1,6 +1,7 @@
 //! One job: compose its build root, run rpmbuild in it, check and keep what it made.
 
 use std::{
+    io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -29,6 +30,12 @@ const DISK: Disk = Disk {
     bytes: 20 << 30,
     files: 2_000_000,
 };
+/// Bytes in each folder in memory of a build in other surroundings.
+const IN_MEMORY: u64 = 8 << 30;
+/// Of a log, so much is read to find what failed.
+const MOST_LOGGED: u64 = 8 << 20;
+/// Of what one run of the linker says, so much is read.
+const MOST_TRACED: u64 = 64 << 20;
 /// Processes and threads of one build.
 const PROCESSES: u64 = 16_384;
 
@@ -115,7 +122,7 @@ impl Workshop<'_> {
         let key = fingerprint::of(&inputs);
         let kept = kept::name(self.output, &job.component);
         if let Some(built) = recorded(self.store, &key)? {
-            self.store.drop_kept(&kept)?;
+            self.store.drop_kept(&kept);
             record::keep(self.store, self.distribution, job, inputs, &built)?;
             return Ok(Finished {
                 findings: Arc::new(self.inspect(job, &built)?),
@@ -138,7 +145,7 @@ impl Workshop<'_> {
         self.store.record("build", &key, &built)?;
         record::keep(self.store, self.distribution, job, inputs, &built)?;
         // What may be there is of a build that failed.
-        self.store.drop_kept(&kept)?;
+        self.store.drop_kept(&kept);
         Ok(Finished {
             findings: Arc::new(self.inspect(job, &built)?),
             built: Arc::new(built),
@@ -149,6 +156,8 @@ impl Workshop<'_> {
 
     /// Builds `job` again, in other surroundings, and compares each package with what `built` has.
     pub fn compare(&self, job: &Job, before: &[Arc<Built>], built: &Built, kept: &Path) -> Result<(), Error> {
+        // Of an earlier run.
+        keel_store::temp::remove_all(kept)?;
         let root = Root::compose(self, job, built.root.clone())?;
         let turn = Turn {
             nice: 0,
@@ -166,7 +175,6 @@ impl Workshop<'_> {
             return Err(Error::NotMade(output.package.nevra.clone()));
         }
         let mut packages = Vec::new();
-        keel_store::temp::remove_all(kept)?;
         for Output { package, .. } in again.outputs {
             let first = built.outputs.iter().map(|output| &output.package);
             let Some(first) = first.clone().find(|first| first.nevra == package.nevra) else {
@@ -240,6 +248,7 @@ impl Workshop<'_> {
             sandbox
                 .tmpfs
                 .extend(["/build/BUILD", "/build/BUILDROOT"].map(root::path));
+            sandbox.limits.tmpfs = Some(IN_MEMORY);
         }
         let request = self.request(job, turn.cores, surroundings);
         let started = Instant::now();
@@ -252,18 +261,19 @@ impl Workshop<'_> {
         let exit = rpmbuild::run(&sandbox, &request, &log, &mut on_phase, self.interrupt)?;
         self.interrupt.check()?;
         if !exit.success() {
-            let name = match turn.runs_again() {
-                true => format!("{}.log.{}", job.component, turn.failures + 1),
-                false => format!("{}.log", job.component),
+            let name = match (surroundings.other, turn.runs_again()) {
+                (true, _) => format!("{}.log.again", job.component),
+                (false, true) => format!("{}.log.{}", job.component, turn.failures + 1),
+                (false, false) => format!("{}.log", job.component),
             };
             let how = exit.status.to_string();
-            let failure = self.failure(&job.component, phase.clone(), how, &log, &name)?;
-            if self.keep_roots {
+            let mut failure = self.failure(&job.component, phase.clone(), how, &log, &name)?;
+            if self.keep_roots && !surroundings.other {
                 let sandbox = rpmbuild::surrounded(&sandbox, &request);
                 let place = Place::new(sandbox, rpmbuild::command(&request), Some(phase));
-                place.keep(self.store, bench, &kept::name(self.output, &job.component))?;
+                failure.kept = self.keep(place, bench, &job.component);
             }
-            return Err(failure);
+            return Err(Error::Failed(Box::new(failure)));
         }
         let mut rpms = Vec::new();
         for file in folders.packages()? {
@@ -278,6 +288,18 @@ impl Workshop<'_> {
             cpu: exit.usage.user + exit.usage.system,
             memory: exit.usage.peak_memory,
         })
+    }
+
+    /// Keeps a build root; that it cannot be kept is told, but hides no failure.
+    fn keep(&self, place: Place, bench: TempDir, component: &ComponentName) -> bool {
+        let why = match place.keep(self.store, bench, &kept::name(self.output, component)) {
+            Ok(true) => return true,
+            Ok(false) => "somebody is in the one before".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let text = format!("the build root of `{component}` is not kept: {why}");
+        self.sink.event(Event::Warning { text: &text });
+        false
     }
 
     fn request<'j>(&self, job: &'j Job, cores: usize, surroundings: &Surroundings) -> rpmbuild::Request<'j> {
@@ -331,7 +353,8 @@ impl Workshop<'_> {
         if !exit.success() {
             let how = exit.status.to_string();
             let name = format!("{}.log", recipe.component);
-            return Err(self.failure(&recipe.component, "-bs".to_owned(), how, &log, &name)?);
+            let failure = self.failure(&recipe.component, "-bs".to_owned(), how, &log, &name)?;
+            return Err(Error::Failed(Box::new(failure)));
         }
         let made = folders.packages()?;
         let [made] = made.as_slice() else {
@@ -401,24 +424,24 @@ impl Workshop<'_> {
         how: String,
         log: &Path,
         name: &str,
-    ) -> Result<Error, Error> {
+    ) -> Result<Failure, Error> {
         let logs = self.output.join("logs");
         let kept = logs.join(name);
         fs_err::create_dir_all(logs)?;
         fs_err::copy(log, &kept)?;
-        let text = fs_err::read(log)?;
+        let text = tail(log)?;
         let text = String::from_utf8_lossy(&text);
         let lines = crate::log::lines_that_matter(&text);
         let phase = crate::log::phase(&text, phase);
         let component = component.clone();
-        Ok(Error::Failed(Box::new(Failure {
+        Ok(Failure {
             component,
             phase,
             how,
             lines,
             log: kept,
-            kept: self.keep_roots,
-        })))
+            kept: false,
+        })
     }
 }
 
@@ -491,6 +514,7 @@ impl Folders {
             file_size: Some(DISK.bytes),
             disk: Some(DISK),
             processes: Some(PROCESSES),
+            total_memory: memory("MemTotal").map(|total| total / 10 * 9),
             ..Limits::default()
         };
         sandbox.binds.push(bind(&self.build, "/build", true));
@@ -506,7 +530,11 @@ impl Folders {
             let entry = entry?;
             // The build could have put anything there: what is no file is not followed.
             if entry.file_type()?.is_file() {
-                files.push(fs_err::read(entry.path())?);
+                let mut text = Vec::new();
+                fs_err::File::open(entry.path())?
+                    .take(MOST_TRACED)
+                    .read_to_end(&mut text)?;
+                files.push(text);
             }
         }
         files.sort();
@@ -570,9 +598,28 @@ pub fn all_packages<'a>(results: impl Iterator<Item = &'a Built>) -> Vec<package
 
 /// Is there memory for what a build writes? 8 GiB are what a kernel needs, twice.
 fn has_room_in_memory() -> bool {
-    // proc_meminfo(5): in KiB.
-    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let available = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let available = available.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    available.is_some_and(|available| available > 8 << 20)
+    memory("MemAvailable").is_some_and(|available| available > IN_MEMORY)
+}
+
+/// A line of proc_meminfo(5), in bytes.
+fn memory(what: &str) -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix(what)?.strip_prefix(':'))?;
+    line.trim()
+        .strip_suffix(" kB")?
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
+}
+
+/// The end of a log: what failed is there.
+fn tail(log: &Path) -> Result<Vec<u8>, Error> {
+    let mut file = fs_err::File::open(log)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(MOST_LOGGED)))?;
+    let mut text = Vec::new();
+    file.take(MOST_LOGGED).read_to_end(&mut text)?;
+    Ok(text)
 }

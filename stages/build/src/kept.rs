@@ -3,11 +3,11 @@
 //! What is kept of a failed build is its `/build`, as it was, and the record of all that was mounted around it. The layers
 //! themselves are the store's, immutable, and mounted again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use keel_artefact::{ComponentName, Sha256, format};
 use keel_sandbox::Sandbox;
-use keel_store::{Store, TempDir};
+use keel_store::{FolderLock, Store, TempDir};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -40,38 +40,40 @@ impl Place {
         }
     }
 
-    /// Keeps it under a [`name`] with the folder that its binds are in, until the component is built the next time or nobody looked for as long
-    /// as `keel store gc` says. Gives the folder.
-    pub(crate) fn keep(mut self, store: &Store, bench: TempDir, name: &str) -> Result<PathBuf, Error> {
-        let before = bench.path().to_owned();
-        let kept = store.keep_folder(bench, name)?;
+    /// Keeps it under a [`name`] with the folder that its binds are in, until the component is built the next time or nobody
+    /// looked for as long as `keel store gc` says. False if somebody is in the one before.
+    pub(crate) fn keep(mut self, store: &Store, bench: TempDir, name: &str) -> Result<bool, Error> {
+        let (before, kept) = (bench.path().to_owned(), store.kept_path(name));
         for bind in &mut self.sandbox.binds {
             if let Ok(rest) = bind.host.strip_prefix(&before) {
                 bind.host = kept.join(rest);
             }
         }
         let json = serde_json::to_vec_pretty(&self).map_err(std::io::Error::other)?;
-        fs_err::write(kept.join(RECORD), json)?;
-        Ok(kept)
+        fs_err::write(before.join(RECORD), json)?;
+        Ok(store.keep_folder(bench, name)?)
     }
 
-    /// What was kept of a component's last failed build; none if nothing was, or if the store has lost a part of its root since.
-    /// `output` is the project's output folder.
-    pub fn kept(store: &Store, output: &Path, component: &ComponentName) -> Result<Option<Self>, Error> {
-        let Some(folder) = store.kept(&name(output, component)) else {
+    /// What was kept of a component's last failed build, for as long as the lock is held; none if nothing was. `output` is the
+    /// project's output folder.
+    pub fn kept(
+        store: &Store,
+        output: &Path,
+        component: &ComponentName,
+    ) -> Result<Option<(Self, FolderLock)>, Error> {
+        let Some((folder, lock)) = store.kept(&name(output, component))? else {
             return Ok(None);
         };
-        let Ok(json) = fs_err::read(folder.join(RECORD)) else {
-            return Ok(None);
-        };
-        let Ok(place) = serde_json::from_slice::<Self>(&json) else {
-            return Ok(None);
-        };
-        let is_there = |path: &Path| path.exists();
+        let lost = || Error::KeptLost(component.clone());
+        let json = fs_err::read(folder.join(RECORD)).map_err(|_| lost())?;
+        let place: Self = serde_json::from_slice(&json).map_err(|_| lost())?;
         let is_whole = place.format == FORMAT
-            && place.sandbox.lowers.iter().all(|lower| is_there(lower))
-            && place.sandbox.binds.iter().all(|bind| is_there(&bind.host));
-        Ok(Some(place).filter(|_| is_whole))
+            && place.sandbox.lowers.iter().all(|lower| lower.exists())
+            && place.sandbox.binds.iter().all(|bind| bind.host.exists());
+        if !is_whole {
+            return Err(lost());
+        }
+        Ok(Some((place, lock)))
     }
 }
 

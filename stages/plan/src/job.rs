@@ -38,6 +38,8 @@ pub struct Job {
     pub because: BTreeMap<ComponentName, Because>,
     /// What the build costs: processor time, as [`Job::cost_from`] says.
     pub cpu_seconds: f64,
+    /// What the build costs by hint or guess, whatever was measured: processor time.
+    pub hinted_seconds: f64,
     /// How much memory the build needs at its peak, by hint, in bytes.
     pub memory: Option<u64>,
     /// How much memory the last build had at its peak, in bytes, if that is known.

@@ -165,6 +165,7 @@ pub fn plan(
             cpu_seconds: cost.cpu,
             wall_seconds: (cost_from == CostFrom::Measured).then_some(cost.wall),
             cost_from,
+            hinted_seconds: hint(project, recipe).0,
             memory: build.memory,
             peak_memory: (cost_from == CostFrom::Measured).then_some(cost.memory),
             expensive: build.expensive,
@@ -211,23 +212,22 @@ fn cost(project: &Project, recipe: &Recipe, costs: &Costs) -> (Cost, CostFrom) {
     if let Some(cost) = costs.get(&recipe.component) {
         return (*cost, CostFrom::Measured);
     }
-    let build = project
-        .components
-        .get(&recipe.component)
-        .map(|component| &component.build);
-    let (cpu, from) = match build {
-        Some(build) if build.cpu_seconds.is_some() => {
-            (build.cpu_seconds.unwrap_or(CPU_SECONDS), CostFrom::Hint)
-        }
-        Some(build) if build.expensive => (CPU_SECONDS_EXPENSIVE, CostFrom::Hint),
-        _ => (CPU_SECONDS, CostFrom::Guess),
+    let (cpu, from) = hint(project, recipe);
+    let cost = Cost {
+        cpu,
+        wall: cpu,
+        memory: 0,
     };
-    (
-        Cost {
-            cpu,
-            wall: cpu,
-            memory: 0,
-        },
-        from,
-    )
+    (cost, from)
+}
+
+/// Processor seconds that the configuration says, or a guess.
+fn hint(project: &Project, recipe: &Recipe) -> (f64, CostFrom) {
+    let component = project.components.get(&recipe.component);
+    let build = component.map(|component| &component.build);
+    match build.map(|build| (build.cpu_seconds, build.expensive)) {
+        Some((Some(seconds), _)) => (seconds, CostFrom::Hint),
+        Some((None, true)) => (CPU_SECONDS_EXPENSIVE, CostFrom::Hint),
+        _ => (CPU_SECONDS, CostFrom::Guess),
+    }
 }

@@ -376,6 +376,11 @@ fn greedy(script: &str) -> (Status, u64, u64) {
         &Interrupt::default(),
     )
     .unwrap();
+    let opened = std::process::Command::new("chmod")
+        .args(["-R", "u+rwx"])
+        .arg(&folder)
+        .status();
+    assert!(opened.unwrap().success());
     let (mut bytes, mut files) = (0, 0);
     for entry in fs::read_dir(&folder).unwrap().flatten() {
         files += 1;
@@ -404,6 +409,18 @@ fn a_million_empty_files_are_not_made() {
     let (status, _, files) = greedy("cd /build; i=0; while [ $i -lt 1000000 ]; do : > $i; i=$((i+1)); done");
     assert_eq!(status, Status::DiskFull);
     assert!(files < 500_000, "{files}");
+}
+
+/// What the caller cannot look into is bounded, too: folders that are deeper than a path is long, and closed ones.
+#[test]
+fn folders_that_cannot_be_read_hide_nothing() {
+    let deep = "cd /build; n=$(head -c 200 /dev/zero | tr '\\0' d); i=0; \
+                while [ $i -lt 25 ]; do mkdir $n; cd $n; i=$((i+1)); done; exec head -c 30G /dev/zero > x";
+    let closed = "mkdir -m 0300 /build/d; exec head -c 30G /dev/zero > /build/d/x";
+    for script in [deep, closed] {
+        let (status, ..) = greedy(script);
+        assert_eq!(status, Status::DiskFull, "{script}");
+    }
 }
 
 #[test]

@@ -68,6 +68,7 @@ pub(crate) fn job(name: &str, version: &str) -> Job {
         because: BTreeMap::new(),
         cpu_seconds: 20.0,
         wall_seconds: None,
+        hinted_seconds: 1.0,
         memory: None,
         peak_memory: None,
         expensive: false,
