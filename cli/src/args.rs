@@ -323,7 +323,7 @@ pub struct Targets {
     /// Components; everything if neither a component nor an image is named
     pub components: Vec<ComponentName>,
     /// What this image needs (may be given more than once)
-    #[arg(long = "image", value_name = "NAME")]
+    #[arg(long = "image", value_name = "NAME", conflicts_with = "components")]
     pub images: Vec<ImageName>,
 }
 

@@ -166,6 +166,10 @@ impl<'a> Context<'a> {
             packages: project.stage0.packages.clone(),
             libc_dev_packages: project.stage0.libc_dev.clone(),
         };
+        if self.global.offline && !stage0::is_prepared(self.store()?, &wanted) {
+            let text = "stage0, the root that lends compiler and tools, is not in the store, and `--offline` fetches nothing";
+            return Err(Failure::new(Class::Environment, text));
+        }
         Ok(stage0::prepare(
             self.store()?,
             &wanted,

@@ -130,6 +130,11 @@ impl Stage0 {
 /// The manifest's name in the tree.
 const MANIFEST: &str = "manifest.json";
 
+/// Does the store have the root that `spec` asks for?
+pub fn is_prepared(store: &Store, spec: &Stage0Spec) -> bool {
+    store.existing_tree(&key(spec)).is_some()
+}
+
 /// The root that `spec` asks for: from the store, or made now (a minute, and some 200 MB from the mirror).
 pub fn prepare(
     store: &Store,

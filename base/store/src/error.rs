@@ -17,7 +17,9 @@ pub enum Error {
     #[error("the store has no object {0}")]
     Missing(Sha256),
     /// An object's bytes are not those of its name: the disk or somebody else changed it.
-    #[error("object {expected} in the store is damaged: its bytes have the digest {found}")]
+    #[error(
+        "object {expected} in the store is damaged: its bytes have the digest {found}; it was removed, and the same command makes or fetches it again"
+    )]
     Damaged {
         /// The digest that names it.
         expected: Sha256,

@@ -102,10 +102,18 @@ impl Store {
         })
     }
 
-    /// Copies the object to `target`, which must not exist, sharing blocks where the file system can.
+    /// Copies the object to `target`, which must not exist, sharing blocks where the file system can. What was copied is read back:
+    /// of a damaged object there is no copy.
     pub fn copy_object(&self, digest: &Sha256, target: &Path) -> Result<(), Error> {
         // `std::fs::copy` reflinks through copy_file_range where possible.
         fs_err::copy(self.object(digest)?, target)?;
+        if Sha256::of_file(target)?.0 != *digest {
+            fs_err::remove_file(target)?;
+            self.verify(digest)?;
+            return Err(
+                std::io::Error::other(format!("{} changed while it was copied", target.display())).into(),
+            );
+        }
         Ok(fs_err::set_permissions(
             target,
             std::fs::Permissions::from_mode(0o644),

@@ -199,6 +199,12 @@ fn named(context: &Context<'_>, project: Option<&Project>, name: &str) -> Result
     }
     if path.is_dir() {
         let packages = foreign(&facts::find(&path)?)?;
+        if packages.is_empty() {
+            return Err(Failure::input(format!(
+                "there is no package in {}",
+                path.display()
+            )));
+        }
         return Ok(Named {
             packages,
             is_whole: true,

@@ -71,6 +71,8 @@ pub fn clean(context: &Context<'_>) -> Result<(), Failure> {
         .chain(project.trees.first().map(|tree| &tree.rendered_specs_dir))
         .chain(&project.macros)
         .chain(&project.users)
+        .chain(&project.files)
+        .chain([&project.lock_file])
         .chain([&project.root]);
     if let Some(file) = own.find(|file| file.starts_with(out)) {
         return Err(Failure::input(format!(
@@ -83,4 +85,35 @@ pub fn clean(context: &Context<'_>) -> Result<(), Failure> {
     report::print(context, &BTreeMap::from([("removed", out)]), |_| {
         format!("removed {}", out.display())
     })
+}
+
+/// What commands make in an output folder.
+const MADE: [&str; 13] = [
+    "differs",
+    "images",
+    "keel.refreshed.lock",
+    "keys",
+    "licenses",
+    "logs",
+    "packages",
+    "rendered",
+    "repo",
+    "reports",
+    "sources",
+    "srpms",
+    "test",
+];
+
+/// Something in the folder that no command made.
+fn foreign(out: &Path) -> Result<Option<PathBuf>, Failure> {
+    if !out.is_dir() {
+        return Ok(None);
+    }
+    for entry in fs_err::read_dir(out)? {
+        let entry = entry?;
+        if !MADE.iter().any(|made| entry.file_name() == *made) {
+            return Ok(Some(entry.path()));
+        }
+    }
+    Ok(None)
 }

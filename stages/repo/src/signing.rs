@@ -30,6 +30,7 @@ pub(crate) fn signed(store: &Store, package: &Sha256, key: &Key, time: Epoch) ->
     }
     let dir = store.temp_dir("sign")?;
     let copy = dir.path().join("signed.rpm");
+    store.verify(package)?;
     sign_package(&store.object(package)?, &copy, key, time)?;
     let (rpm, _) = store.adopt(&copy)?;
     store.record(ACTION, &action, &SignedCopy { rpm })?;
