@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use keel_artefact::{Epoch, Fingerprint};
+use keel_artefact::Fingerprint;
 use keel_config::{Component, Project, Spec};
 use keel_host::git::{At, Blob, Git};
 use keel_source::{DistGit, dist_git};
@@ -21,7 +21,7 @@ use keel_spec::{
 
 use super::{
     Rendering,
-    changes::{Changes, Locks, NOBODY, UNCOMMITTED},
+    changes::{self, Changes, Locks, NOBODY, UNCOMMITTED},
     no_spec,
 };
 use crate::{
@@ -65,7 +65,6 @@ impl Rendering {
         spec: &Path,
     ) -> Result<Past, Failure> {
         let git = pipeline::git(&self.interrupt);
-        let now = self.options.now;
         let locked = self.locked(&git, component)?;
         let bytes = fs_err::read(spec)?;
         let mut past = Past {
@@ -84,7 +83,7 @@ impl Rendering {
             }
             None if !asks(&bytes) && !overlays_ask(component) => None,
             None if self.is_azldevs && !locked.changes.is_empty() => Some(replayed(&locked.changes)),
-            None => of_folder(&git, spec, now, &mut past.notes)?,
+            None => of_folder(&git, spec, &mut past.notes)?,
         };
         past.history = commits.map(|commits| History {
             commits,
@@ -111,7 +110,7 @@ impl Rendering {
             };
             Arc::clone(known.insert(locks))
         };
-        let changes = locks.changes(git, folder, name, self.options.now);
+        let changes = locks.changes(git, folder, name);
         changes.map_err(wrong)
     }
 
@@ -243,7 +242,6 @@ fn replayed(changes: &[Change]) -> Vec<Commit> {
 fn of_folder(
     git: &Git<'_>,
     spec: &Path,
-    now: Epoch,
     notes: &mut Vec<String>,
 ) -> Result<Option<Vec<Commit>>, Failure> {
     let wrong = |error| unreadable("the history of its folder", &error);
@@ -307,7 +305,7 @@ fn of_folder(
             hash: "uncommitted".to_owned(),
             author: NOBODY.0.to_owned(),
             email: NOBODY.1.to_owned(),
-            time: i64::try_from(now.0).unwrap_or(i64::MAX),
+            time: changes::newest(git, folder).map_err(wrong)?,
             message: UNCOMMITTED.to_owned(),
             seen: Seen::Was(Arc::from(fs_err::read(spec)?)),
             changelog,
