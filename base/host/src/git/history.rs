@@ -30,6 +30,13 @@ impl<'a> At<'a> {
     }
 }
 
+/// The folder with a `.git` that `folder` is, or is below; none: it is in no working tree.
+pub fn repository_of(folder: &Path) -> Option<&Path> {
+    // One that cannot be looked at is git's to tell of.
+    let has_git = |folder: &&Path| folder.join(".git").try_exists().unwrap_or(true);
+    folder.ancestors().find(has_git)
+}
+
 /// A commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
@@ -193,6 +200,16 @@ impl Git<'_> {
                 .map_or(Blob::Large, |bytes| Blob::Bytes(Arc::clone(bytes))),
         };
         Ok(lines.iter().map(blob).collect())
+    }
+
+    /// Is a folder in a working tree whose repository has commits? What keeps git from looking there is an error.
+    pub fn has_commits(&self, folder: &Path) -> Result<bool, Error> {
+        if repository_of(folder).is_none() {
+            return Ok(false);
+        }
+        let arguments = ["log", "--all", "--max-count=1", "--format=%H"];
+        let newest = text(self.run(At::Tree(folder).place(), &arguments, None)?)?;
+        Ok(!newest.trim().is_empty())
     }
 
     /// Is the history of a working tree's repository cut off?
