@@ -195,9 +195,16 @@ impl Rendering {
         dist_git::dist_git(&self.project, component, store, &self.options, interrupt)
     }
 
-    /// Can the files of another distribution's SPEC be had without the network, if that is not to be used?
+    /// Can another distribution's SPEC be had without the network, if that is not to be used: its files, and its history where
+    /// that is asked for?
     pub fn has_files(&self, component: &Component) -> bool {
-        !matches!(self.dist_git(component), Err(dist_git::Error::Offline { .. }))
+        let files = self.dist_git(component).and_then(|found| match found {
+            Some(found) if past::needs_history(component, &fs_err::read(found.folder.join(&found.spec))?) => {
+                dist_git::history(&found, &self.store, &self.options, &self.interrupt).map(drop)
+            }
+            _ => Ok(()),
+        });
+        !matches!(files, Err(dist_git::Error::Offline { .. }))
     }
 
     /// The commit that another distribution's SPEC is taken from; nothing for a local one.

@@ -56,6 +56,11 @@ fn overlays_ask(component: &Component) -> bool {
         .any(|word| overlays.contains(word))
 }
 
+/// Is the history of another distribution's SPEC asked for?
+pub(super) fn needs_history(component: &Component, spec: &[u8]) -> bool {
+    Features::of(&text::decode(spec)).need_processing() || overlays_ask(component)
+}
+
 impl Rendering {
     /// What came before a component whose pristine SPEC is `spec`.
     pub(super) fn past(
@@ -73,8 +78,7 @@ impl Rendering {
         };
         let commits = match found {
             Some(found) => {
-                let features = Features::of(&text::decode(&bytes));
-                let asked = features.need_processing() || overlays_ask(component);
+                let asked = needs_history(component, &bytes);
                 if asked {
                     past.upstream = dist_git::history(found, &self.store, &self.options, &self.interrupt)
                         .map_err(no_spec)?;
