@@ -257,7 +257,7 @@ impl Run<'_> {
                 if let Ok(outcome) = &outcome
                     && (!check || outcome.differences.is_empty())
                 {
-                    rendering.remember(component, &pristine, &specs.join(&outcome.folder))?;
+                    rendering.remember(&pristine, &specs.join(&outcome.folder))?;
                 }
                 Ok((pristine, outcome))
             })?;
