@@ -88,23 +88,19 @@ pub fn plan_of(
     let (needed, others): (Vec<Recipe>, Vec<Recipe>) = recipes
         .into_iter()
         .partition(|recipe| needed.contains(&recipe.component));
-    let mut options = source_options(context)?;
-    let (mut recipes, mut sources) = match files {
+    let (mut recipes, sources) = match files {
         Files::Fetched(refresh) => {
+            let mut options = source_options(context)?;
             options.tools = stage0.tool_lowers();
-            fetch(context, &project, &stage0, needed, options, refresh)?
+            let (recipes, mut sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
+            overlaid(context, &project, &mut sources)?;
+            (recipes, sources)
         }
         Files::Pinned => {
-            let sources = keel_source::pinned(&project, &needed, context.store()?, &options)?;
+            let sources = pinned(context, &project, &needed)?;
             (needed, sources)
         }
     };
-    // What is not here yet cannot be changed; it will be when it is fetched.
-    let store = context.store()?;
-    let is_here = |set: &&mut SourceSet| set.files.iter().all(|file| store.contains(&file.digest));
-    for set in sources.iter_mut().filter(is_here) {
-        overlaid(context, &project, std::slice::from_mut(set))?;
-    }
     recipes.extend(others);
     let names = recipes.iter().map(|recipe| &recipe.component);
     let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
@@ -150,6 +146,25 @@ pub fn fetch(
     let (store, sink) = (context.store()?, context.sink());
     let sources = keel_source::fetch(project, &recipes, store, &options, sink, &context.interrupt)?;
     Ok((recipes, sources))
+}
+
+/// The files that are pinned, wherever they are, in the order of the recipes. What is not here yet cannot be changed by
+/// overlays; it will be when it is fetched.
+pub fn pinned(
+    context: &Context<'_>,
+    project: &Project,
+    recipes: &[Recipe],
+) -> Result<Vec<SourceSet>, Failure> {
+    let store = context.store()?;
+    let sources = keel_source::pinned(project, recipes, store, &source_options(context)?)?;
+    let is_here = |set: &SourceSet| set.files.iter().all(|file| store.contains(&file.digest));
+    let places = sources.iter().map(is_here).collect::<Vec<_>>();
+    let (here, away): (Vec<_>, Vec<_>) = sources.into_iter().zip(&places).partition(|(_, here)| **here);
+    let mut here: Vec<SourceSet> = here.into_iter().map(|(set, _)| set).collect();
+    overlaid(context, project, &mut here)?;
+    let (mut here, mut away) = (here.into_iter(), away.into_iter().map(|(set, _)| set));
+    let next = |is_here: &bool| if *is_here { here.next() } else { away.next() };
+    Ok(places.iter().filter_map(next).collect())
 }
 
 /// Puts archives that overlays change in the place of those that were fetched: what is built has the changes.

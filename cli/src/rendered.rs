@@ -118,7 +118,7 @@ fn by_rendering(
     rendering.each(chosen, move |rendering, component, pristine| {
         let prepared = rendering.prepare(component, pristine)?;
         let differences = place::differences(&folder_of(&project, component), &prepared.folder)?;
-        rendering.remember(component, &prepared.pristine, &prepared.folder)?;
+        rendering.remember(&prepared.pristine, &prepared.folder)?;
         fs_err::remove_dir_all(&prepared.folder)?;
         Ok(match differences.is_empty() {
             true => State::Current,

@@ -74,6 +74,8 @@ pub struct Pristine {
     pub past: Past,
     /// What the upstream's SPEC says of itself, as macros.
     pub upstream: BTreeMap<String, String>,
+    /// The digest of all that rendering it depends on, as it was before anything was read; none for a local SPEC.
+    pub key: Option<Sha256>,
 }
 
 /// The components that are chosen; an error if nothing was said.
@@ -173,6 +175,10 @@ impl Rendering {
                 (found.folder.clone(), found.spec.clone(), Some(found))
             }
         };
+        // Before: a file that is saved meanwhile must not count as what was rendered. Why there is no key, rendering tells.
+        let key = found
+            .as_ref()
+            .and_then(|found| self.fingerprint(component, &found.commit).ok());
         let past = self.past(component, found.as_ref(), &folder.join(&spec))?;
         Ok(Pristine {
             folder,
@@ -180,6 +186,7 @@ impl Rendering {
             commit: found.map(|found| found.commit),
             past,
             upstream: BTreeMap::new(),
+            key,
         })
     }
 
@@ -195,9 +202,16 @@ impl Rendering {
         dist_git::dist_git(&self.project, component, store, &self.options, interrupt)
     }
 
-    /// Can the files of another distribution's SPEC be had without the network, if that is not to be used?
+    /// Can another distribution's SPEC be had without the network, if that is not to be used: its files, and its history where
+    /// that is asked for?
     pub fn has_files(&self, component: &Component) -> bool {
-        !matches!(self.dist_git(component), Err(dist_git::Error::Offline { .. }))
+        let files = self.dist_git(component).and_then(|found| match found {
+            Some(found) if past::needs_history(component, &fs_err::read(found.folder.join(&found.spec))?) => {
+                dist_git::history(&found, &self.store, &self.options, &self.interrupt).map(drop)
+            }
+            _ => Ok(()),
+        });
+        !matches!(files, Err(dist_git::Error::Offline { .. }))
     }
 
     /// The commit that another distribution's SPEC is taken from; nothing for a local one.
@@ -215,15 +229,14 @@ impl Rendering {
     }
 
     /// Remembers that `folder` is what rendering gives, if what it was made of is a commit.
-    pub fn remember(&self, component: &Component, pristine: &Pristine, folder: &Path) -> Result<(), Failure> {
-        let Some(commit) = &pristine.commit else {
+    pub fn remember(&self, pristine: &Pristine, folder: &Path) -> Result<(), Failure> {
+        let Some(key) = &pristine.key else {
             return Ok(());
         };
         let rendered = Rendered {
             folder: place::digest(folder)?,
         };
-        let key = self.fingerprint(component, commit)?;
-        Ok(self.store.record(RENDERED, &key, &rendered)?)
+        Ok(self.store.record(RENDERED, key, &rendered)?)
     }
 
     fn fingerprint(&self, component: &Component, commit: &str) -> Result<Sha256, Failure> {
@@ -241,6 +254,7 @@ impl Rendering {
             commit: None,
             past: Past::default(),
             upstream: BTreeMap::new(),
+            key: None,
         };
         let request = self.with_request(component, &pristine, |request| {
             Ok(fingerprint::of(&request, commit, &macros)?)

@@ -18,7 +18,7 @@ use std::{
 use keel_artefact::{Epoch, Interrupt};
 use keel_sandbox::Status;
 
-pub use history::{At, Blob, Commit};
+pub use history::{At, Blob, Commit, repository_of};
 
 use crate::{Error, Program};
 
@@ -321,6 +321,8 @@ impl Git<'_> {
                 ("GIT_OPTIONAL_LOCKS", "0"),
                 ("GIT_NO_LAZY_FETCH", "1"),
             ])
+            // Of root, git also asks whose work it does under sudo.
+            .envs(std::env::var_os("SUDO_UID").map(|user| ("SUDO_UID", user)))
             .current_dir("/")
             .stdin(input.map_or_else(Stdio::null, Stdio::from))
             .stdout(output.map_or_else(Stdio::piped, Stdio::from))

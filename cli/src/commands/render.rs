@@ -117,6 +117,12 @@ pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failu
     };
     let rows = run.rows(context, &changed)?;
     fail(&rows, Class::Input)?;
+    for row in &rows {
+        for note in &row.notes {
+            let text = format!("component `{}`: {note}", row.component);
+            context.sink().event(Event::Warning { text: &text });
+        }
+    }
     drop((run, changed));
     let mut project = Arc::unwrap_or_clone(project);
     for row in rows {
@@ -251,7 +257,7 @@ impl Run<'_> {
                 if let Ok(outcome) = &outcome
                     && (!check || outcome.differences.is_empty())
                 {
-                    rendering.remember(component, &pristine, &specs.join(&outcome.folder))?;
+                    rendering.remember(&pristine, &specs.join(&outcome.folder))?;
                 }
                 Ok((pristine, outcome))
             })?;

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use keel_artefact::Epoch;
 use keel_host::git::{At, Blob, Commit, Git};
 use keel_spec::render::autospec::Change;
 
@@ -41,14 +40,25 @@ pub struct Locks {
     files: BTreeMap<String, Vec<(Arc<Commit>, Blob)>>,
     /// Each file has a history of its own, for which git is asked.
     has_merges: bool,
+    /// When the newest commit of all was made.
+    newest: i64,
+}
+
+/// When the newest commit of a working tree was made: the time of what is not committed yet. The clock's would give another
+/// package each day.
+pub fn newest(git: &Git<'_>, folder: &Path) -> Result<i64, keel_host::Error> {
+    let found = git.commits(At::Tree(folder), &["--max-count=1", "HEAD"])?;
+    Ok(found.first().map_or(0, |commit| commit.committed))
 }
 
 impl Locks {
     /// All histories of a folder's files at once, for there may be thousands.
     pub fn of(git: &Git<'_>, folder: &Path) -> Result<Self, keel_host::Error> {
+        let newest = newest(git, folder)?;
         let Some(commits) = git.changes_in(folder)? else {
             return Ok(Self {
                 has_merges: true,
+                newest,
                 ..Self::default()
             });
         };
@@ -57,7 +67,10 @@ impl Locks {
         let names: Vec<String> = names.into_iter().collect();
         let blobs = git.blobs(At::Tree(folder), &names)?;
         let blobs: BTreeMap<&String, &Blob> = names.iter().zip(&blobs).collect();
-        let mut locks = Self::default();
+        let mut locks = Self {
+            newest,
+            ..Self::default()
+        };
         for (commit, files) in commits {
             let commit = Arc::new(commit);
             for (file, became) in files {
@@ -71,13 +84,7 @@ impl Locks {
     }
 
     /// The changes that `NAME.lock` in the folder had. None where the newest commit has no such file.
-    pub fn changes(
-        &self,
-        git: &Git<'_>,
-        folder: &Path,
-        name: &str,
-        now: Epoch,
-    ) -> Result<Changes, keel_host::Error> {
+    pub fn changes(&self, git: &Git<'_>, folder: &Path, name: &str) -> Result<Changes, keel_host::Error> {
         let file = format!("{name}.lock");
         let lock = folder.join(&file);
         if !lock.is_file() {
@@ -85,7 +92,7 @@ impl Locks {
         }
         if !self.has_merges {
             let history = self.files.get(&file).map_or(&[][..], Vec::as_slice);
-            return Ok(told(history, &file, &fs_err::read(&lock)?, now));
+            return Ok(told(history, &file, &fs_err::read(&lock)?, self.newest));
         }
         let at = At::Tree(folder);
         let commits = git.commits(at, &["--", &format!(":(literal){file}")])?;
@@ -95,12 +102,12 @@ impl Locks {
             .collect();
         let blobs = git.blobs(at, &names)?;
         let history: Vec<_> = commits.into_iter().map(Arc::new).zip(blobs).collect();
-        Ok(told(&history, &file, &fs_err::read(&lock)?, now))
+        Ok(told(&history, &file, &fs_err::read(&lock)?, self.newest))
     }
 }
 
 /// What a lock's history (the newest commit first) and the lock as it is now tell.
-fn told(history: &[(Arc<Commit>, Blob)], file: &str, now_is: &[u8], now: Epoch) -> Changes {
+fn told(history: &[(Arc<Commit>, Blob)], file: &str, now_is: &[u8], newest_of_all: i64) -> Changes {
     let mut found = Changes::default();
     let Some((_, newest)) = history.first().filter(|(_, blob)| *blob != Blob::Missing) else {
         return found;
@@ -135,7 +142,7 @@ fn told(history: &[(Arc<Commit>, Blob)], file: &str, now_is: &[u8], now: Epoch) 
                 hash: "uncommitted".to_owned(),
                 author: NOBODY.0.to_owned(),
                 email: NOBODY.1.to_owned(),
-                time: i64::try_from(now.0).unwrap_or(i64::MAX),
+                time: newest_of_all,
                 subject: UNCOMMITTED.to_owned(),
                 upstream: lock.upstream,
             });

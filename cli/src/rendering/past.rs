@@ -6,9 +6,9 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use keel_artefact::{Epoch, Fingerprint};
+use keel_artefact::Fingerprint;
 use keel_config::{Component, Project, Spec};
-use keel_host::git::{At, Blob, Git};
+use keel_host::git::{At, Blob, Git, repository_of};
 use keel_source::{DistGit, dist_git};
 use keel_spec::{
     macros::text,
@@ -21,7 +21,7 @@ use keel_spec::{
 
 use super::{
     Rendering,
-    changes::{Changes, Locks, NOBODY, UNCOMMITTED},
+    changes::{self, Changes, Locks, NOBODY, UNCOMMITTED},
     no_spec,
 };
 use crate::{
@@ -56,6 +56,11 @@ fn overlays_ask(component: &Component) -> bool {
         .any(|word| overlays.contains(word))
 }
 
+/// Is the history of another distribution's SPEC asked for?
+pub(super) fn needs_history(component: &Component, spec: &[u8]) -> bool {
+    Features::of(&text::decode(spec)).need_processing() || overlays_ask(component)
+}
+
 impl Rendering {
     /// What came before a component whose pristine SPEC is `spec`.
     pub(super) fn past(
@@ -65,7 +70,6 @@ impl Rendering {
         spec: &Path,
     ) -> Result<Past, Failure> {
         let git = pipeline::git(&self.interrupt);
-        let now = self.options.now;
         let locked = self.locked(&git, component)?;
         let bytes = fs_err::read(spec)?;
         let mut past = Past {
@@ -74,8 +78,7 @@ impl Rendering {
         };
         let commits = match found {
             Some(found) => {
-                let features = Features::of(&text::decode(&bytes));
-                let asked = features.need_processing() || overlays_ask(component);
+                let asked = needs_history(component, &bytes);
                 if asked {
                     past.upstream = dist_git::history(found, &self.store, &self.options, &self.interrupt)
                         .map_err(no_spec)?;
@@ -84,7 +87,7 @@ impl Rendering {
             }
             None if !asks(&bytes) && !overlays_ask(component) => None,
             None if self.is_azldevs && !locked.changes.is_empty() => Some(replayed(&locked.changes)),
-            None => of_folder(&git, spec, now, &mut past.notes)?,
+            None => of_folder(&git, spec, &mut past.notes)?,
         };
         past.history = commits.map(|commits| History {
             commits,
@@ -111,7 +114,7 @@ impl Rendering {
             };
             Arc::clone(known.insert(locks))
         };
-        let changes = locks.changes(git, folder, name, self.options.now);
+        let changes = locks.changes(git, folder, name);
         changes.map_err(wrong)
     }
 
@@ -178,7 +181,16 @@ impl Rendering {
 }
 
 fn unreadable(what: &str, error: &keel_host::Error) -> Failure {
-    Failure::because(Class::Failed, format!("{what} cannot be read"), error)
+    let failure = Failure::because(Class::Failed, format!("{what} cannot be read"), error);
+    match error {
+        keel_host::Error::Failed { last, .. } if last.iter().any(|line| line.contains("dubious ownership")) => {
+            failure.hint(
+                "the tree belongs to another user: run Keel as that user, or as root with that user's number in the variable \
+                 SUDO_UID, as sudo does",
+            )
+        }
+        _ => failure,
+    }
 }
 
 /// Upstream's commits with the project's changes among them. The newest change is the SPEC as it is rendered.
@@ -240,25 +252,14 @@ fn replayed(changes: &[Change]) -> Vec<Commit> {
 }
 
 /// The history of a local SPEC: the commits that touched its folder. None where there is no history.
-fn of_folder(
-    git: &Git<'_>,
-    spec: &Path,
-    now: Epoch,
-    notes: &mut Vec<String>,
-) -> Result<Option<Vec<Commit>>, Failure> {
+fn of_folder(git: &Git<'_>, spec: &Path, notes: &mut Vec<String>) -> Result<Option<Vec<Commit>>, Failure> {
     let wrong = |error| unreadable("the history of its folder", &error);
     let folder = spec.parent().unwrap_or(Path::new("/"));
     let name = spec.file_name().unwrap_or_default().to_string_lossy();
-    match git.commit_of(folder, "HEAD") {
-        Ok(_) => {}
-        Err(keel_host::Error::Failed { .. }) => {
-            notes.push(
-                "its folder is in no commit of a git repository: rpmautospec's work is left undone"
-                    .to_owned(),
-            );
-            return Ok(None);
-        }
-        Err(error) => return Err(wrong(error)),
+    if !git.has_commits(folder).map_err(wrong)? {
+        let text = "its folder is in no commit of a git repository: rpmautospec's work is left undone";
+        notes.push(text.to_owned());
+        return Ok(None);
     }
     let (at, most) = (At::Tree(folder), format!("--max-count={}", dist_git::MOST));
     let found = git
@@ -307,7 +308,7 @@ fn of_folder(
             hash: "uncommitted".to_owned(),
             author: NOBODY.0.to_owned(),
             email: NOBODY.1.to_owned(),
-            time: i64::try_from(now.0).unwrap_or(i64::MAX),
+            time: changes::newest(git, folder).map_err(wrong)?,
             message: UNCOMMITTED.to_owned(),
             seen: Seen::Was(Arc::from(fs_err::read(spec)?)),
             changelog,
@@ -317,34 +318,29 @@ fn of_folder(
     Ok(Some(commits))
 }
 
-/// Fails if the numbers of some of the components would be counted in a history that is cut off.
+/// Fails if the numbers of some of the components would be counted in a history that is cut off. Rule R49.
 pub fn check_whole<'c>(
     git: &Git<'_>,
     project: &Project,
     components: impl Iterator<Item = &'c Component>,
 ) -> Result<(), Failure> {
+    // Where there is no repository, there is nothing to be counted.
     let mut folders = BTreeSet::new();
     for component in components {
         let lock = project.lock_dir.join(format!("{}.lock", component.name));
         if lock.is_file() {
-            folders.insert(project.lock_dir.as_path());
+            folders.extend(repository_of(&project.lock_dir));
         }
         if let Some(Spec::Local { path }) = &component.spec
             && let Ok(spec) = fs_err::read(path)
-            && asks(&spec)
-            && let Some(tree) = project.trees.get(component.tree)
+            && (asks(&spec) || overlays_ask(component))
         {
-            folders.insert(tree.root.as_path());
+            folders.extend(path.parent().and_then(repository_of));
         }
     }
     for folder in folders {
-        let is_shallow = match git.is_shallow(folder) {
-            Ok(is_shallow) => is_shallow,
-            // No repository: there is nothing to be counted.
-            Err(keel_host::Error::Failed { .. }) => false,
-            Err(error) => return Err(unreadable("the project's history", &error)),
-        };
-        if is_shallow {
+        let is_shallow = git.is_shallow(folder);
+        if is_shallow.map_err(|error| unreadable("the project's history", &error))? {
             let text = format!(
                 "the history of {} is cut off: Releases and changelogs would be wrong",
                 folder.display()

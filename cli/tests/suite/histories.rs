@@ -167,6 +167,10 @@ fn changes_are_commits_that_changed_a_locks_fingerprint() {
     fs::write(two.tree.join("locks/demo.lock"), lock("c", &at, &at)).unwrap();
     let (told, text) = two.rendered();
     assert_eq!(subjects(&told).len(), 3);
+    assert_eq!(
+        told["changes"][2]["time"], change["time"],
+        "the newest commit's, not the clock's"
+    );
     assert!(text.contains("Release: 6%{?dist}\n"), "{text}");
     two.commit_of_tree("Patch it again");
     let (told, after) = two.rendered();

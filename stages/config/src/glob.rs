@@ -11,6 +11,8 @@ use regex::RegexBuilder;
 
 /// What braces may multiply to.
 const MOST: usize = 256;
+/// The most parts that all ways of a pattern have together.
+const MOST_PARTS: usize = 10_000;
 /// The longest pattern.
 const LONGEST: usize = 4096;
 /// What a compiled pattern may weigh, in bytes.
@@ -105,8 +107,12 @@ pub fn steps(pattern: &str) -> Result<Vec<Vec<Step>>, Error> {
             },
         })
     };
-    choices_of(pattern)?
-        .iter()
+    let ways = choices_of(pattern)?;
+    let parts = ways.iter().flatten().filter(|c| **c == '/').count() + ways.len();
+    if parts > MOST_PARTS {
+        return Err(Error("its braces stand for too many folders"));
+    }
+    ways.iter()
         .map(|way| {
             let way: String = way.iter().collect();
             way.split('/').filter(|part| !part.is_empty()).map(step).collect()
@@ -352,6 +358,14 @@ mod tests {
             assert!(Glob::new(&escaped(text)).unwrap().fits(text), "{text}");
         }
         assert!(!Glob::new(&escaped("a*")).unwrap().fits("ab"));
+    }
+
+    #[test]
+    fn ways_times_parts_are_bounded() {
+        let pattern =
+            |parts| "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}/".to_owned() + &"*/".repeat(parts) + "c";
+        assert_eq!(steps(&pattern(30)).unwrap().len(), 256);
+        assert!(steps(&pattern(100)).is_err());
     }
 
     #[test]

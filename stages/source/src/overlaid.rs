@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Errors, SourceSet, fetch::object_size};
 
-/// The kind of action under which the store remembers what archives became. Its number counts ways of packing.
+/// The kind of action under which the store remembers what archives became.
 const CHANGED: &str = "archive-overlays";
 
 /// What an archive became.
@@ -150,10 +150,11 @@ impl Work {
         Ok(changed)
     }
 
-    /// All that the result depends on.
+    /// All that the result depends on; also the Keel that packs it, for each version may pack otherwise.
     fn key(&self) -> Result<Sha256, Error> {
         let mut fingerprint = Fingerprint::new("archive-overlays/1");
         fingerprint
+            .add("keel", env!("CARGO_PKG_VERSION"))
             .add("archive", &self.archive)
             .add("semantics", format!("{:?}", self.semantics))
             .add_digest("original", &self.original);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
 use super::{Git, REPOSITORY, check_commit, text, unexpected};
 use crate::Error;
 
-/// The most that is read of all files of a history together, in bytes.
+/// The most that is read at once of a history's files, in bytes.
 const MOST: u64 = 128 << 20;
 /// The most that is read of one file of a history, in bytes. git's limit for what is fetched, which is that of files left out.
 const LARGEST: u64 = (8 << 20) - 1;
@@ -28,6 +28,13 @@ impl<'a> At<'a> {
             At::Tree(path) => ("-C", path),
         }
     }
+}
+
+/// The folder with a `.git` that `folder` is, or is below; none: it is in no working tree.
+pub fn repository_of(folder: &Path) -> Option<&Path> {
+    // One that cannot be looked at is git's to tell of.
+    let has_git = |folder: &&Path| folder.join(".git").try_exists().unwrap_or(true);
+    folder.ancestors().find(has_git)
 }
 
 /// A commit.
@@ -169,30 +176,33 @@ impl Git<'_> {
                 names.len()
             )));
         }
-        let (mut wanted, mut sum) = (BTreeMap::new(), 0);
-        for line in &lines {
-            if let Told::Blob { name, size } = line
-                && *size <= LARGEST
-                && !wanted.contains_key(*name)
-                && sum + size <= MOST
-            {
-                sum += size;
-                wanted.insert((*name).to_owned(), *size);
-            }
+        let sizes = lines.iter().filter_map(|line| match line {
+            Told::Blob { name, size } if *size <= LARGEST => Some(((*name).to_owned(), *size)),
+            _ => None,
+        });
+        let mut found = BTreeMap::new();
+        for batch in batches(sizes.collect()) {
+            let names: Vec<String> = batch.keys().cloned().collect();
+            let printed = self.asked(at, &["cat-file", "--batch"], &names)?;
+            found.append(&mut contents(&printed, &batch)?);
         }
-        let names: Vec<String> = wanted.keys().cloned().collect();
-        let printed = match names.is_empty() {
-            true => Vec::new(),
-            false => self.asked(at, &["cat-file", "--batch"], &names)?,
-        };
-        let contents = contents(&printed, &wanted)?;
         let blob = |line: &Told<'_>| match line {
             Told::None => Blob::Missing,
-            Told::Blob { name, .. } => contents
+            Told::Blob { name, .. } => found
                 .get(*name)
                 .map_or(Blob::Large, |bytes| Blob::Bytes(Arc::clone(bytes))),
         };
         Ok(lines.iter().map(blob).collect())
+    }
+
+    /// Is a folder in a working tree whose repository has commits? What keeps git from looking there is an error.
+    pub fn has_commits(&self, folder: &Path) -> Result<bool, Error> {
+        if repository_of(folder).is_none() {
+            return Ok(false);
+        }
+        let arguments = ["log", "--all", "--max-count=1", "--format=%H"];
+        let newest = text(self.run(At::Tree(folder).place(), &arguments, None)?)?;
+        Ok(!newest.trim().is_empty())
     }
 
     /// Is the history of a working tree's repository cut off?
@@ -271,6 +281,24 @@ impl<'a> Told<'a> {
     }
 }
 
+/// Objects, and their sizes, in as many parts as must be read one after the other.
+fn batches(all: BTreeMap<String, u64>) -> Vec<BTreeMap<String, u64>> {
+    let (mut batches, mut sum) = (Vec::<BTreeMap<String, u64>>::new(), 0);
+    for (name, size) in all {
+        sum += size;
+        match batches.last_mut().filter(|_| sum <= MOST) {
+            Some(batch) => {
+                batch.insert(name, size);
+            }
+            None => {
+                sum = size;
+                batches.push(BTreeMap::from([(name, size)]));
+            }
+        }
+    }
+    batches
+}
+
 /// The objects in what `git cat-file --batch` printed.
 fn contents(
     mut printed: &[u8],
@@ -287,4 +315,24 @@ fn contents(
         printed = rest.strip_prefix(b"\n").ok_or_else(cut)?;
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_in_parts() {
+        let sizes = |sizes: &[u64]| {
+            sizes
+                .iter()
+                .enumerate()
+                .map(|(at, size)| (at.to_string(), *size))
+                .collect()
+        };
+        let lengths = |all: &[u64]| batches(sizes(all)).iter().map(BTreeMap::len).collect::<Vec<_>>();
+        assert_eq!(lengths(&[]), Vec::<usize>::new());
+        assert_eq!(lengths(&[1, MOST - 1, 1, 2]), [2, 2]);
+        assert_eq!(lengths(&[MOST; 3]), [1, 1, 1]);
+    }
 }

@@ -23,6 +23,38 @@ fn sh(folder: &Path, line: &str) -> String {
 }
 
 #[test]
+fn only_without_a_repository_or_commits_is_there_no_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree/a");
+    fs_err::create_dir_all(&tree).unwrap();
+    let interrupt = Interrupt::default();
+    let git = Git {
+        certificates: None,
+        proxy: None,
+        time: Duration::from_secs(60),
+        size: u64::MAX,
+        interrupt: &interrupt,
+    };
+    if repository_of(dir.path()).is_none() {
+        assert!(!git.has_commits(&tree).unwrap());
+    }
+    sh(dir.path(), "git init -q -b main tree");
+    assert_eq!(repository_of(&tree), tree.parent());
+    assert!(!git.has_commits(&tree).unwrap());
+    sh(&tree, "git commit -q --allow-empty -m one");
+    assert!(git.has_commits(&tree).unwrap());
+    // A repository that git refuses is not the same as none: of another user, or broken.
+    if rustix::process::geteuid().is_root() && std::env::var_os("SUDO_UID").is_none() {
+        sh(dir.path(), "chown -R 4321 tree");
+        let error = git.has_commits(&tree).unwrap_err().to_string();
+        assert!(error.contains("dubious ownership"), "{error}");
+        sh(dir.path(), "chown -R 0 tree");
+    }
+    sh(dir.path(), "rm tree/.git/HEAD");
+    assert!(git.has_commits(&tree).is_err());
+}
+
+#[test]
 fn a_commit_is_fetched_and_archived_the_same_twice() {
     let dir = tempfile::tempdir().unwrap();
     let source = dir.path().join("source");

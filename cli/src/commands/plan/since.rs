@@ -132,8 +132,7 @@ impl Old {
     /// With the stage0 of now, which is what both are read with; where another was asked for then, all inputs say so.
     fn read(context: &Context<'_>, project: Project, now: &Planned) -> Result<Self, Failure> {
         let recipes = pipeline::recipes(context, &project, &now.stage0)?;
-        let options = pipeline::source_options(context)?;
-        let sources = keel_source::pinned(&project, &recipes, context.store()?, &options)?;
+        let sources = pipeline::pinned(context, &project, &recipes)?;
         let asked = |project: &Project| {
             let stage0 = &project.stage0;
             format!("{:?} {:?} {:?}", stage0.suite, stage0.packages, stage0.libc_dev)
