@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 /// The version of [`Facts`] as kept in the store: raised when more is read, or something is read otherwise.
-pub const FORMAT: Version = Version(2);
+pub const FORMAT: Version = Version(3);
 
 /// The largest ELF file that is read. It lies in memory whole.
 const LARGEST_ELF: u64 = 256 << 20;
@@ -174,7 +174,11 @@ impl Facts {
         };
         let exports = match facts.kind {
             elf::Kind::Shared => exports::exports(bytes),
-            _ => Vec::new(),
+            _ => Some(Vec::new()),
+        };
+        let Some(exports) = exports else {
+            self.unread.push(path.clone());
+            return;
         };
         if self.build_paths.len() < MOST
             && let Some(found) = build_path(bytes)
