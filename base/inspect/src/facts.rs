@@ -140,8 +140,8 @@ impl Facts {
             return Ok(Arc::new(kept));
         }
         let facts = Self::read(file)?;
-        // A header alone is read faster than what is kept of it.
-        if facts.kind() == Kind::Binary {
+        // A header alone is read faster than what is kept of it. A file that was replaced meanwhile is not the one of `digest`.
+        if facts.kind() == Kind::Binary && Sha256::of_file(file)?.0 == *digest {
             store.record("package-facts", digest, &facts)?;
         }
         Ok(Arc::new(facts))
