@@ -230,10 +230,13 @@ fn build_path_in(start: &[u8], content: &mut dyn Read) -> Result<Option<String>,
     }
 }
 
+/// Places where a folder of a build may begin, at most, of those that are looked at closer.
+const MOST_TRIES: usize = 100_000;
+
 /// The first path in `bytes` that lies in the folder of a build by rpmbuild: `…/BUILD/…`, `…/BUILDROOT/…`.
 fn build_path(bytes: &[u8]) -> Option<String> {
     let in_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+~:%".contains(byte);
-    for at in memchr::memmem::find_iter(bytes, b"/BUILD") {
+    for at in memchr::memmem::find_iter(bytes, b"/BUILD").take(MOST_TRIES) {
         let rest = &bytes[at + 6..];
         if !(rest.starts_with(b"/") || rest.starts_with(b"ROOT/")) {
             continue;
