@@ -64,38 +64,3 @@ fn records_come_back_as_they_were() {
     let text = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
 }
-
-#[test]
-fn both_records_of_a_build_are_there_after_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    let job = job("demo", "1");
-    let own = fingerprint::own_inputs(&Own::from(&job), &Sha256::of(b"stage0"));
-    let built = Built {
-        format: crate::built::FORMAT,
-        fingerprint: Sha256::of(b"x"),
-        outputs: Vec::new(),
-        root: Vec::new(),
-        log: Sha256::of(b"log"),
-        wall: Duration::from_secs(1),
-        cpu: Duration::from_secs(1),
-        memory: 1,
-        links: Default::default(),
-    };
-    let both = || {
-        let by_name = last(&store, "test", job.arch, &job.component).unwrap();
-        [by_name, last_of_own(&store, &own).unwrap()].map(|record| record.is_some())
-    };
-    let keep = || keep(&store, "test", &job, own.clone(), &built).unwrap();
-    keep();
-    assert_eq!(both(), [true, true]);
-    // As garbage collection does, which forgets each by its age.
-    store.forget("last-own-build", &fingerprint::of(&own)).unwrap();
-    keep();
-    assert_eq!(both(), [true, true]);
-    store
-        .forget("last-build", &key("test", job.arch, &job.component))
-        .unwrap();
-    keep();
-    assert_eq!(both(), [true, true]);
-}
