@@ -66,6 +66,7 @@ kills full-disk:
 	cargo build --locked --package keel-cli
 	cargo build --locked --package xtask --example conformance
 	target/debug/examples/conformance $@ --keel target/debug/keel --store $(WARM)
+
 # Build roots of 150 packages of this machine, beside bubblewrap's (Debian's package `bubblewrap`).
 root-bench:
 	cargo bench --locked --package keel-sandbox --bench roots

@@ -52,8 +52,15 @@ pub fn of(project: &Project) -> Result<Policy, Failure> {
         let mut allowances = Vec::new();
         for exception in &component.exceptions {
             let at = &exception.defined_at;
-            if let Err((message, hint)) = known(&exception.rule) {
+            if let Err((message, hint)) = may_be_excepted(&exception.rule) {
                 wrong.push(Diagnostic::new(message).at(at.clone()).hint(hint));
+            }
+            for (key, pattern) in [("package", &exception.package), ("path", &exception.path)] {
+                if pattern.as_deref() == Some("") {
+                    let message = format!("`{key}` of the exception is empty, which matches nothing");
+                    let hint = format!("leave `{key}` out where all are meant");
+                    wrong.push(Diagnostic::new(message).at(at.clone()).hint(hint));
+                }
             }
             allowances.push(Allowance {
                 rule: exception.rule.clone(),
@@ -76,7 +83,18 @@ pub fn of(project: &Project) -> Result<Policy, Failure> {
     })
 }
 
-/// Fails, with message and hint, for a rule that is not there or has no exceptions.
+/// As [`known`]; fails for a rule about exceptions, too.
+fn may_be_excepted(name: &str) -> Result<(), (String, String)> {
+    match rules().find(|rule| rule.id == name) {
+        Some(rule) if rule.scope() == Scope::Policy => Err((
+            format!("the rule `{name}` is about exceptions and has none itself"),
+            format!("take out what it names, or set `{name}` in `keel.package-checks.severity`"),
+        )),
+        _ => known(name),
+    }
+}
+
+/// Fails, with message and hint, for a rule that is not there or holds always.
 fn known(name: &str) -> Result<(), (String, String)> {
     match rules().find(|rule| rule.id == name) {
         Some(rule) if rule.scope() == Scope::Build => Err((

@@ -69,6 +69,12 @@ pub fn run(mut options: Options) -> Result<()> {
         println!("\n{title}\nworkers  {titles}");
         for (workers, counts) in WORKERS {
             let ratios = ratios(&jobs, &sizes, workers, seeds);
+            let all = || ratios.iter().flatten();
+            ensure!(
+                all().all(|ratio| ratio.is_finite() && *ratio >= 1.0 - 1e-9),
+                "{workers} workers: a run that did not end, or that beats what no order can beat: {:?}",
+                all().find(|ratio| !ratio.is_finite() || **ratio < 1.0 - 1e-9)
+            );
             let cells = ratios.iter().map(|ratios| {
                 let middle = ratios[ratios.len() / 2];
                 format!("{:>8.3} ({middle:.3})", ratios[ratios.len() - 1])

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 /// The version of [`Facts`] as kept in the store: raised when more is read, or something is read otherwise.
-pub const FORMAT: Version = Version(2);
+pub const FORMAT: Version = Version(3);
 
 /// The largest ELF file that is read. It lies in memory whole.
 const LARGEST_ELF: u64 = 256 << 20;
@@ -140,8 +140,8 @@ impl Facts {
             return Ok(Arc::new(kept));
         }
         let facts = Self::read(file)?;
-        // A header alone is read faster than what is kept of it.
-        if facts.kind() == Kind::Binary {
+        // A header alone is read faster than what is kept of it. A file that was replaced meanwhile is not the one of `digest`.
+        if facts.kind() == Kind::Binary && Sha256::of_file(file)?.0 == *digest {
             store.record("package-facts", digest, &facts)?;
         }
         Ok(Arc::new(facts))
@@ -174,7 +174,11 @@ impl Facts {
         };
         let exports = match facts.kind {
             elf::Kind::Shared => exports::exports(bytes),
-            _ => Vec::new(),
+            _ => Some(Vec::new()),
+        };
+        let Some(exports) = exports else {
+            self.unread.push(path.clone());
+            return;
         };
         if self.build_paths.len() < MOST
             && let Some(found) = build_path(bytes)
@@ -226,10 +230,13 @@ fn build_path_in(start: &[u8], content: &mut dyn Read) -> Result<Option<String>,
     }
 }
 
+/// Places where a folder of a build may begin, at most, of those that are looked at closer.
+const MOST_TRIES: usize = 100_000;
+
 /// The first path in `bytes` that lies in the folder of a build by rpmbuild: `…/BUILD/…`, `…/BUILDROOT/…`.
 fn build_path(bytes: &[u8]) -> Option<String> {
     let in_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+~:%".contains(byte);
-    for at in memchr::memmem::find_iter(bytes, b"/BUILD") {
+    for at in memchr::memmem::find_iter(bytes, b"/BUILD").take(MOST_TRIES) {
         let rest = &bytes[at + 6..];
         if !(rest.starts_with(b"/") || rest.starts_with(b"ROOT/")) {
             continue;

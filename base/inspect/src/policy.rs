@@ -77,7 +77,7 @@ impl Policy {
 
     /// All that decides about the findings of a component, but for its packages.
     pub fn digest(&self, component: &str) -> Sha256 {
-        let mut print = Fingerprint::new("package-policy/1");
+        let mut print = Fingerprint::new("package-policy/2");
         match &self.accounts {
             None => {
                 print.add("accounts", "any");
@@ -103,7 +103,9 @@ impl Policy {
             print.add("said at", &allowance.said_at);
             print.add("shared", [u8::from(self.is_shared(allowance))]);
             for (label, pattern) in [("package", &allowance.package), ("path", &allowance.path)] {
-                print.add(label, pattern.as_deref().unwrap_or_default());
+                print
+                    .add(label, [u8::from(pattern.is_some())])
+                    .add(label, pattern.as_deref().unwrap_or_default());
             }
         }
         print.finish()

@@ -134,9 +134,9 @@ fn read<Elf: FileHeader<Endian = Endianness>>(file: ElfFile<'_, Elf>, bytes: &[u
         debug_link: None,
     };
     segments(&file, bytes, &mut facts);
-    let flags_1 = dynamic(&file, bytes, &mut facts);
+    let flags_1 = dynamic(&file, bytes, &mut facts)?;
     sections(&file, bytes, &mut facts);
-    symbols(&file, &mut facts);
+    symbols(&file, &mut facts)?;
     facts.kind = match header.e_type(endian) {
         elf::ET_REL => Kind::Relocatable,
         elf::ET_EXEC => Kind::Executable,
@@ -217,14 +217,20 @@ fn note<Elf: FileHeader<Endian = Endianness>>(
     }
 }
 
-/// Returns `DT_FLAGS_1`.
+/// A text of the dynamic section is cut here: the longest path.
+const LONGEST_TEXT: usize = 4 << 10;
+
+/// Libraries that one file needs, at most.
+const MOST_NEEDED: usize = 10_000;
+
+/// Returns `DT_FLAGS_1`; none if a file needs more libraries than any does.
 fn dynamic<Elf: FileHeader<Endian = Endianness>>(
     file: &ElfFile<'_, Elf>,
     bytes: &[u8],
     facts: &mut ElfFacts,
-) -> u32 {
+) -> Option<u32> {
     let Some((entries, strings)) = dynamic_entries(file, bytes) else {
-        return 0;
+        return Some(0);
     };
     let endian = file.endian();
     let mut flags_1 = 0;
@@ -232,10 +238,12 @@ fn dynamic<Elf: FileHeader<Endian = Endianness>>(
         let value: u64 = entry.d_val(endian).into();
         let text = || {
             let rest = strings.get(usize::try_from(value).ok()?..)?;
-            rest.split(|byte| *byte == 0).next().map(lossy)
+            let start = &rest[..rest.len().min(LONGEST_TEXT)];
+            start.split(|byte| *byte == 0).next().map(lossy)
         };
         match entry.d_tag(endian).into() {
             elf::DT_NULL => break,
+            elf::DT_NEEDED if facts.needed.len() == MOST_NEEDED => return None,
             elf::DT_NEEDED => facts.needed.extend(text()),
             elf::DT_SONAME => facts.soname = text(),
             elf::DT_RPATH => facts.rpath = text(),
@@ -253,7 +261,7 @@ fn dynamic<Elf: FileHeader<Endian = Endianness>>(
             _ => {}
         }
     }
-    flags_1
+    Some(flags_1)
 }
 
 /// The dynamic entries and their strings.
@@ -329,19 +337,30 @@ const ALWAYS_CHECKED: [&[u8]; 7] = [
     b"vasprintf",
 ];
 
-/// Names in the dynamic symbol table, or in the full one of static programs and objects.
-fn symbols<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>, facts: &mut ElfFacts) {
-    let endian = file.endian();
+/// Names in the dynamic symbol table, or in the full one of static programs and objects. None if there is too much to
+/// look through: names may overlap, so the size of the file does not bound it.
+fn symbols<Elf: FileHeader<Endian = Endianness>>(
+    file: &ElfFile<'_, Elf>,
+    facts: &mut ElfFacts,
+) -> Option<()> {
+    /// Bytes of all names, at most.
+    const MOST_BYTES: usize = 1 << 30;
+    let (endian, mut total) = (file.endian(), 0_usize);
     for table in [file.elf_dynamic_symbol_table(), file.elf_symbol_table()] {
         for symbol in table.iter() {
             let Ok(name) = symbol.name(endian, table.strings()) else {
                 continue;
             };
+            total = total.saturating_add(name.len());
+            if total > MOST_BYTES {
+                return None;
+            }
             facts.stack_protector |= name == b"__stack_chk_fail" || name == b"__stack_chk_guard";
             facts.fortified |= name.starts_with(b"__") && name.ends_with(b"_chk");
             facts.unfortified |= symbol.st_shndx(endian) == elf::SHN_UNDEF && ALWAYS_CHECKED.contains(&name);
         }
     }
+    Some(())
 }
 
 fn lossy(bytes: &[u8]) -> String {

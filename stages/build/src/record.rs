@@ -160,15 +160,24 @@ pub(crate) fn keep(
     inputs: Vec<Input>,
     built: &Built,
 ) -> Result<(), Error> {
-    let known = last(store, distribution, job.arch, &job.component)?;
-    if known.is_some_and(|known| known.fingerprint == built.fingerprint) {
-        return Ok(());
-    }
     let own: Vec<Input> = inputs
         .iter()
         .filter(|input| input.kind != Kind::Package)
         .cloned()
         .collect();
+    // Both are asked for, so that both stay in the store as long.
+    let known = [
+        last(store, distribution, job.arch, &job.component)?,
+        last_of_own(store, &own)?,
+    ];
+    let is_same = |known: &Option<Record>| {
+        known
+            .as_ref()
+            .is_some_and(|of| of.fingerprint == built.fingerprint)
+    };
+    if known.iter().all(is_same) {
+        return Ok(());
+    }
     let record = Record {
         format: FORMAT,
         component: job.component.clone(),

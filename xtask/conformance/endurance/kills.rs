@@ -119,7 +119,6 @@ fn with_mounts(pid: u32) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Single files, which have no owner's lock, go when they are an hour old.
 /// Single files, which have no lock of their owner, go when they are an hour old.
 fn nothing_lies_about(tmp: &Path, pid: u32) -> Result<()> {
     let mark = format!("-{pid}-");

@@ -77,7 +77,10 @@ pub fn run(mut options: Options) -> Result<()> {
                 solution.install.len(),
                 solution.replace.len()
             ),
-            Err(unsolvable) => format!("unsolvable: {}", unsolvable.problems[0]),
+            Err(unsolvable) => match unsolvable.problems.first() {
+                Some(problem) => bail!("{title}: no solution was found:\n{problem}"),
+                None => bail!("{title}: no solution was found"),
+            },
         };
         let beside = if ask {
             testsolv(&repositories, &jobs)?

@@ -102,17 +102,24 @@ fn different(world: &World<'_>, folders: bool, tell: &mut dyn FnMut(&Package, &P
     for (_, owners) in world.shared_paths() {
         let is_meant =
             |file: &FileInfo| (file.kind == FileKind::Directory) == folders && !file.flags.is_ghost();
-        for (at, (first, one)) in owners.iter().enumerate() {
-            for (second, other) in owners[at + 1..]
-                .iter()
-                .filter(|(_, other)| is_meant(one) && is_meant(other))
-            {
-                let (first, second) = (world.packages[*first], world.packages[*second]);
-                if let Some(what) = difference(one, other)
-                    && !exclude_each_other(first, second)
-                {
+        // What many have alike is compared once: those that have it alike, by the first file.
+        let mut alike: Vec<(&FileInfo, Vec<usize>)> = Vec::new();
+        for (second, other) in owners.iter().filter(|(_, file)| is_meant(file)) {
+            let mut own = None;
+            for (at, (one, members)) in alike.iter().enumerate() {
+                let Some(what) = difference(one, other) else {
+                    own = Some(at);
+                    continue;
+                };
+                let second = world.packages[*second];
+                let mut firsts = members.iter().map(|first| world.packages[*first]);
+                if let Some(first) = firsts.find(|first| !exclude_each_other(first, second)) {
                     tell(second, first, other, what);
                 }
+            }
+            match own {
+                Some(at) => alike[at].1.push(*second),
+                None => alike.push((other, vec![*second])),
             }
         }
     }

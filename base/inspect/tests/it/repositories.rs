@@ -59,3 +59,53 @@ fn packages_of_a_repository_fit_together() {
         .collect();
     assert_eq!(others, expected);
 }
+
+#[test]
+fn boolean_dependencies_mean_what_rpm_means() {
+    let unmet = [
+        "(absent or missing)",
+        "(one-way with other-way)",
+        "(other-way without packs)",
+        "(absent if packs)",
+        "(absent if packs else packs)",
+        "(packs if absent else missing)",
+        "(packs and (absent or missing))",
+    ];
+    let met = [
+        "(absent or packs)",
+        "(one-way with both)",
+        "(both without other-way)",
+        "(absent if missing)",
+        "(packs if absent else both)",
+        "(packs and (both or missing))",
+    ];
+    let requires = |all: &[&str]| {
+        let lines: Vec<String> = all.iter().map(|need| format!("Requires: {need}\n")).collect();
+        lines.concat()
+    };
+    let noarch = "BuildArch: noarch\n";
+    let mut all = build(&spec(
+        "asks",
+        &format!("{noarch}{}{}", requires(&unmet), requires(&met)),
+        "",
+        "",
+    ));
+    let packs = format!("{noarch}Provides: other-way");
+    let both = format!("{noarch}Provides: one-way");
+    all.extend(build(&spec("packs", &packs, "", "")));
+    all.extend(build(&spec("both", &both, "", "")));
+    let findings = repository(&all, &Policy::default());
+    let mut told: Vec<&str> = findings
+        .0
+        .iter()
+        .filter(|finding| finding.rule == "unmet-requirement")
+        .map(|finding| finding.message.as_str())
+        .collect();
+    told.sort_unstable();
+    let mut expected: Vec<String> = unmet
+        .iter()
+        .map(|need| format!("no package provides `{need}`"))
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(told, expected);
+}

@@ -185,4 +185,9 @@ pub(super) fn canonical(a: &Package, b: &Package) -> std::cmp::Ordering {
         .then_with(|| texts(&a.requires).cmp(&texts(&b.requires)))
         .then_with(|| texts(&a.conflicts).cmp(&texts(&b.conflicts)))
         .then_with(|| texts(&a.obsoletes).cmp(&texts(&b.obsoletes)))
+        .then_with(|| texts(&a.recommends).cmp(&texts(&b.recommends)))
+        .then_with(|| texts(&a.suggests).cmp(&texts(&b.suggests)))
+        .then_with(|| texts(&a.supplements).cmp(&texts(&b.supplements)))
+        .then_with(|| texts(&a.enhances).cmp(&texts(&b.enhances)))
+        .then_with(|| a.files.cmp(&b.files))
 }

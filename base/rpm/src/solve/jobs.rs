@@ -208,7 +208,7 @@ impl Solver<'_> {
             && !is_set(rich)
         {
             match self.world.cnf_of(rich, true) {
-                Cnf::Never => self.job_clause(number, &[-self.ground], job.refine.weak),
+                Cnf::Never | Cnf::TooBig => self.job_clause(number, &[-self.ground], job.refine.weak),
                 Cnf::All(clauses) => {
                     for clause in clauses {
                         self.job_clause(number, &clause, job.refine.weak);

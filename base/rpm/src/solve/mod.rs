@@ -1,4 +1,5 @@
-//! Which packages a set of wishes needs: one solver for build roots, images, closure checks and the update client.
+//! Which packages a set of wishes needs: one solver, meant for build roots, images, closure checks and the update client. No
+//! stage uses it yet.
 //!
 //! Purpose: rpm's dependencies, answered as `dnf` and `zypper` would. Input: a [`Pool`] of the packages of several
 //! repositories, one of which may be what is installed, and a [`Request`]. Output: a [`Solution`], with the reason for every

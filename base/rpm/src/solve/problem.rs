@@ -5,6 +5,7 @@ use std::fmt;
 use super::{
     Action, Job, PackageId, Select,
     pool::Id,
+    rich::Cnf,
     rules::Kind,
     sat::{ClauseId, Lit, Why},
     solver::Solver,
@@ -309,6 +310,11 @@ impl Solver<'_> {
                 nevra(id),
                 pool.show(need)
             ),
+            Kind::TooBig(id, need) => format!(
+                "{} has a dependency that is too large: `{}`",
+                nevra(id),
+                pool.show(need).chars().take(200).collect::<String>()
+            ),
             Kind::Requires(id, need) => {
                 let others = self
                     .sat
@@ -366,6 +372,9 @@ impl Solver<'_> {
                 _ => return None,
             },
             Kind::Job(number) => match self.sat.literals(clause) {
+                [one] if *one == -self.ground && self.is_too_big(number as usize) => {
+                    format!("what is asked for is too large: `{}`", self.wish(number as usize))
+                }
                 [one] if *one == -self.ground => {
                     format!("no package is meant by `{}`", self.wish(number as usize))
                 }
@@ -395,6 +404,13 @@ impl Solver<'_> {
         }
     }
 
+    fn is_too_big(&self, number: usize) -> bool {
+        match self.jobs.get(number).map(|job| &job.select) {
+            Some(Select::Provides(rich, _)) => self.world.cnf_of(rich, true) == Cnf::TooBig,
+            _ => false,
+        }
+    }
+
     fn wish(&self, number: usize) -> String {
         self.jobs
             .get(number)
@@ -404,10 +420,10 @@ impl Solver<'_> {
 
 /// Does a sentence end a chain?
 fn is_end(kind: Kind) -> bool {
-    use Kind::{Conflicts, Missing, NotInstallable, Obsoletes, SameName};
+    use Kind::{Conflicts, Missing, NotInstallable, Obsoletes, SameName, TooBig};
     matches!(
         kind,
-        Missing(..) | NotInstallable(_) | Conflicts(..) | Obsoletes(..) | SameName(..)
+        Missing(..) | TooBig(..) | NotInstallable(_) | Conflicts(..) | Obsoletes(..) | SameName(..)
     )
 }
 

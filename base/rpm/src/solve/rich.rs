@@ -1,5 +1,7 @@
 //! Boolean dependencies as clauses over packages.
 
+use std::cell::Cell;
+
 use keel_artefact::Rich;
 
 use super::{
@@ -12,11 +14,16 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cnf {
     Never,
+    /// More than [`LITERALS`] or [`STEPS`]: nobody knows, so it counts as one that cannot be had.
+    TooBig,
     All(Vec<Vec<Lit>>),
 }
 
-/// More literals than this, and a dependency counts as one that nobody can satisfy.
+/// Literals of a dependency, at most.
 const LITERALS: usize = 20_000;
+
+/// Parts of a dependency that are looked at, at most. `else` needs its condition twice, so nests of it double with each level.
+const STEPS: usize = 50_000;
 
 impl World<'_> {
     /// The condition that a dependency holds (or, without `positive`, that it does not).
@@ -29,20 +36,29 @@ impl World<'_> {
 
     /// [`World::cnf`] of any tree. Its depth is bounded by the parser.
     pub fn cnf_of(&self, rich: &Rich, positive: bool) -> Cnf {
+        self.part(rich, positive, &Cell::new(STEPS))
+    }
+
+    fn part(&self, rich: &Rich, positive: bool, steps: &Cell<usize>) -> Cnf {
+        match steps.get().checked_sub(1) {
+            Some(left) => steps.set(left),
+            None => return Cnf::TooBig,
+        }
         match rich {
             Rich::Simple(_) | Rich::With(_) | Rich::Without(..) => simple(self.set(rich), positive),
-            Rich::And(list) => self.join(list, positive, positive),
-            Rich::Or(list) => self.join(list, positive, !positive),
+            Rich::And(list) => self.join(list, positive, positive, steps),
+            Rich::Or(list) => self.join(list, positive, !positive, steps),
             // (A or not B) and (C or B)
             Rich::If(then, condition, otherwise) => {
                 let implied = |sign: bool| {
-                    let (a, b) = (self.cnf_of(then, sign), self.cnf_of(condition, !sign));
+                    let (a, b) = (self.part(then, sign, steps), self.part(condition, !sign, steps));
                     if sign { either(a, b) } else { both(a, b) }
                 };
                 let Some(otherwise) = otherwise else {
                     return implied(positive);
                 };
-                let (c, b) = (self.cnf_of(otherwise, positive), self.cnf_of(condition, positive));
+                let c = self.part(otherwise, positive, steps);
+                let b = self.part(condition, positive, steps);
                 match positive {
                     true => both(implied(true), either(c, b)),
                     false => either(implied(false), both(c, b)),
@@ -51,13 +67,14 @@ impl World<'_> {
             // (A and not B) or (C and B)
             Rich::Unless(then, condition, otherwise) => {
                 let alone = |sign: bool| {
-                    let (a, b) = (self.cnf_of(then, sign), self.cnf_of(condition, !sign));
+                    let (a, b) = (self.part(then, sign, steps), self.part(condition, !sign, steps));
                     if sign { both(a, b) } else { either(a, b) }
                 };
                 let Some(otherwise) = otherwise else {
                     return alone(positive);
                 };
-                let (c, b) = (self.cnf_of(otherwise, positive), self.cnf_of(condition, positive));
+                let c = self.part(otherwise, positive, steps);
+                let b = self.part(condition, positive, steps);
                 match positive {
                     true => either(alone(true), both(c, b)),
                     false => both(alone(false), either(c, b)),
@@ -66,8 +83,8 @@ impl World<'_> {
         }
     }
 
-    fn join(&self, list: &[Rich], positive: bool, all: bool) -> Cnf {
-        let parts = list.iter().map(|item| self.cnf_of(item, positive));
+    fn join(&self, list: &[Rich], positive: bool, all: bool, steps: &Cell<usize>) -> Cnf {
+        let parts = list.iter().map(|item| self.part(item, positive, steps));
         match all {
             true => parts.fold(Cnf::All(Vec::new()), both),
             false => parts.fold(Cnf::Never, either),
@@ -111,7 +128,7 @@ impl World<'_> {
     pub fn helpers(&self, need: Need) -> Vec<Id> {
         match self.pool.kept(need) {
             Kept::Rich(_) => match self.cnf(need, true) {
-                Cnf::Never => Vec::new(),
+                Cnf::Never | Cnf::TooBig => Vec::new(),
                 Cnf::All(clauses) => {
                     let mut all: Vec<Id> = clauses
                         .into_iter()
@@ -171,9 +188,14 @@ fn both(one: Cnf, other: Cnf) -> Cnf {
             one.extend(other);
             one.sort_unstable();
             one.dedup();
-            Cnf::All(one)
+            match one.iter().map(Vec::len).sum::<usize>() > LITERALS {
+                true => Cnf::TooBig,
+                false => Cnf::All(one),
+            }
         }
-        _ => Cnf::Never,
+        // Whatever else it says.
+        (Cnf::Never, _) | (_, Cnf::Never) => Cnf::Never,
+        _ => Cnf::TooBig,
     }
 }
 
@@ -181,6 +203,7 @@ fn either(one: Cnf, other: Cnf) -> Cnf {
     let (one, other) = match (one, other) {
         (Cnf::Never, cnf) | (cnf, Cnf::Never) => return cnf,
         (Cnf::All(one), Cnf::All(other)) => (one, other),
+        _ => return Cnf::TooBig,
     };
     let (mut all, mut size) = (Vec::new(), 0);
     for a in &one {
@@ -190,7 +213,7 @@ fn either(one: Cnf, other: Cnf) -> Cnf {
             list.dedup();
             size += list.len();
             if size > LITERALS {
-                return Cnf::Never;
+                return Cnf::TooBig;
             }
             if !list
                 .iter()

@@ -17,6 +17,8 @@ pub(super) enum Kind {
     NotInstallable(Id),
     /// Nothing provides what it requires.
     Missing(Id, Need),
+    /// What it requires, or conflicts with, is too large to be looked through.
+    TooBig(Id, Need),
     Requires(Id, Need),
     Recommends(Id, Need),
     Conflicts(Id, Need, Id),
@@ -216,9 +218,13 @@ impl Solver<'_> {
         }
         let clauses = match self.world.cnf(need, true) {
             Cnf::All(clauses) => clauses,
-            Cnf::Never => {
+            none => {
+                let why = match none {
+                    Cnf::TooBig => Kind::TooBig(id, need),
+                    _ => Kind::Missing(id, need),
+                };
                 if is_hard && !frozen {
-                    drafts.push([-lit(id)], Kind::Missing(id, need));
+                    drafts.push([-lit(id)], why);
                 }
                 return;
             }
@@ -277,11 +283,18 @@ impl Solver<'_> {
                 }
                 continue;
             }
-            let Cnf::All(clauses) = self.world.cnf(need, false) else {
-                if !frozen {
-                    drafts.push([-lit(id)], Kind::Conflicts(id, need, id));
+            let clauses = match self.world.cnf(need, false) {
+                Cnf::All(clauses) => clauses,
+                none => {
+                    let why = match none {
+                        Cnf::TooBig => Kind::TooBig(id, need),
+                        _ => Kind::Conflicts(id, need, id),
+                    };
+                    if !frozen {
+                        drafts.push([-lit(id)], why);
+                    }
+                    continue;
                 }
-                continue;
             };
             for clause in clauses {
                 let was_met = |other: &Lit| self.world.is_installed(other.unsigned_abs()) == (*other > 0);

@@ -245,14 +245,38 @@ fn exports_are_those_that_nm_lists() {
                 .collect();
             listed.sort();
             listed.dedup();
-            let mut ours: Vec<String> = exports(&bytes).iter().map(|export| export.identity()).collect();
+            let mut ours: Vec<String> = exports(&bytes)
+                .unwrap()
+                .iter()
+                .map(|export| export.identity())
+                .collect();
             ours.sort();
             assert_eq!(ours, listed, "{}", path.display());
             read += listed.len();
         }
     }
     assert!(read > 1000, "only {read} symbols");
-    assert!(exports(b"\x7fELF").is_empty() && exports(b"").is_empty());
+    assert_eq!(exports(b"\x7fELF"), Some(Vec::new()));
+    assert_eq!(exports(b""), Some(Vec::new()));
+}
+
+#[test]
+fn names_that_no_library_has_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for (length, is_read) in [(60 << 10, true), (70 << 10, false)] {
+        let source = dir.path().join("long.c");
+        std::fs::write(
+            &source,
+            format!("int {}(void) {{ return 0; }}", "x".repeat(length)),
+        )
+        .unwrap();
+        let file = dir.path().join("liblong.so");
+        run(Command::new(tool("gcc", "gcc"))
+            .args(["-shared", "-fPIC", "-nostdlib", "-o"])
+            .args([&file, &source]));
+        let bytes = std::fs::read(&file).unwrap();
+        assert_eq!(exports(&bytes).is_some(), is_read, "{length}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
-use super::queue::{self, Order, Policy, Queue, Task, longest_way};
+use super::queue::{self, Order, Policy, Queue, State, Task, longest_way};
 
 /// What really happens to a task, which is not what was expected.
 #[derive(Debug, Clone, Copy)]
@@ -23,10 +23,15 @@ impl Truth {
 
 /// How long all tasks take.
 pub fn makespan(tasks: &[Task], truths: &[Truth], policy: Policy, order: Order) -> f64 {
-    rest(Queue::new(tasks, policy, order), &[], &|index, failures| {
+    let mut queue = Queue::new(tasks, policy, order);
+    let took = drain(&mut queue, &[], &|index, failures| {
         let truth = truths[index];
         (truth.seconds, failures >= truth.failures)
-    })
+    });
+    match queue.states().iter().all(|state| *state == State::Done) {
+        true => took,
+        false => f64::INFINITY,
+    }
 }
 
 /// What no order can beat on so many places: the longest chain, and all work spread evenly.
@@ -80,6 +85,10 @@ fn real(tasks: &[Task], truths: &[Truth]) -> Vec<Task> {
 /// How long the rest of a run takes. `running` are the tasks that run, with the time that each still needs; `run` tells how
 /// long a task takes that failed so often before, and whether it succeeds.
 pub fn rest(mut queue: Queue, running: &[(usize, f64)], run: &dyn Fn(usize, usize) -> (f64, bool)) -> f64 {
+    drain(&mut queue, running, run)
+}
+
+fn drain(queue: &mut Queue, running: &[(usize, f64)], run: &dyn Fn(usize, usize) -> (f64, bool)) -> f64 {
     let mut ends: BinaryHeap<End> = (running.iter())
         .map(|(index, left)| End {
             at: left.max(0.0),

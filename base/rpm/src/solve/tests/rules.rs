@@ -236,6 +236,51 @@ fn rich_dependencies() {
 }
 
 #[test]
+fn a_dependency_that_is_too_large_bars_its_package_only() {
+    let nest = |operator: &str| {
+        (0..31).fold("a".to_owned(), |inner, _| {
+            format!("(a {operator} {inner} else b)")
+        })
+    };
+    // 2^20 clauses.
+    let pairs: Vec<String> = (0..20).map(|i| format!("(a{i} and b{i})")).collect();
+    let wide = format!("(({}) or c)", pairs.join(" or "));
+    let mut more: Vec<String> = (0..20)
+        .flat_map(|i| [format!("a{i} 1-1"), format!("b{i} 1-1")])
+        .collect();
+    more.extend(["a", "b", "c"].map(|name| format!("{name} 1-1")));
+    let with = |first: String| {
+        let packages: Vec<&str> = std::iter::once(&first).chain(&more).map(String::as_str).collect();
+        from(&packages, "x")
+    };
+    let start = std::time::Instant::now();
+    for (tag, dependency) in [
+        ("req", nest("if")),
+        ("con", nest("if")),
+        ("req", nest("unless")),
+        ("con", nest("unless")),
+        ("req", wide.clone()),
+    ] {
+        let problems = with(format!("x 1-1 {tag}:{dependency}")).unwrap_err();
+        assert!(
+            problems[0].starts_with("x-1-1.x86_64 has a dependency that is too large: `("),
+            "{problems:?}"
+        );
+    }
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    // None of the pairs: short clauses.
+    assert!(with(format!("x 1-1 con:{wide}")).is_ok());
+    let all = [repository(
+        "repo",
+        &more.iter().map(String::as_str).collect::<Vec<_>>(),
+    )];
+    let problems = run(&all, vec![provides(&wide)]).unwrap_err();
+    assert!(problems[0].contains("is too large"), "{problems:?}");
+    let packages = [&format!("y 1-1 rec:{}", nest("if"))[..], "a 1-1", "b 1-1"];
+    assert!(from(&packages, "y").is_ok());
+}
+
+#[test]
 fn a_dependency_that_is_none_bars_its_package_only() {
     let packages = ["x 1-1 req:(a or", "y 1-1 rec:(a or"];
     assert_eq!(
