@@ -82,6 +82,14 @@ pub fn clean(context: &Context<'_>) -> Result<(), Failure> {
             file.display()
         )));
     }
+    // What is there must be what Keel puts there, whatever `output-dir` says.
+    if let Some(foreign) = foreign(out)? {
+        let (foreign, out) = (foreign.display(), out.display());
+        return Err(
+            Failure::input(format!("{foreign} is not Keel's, and output-dir is {out}"))
+                .hint("nothing was removed; move it away, or remove the folder yourself"),
+        );
+    }
     temp::remove_all(out)?;
     report::print(context, &BTreeMap::from([("removed", out)]), |_| {
         format!("removed {}", out.display())
