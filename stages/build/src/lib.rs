@@ -31,6 +31,7 @@ pub mod closure;
 mod error;
 pub mod expected;
 pub mod fingerprint;
+mod folders;
 pub mod forecast;
 pub mod job;
 pub mod kept;

@@ -222,21 +222,7 @@ fn package(rest: &str) -> Result<Package> {
         _ => bail!("=Pkg: {rest}"),
     };
     let evr = words::evr(&format!("{version}-{release}"))?;
-    Ok(Package {
-        name: (*name).to_owned(),
-        evr,
-        arch: (*arch).to_owned(),
-        vendor: None,
-        provides: Vec::new(),
-        requires: Vec::new(),
-        conflicts: Vec::new(),
-        obsoletes: Vec::new(),
-        recommends: Vec::new(),
-        suggests: Vec::new(),
-        supplements: Vec::new(),
-        enhances: Vec::new(),
-        files: Vec::new(),
-    })
+    Ok(Package::named(*name, evr, *arch))
 }
 
 /// Do the versions of a block compare as it says?

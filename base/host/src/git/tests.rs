@@ -22,19 +22,23 @@ fn sh(folder: &Path, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+fn git(size: u64, interrupt: &Interrupt) -> Git<'_> {
+    Git {
+        certificates: None,
+        proxy: None,
+        time: Duration::from_secs(60),
+        size,
+        interrupt,
+    }
+}
+
 #[test]
 fn only_without_a_repository_or_commits_is_there_no_history() {
     let dir = tempfile::tempdir().unwrap();
     let tree = dir.path().join("tree/a");
     fs_err::create_dir_all(&tree).unwrap();
     let interrupt = Interrupt::default();
-    let git = Git {
-        certificates: None,
-        proxy: None,
-        time: Duration::from_secs(60),
-        size: u64::MAX,
-        interrupt: &interrupt,
-    };
+    let git = git(u64::MAX, &interrupt);
     if repository_of(dir.path()).is_none() {
         assert!(!git.has_commits(&tree).unwrap());
     }
@@ -66,13 +70,7 @@ fn a_commit_is_fetched_and_archived_the_same_twice() {
     );
     let second = sh(&source, "echo 2 > a && git commit -qam two && git rev-parse HEAD");
     let interrupt = Interrupt::default();
-    let git = Git {
-        certificates: None,
-        proxy: None,
-        time: Duration::from_secs(60),
-        size: 1 << 30,
-        interrupt: &interrupt,
-    };
+    let git = git(1 << 30, &interrupt);
     let url = format!("file://{}", source.display());
     let archives = ["one", "two"].map(|name| {
         let (repository, tar) = (dir.path().join(name), dir.path().join(format!("{name}.tar")));
@@ -120,13 +118,7 @@ fn a_history_tells_its_commits_and_its_files() {
     let source = dir.path().join("source");
     fs_err::create_dir(&source).unwrap();
     let interrupt = Interrupt::default();
-    let git = Git {
-        certificates: None,
-        proxy: None,
-        time: Duration::from_secs(60),
-        size: 1 << 30,
-        interrupt: &interrupt,
-    };
+    let git = git(1 << 30, &interrupt);
     sh(&source, "git init -q -b main . && mkdir p && echo one > p/a");
     sh(&source, "git add . && git commit -qm one -m body");
     sh(

@@ -151,25 +151,12 @@ impl Builder {
 }
 
 pub(super) fn nothing() -> Package {
-    Package {
-        name: String::new(),
-        evr: Evr {
-            epoch: 0,
-            version: String::new(),
-            release: String::new(),
-        },
-        arch: String::new(),
-        vendor: None,
-        provides: Vec::new(),
-        requires: Vec::new(),
-        conflicts: Vec::new(),
-        obsoletes: Vec::new(),
-        recommends: Vec::new(),
-        suggests: Vec::new(),
-        supplements: Vec::new(),
-        enhances: Vec::new(),
-        files: Vec::new(),
-    }
+    let evr = Evr {
+        epoch: 0,
+        version: String::new(),
+        release: String::new(),
+    };
+    Package::named("", evr, "")
 }
 
 /// One order for the packages of a repository, however they came.

@@ -44,6 +44,27 @@ pub struct Package {
     pub files: Vec<String>,
 }
 
+impl Package {
+    /// A package that says nothing of itself but its identity.
+    pub fn named(name: impl Into<String>, evr: Evr, arch: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            evr,
+            arch: arch.into(),
+            vendor: None,
+            provides: Vec::new(),
+            requires: Vec::new(),
+            conflicts: Vec::new(),
+            obsoletes: Vec::new(),
+            recommends: Vec::new(),
+            suggests: Vec::new(),
+            supplements: Vec::new(),
+            enhances: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+}
+
 impl From<&PackageInfo> for Package {
     fn from(info: &PackageInfo) -> Self {
         let provide = |provide: &keel_artefact::Provide| Dependency {

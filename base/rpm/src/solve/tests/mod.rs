@@ -20,24 +20,11 @@ pub(super) fn package(text: &str) -> Package {
     });
     let (name, version) = head.trim().split_once(' ').unwrap_or((head.trim(), "1-1"));
     let evr: Evr = version.trim().parse().unwrap();
-    let mut package = Package {
+    let mut package = Package::named(name, evr.clone(), "x86_64");
+    package.provides.push(Dependency {
         name: name.to_owned(),
-        evr: evr.clone(),
-        arch: "x86_64".to_owned(),
-        vendor: None,
-        provides: vec![Dependency {
-            name: name.to_owned(),
-            version: Some((Comparison::Equal, evr)),
-        }],
-        requires: Vec::new(),
-        conflicts: Vec::new(),
-        obsoletes: Vec::new(),
-        recommends: Vec::new(),
-        suggests: Vec::new(),
-        supplements: Vec::new(),
-        enhances: Vec::new(),
-        files: Vec::new(),
-    };
+        version: Some((Comparison::Equal, evr)),
+    });
     for part in rest.split(';').map(str::trim).filter(|part| !part.is_empty()) {
         let (tag, value) = part.split_once(':').unwrap();
         let value = value.trim();
