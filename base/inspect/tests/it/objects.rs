@@ -18,8 +18,14 @@ fn objects_are_marked_and_without_what_an_optimiser_reads() {
     let install = [
         object(&format!("{lib}/good.o"), "-fcf-protection=full"),
         object(&format!("{lib}/unmarked.o"), "-fcf-protection=none"),
-        object(&format!("{lib}/fat.o"), "-fcf-protection=full -flto -ffat-lto-objects"),
-        object(&format!("{lib}/slim.o"), "-fcf-protection=full -flto -fno-fat-lto-objects"),
+        object(
+            &format!("{lib}/fat.o"),
+            "-fcf-protection=full -flto -ffat-lto-objects",
+        ),
+        object(
+            &format!("{lib}/slim.o"),
+            "-fcf-protection=full -flto -fno-fat-lto-objects",
+        ),
         format!("cd .{lib}; for kind in good unmarked fat slim; do ar rcD lib$kind.a good.o $kind.o; done\n"),
         format!("for kind in fat slim; do cp lib$kind.a $kind-stripped.a; {STRIP} $kind-stripped.a; done\n"),
         // A start file for the kernel's modules is nobody's business.
