@@ -28,6 +28,7 @@
 pub mod built;
 pub mod checks;
 pub mod closure;
+mod compare;
 mod error;
 pub mod expected;
 pub mod fingerprint;
@@ -46,8 +47,9 @@ pub mod scheduler;
 pub mod trace;
 
 pub use built::Built;
+pub use compare::{Order, Surroundings};
 pub use error::{Error, Errors, Failure};
 pub use forecast::{Forecast, forecast};
-pub use job::{Surroundings, Workshop};
+pub use job::Workshop;
 pub use packages::{BuiltPackage, Kind, Packages};
 pub use run::{Options, Results, run};
