@@ -37,6 +37,7 @@ pub mod forecast;
 pub mod job;
 pub mod kept;
 pub mod log;
+mod merged;
 pub mod packages;
 mod progress;
 pub mod provenance;

@@ -10,16 +10,11 @@ use keel_artefact::{Fingerprint, RootPath, Sha256};
 use keel_host::ldconfig;
 use keel_plan::Job;
 use keel_sandbox::Sandbox;
-use keel_store::Store;
 
-use crate::{BuiltPackage, Error, job::Workshop};
+use crate::{BuiltPackage, Error, job::Workshop, merged};
 
 /// The libc of a root, once it is Keel's.
 const LIBC: &str = "usr/lib64/libc.so.6";
-
-/// More packages than these are merged into one layer. An overlay asks every layer for a name that none has, and a build asks for
-/// thousands of such names: each takes about 6 µs for a layer, while a merge takes 20 µs for a file of the packages, once for a set.
-const MOST_LAYERS: usize = 32;
 
 /// A composed root.
 pub struct Root {
@@ -46,7 +41,7 @@ impl Root {
         };
         let (fixes, tools) = borrowed.split_first().expect("stage0 has its fixes on top");
         let mut below = vec![fixes.clone()];
-        below.extend(layers(
+        below.extend(merged::layers(
             shop.store,
             packages.iter().map(|package| &package.rpm),
             &trees,
@@ -87,25 +82,6 @@ fn unpacked(shop: &Workshop<'_>, rpm: &Sha256) -> Result<PathBuf, Error> {
         keel_rpm::unpack(&shop.store.object(rpm)?, folder)?;
         Ok(keel_sandbox::hand_over(folder)?)
     })
-}
-
-/// The layers of these packages: their trees, or one tree of links to all of them, made once for a set.
-fn layers<'r>(
-    store: &Store,
-    rpms: impl Iterator<Item = &'r Sha256>,
-    trees: &[PathBuf],
-) -> Result<Vec<PathBuf>, Error> {
-    if trees.len() <= MOST_LAYERS {
-        return Ok(trees.to_vec());
-    }
-    let mut key = Fingerprint::new("merged-trees/1");
-    for rpm in rpms {
-        key.add_digest("rpm", rpm);
-    }
-    let merged = store.tree(&key.finish(), |folder| -> Result<(), Error> {
-        Ok(keel_store::merge(trees, folder)?)
-    })?;
-    Ok(vec![merged])
 }
 
 /// The distribution's macro files, where rpm reads them.
@@ -170,35 +146,4 @@ fn loader_cache(
 /// A constant path inside a root.
 pub fn path(text: &str) -> RootPath {
     text.parse().expect("a constant root path")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Trees with a file each, and a digest for each.
-    fn packages(count: usize, store: &Store) -> (Vec<Sha256>, Vec<PathBuf>) {
-        let one = |number: usize| {
-            let tree = store.dir().join(format!("tree-{number}"));
-            fs_err::create_dir_all(tree.join("usr/bin")).unwrap();
-            fs_err::write(tree.join(format!("usr/bin/{number}")), "").unwrap();
-            (Sha256::of(format!("{number}").as_bytes()), tree)
-        };
-        (0..count).map(one).unzip()
-    }
-
-    #[test]
-    fn many_packages_are_one_layer_and_few_are_their_own() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let (few, trees) = packages(MOST_LAYERS, &store);
-        assert_eq!(layers(&store, few.iter(), &trees).unwrap(), trees);
-        let (many, trees) = packages(600, &store);
-        let merged = layers(&store, many.iter(), &trees).unwrap();
-        assert_eq!(merged.len(), 1);
-        assert_eq!(fs_err::read_dir(merged[0].join("usr/bin")).unwrap().count(), 600);
-        assert_eq!(layers(&store, many.iter(), &trees).unwrap(), merged);
-        let (other, trees) = packages(599, &store);
-        assert_ne!(layers(&store, other.iter(), &trees).unwrap(), merged);
-    }
 }
