@@ -145,6 +145,14 @@ impl World<'_> {
         }
     }
 
+    /// Can nothing that there is make a dependency hold?
+    pub fn is_missing(&self, need: Need) -> bool {
+        match self.pool.kept(need) {
+            Kept::Rich(_) => !matches!(self.cnf(need, true), Cnf::All(_)),
+            Kept::Plain { .. } => self.providers(need).next().is_none(),
+        }
+    }
+
     /// Does a dependency hold, if just these packages are there?
     pub fn holds(&self, need: Need, has: &dyn Fn(Id) -> bool) -> bool {
         match self.pool.kept(need) {
