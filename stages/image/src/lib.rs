@@ -38,7 +38,6 @@ pub mod finalise;
 pub mod manifest;
 mod presets;
 pub mod resolve;
-mod rich;
 mod session;
 mod stage;
 mod tmpfiles;

@@ -151,14 +151,6 @@ impl Solver<'_> {
         }
     }
 
-    pub(super) fn read_multiversion(world: &mut World<'_>, jobs: &[Job]) {
-        for job in jobs.iter().filter(|job| job.action == Action::MultiVersion) {
-            for id in world.select(&job.select) {
-                world.multi.add(id);
-            }
-        }
-    }
-
     /// Packages that jobs ask for: they and what they need may play a part.
     pub(super) fn job_seeds(&self) -> Vec<Id> {
         let jobs = self.jobs.iter().filter(|job| job.action == Action::Install);

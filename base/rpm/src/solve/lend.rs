@@ -9,6 +9,9 @@ use keel_artefact::{Dependency, Evr, Rich};
 
 use super::{Package, Repository};
 
+/// The name of who lends: no package can have it.
+pub(super) const LENDER: &str = "(lent)";
+
 /// The requirements of all packages, with what `is_lent` takes as met; and who lends, as a repository of what is installed.
 ///
 /// `wishes` are dependencies that a request will ask for, as [`lent`] gives them.
@@ -33,8 +36,7 @@ pub fn lend<'a>(
         version: String::new(),
         release: String::new(),
     };
-    // No package can have this name.
-    let mut lender = Package::named("(lent)", evr, "noarch");
+    let mut lender = Package::named(LENDER, evr, "noarch");
     lender.provides = names.into_iter().map(Dependency::any).collect();
     Repository {
         name: "lent".to_owned(),
@@ -46,15 +48,13 @@ pub fn lend<'a>(
 
 /// A requirement in which all that is lent stands as `lent(NAME)`. One that cannot be read stays as it is.
 pub fn lent(requirement: &Dependency, is_lent: &dyn Fn(&str) -> bool) -> Dependency {
-    if !requirement.is_rich() {
-        return match is_lent(&requirement.name) {
-            true => alias(&requirement.name),
-            false => requirement.clone(),
-        };
+    // A whole expression can be lent by its text, too.
+    if is_lent(&requirement.name) {
+        return alias(&requirement.name);
     }
     match Rich::of(requirement) {
-        Ok(rich) => Dependency::any(aliased(&rich, is_lent).to_string()),
-        Err(_) => requirement.clone(),
+        Ok(rich) if requirement.is_rich() => Dependency::any(aliased(&rich, is_lent).to_string()),
+        _ => requirement.clone(),
     }
 }
 

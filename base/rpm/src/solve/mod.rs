@@ -46,6 +46,7 @@ mod choose;
 mod clean;
 mod extra;
 mod index;
+mod install;
 mod jobs;
 mod keep;
 mod lend;
@@ -68,6 +69,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use install::{Refusal, closure, install, is_met};
 pub use lend::{lend, lent};
 pub use package::{Package, Repository};
 pub use pool::{PackageId, Pool, Target};

@@ -1,6 +1,6 @@
 //! What a pool is made of: packages and repositories, as the solver sees them.
 
-use keel_artefact::{Comparison, Dependency, Evr};
+use keel_artefact::{Comparison, Dependency, Evr, Nevra, Provide};
 
 use crate::PackageInfo;
 
@@ -54,23 +54,32 @@ impl Package {
             files: Vec::new(),
         }
     }
+
+    /// A package that provides and requires. It provides its own name, whether or not that is among `provides`.
+    pub fn of(nevra: &Nevra, provides: &[Provide], requires: &[Dependency]) -> Self {
+        let mut new = Self::named(nevra.name.as_str(), nevra.evr.clone(), nevra.arch.to_string());
+        let provide = |provide: &Provide| Dependency {
+            name: provide.name.clone(),
+            version: provide.evr.clone().map(|evr| (Comparison::Equal, evr)),
+        };
+        new.provides = provides.iter().map(provide).collect();
+        if !provides.iter().any(|provide| provide.name == new.name) {
+            new.provides.push(Dependency {
+                name: new.name.clone(),
+                version: Some((Comparison::Equal, new.evr.clone())),
+            });
+        }
+        // rpm itself answers for `rpmlib(…)`: no package provides it.
+        let requires = requires.iter().filter(|need| !need.is_rpmlib());
+        new.requires = requires.cloned().collect();
+        new
+    }
 }
 
 impl From<&PackageInfo> for Package {
     fn from(info: &PackageInfo) -> Self {
-        let provide = |provide: &keel_artefact::Provide| Dependency {
-            name: provide.name.clone(),
-            version: provide.evr.clone().map(|evr| (Comparison::Equal, evr)),
-        };
-        // rpm itself answers for `rpmlib(…)`: no package provides it.
-        let requires = (info.requires.iter()).filter(|need| !need.is_rpmlib());
         Self {
-            name: info.nevra.name.to_string(),
-            evr: info.nevra.evr.clone(),
-            arch: info.nevra.arch.to_string(),
             vendor: info.vendor.clone(),
-            provides: info.provides.iter().map(provide).collect(),
-            requires: requires.cloned().collect(),
             conflicts: info.conflicts.clone(),
             obsoletes: info.obsoletes.clone(),
             recommends: info.recommends.clone(),
@@ -78,6 +87,7 @@ impl From<&PackageInfo> for Package {
             supplements: info.supplements.clone(),
             enhances: info.enhances.clone(),
             files: info.files.iter().map(|file| file.path.to_string()).collect(),
+            ..Self::of(&info.nevra, &info.provides, &info.requires)
         }
     }
 }

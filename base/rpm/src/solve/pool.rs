@@ -9,6 +9,7 @@ use super::{
     Error,
     build::{Builder, Texts, canonical, nothing},
     index::Index,
+    lend::LENDER,
     package::{Package, Repository},
     set::Bits,
 };
@@ -278,6 +279,9 @@ impl Pool {
     pub fn nevra(&self, package: PackageId) -> String {
         let entry = self.entry(package.0);
         let (name, arch) = (self.texts.get(entry.name), self.texts.get(entry.arch));
+        if name == LENDER {
+            return "what is lent".to_owned();
+        }
         format!("{name}-{}.{arch}", self.evrs[entry.evr as usize])
     }
 
