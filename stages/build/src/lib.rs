@@ -28,6 +28,7 @@
 pub mod built;
 pub mod checks;
 pub mod closure;
+mod compare;
 mod error;
 pub mod expected;
 pub mod fingerprint;
@@ -36,6 +37,7 @@ pub mod forecast;
 pub mod job;
 pub mod kept;
 pub mod log;
+mod merged;
 pub mod packages;
 mod progress;
 pub mod provenance;
@@ -46,8 +48,9 @@ pub mod scheduler;
 pub mod trace;
 
 pub use built::Built;
+pub use compare::{Order, Surroundings};
 pub use error::{Error, Errors, Failure};
 pub use forecast::{Forecast, forecast};
-pub use job::{Surroundings, Workshop};
+pub use job::Workshop;
 pub use packages::{BuiltPackage, Kind, Packages};
 pub use run::{Options, Results, run};
