@@ -46,7 +46,8 @@ impl<'a> World<'a> {
             ..Repository::default()
         };
         let pool = Pool::new(&[repository], &Target::default());
-        let pool = pool.expect("one repository, and of fewer packages than fit into memory with all their files");
+        let pool =
+            pool.expect("one repository, and of fewer packages than fit into memory with all their files");
         let mut ids: Vec<PackageId> = pool.packages().collect();
         ids.sort_by_key(|id| pool.place(*id));
         let mut by_path: HashMap<&str, Vec<(usize, &FileInfo)>> = HashMap::new();

@@ -86,10 +86,17 @@ pub fn close(
     let pool = Pool::new(&[lender, new], &target).map_err(Error::TooMany)?;
     let wishes: Vec<Dependency> = (asked.iter().zip(lent))
         .filter(|(need, _)| !need.is_rpmlib())
-        .map(|(need, lent)| if pool.provide(need).is_empty() { lent } else { need.clone() })
+        .map(|(need, lent)| {
+            if pool.provide(need).is_empty() {
+                lent
+            } else {
+                need.clone()
+            }
+        })
         .collect();
     let name = |id| outputs[pool.place(id)].package.nevra.name.clone();
-    let solution = solve::install(&pool, &wishes, &[], false).map_err(|refusal| refused(&refusal, &wishes, &name))?;
+    let solution =
+        solve::install(&pool, &wishes, &[], false).map_err(|refusal| refused(&refusal, &wishes, &name))?;
     let chosen = solution.install.iter();
     let mut chosen: Vec<BuiltPackage> = chosen
         .map(|chosen| outputs[pool.place(chosen.package)].package.clone())
@@ -100,7 +107,13 @@ pub fn close(
 
 fn refused(refusal: &Refusal, wishes: &[Dependency], name: &dyn Fn(PackageId) -> PackageName) -> Error {
     if refusal.missing.is_empty() {
-        return Error::Apart(refusal.problems.iter().map(|problem| problem.chain.clone()).collect());
+        return Error::Apart(
+            refusal
+                .problems
+                .iter()
+                .map(|problem| problem.chain.clone())
+                .collect(),
+        );
     }
     let unmet = refusal.missing.iter().map(|missing| match missing {
         Missing::Asked(number) => Unmet {

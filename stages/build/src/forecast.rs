@@ -16,8 +16,7 @@ use keel_store::{Error, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Built,
-    closure,
+    Built, closure,
     fingerprint::{self, Input, Kind, Own},
     job,
     record::{self, Change, Record},

@@ -71,8 +71,8 @@ pub fn resolve(
     let pool = Pool::new(&[repository], &Target::default())?;
     let view = View::new(&pool, exclude);
     let wishes: Vec<Dependency> = wanted.iter().map(|name| Dependency::any(name.as_str())).collect();
-    let solution =
-        solve::install(&pool, &wishes, &view.hidden, weak).map_err(|refusal| view.refused(&refusal, &wishes))?;
+    let solution = solve::install(&pool, &wishes, &view.hidden, weak)
+        .map_err(|refusal| view.refused(&refusal, &wishes))?;
     let mut taken: Vec<usize> = solution
         .install
         .iter()
@@ -114,7 +114,13 @@ impl<'a> View<'a> {
 
     fn refused(&self, refusal: &Refusal, wishes: &[Dependency]) -> Error {
         if refusal.missing.is_empty() {
-            return Error::Apart(refusal.problems.iter().map(|problem| problem.chain.clone()).collect());
+            return Error::Apart(
+                refusal
+                    .problems
+                    .iter()
+                    .map(|problem| problem.chain.clone())
+                    .collect(),
+            );
         }
         let unmet: BTreeSet<Unmet> = (refusal.missing.iter())
             .map(|missing| match missing {

@@ -257,8 +257,9 @@ pub fn missing(project: &Project, recipes: &[Recipe]) -> Vec<Suggestion> {
 fn unmet(needs: &[Needs], recipes: &[Recipe], providers: &Providers<'_>) -> Vec<Suggestion> {
     let mut asked: BTreeMap<String, Suggestion> = BTreeMap::new();
     for (needs, recipe) in needs.iter().zip(recipes) {
-        let names: BTreeSet<String> =
-            (needs.unmet.iter()).flat_map(|unmet| unmet.lacks(providers)).collect();
+        let names: BTreeSet<String> = (needs.unmet.iter())
+            .flat_map(|unmet| unmet.lacks(providers))
+            .collect();
         for name in names {
             let new = || Suggestion {
                 name: name.clone(),

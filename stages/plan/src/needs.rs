@@ -113,7 +113,11 @@ pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'
 /// The components that make the base, and all that these need to be built.
 fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTreeSet<usize> {
     let mut below = BTreeSet::new();
-    let kept: Vec<Dependency> = base.iter().filter(|wish| !providers.is_lent(&wish.name)).cloned().collect();
+    let kept: Vec<Dependency> = base
+        .iter()
+        .filter(|wish| !providers.is_lent(&wish.name))
+        .cloned()
+        .collect();
     let answer = providers.in_root(&kept);
     let mut queue: VecDeque<usize> = answer.packages.iter().map(|needed| needed.recipe).collect();
     while let Some(index) = queue.pop_front() {
@@ -179,7 +183,10 @@ pub(crate) fn of(recipe: &Recipe, base: &[Dependency], providers: &Providers<'_>
         .map(|unmet| unmet.wish)
         .collect();
     needs.unmet = unmet.into_iter().map(|(_, unmet)| unmet).collect();
-    let met = asked.iter().enumerate().filter(|(number, _)| !in_vain.contains(number));
+    let met = asked
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| !in_vain.contains(number));
     needs.direct = met.map(|(_, asked)| asked.requirement.clone()).collect();
     needs
 }
@@ -227,7 +234,10 @@ impl Asked<'_> {
     }
 
     fn because(&self, needed: &Needed<'_>) -> Because {
-        let name = |text: &str| text.parse().map_or_else(|_| text.to_owned(), |need: Dependency| need.name);
+        let name = |text: &str| {
+            text.parse()
+                .map_or_else(|_| text.to_owned(), |need: Dependency| need.name)
+        };
         let (says, capability) = match &needed.through {
             Some(Through { by, requires, .. }) => {
                 let by = &by.nevra.name;

@@ -77,8 +77,7 @@ impl<'a> Providers<'a> {
             .map(|(_, package)| {
                 let mut new = for_solver(package);
                 // A file's name is met, or not, when the packages are there.
-                (new.requires)
-                    .retain(|need| !need.name.starts_with('/') && known.is_clear(need, &lent));
+                (new.requires).retain(|need| !need.name.starts_with('/') && known.is_clear(need, &lent));
                 new
             })
             .collect();
@@ -86,7 +85,9 @@ impl<'a> Providers<'a> {
             let with_isa = ISAS.iter().map(move |isa| format!("{name}{isa}"));
             with_isa.chain([name.clone()])
         });
-        let wishes: Vec<Dependency> = names.map(|name| solve::lent(&Dependency::any(name), &lent)).collect();
+        let wishes: Vec<Dependency> = names
+            .map(|name| solve::lent(&Dependency::any(name), &lent))
+            .collect();
         let lender = solve::lend(&mut all, &wishes, &lent);
         Self {
             roots: pool(Some(lender), all),
@@ -119,14 +120,12 @@ impl<'a> Providers<'a> {
     }
 
     /// What an image holds that asks for `wishes` and excludes the packages of some names.
-    pub(crate) fn in_image(
-        &self,
-        wishes: &[Dependency],
-        exclude: &BTreeSet<&str>,
-        weak: bool,
-    ) -> Answer<'a> {
+    pub(crate) fn in_image(&self, wishes: &[Dependency], exclude: &BTreeSet<&str>, weak: bool) -> Answer<'a> {
         let pool = self.images();
-        let disabled: Vec<PackageId> = pool.packages().filter(|id| exclude.contains(pool.name(*id))).collect();
+        let disabled: Vec<PackageId> = pool
+            .packages()
+            .filter(|id| exclude.contains(pool.name(*id)))
+            .collect();
         self.answer(pool, wishes, &disabled, weak)
     }
 
@@ -162,8 +161,9 @@ impl<'a> Providers<'a> {
 
     /// The packages of a solution, and the number of the wish that leads to each.
     fn needed(&self, pool: &Pool, solution: &Solution) -> (Vec<Needed<'a>>, HashMap<PackageId, usize>) {
-        let by_id: HashMap<PackageId, &Chosen> =
-            (solution.install.iter()).map(|chosen| (chosen.package, chosen)).collect();
+        let by_id: HashMap<PackageId, &Chosen> = (solution.install.iter())
+            .map(|chosen| (chosen.package, chosen))
+            .collect();
         let mut wish_of = HashMap::new();
         let mut all: Vec<(usize, usize, Needed<'a>)> = Vec::new();
         for chosen in &solution.install {
@@ -211,14 +211,24 @@ impl<'a> Providers<'a> {
                 return Some(Some(&package.nevra.evr));
             }
             let mut provides = package.provides.iter();
-            provides.find(|provide| provide.name == name).map(|provide| provide.evr.as_ref())
+            provides
+                .find(|provide| provide.name == name)
+                .map(|provide| provide.evr.as_ref())
         };
-        let all = self.packages.iter().filter_map(|(recipe, package)| Some((*recipe, provides(package)?)));
+        let all = self
+            .packages
+            .iter()
+            .filter_map(|(recipe, package)| Some((*recipe, provides(package)?)));
         let newest = all.max_by(|(_, one), (_, other)| match (one, other) {
             (Some(one), Some(other)) => one.compare(other),
             (one, other) => one.is_some().cmp(&other.is_some()),
         });
-        newest.map(|(recipe, evr)| (recipe, evr.map_or_else(|| "no version".to_owned(), ToString::to_string)))
+        newest.map(|(recipe, evr)| {
+            (
+                recipe,
+                evr.map_or_else(|| "no version".to_owned(), ToString::to_string),
+            )
+        })
     }
 
     /// Names that can be asked for, in order.
@@ -280,7 +290,12 @@ struct Known<'a>(HashSet<&'a str>);
 
 impl<'a> Known<'a> {
     fn new(packages: &[(usize, &'a RecipePackage)]) -> Self {
-        Self(packages.iter().flat_map(|(_, package)| provided(package)).collect())
+        Self(
+            packages
+                .iter()
+                .flat_map(|(_, package)| provided(package))
+                .collect(),
+        )
     }
 
     /// Is everything known that a boolean requirement, or that of a file, names? If not, it is met, or not, when the packages are there.
@@ -311,8 +326,7 @@ const ISAS: [&str; 2] = ["(x86-64)", "(aarch-64)"];
 
 /// `gcc(x86-64)` → `gcc`.
 pub fn without_isa(name: &str) -> Option<&str> {
-    ISAS.iter()
-        .find_map(|isa| name.strip_suffix(isa))
+    ISAS.iter().find_map(|isa| name.strip_suffix(isa))
 }
 
 fn packages(recipes: &[Recipe]) -> impl Iterator<Item = (usize, &RecipePackage)> {

@@ -131,8 +131,13 @@ fn images(project: &Project) -> Vec<Group<'_>> {
 fn named<'a>(project: &'a Project, names: &'a [PackageName]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for name in names {
-        let image = project.images.values().find(|image| image.packages.contains(name));
-        let same = |group: &&mut Group<'_>| image.is_some() && group.image.map(|image| &image.name) == image.map(|image| &image.name);
+        let image = project
+            .images
+            .values()
+            .find(|image| image.packages.contains(name));
+        let same = |group: &&mut Group<'_>| {
+            image.is_some() && group.image.map(|image| &image.name) == image.map(|image| &image.name)
+        };
         match groups.iter_mut().find(same) {
             Some(group) => group.packages.push(name),
             None => groups.push(Group {
@@ -160,12 +165,19 @@ fn run_time(
             group.packages.iter().copied().partition(is_made);
         wrong.extend(strange.into_iter().map(|name| not_made(name, group, recipes)));
         let wishes: Vec<Dependency> = made.iter().map(|name| Dependency::any(name.as_str())).collect();
-        let exclude = group.image.iter().flat_map(|image| &image.exclude).map(PackageName::as_str).collect();
+        let exclude = group
+            .image
+            .iter()
+            .flat_map(|image| &image.exclude)
+            .map(PackageName::as_str)
+            .collect();
         let weak = group.image.is_some_and(|image| image.install_weak_deps);
         let answer = providers.in_image(&wishes, &exclude, weak);
         // What was asked for first: that is the better reason to be here.
-        let (asked, required): (Vec<_>, Vec<_>) =
-            answer.packages.iter().partition(|needed| needed.through.is_none());
+        let (asked, required): (Vec<_>, Vec<_>) = answer
+            .packages
+            .iter()
+            .partition(|needed| needed.through.is_none());
         for needed in asked.into_iter().chain(required) {
             found.push((needed.recipe, reason(needed, group, &made)));
         }
@@ -181,7 +193,10 @@ fn run_time(
         }
         for (_, chain) in &answer.apart {
             let new = Diagnostic::new(match group.image {
-                Some(image) => format!("the packages of image `{}` cannot be installed together", image.name),
+                Some(image) => format!(
+                    "the packages of image `{}` cannot be installed together",
+                    image.name
+                ),
                 None => "the package cannot be installed with what it requires".to_owned(),
             });
             wrong.push(chain.iter().fold(new, |new, line| new.cause(line)));
@@ -241,7 +256,9 @@ pub(crate) fn unmet(
     if missing.is_empty() {
         return new.cause("each part of it has a package, but no set of packages meets the whole");
     }
-    missing.iter().fold(new, |new, leaf| lacking(new, leaf, recipes, providers))
+    missing
+        .iter()
+        .fold(new, |new, leaf| lacking(new, leaf, recipes, providers))
 }
 
 fn lacking(new: Diagnostic, leaf: &Dependency, recipes: &[Recipe], providers: &Providers<'_>) -> Diagnostic {
@@ -249,9 +266,13 @@ fn lacking(new: Diagnostic, leaf: &Dependency, recipes: &[Recipe], providers: &P
     match providers.newest(name) {
         Some((recipe, version)) => {
             let spec = recipes[recipe].spec_shown.display();
-            new.cause(format!("newest `{name}` in this distribution is {version} ({spec})"))
+            new.cause(format!(
+                "newest `{name}` in this distribution is {version} ({spec})"
+            ))
         }
-        None if providers.is_lent(name) => new.cause(format!("only stage0 has `{name}`, and it ships nothing")),
+        None if providers.is_lent(name) => {
+            new.cause(format!("only stage0 has `{name}`, and it ships nothing"))
+        }
         None => (new.cause(format!(
             "no package of this distribution provides `{name}`, and stage0 does not lend it"
         )))

@@ -3,8 +3,7 @@
 use keel_artefact::{Dependency, Rich};
 
 use super::{
-    Action, Job, Missing, PackageId, Policy, Pool, Problem, Request, Select, Solution, solve,
-    world::World,
+    Action, Job, Missing, PackageId, Policy, Pool, Problem, Request, Select, Solution, solve, world::World,
 };
 
 /// There is no such set of packages.

@@ -144,7 +144,8 @@ impl Pool {
             let mut order: Vec<(usize, &Package)> = repository.packages.iter().enumerate().collect();
             order.sort_by(|(_, a), (_, b)| canonical(a, b));
             for (place, package) in order {
-                let mut entry = builder.package(package, number as u32, repository.installed, &arches, noarch);
+                let mut entry =
+                    builder.package(package, number as u32, repository.installed, &arches, noarch);
                 entry.place = place as u32;
                 entries.push(entry);
                 sources.push(package);

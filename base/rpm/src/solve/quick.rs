@@ -92,7 +92,12 @@ impl Quick<'_> {
         let mut conditions: Vec<Need> = Vec::new();
         while let Some(id) = self.queue.pop() {
             members.push(id);
-            if !world.is_installable(id) || world.list(id, List::Conflicts).iter().any(|need| world.is_rich(*need)) {
+            if !world.is_installable(id)
+                || world
+                    .list(id, List::Conflicts)
+                    .iter()
+                    .any(|need| world.is_rich(*need))
+            {
                 return None;
             }
             for &need in world.list(id, List::Requires) {
@@ -123,8 +128,8 @@ impl Quick<'_> {
         let world = self.world;
         let has = |other: Id| other != id && self.set.has(other);
         let conflicts = (world.list(id, List::Conflicts).iter()).any(|need| world.providers(*need).any(has));
-        let obsoletes = (world.list(id, List::Obsoletes).iter())
-            .any(|need| world.obsoleted_by(id, *need).any(has));
+        let obsoletes =
+            (world.list(id, List::Obsoletes).iter()).any(|need| world.obsoleted_by(id, *need).any(has));
         !conflicts && !obsoletes && !world.siblings(id).any(has)
     }
 }

@@ -167,7 +167,10 @@ impl Solver<'_> {
                 (*number, literals.map(|lit| *lit as Id).collect())
             })
             .collect();
-        let asked: Vec<(usize, &[Id])> = asked.iter().map(|(number, ids)| (*number, ids.as_slice())).collect();
+        let asked: Vec<(usize, &[Id])> = asked
+            .iter()
+            .map(|(number, ids)| (*number, ids.as_slice()))
+            .collect();
         let there = |id: Id| self.sat.value(id) > 0;
         Reasons::new(&self.world, &there).follow(&asked, replace, new)
     }

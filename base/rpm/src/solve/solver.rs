@@ -81,7 +81,11 @@ pub(super) struct Solver<'a> {
 impl<'a> Solver<'a> {
     pub fn new(pool: &'a Pool, request: &'a Request) -> Self {
         let mut world = World::new(pool, request);
-        for job in request.jobs.iter().filter(|job| job.action == Action::MultiVersion) {
+        for job in request
+            .jobs
+            .iter()
+            .filter(|job| job.action == Action::MultiVersion)
+        {
             for id in world.select(&job.select) {
                 world.multi.add(id);
             }

@@ -68,7 +68,11 @@ fn names(asked: &[&str], candidates: &[Arc<Built>]) -> Result<Vec<String>, Error
 fn either_way(asked: &[&str], candidates: &[Arc<Built>]) -> Result<Vec<String>, Error> {
     let turned: Vec<Arc<Built>> = candidates.iter().rev().map(Arc::clone).collect();
     let first = names(asked, candidates);
-    assert_eq!(first, names(asked, &turned), "the order of candidates must not matter");
+    assert_eq!(
+        first,
+        names(asked, &turned),
+        "the order of candidates must not matter"
+    );
     first
 }
 
@@ -132,7 +136,10 @@ fn of_two_providers_the_asked_name_then_the_shortest_wins_whatever_the_order() {
 #[test]
 fn boolean_requirements_of_specs_and_of_packages() {
     let candidates = [
-        with(built("tool", &["cap"], &["(locale if glibc)", "(shell or gcc)"], &[]), |_| ()),
+        with(
+            built("tool", &["cap"], &["(locale if glibc)", "(shell or gcc)"], &[]),
+            |_| (),
+        ),
         built("glibc", &[], &[], &[]),
         built("locale", &[], &[], &[]),
         built("other", &["cap", "extra"], &[], &[]),
@@ -159,20 +166,29 @@ fn boolean_requirements_of_specs_and_of_packages() {
 #[test]
 fn conflicts_and_obsoletes_hold_in_a_root_and_say_who_is_against_whom() {
     let candidates = [
-        with(built("a", &[], &[], &[]), |output| output.conflicts = vec!["b".parse().unwrap()]),
+        with(built("a", &[], &[], &[]), |output| {
+            output.conflicts = vec!["b".parse().unwrap()]
+        }),
         built("b", &[], &[], &[]),
-        with(built("new", &["cap"], &[], &[]), |output| output.obsoletes = vec!["old < 2".parse().unwrap()]),
+        with(built("new", &["cap"], &[], &[]), |output| {
+            output.obsoletes = vec!["old < 2".parse().unwrap()]
+        }),
         built("old", &["cap"], &[], &[]),
         built("x", &[], &["cap"], &[]),
         // What stage0 lends is in nobody's way.
-        with(built("y", &[], &["gcc"], &[]), |output| output.conflicts = vec!["gcc".parse().unwrap()]),
+        with(built("y", &[], &["gcc"], &[]), |output| {
+            output.conflicts = vec!["gcc".parse().unwrap()]
+        }),
     ];
     assert_eq!(
         either_way(&["a", "b"], &candidates).unwrap_err().to_string(),
         "the packages of the build root cannot be installed together\n    asked for: install a\n    asked for: install b\n    \
          a-1.0-1.noarch conflicts with b-1.0-1.noarch"
     );
-    assert!(matches!(either_way(&["new", "old"], &candidates), Err(Error::Apart(_))));
+    assert!(matches!(
+        either_way(&["new", "old"], &candidates),
+        Err(Error::Apart(_))
+    ));
     assert_eq!(either_way(&["x"], &candidates).unwrap(), ["new", "x"]);
     assert_eq!(either_way(&["y"], &candidates).unwrap(), ["y"]);
 }

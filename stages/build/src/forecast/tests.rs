@@ -193,5 +193,8 @@ fn a_root_that_cannot_be_made_is_told() {
     build_all(&store, &odd);
     odd.jobs[3].direct = vec!["readline".parse().unwrap()];
     let problem = states(&store, &odd)[3].problem.clone();
-    assert_eq!(problem.as_deref(), Some("nothing provides `readline`, which the SPEC requires"));
+    assert_eq!(
+        problem.as_deref(),
+        Some("nothing provides `readline`, which the SPEC requires")
+    );
 }

@@ -200,7 +200,10 @@ fn a_conflict_is_avoided_where_there_is_another_way() {
     assert_eq!(names(run(&repo, &["app"], &[])), "aa app");
     assert_eq!(names(run(&repo, &["app", "enemy"], &[])), "app bb enemy");
     let error = run(&["new-1: -old", "old-1: "], &["new", "old"], &[]).unwrap_err();
-    assert!(error.ends_with("new-1-1.noarch obsoletes old, which is old-1-1.noarch"), "{error}");
+    assert!(
+        error.ends_with("new-1-1.noarch obsoletes old, which is old-1-1.noarch"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -5,7 +5,8 @@ use super::*;
 /// Changes the package of that name.
 fn change(mut world: World, name: &str, change: impl Fn(&mut RecipePackage)) -> World {
     let all = world.recipes.iter_mut().flat_map(|recipe| &mut recipe.packages);
-    all.filter(|package| package.nevra.name.as_str() == name).for_each(change);
+    all.filter(|package| package.nevra.name.as_str() == name)
+        .for_each(change);
     world
 }
 
@@ -47,7 +48,11 @@ fn boolean_build_requirements() {
         ("(cap without extra)", "a app"),
         ("(gcc with cc)", "app"),
     ] {
-        assert_eq!(jobs(&with(requirement), &components(&["app"])), needs, "{requirement}");
+        assert_eq!(
+            jobs(&with(requirement), &components(&["app"])),
+            needs,
+            "{requirement}"
+        );
     }
     assert_eq!(
         with("(c unless gcc)").error(&components(&["app"])),
@@ -68,12 +73,22 @@ fn what_a_package_in_a_root_requires_may_be_boolean() {
     assert_eq!(jobs(&with("(c if b)"), &components(&["app"])), "a b c app");
     // What no SPEC names, rpmbuild may find.
     assert_eq!(jobs(&with("(c if found)"), &components(&["app"])), "a b app");
-    assert_eq!(jobs(&with("(c and /usr/bin/c)"), &components(&["app"])), "a b app");
+    assert_eq!(
+        jobs(&with("(c and /usr/bin/c)"), &components(&["app"])),
+        "a b app"
+    );
 }
 
 #[test]
 fn of_two_providers_one_is_taken_in_any_order() {
-    let world = world(&["bb: ; bb=cap=tool", "aa: ; aa=cap", "tool: ", "x: cap", "y: tool", "z: cap, bb"]);
+    let world = world(&[
+        "bb: ; bb=cap=tool",
+        "aa: ; aa=cap",
+        "tool: ",
+        "x: cap",
+        "y: tool",
+        "z: cap, bb",
+    ]);
     assert_eq!(jobs(&world, &components(&["x"])), "aa x");
     assert_eq!(jobs(&world, &components(&["y"])), "tool y");
     assert_eq!(jobs(&world, &components(&["z"])), "bb z");
@@ -83,7 +98,13 @@ fn of_two_providers_one_is_taken_in_any_order() {
 
 #[test]
 fn conflicts_choose_another_provider_or_are_told() {
-    let two = world(&["aa: ; aa=cap", "bb: ; bb=cap", "enemy: ", "x: cap, enemy", "y: aa, enemy"]);
+    let two = world(&[
+        "aa: ; aa=cap",
+        "bb: ; bb=cap",
+        "enemy: ",
+        "x: cap, enemy",
+        "y: aa, enemy",
+    ]);
     let two = change(two, "enemy", |package| package.conflicts = list("aa"));
     assert_eq!(jobs(&two, &components(&["x"])), "bb enemy x");
     assert_eq!(
@@ -103,9 +124,18 @@ fn conflicts_choose_another_provider_or_are_told() {
 #[test]
 fn images_avoid_what_they_exclude_and_take_weak_dependencies_if_they_say_so() {
     let plain = || {
-        let world = world(&["app: ; app: cap", "aa: ; aa=cap", "bb: ; bb=cap", "docs: ", "plugin: "]).image("core", &["app"]);
+        let world = world(&[
+            "app: ; app: cap",
+            "aa: ; aa=cap",
+            "bb: ; bb=cap",
+            "docs: ",
+            "plugin: ",
+        ])
+        .image("core", &["app"]);
         let world = change(world, "app", |package| package.recommends = list("docs"));
-        change(world, "plugin", |package| package.supplements = list("(app and docs)"))
+        change(world, "plugin", |package| {
+            package.supplements = list("(app and docs)")
+        })
     };
     let with = |change: &dyn Fn(&mut Image)| {
         let mut world = plain();
@@ -113,11 +143,21 @@ fn images_avoid_what_they_exclude_and_take_weak_dependencies_if_they_say_so() {
         jobs(&world, &packages(&["app"]))
     };
     assert_eq!(with(&|_| ()), "aa app");
-    assert_eq!(with(&|image| image.exclude = vec!["aa".parse().unwrap()]), "app bb");
-    assert_eq!(with(&|image| image.install_weak_deps = true), "aa app docs plugin");
+    assert_eq!(
+        with(&|image| image.exclude = vec!["aa".parse().unwrap()]),
+        "app bb"
+    );
+    assert_eq!(
+        with(&|image| image.install_weak_deps = true),
+        "aa app docs plugin"
+    );
     let plan = {
         let mut world = plain();
-        world.project.images.values_mut().for_each(|image| image.install_weak_deps = true);
+        world
+            .project
+            .images
+            .values_mut()
+            .for_each(|image| image.install_weak_deps = true);
         world.plan(&packages(&["app"])).unwrap()
     };
     let why = |name: &str| plan.job(&name.parse().unwrap()).unwrap().why.clone();

@@ -4,7 +4,10 @@ use keel_artefact::{Comparison, Dependency, Evr, Rich};
 use proptest::prelude::*;
 
 use super::{
-    super::{Action, Job, Package, PackageId, Pool, Repository, Request, Select, Target, lend, pool::overlap, quick, search, solve},
+    super::{
+        Action, Job, Package, PackageId, Pool, Repository, Request, Select, Target, lend, pool::overlap,
+        quick, search, solve,
+    },
     package, pool, state,
 };
 
