@@ -97,7 +97,7 @@ impl Workshop<'_> {
     ) -> Result<Finished, Error> {
         self.interrupt.check()?;
         let packages =
-            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
+            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Closure)?;
         let inputs = fingerprint::inputs(job, &self.stage0.digest, &packages);
         let key = fingerprint::of(&inputs);
         let kept = kept::name(self.output, &job.component);
@@ -260,7 +260,7 @@ impl Workshop<'_> {
     pub fn place(&self, job: &Job, before: &[Arc<Built>]) -> Result<(Place, TempDir), Error> {
         self.interrupt.check()?;
         let packages =
-            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
+            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Closure)?;
         let root = Root::compose(self, job, packages)?;
         let bench = self.store.temp_dir(&format!("shell-{}", job.component))?;
         let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
@@ -340,6 +340,8 @@ impl Workshop<'_> {
                 },
                 provides: package.info.provides,
                 requires: package.info.requires,
+                conflicts: package.info.conflicts,
+                obsoletes: package.info.obsoletes,
             });
         }
         outputs.sort_by_key(|output| output.package.nevra.to_string());
