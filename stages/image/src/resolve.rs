@@ -400,6 +400,7 @@ mod tests {
             enhances: vec![],
             files: vec![],
             scripts: vec![],
+            scripts_digest: None,
             licence: String::new(),
             summary: String::new(),
             description: String::new(),
