@@ -30,6 +30,7 @@
 pub mod built;
 pub mod checks;
 pub mod closure;
+mod compare;
 mod error;
 pub mod expected;
 pub mod fingerprint;
@@ -38,6 +39,7 @@ pub mod forecast;
 pub mod job;
 pub mod kept;
 pub mod log;
+mod merged;
 pub mod names;
 pub mod packages;
 mod progress;
@@ -49,9 +51,10 @@ pub mod scheduler;
 pub mod trace;
 
 pub use built::Built;
+pub use compare::{Order, Surroundings};
 pub use error::{Error, Errors, Failure};
 pub use forecast::{Forecast, forecast};
-pub use job::{Surroundings, Workshop};
+pub use job::Workshop;
 pub use names::Names;
 pub use packages::{BuiltPackage, Kind, Packages};
 pub use run::{Options, Results, run};

@@ -11,9 +11,9 @@ use keel_source::SourceSet;
 use keel_spec::Recipe;
 use keel_store::TempDir;
 
-use super::{Surroundings, Workshop};
+use super::Workshop;
 use crate::{
-    Built, Error, closure,
+    Built, Error, Surroundings, closure,
     folders::Folders,
     kept::Place,
     root::{self, Root},
