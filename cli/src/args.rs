@@ -370,6 +370,9 @@ pub struct How {
     /// Memory for all builds together: those start that are expected to fit [default: what the machine or its control group has]
     #[arg(long, value_name = "SIZE", value_parser = keel_config::size::parse)]
     pub memory: Option<u64>,
+    /// Fail where a package is published with other bytes, rather than raise its rebuild counter
+    #[arg(long)]
+    pub locked: bool,
     /// Options of fetching
     #[command(flatten)]
     pub refresh: Refresh,
@@ -383,6 +386,9 @@ pub enum Repo {
         /// How to build what is missing
         #[command(flatten)]
         how: How,
+        /// Write into keel.lock which bytes each name stands for now: what others get other bytes of has a rebuild counter from then on
+        #[arg(long)]
+        record: bool,
         /// Signing
         #[command(flatten)]
         signing: Signing,

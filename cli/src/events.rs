@@ -118,6 +118,12 @@ fn line_of(event: &Event<'_>) -> Option<Value> {
             "skipped": tally.skipped,
             "waiting": tally.waiting,
         }),
+        Event::Raised {
+            component,
+            from,
+            to,
+            why,
+        } => json!({ "event": "raised", "name": component, "from": from, "to": to, "why": cut(why) }),
         Event::Note { text } => json!({ "event": "note", "text": cut(text) }),
         Event::Warning { text } => json!({ "event": "warning", "text": cut(text) }),
     })
@@ -200,6 +206,15 @@ mod tests {
                     waiting: 5,
                 }),
                 json!({ "event": "tally", "running": 1, "done": 2, "failed": 3, "skipped": 4, "waiting": 5 }),
+            ),
+            (
+                Event::Raised {
+                    component: "zlib",
+                    from: "1-1",
+                    to: "1-1.1",
+                    why: "w",
+                },
+                json!({ "event": "raised", "name": "zlib", "from": "1-1", "to": "1-1.1", "why": "w" }),
             ),
             (Event::Note { text: "n" }, json!({ "event": "note", "text": "n" })),
             (

@@ -225,6 +225,18 @@ impl From<keel_build::Errors> for Failure {
                 Error::Refused(_) => Diagnostic::new(format!("cannot build `{component}`"))
                     .caused_by(error)
                     .hint("`keel package rules` says why, and what to do; the packages are kept, what is mended in TOML builds nothing again"),
+                Error::NameTaken { .. } => {
+                    class = Class::Input;
+                    Diagnostic::new(format!("cannot build `{component}`"))
+                        .caused_by(error)
+                        .hint("raise `Release`; or publish with `keel repo create --record`, and commit keel.lock")
+                }
+                Error::NoCounter { .. } | Error::RaiseChanges | Error::TooManyRebuilds => {
+                    class = Class::Input;
+                    Diagnostic::new(format!("cannot build `{component}`"))
+                        .caused_by(error)
+                        .hint("raise `Release`; a counter follows the %dist that `Release` ends with: `Release: 1%{?dist}`")
+                }
                 error => Diagnostic::new(format!("cannot build `{component}`")).caused_by(error),
             };
             diagnostics.push(diagnostic);

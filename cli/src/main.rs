@@ -12,6 +12,7 @@ mod events;
 mod failure;
 mod inputs;
 mod machine;
+mod names;
 mod pipeline;
 mod policy;
 mod rendered;

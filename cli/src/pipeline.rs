@@ -7,22 +7,24 @@ use std::{
 };
 
 use keel_artefact::{ComponentName, ImageName, Interrupt, PackageName};
-use keel_build::{Packages, Results, Workshop};
+use keel_build::{Names, Packages, Results, Workshop};
 use keel_config::{Image, Project, diagnostic::nearest};
 use keel_host::{git::Git, stage0::Stage0};
-use keel_plan::{Plan, Targets};
+use keel_plan::{Job, Plan, Targets};
 use keel_source::SourceSet;
-use keel_spec::Recipe;
+use keel_spec::{Additions, Recipe};
 
 use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
-    machine, rendered,
+    machine,
+    names::{self, Again},
+    rendered,
 };
 
 /// Macros that refreshed sources bring to the SPECs of their components.
-pub type Overrides = BTreeMap<ComponentName, BTreeMap<String, String>>;
+pub use keel_spec::Overrides;
 
 /// All that is known before anything is built.
 pub struct Planned {
@@ -197,6 +199,10 @@ pub fn build(
     let built = with_workshop(context, &planned.project, &planned.stage0, |shop| {
         let shop = Workshop {
             keep_roots: how.keep_root,
+            names: Names {
+                locked: how.locked,
+                ..shop.names
+            },
             ..*shop
         };
         keel_build::run(&shop, &planned.plan, &options, on_progress)
@@ -213,8 +219,15 @@ pub fn with_workshop<T>(
 ) -> Result<T, Failure> {
     let lends = |name: &str| is_lent(project, name);
     let policy = crate::policy::of(project)?;
+    let (lock, again) = (names::lock(project)?, again(context, project, stage0)?);
+    let raise = |job: &Job, rebuild| again.raise(job, rebuild);
     Ok(work(&Workshop {
         policy: &policy,
+        names: Names {
+            lock: &lock,
+            raise: &raise,
+            locked: false,
+        },
         store: context.store()?,
         distribution: &project.name,
         stage0,
@@ -226,6 +239,21 @@ pub fn with_workshop<T>(
         sink: context.sink(),
         interrupt: &context.interrupt,
     }))
+}
+
+/// Reads SPECs again, with rebuild counters.
+pub fn again<'a>(
+    context: &'a Context<'_>,
+    project: &'a Project,
+    stage0: &'a Stage0,
+) -> Result<Again<'a>, Failure> {
+    Ok(Again {
+        project,
+        stage0,
+        store: context.store()?,
+        arch: context.arch(),
+        interrupt: &context.interrupt,
+    })
 }
 
 /// Does stage0 lend this capability?
@@ -305,16 +333,33 @@ fn evaluate(
     overrides: &Overrides,
 ) -> Result<Vec<Recipe>, Failure> {
     let (store, sink) = (context.store()?, context.sink());
-    Ok(keel_spec::evaluate(
+    let mut additions = Additions {
+        overrides: overrides.clone(),
+        ..Additions::default()
+    };
+    let mut recipes = keel_spec::evaluate(
         project,
         &[],
         context.arch(),
         stage0,
         store,
-        overrides,
+        &additions,
         sink,
         &context.interrupt,
-    )?)
+    )?;
+    additions.rebuilds = names::rebuilds(&names::lock(project)?, &recipes);
+    if !additions.rebuilds.is_empty() {
+        let again = again(context, project, stage0)?.read(&additions)?;
+        let mut again: BTreeMap<_, _> = (again.into_iter())
+            .map(|recipe| (recipe.component.clone(), recipe))
+            .collect();
+        for recipe in &mut recipes {
+            if let Some(counted) = again.remove(&recipe.component) {
+                *recipe = counted;
+            }
+        }
+    }
+    Ok(recipes)
 }
 
 fn wanted(project: &Project, targets: &args::Targets, images: &[Image]) -> Targets {

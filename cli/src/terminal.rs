@@ -418,6 +418,15 @@ impl Sink for Terminal {
                 state.tally = tally;
                 self.foot(&mut state);
             }
+            Event::Raised {
+                component,
+                from,
+                to,
+                why,
+            } => {
+                let text = format!("`{component}` is {to} now: {from} is published with other bytes ({why})");
+                self.step("note", "\x1b[36m", &text);
+            }
             Event::Note { text } => {
                 if self.volume > Volume::Quiet {
                     self.step("note", "\x1b[36m", text);

@@ -8,7 +8,7 @@ use keel_host::stage0::Stage0;
 use keel_plan::Variant;
 use keel_spec::{Recipe, conditions::conditions};
 
-use crate::{context::Context, pipeline::Overrides};
+use crate::context::Context;
 
 /// How many conditions of one SPEC are tried: each is a reading of it.
 const MOST: usize = 24;
@@ -69,7 +69,7 @@ fn read(
         context.arch(),
         stage0,
         context.store().ok()?,
-        &Overrides::new(),
+        &keel_spec::Additions::default(),
         &Silent,
         &context.interrupt,
     );

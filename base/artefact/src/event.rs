@@ -63,6 +63,17 @@ pub enum Event<'a> {
     },
     /// How many pieces of work of the running stage are where.
     Tally(Tally),
+    /// A component's packages have other bytes than those that are published under their names: its rebuild counter goes up.
+    Raised {
+        /// The component.
+        component: &'a str,
+        /// Epoch, version and release that are published.
+        from: &'a str,
+        /// Those that it gets.
+        to: &'a str,
+        /// What differs.
+        why: &'a str,
+    },
     /// The user should know, and need not act.
     Note {
         /// One line.

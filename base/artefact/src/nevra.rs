@@ -104,6 +104,32 @@ impl fmt::Display for Nevra {
     }
 }
 
+/// A text is not `name-[epoch:]version-release.arch`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the identity of a package (name-[epoch:]version-release.arch)")]
+pub struct NotNevra(pub String);
+
+impl FromStr for Nevra {
+    type Err = NotNevra;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, NotNevra> {
+        let error = || NotNevra(text.to_owned());
+        let (rest, arch) = text.rsplit_once('.').ok_or_else(error)?;
+        let (rest, release) = rest.rsplit_once('-').ok_or_else(error)?;
+        let (name, version) = rest.rsplit_once('-').ok_or_else(error)?;
+        let nevra = Self {
+            name: name.parse().map_err(|_| error())?,
+            evr: format!("{version}-{release}").parse().map_err(|_| error())?,
+            arch: arch.parse().map_err(|_| error())?,
+        };
+        match nevra.to_string() == text {
+            true => Ok(nevra),
+            false => Err(error()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,7 +149,41 @@ mod tests {
             let (low, high): (Evr, Evr) = (pair[0].parse().unwrap(), pair[1].parse().unwrap());
             assert_eq!(low.compare(&high), Ordering::Less, "{low} < {high}");
         }
+        // N2: a rebuild is newer than what it replaces, and older than the next release.
+        let ordered = [
+            "3-3.kl1",
+            "3-3.kl1.1",
+            "3-3.kl1.2",
+            "3-3.kl1.10",
+            "3-3.kl2",
+            "3-4.kl1",
+        ];
+        for pair in ordered.windows(2) {
+            let (low, high): (Evr, Evr) = (pair[0].parse().unwrap(), pair[1].parse().unwrap());
+            assert_eq!(low.compare(&high), Ordering::Less, "{low} < {high}");
+        }
         let bare: Evr = "1.0".parse().unwrap();
         assert_eq!(bare.compare(&"1.0-7".parse().unwrap()), Ordering::Equal);
+    }
+
+    #[test]
+    fn identities_are_read_as_they_are_written() {
+        for text in ["zlib-devel-1.3-1.kl1.x86_64", "a-2:1~rc1-1.noarch", "b-1-1.src"] {
+            assert_eq!(text.parse::<Nevra>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "a",
+            "a-1.noarch",
+            "a-1-1",
+            "a-1-1.vax",
+            "-1-1.src",
+            "a-x:1-1.src",
+            "a--1.src",
+            "a-0:1-1.src",
+            "a-1-.src",
+        ] {
+            assert!(text.parse::<Nevra>().is_err(), "{text}");
+        }
     }
 }

@@ -1,9 +1,14 @@
-//! What differs between two builds of one package: libraries and their symbols, files, capabilities, requirements, size.
+//! What differs between two builds of one package: libraries and their symbols, files and what they are, capabilities,
+//! requirements, scripts, what the header says, size.
+
+mod aspects;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use keel_rpm::exports::{Export, Kind};
 use serde::Serialize;
+
+pub use aspects::{Aspect, FileChange};
 
 use crate::{Package, rules::libraries::libraries};
 
@@ -31,6 +36,13 @@ pub struct Change {
     pub gone: Vec<String>,
 }
 
+impl Change {
+    /// Is all as it was?
+    pub fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.gone.is_empty()
+    }
+}
+
 /// What differs between two builds of one package.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
@@ -46,10 +58,18 @@ pub struct Difference {
     pub sonames: Change,
     /// Paths.
     pub files: Change,
+    /// Files of both that are not what they were.
+    pub changed: Vec<FileChange>,
     /// Capabilities.
     pub provides: Change,
     /// Requirements.
     pub requires: Change,
+    /// Conflicts, obsoletes and weak dependencies that differ, by their names.
+    pub relations: BTreeMap<&'static str, Change>,
+    /// Scriptlets and triggers.
+    pub scripts: Change,
+    /// What the header says otherwise.
+    pub header: Vec<Aspect>,
     /// Installed bytes, before and now.
     pub size: (u64, u64),
 }
@@ -102,14 +122,8 @@ pub fn difference(old: &Package, new: &Package, others: &[Package]) -> Differenc
             .chain(own.map(|provide| provide.name.clone()))
             .collect()
     };
-    let requires = |package: &Package| -> BTreeSet<String> {
-        let info = package.info();
-        let text = |need: &keel_artefact::Dependency| match &need.version {
-            Some((_, evr)) if *evr == info.nevra.evr => need.name.clone(),
-            _ => need.to_string(),
-        };
-        info.requires.iter().map(text).collect()
-    };
+    let requires = |info: &keel_rpm::PackageInfo| aspects::texts(&info.requires, &info.nevra.evr);
+    let scripts = |info: &keel_rpm::PackageInfo| info.scripts.iter().cloned().collect();
     Difference {
         package: new.name().to_owned(),
         old: before.nevra.evr.to_string(),
@@ -118,7 +132,11 @@ pub fn difference(old: &Package, new: &Package, others: &[Package]) -> Differenc
         sonames,
         files: change(paths(before), paths(now)),
         provides: change(provides(old), provides(new)),
-        requires: change(requires(old), requires(new)),
+        requires: change(requires(before), requires(now)),
+        changed: aspects::files(before, now),
+        relations: aspects::relations(before, now),
+        scripts: change(scripts(before), scripts(now)),
+        header: aspects::header(before, now),
         size: (before.installed_size, now.installed_size),
     }
 }
@@ -126,9 +144,21 @@ pub fn difference(old: &Package, new: &Package, others: &[Package]) -> Differenc
 impl Difference {
     /// Is nothing different that is looked at?
     pub fn is_empty(&self) -> bool {
-        let is_same = |change: &Change| change.new.is_empty() && change.gone.is_empty();
-        let all = [&self.sonames, &self.files, &self.provides, &self.requires];
-        self.libraries.is_empty() && all.into_iter().all(is_same) && self.size.0 == self.size.1
+        let all = [
+            &self.sonames,
+            &self.files,
+            &self.provides,
+            &self.requires,
+            &self.scripts,
+        ];
+        all.into_iter()
+            .chain(self.relations.values())
+            .all(Change::is_empty)
+            && self.libraries.is_empty()
+            && self.changed.is_empty()
+            && self.header.is_empty()
+            && self.size.0 == self.size.1
+            && self.old == self.new
     }
 }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 /// The version of [`Facts`] as kept in the store: raised when more is read, or something is read otherwise.
-pub const FORMAT: Version = Version(4);
+pub const FORMAT: Version = Version(5);
 
 /// The largest ELF file or static library that is read. It lies in memory whole.
 const LARGEST_ELF: u64 = 256 << 20;

@@ -43,6 +43,9 @@ pub struct PackageInfo {
     pub files: Vec<FileInfo>,
     /// Names of its scriptlets and triggers: `%post`, `%triggerin`. Keel's own packages have none.
     pub scripts: Vec<String>,
+    /// Digest of their texts and interpreters; none if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scripts_digest: Option<Sha256>,
     /// Licence expression.
     pub licence: String,
     /// One line.
@@ -196,6 +199,7 @@ impl PackageInfo {
             )?,
             files: files::list(header)?,
             scripts: scripts(header)?,
+            scripts_digest: scripts_digest(header),
             licence: text(T::RPMTAG_LICENSE)?.unwrap_or_default(),
             summary: said(T::RPMTAG_SUMMARY)?,
             description: said(T::RPMTAG_DESCRIPTION)?,
@@ -312,11 +316,10 @@ fn dependencies(
     Ok(all)
 }
 
-/// The scriptlets and triggers that are there, by their names in a SPEC.
-fn scripts(header: &Header<IndexTag>) -> Result<Vec<String>, Fault> {
+/// Scriptlets: the name in a SPEC, the tags of body and interpreter.
+const SCRIPTLETS: [(&str, IndexTag, IndexTag); 9] = {
     use IndexTag as T;
-    // A scriptlet without a body (`%post -p /sbin/ldconfig`) has only an interpreter.
-    let scriptlets = [
+    [
         ("%pretrans", T::RPMTAG_PRETRANS, T::RPMTAG_PRETRANSPROG),
         ("%pre", T::RPMTAG_PREIN, T::RPMTAG_PREINPROG),
         ("%post", T::RPMTAG_POSTIN, T::RPMTAG_POSTINPROG),
@@ -330,8 +333,51 @@ fn scripts(header: &Header<IndexTag>) -> Result<Vec<String>, Fault> {
             T::RPMTAG_VERIFYSCRIPT,
             T::RPMTAG_VERIFYSCRIPTPROG,
         ),
+    ]
+};
+
+/// What all scriptlets and triggers say, in one digest.
+fn scripts_digest(header: &Header<IndexTag>) -> Option<Sha256> {
+    use IndexTag as T;
+    let triggers = [
+        ("%trigger", T::RPMTAG_TRIGGERSCRIPTS, T::RPMTAG_TRIGGERSCRIPTPROG),
+        (
+            "%filetrigger",
+            T::RPMTAG_FILETRIGGERSCRIPTS,
+            T::RPMTAG_FILETRIGGERSCRIPTPROG,
+        ),
+        (
+            "%transfiletrigger",
+            T::RPMTAG_TRANSFILETRIGGERSCRIPTS,
+            T::RPMTAG_TRANSFILETRIGGERSCRIPTPROG,
+        ),
     ];
-    let mut names: Vec<String> = (scriptlets.iter())
+    let mut print = keel_artefact::Fingerprint::new("scripts/1");
+    let mut is_there = false;
+    for (name, body, program) in SCRIPTLETS.into_iter().chain(triggers) {
+        for (what, tag) in [("body", body), ("program", program)] {
+            // One or several: both are there, in the versions of rpm.
+            let texts = match header.get_entry_data_as_string_array(tag) {
+                Ok(texts) => texts.iter().map(ToString::to_string).collect(),
+                Err(_) => match header.get_entry_data_as_string(tag) {
+                    Ok(text) => vec![text.to_owned()],
+                    Err(_) => Vec::new(),
+                },
+            };
+            for text in texts {
+                is_there = true;
+                print.add("script", name).add(what, text);
+            }
+        }
+    }
+    is_there.then(|| print.finish())
+}
+
+/// The scriptlets and triggers that are there, by their names in a SPEC.
+fn scripts(header: &Header<IndexTag>) -> Result<Vec<String>, Fault> {
+    use IndexTag as T;
+    // A scriptlet without a body (`%post -p /sbin/ldconfig`) has only an interpreter.
+    let mut names: Vec<String> = (SCRIPTLETS.iter())
         .filter(|(_, body, program)| header.entry_is_present(*body) || header.entry_is_present(*program))
         .map(|(name, ..)| (*name).to_owned())
         .collect();

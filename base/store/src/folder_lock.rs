@@ -20,14 +20,20 @@ const SILENT: Duration = Duration::from_secs(1);
 /// Held while a folder is written. Dropping it frees the folder.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    pub(crate) file: File,
 }
 
 impl FolderLock {
     /// Makes the folder if need be, and locks it; none if another run has it.
     pub fn try_take(folder: &Path) -> io::Result<Option<Self>> {
         let file = open(folder)?;
-        Ok(try_lock(&file)?.then_some(Self { _file: file }))
+        Ok(try_lock(&file)?.then_some(Self { file }))
+    }
+
+    /// Locks a folder that is there; none if another run has it.
+    pub(crate) fn try_take_existing(folder: &Path) -> io::Result<Option<Self>> {
+        let file = fs_err::File::open(folder)?.into_parts().0;
+        Ok(try_lock(&file)?.then_some(Self { file }))
     }
 
     /// Makes the folder if need be, and locks it. After a second of waiting for another run, `waits` hears of it once, with
@@ -49,7 +55,7 @@ impl FolderLock {
             }
             thread::sleep(TICK);
         }
-        Ok(Some(Self { _file: file }))
+        Ok(Some(Self { file }))
     }
 }
 

@@ -6,7 +6,7 @@
 //! 2. An *action result* is a small JSON value under a kind and the fingerprint of its inputs ([`Store::action`]).
 //! 3. A *tree* is a folder made once under the fingerprint of its inputs ([`Store::tree`]).
 //! 4. A *temporary folder* lives on the same file system, so that finishing is one rename ([`Store::temp_dir`]).
-//! 5. A [`FolderLock`] lets one run at a time write a folder that is not the store's.
+//! 5. A [`FolderLock`] lets one run at a time write a folder that is not the store's; a [`Claim`], do a piece of work.
 //!
 //! Invariants: nothing half-made is ever visible under its final name (temporary name, fsync, rename); what is read
 //! back is checked ([`Store::read`], [`Store::verify`]); a temporary folder of a run that was killed is removed when
@@ -22,6 +22,7 @@
 //! | `trees/KEY/` | [`tree`](mod@tree) |
 //! | `kept/NAME/` | `kept` |
 //! | `tmp/`, `tmp/*.lock` | [`temp`] |
+//! | `claims/KEY/` | [`Claim`] |
 
 use std::{
     path::{Path, PathBuf},
@@ -29,6 +30,7 @@ use std::{
 };
 
 pub mod action;
+mod claim;
 mod error;
 mod folder_lock;
 pub mod gc;
@@ -39,6 +41,7 @@ pub mod object;
 pub mod temp;
 pub mod tree;
 
+pub use claim::Claim;
 pub use error::Error;
 pub use folder_lock::FolderLock;
 pub use merge::merge;
@@ -68,11 +71,12 @@ impl Store {
             dir,
             in_use: Arc::new(in_use),
         };
-        for part in ["objects", "actions", "trees", "tmp", "kept"] {
+        for part in ["objects", "actions", "trees", "tmp", "kept", "claims"] {
             fs_err::create_dir_all(store.dir.join(part))?;
         }
         store.check_format()?;
         temp::reap(&store.dir.join("tmp"))?;
+        claim::reap(&store.dir)?;
         Ok(store)
     }
 

@@ -19,7 +19,7 @@ Examples:
 pub enum Package {
     /// Hold packages against the rules; fail if there are errors
     Check(Check),
-    /// What differs between two builds: symbols of libraries, files, capabilities, requirements
+    /// What differs between two builds: symbols of libraries, dependencies, scripts, the header, files and what became of each
     Diff {
         /// A package file, a folder of packages, or a component: what was built of it
         old: String,

@@ -71,7 +71,7 @@ pub fn export(context: &Context<'_>, planned: &Planned, results: &Results) -> Re
         let dir = base.join(job.component.as_str());
         fs_err::create_dir_all(&dir)?;
         let locked = !unlocked.contains(&job.component);
-        let provenance = Provenance::of(job, &finished.built, &planned.stage0.digest, locked);
+        let provenance = Provenance::of(finished.job(job), &finished.built, &planned.stage0.digest, locked);
         let json = serde_json::to_vec_pretty(&provenance)
             .map_err(|error| Failure::because(Class::Bug, "cannot write the provenance", &error))?;
         let marker = dir.join("provenance.json");

@@ -1,12 +1,12 @@
 //! `keel package`: checks of finished packages, and what differs between two builds.
 
+mod diff;
+
 use std::path::{Path, PathBuf};
 
 use keel_artefact::{ComponentName, Event};
 use keel_config::Project;
-use keel_inspect::{
-    Facts, Finding, Findings, Package, Policy, Scope, Severity, check, diff::Difference, facts, rules,
-};
+use keel_inspect::{Facts, Finding, Findings, Package, Policy, Scope, Severity, check, facts, rules};
 use serde::Serialize;
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 pub fn run(context: &Context<'_>, command: args::Package) -> Result<(), Failure> {
     match command {
         args::Package::Check(command) => checks(context, &command),
-        args::Package::Diff { old, new } => diff(context, &old, new.as_deref()),
+        args::Package::Diff { old, new } => diff::run(context, &old, new.as_deref()),
         args::Package::Rules { rules } => list(context, &rules),
     }
 }
@@ -297,6 +297,7 @@ pub fn before_publishing(
     context: &Context<'_>,
     planned: &pipeline::Planned,
     results: &keel_build::Results,
+    standing: &keel_repo::Standing,
 ) -> Result<(), Failure> {
     let policy = policy::of(&planned.project)?;
     let store = context.store()?;
@@ -315,9 +316,9 @@ pub fn before_publishing(
         Ok::<_, keel_inspect::Error>(Package { component, facts })
     })?;
     let mut findings = check::repository(&packages, &policy);
-    let dir = pipeline::repository_dir(context, &planned.project).join("os");
-    if dir.is_dir() {
-        let old = read(context, Some(&planned.project), &facts::find(&dir)?)?;
+    let published: Vec<PathBuf> = standing.installable().map(|entry| entry.file.clone()).collect();
+    if !published.is_empty() {
+        let old = read(context, Some(&planned.project), &published)?;
         let old: Vec<Package> = old.into_iter().map(Package::foreign).collect();
         findings.extend(check::versions(&old, &packages, &policy).1);
     }
@@ -350,75 +351,6 @@ pub fn summarise(context: &Context<'_>, results: &keel_build::Results) {
             format!("checks of the packages have {warnings} warnings; `keel package check --all` tells them");
         context.sink().event(Event::Note { text: &text });
     }
-}
-
-fn diff(context: &Context<'_>, old: &str, new: Option<&str>) -> Result<(), Failure> {
-    let project = project(context)?;
-    let project = project.as_ref();
-    let (old, new) = match new {
-        Some(new) => (
-            named(context, project, old)?.packages,
-            named(context, project, new)?.packages,
-        ),
-        None => {
-            let Some(project) = project else {
-                return Err(Failure::input("name two packages, or run it in a project"));
-            };
-            let dir = pipeline::repository_dir(context, project).join("os");
-            if !dir.is_dir() {
-                return Err(Failure::input("nothing was published yet").hint("`keel repo create` publishes"));
-            }
-            let published = read(context, Some(project), &facts::find(&dir)?)?;
-            let published = published.into_iter().map(Package::foreign).collect();
-            (published, named(context, Some(project), old)?.packages)
-        }
-    };
-    let (mut differences, _) = check::versions(&old, &new, &Policy::default());
-    if differences.is_empty() {
-        let failure = Failure::input("no package of the one is in the other");
-        return Err(failure.hint(
-            "packages are compared by their names; source packages and debugging information are not",
-        ));
-    }
-    differences.retain(|difference| !difference.is_empty());
-    report::print(context, &differences, |all| {
-        let texts: Vec<String> = all.iter().map(text).collect();
-        texts.join("\n\n")
-    })
-}
-
-/// A difference as people read it: a line each, `+` for what is new, `-` for what is gone, `!` for what changed.
-fn text(difference: &Difference) -> String {
-    let mut lines = vec![format!(
-        "{}: {} -> {}, {} -> {} installed",
-        difference.package,
-        difference.old,
-        difference.new,
-        report::bytes(difference.size.0),
-        report::bytes(difference.size.1)
-    )];
-    for library in &difference.libraries {
-        lines.push(format!("  symbols of {} ({})", library.soname, library.path));
-        for (sign, names) in [("-", &library.gone), ("!", &library.changed), ("+", &library.new)] {
-            lines.extend(names.iter().map(|name| format!("    {sign} {name}")));
-        }
-    }
-    let parts = [
-        ("sonames", &difference.sonames),
-        ("files", &difference.files),
-        ("provides", &difference.provides),
-        ("requires", &difference.requires),
-    ];
-    for (what, change) in parts {
-        if change.gone.is_empty() && change.new.is_empty() {
-            continue;
-        }
-        lines.push(format!("  {what}"));
-        for (sign, names) in [("-", &change.gone), ("+", &change.new)] {
-            lines.extend(names.iter().map(|name| format!("    {sign} {name}")));
-        }
-    }
-    lines.join("\n")
 }
 
 #[derive(Serialize)]

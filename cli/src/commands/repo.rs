@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use keel_artefact::Event;
-use keel_repo::Repository;
+use keel_repo::{Repository, Standing};
 use serde::Serialize;
 
 use crate::{
     args,
     context::Context,
     failure::{Class, Failure},
+    names,
     pipeline::{self, Planned},
     report,
 };
@@ -24,7 +25,7 @@ struct Signed {
 /// Does what was asked for.
 pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
     match command {
-        args::Repo::Create { how, signing } => {
+        args::Repo::Create { how, record, signing } => {
             let targets = args::Targets {
                 components: Vec::new(),
                 images: Vec::new(),
@@ -35,9 +36,16 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
             });
             let results = pipeline::build(context, &planned, &how, &mut |_| {})?;
             super::build::export(context, &planned, &results)?;
-            super::package::before_publishing(context, &planned, &results)?;
+            if record {
+                names::check_locked(&planned, &results)?;
+            }
+            let standing = standing(context, &planned.project)?;
+            super::package::before_publishing(context, &planned, &results, &standing)?;
             let key = context.key(&signing)?;
-            let repository = create(context, &planned, &results, &key)?;
+            let repository = create(context, &planned, &results, &key, &standing)?;
+            if record {
+                names::record(&planned, &results)?;
+            }
             report::print(context, &repository, |repository| {
                 format!(
                     "{} packages in {}",
@@ -102,8 +110,17 @@ pub fn create(
     planned: &Planned,
     results: &keel_build::Results,
     key: &keel_rpm::sign::Key,
+    standing: &Standing,
 ) -> Result<Repository, Failure> {
-    let packages = pipeline::packages(planned, results);
+    let packages = names::to_publish(context, planned, results)?;
+    let store = context.store()?;
+    for nevra in keel_repo::other_bytes(standing, &packages, store, key, &context.interrupt)? {
+        let text = format!(
+            "{nevra} is published with other bytes, and gets new ones: clients that have it see no update (`--record` prevents that \
+             from the next time on; now, raise `Release`)"
+        );
+        context.sink().event(Event::Warning { text: &text });
+    }
     let dir = pipeline::repository_dir(context, &planned.project);
     Ok(keel_repo::create(
         &packages,
@@ -113,6 +130,17 @@ pub fn create(
         context.sink(),
         &context.interrupt,
     )?)
+}
+
+/// What is published now. What is damaged is told: it is put there anew, or goes.
+fn standing(context: &Context<'_>, project: &keel_config::Project) -> Result<Standing, Failure> {
+    let dir = pipeline::repository_dir(context, project);
+    let standing = keel_repo::standing(&dir, &context.interrupt)?;
+    for damaged in &standing.damaged {
+        let text = format!("{damaged}; it is made anew from the store");
+        context.sink().event(Event::Warning { text: &text });
+    }
+    Ok(standing)
 }
 
 /// The folder named, or the project's own repository.

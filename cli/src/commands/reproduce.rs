@@ -126,7 +126,7 @@ pub fn compare(
             .join(job.component.as_str());
         let compared = pipeline::with_workshop(context, &planned.project, &planned.stage0, |shop| {
             told(context, &job.component, || {
-                shop.compare(job, &before, &first.built, order, &kept)
+                shop.compare(first.job(job), &before, &first.built, order, &kept)
             })
         })?;
         context.interrupt.check()?;

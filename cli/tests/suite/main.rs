@@ -9,6 +9,7 @@
 //! - `listed`: files that another distribution's `sources` lists.
 //! - `made_sources`: files that programs of the tree make.
 //! - `overlaid`: archives that overlays change.
+//! - `names`: the rebuild counter, what is published already, two runs at once.
 //! - `plan`: what would be built, and why.
 //! - `sources`: newer versions of sources.
 //! - `spec`: `keel spec` as people type it.
@@ -36,6 +37,7 @@ mod histories;
 mod killed;
 mod listed;
 mod made_sources;
+mod names;
 mod overlaid;
 mod packages;
 mod plan;

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use keel_artefact::{ComponentName, Interrupted, Nevra};
+use keel_artefact::{ComponentName, Evr, Interrupted, Nevra, PackageName};
 
 use crate::{closure, trace::Leak};
 
@@ -77,6 +77,39 @@ pub enum Error {
         /// Their names.
         scripts: Vec<String>,
     },
+    /// A name would stand for other bytes, and no counter may be raised.
+    #[error(
+        "{evr} is published with other bytes ({differences}): it needs a rebuild counter, and `--locked` raises none"
+    )]
+    NameTaken {
+        /// Its version and release.
+        evr: Evr,
+        /// How packages differ.
+        differences: String,
+    },
+    /// The SPEC cannot be read with a counter.
+    #[error("its SPEC cannot be read with a rebuild counter")]
+    Raise(#[source] Box<keel_spec::Error>),
+    /// The counter changes more than names.
+    #[error("it is published with other bytes, and a rebuild counter changes what its SPEC needs or makes")]
+    RaiseChanges,
+    /// The counter does not make a package newer.
+    #[error(
+        "it is published with other bytes, and a rebuild counter makes no newer `{package}` of {old}, but {new} ({})", .spec.display()
+    )]
+    NoCounter {
+        /// The package.
+        package: PackageName,
+        /// The SPEC, as shown.
+        spec: PathBuf,
+        /// Its version and release.
+        old: Evr,
+        /// Those with the counter.
+        new: Evr,
+    },
+    /// No counter is that high.
+    #[error("its rebuild counter is as high as one may be")]
+    TooManyRebuilds,
     /// Packages cannot be read for the rules.
     #[error("cannot check the packages")]
     Inspect(#[from] keel_inspect::Error),

@@ -10,13 +10,13 @@ use std::{
     sync::Arc,
 };
 
-use keel_artefact::{ComponentName, Sha256};
+use keel_artefact::{ComponentName, Evr, Sha256};
 use keel_plan::{Job, Plan};
 use keel_store::{Error, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Built, closure,
+    Built, Names, closure,
     fingerprint::{self, Input, Kind, Own},
     job,
     record::{self, Change, Record},
@@ -53,6 +53,13 @@ pub struct Forecast {
     pub waits_for: Vec<ComponentName>,
     /// Why no root can be made for it.
     pub problem: Option<String>,
+    /// Version and release with a higher rebuild counter, where the store knows already that the planned ones are published
+    /// with other bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raised: Option<Evr>,
+    /// Why that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raised_because: Option<String>,
 }
 
 /// A package of a last root that there will be no more.
@@ -74,6 +81,8 @@ pub struct Question<'a> {
     pub distribution: &'a str,
     /// The borrowed root.
     pub stage0: &'a Sha256,
+    /// What is published under which name.
+    pub names: Names<'a>,
     /// Capabilities that stage0 lends.
     pub is_lent: &'a dyn Fn(&str) -> bool,
 }
@@ -96,6 +105,8 @@ pub fn forecast(question: &Question<'_>, plan: &Plan) -> Result<Vec<Forecast>, E
             replaced: Vec::new(),
             waits_for: Vec::new(),
             problem: None,
+            raised: None,
+            raised_because: None,
         };
         match before {
             Some(before) => {
@@ -127,12 +138,31 @@ fn with_root(
             return Ok(None);
         }
     };
-    let inputs = fingerprint::inputs(job, question.stage0, &root);
-    let key = fingerprint::of(&inputs);
+    let mut inputs = fingerprint::inputs(job, question.stage0, &root);
+    let mut key = fingerprint::of(&inputs);
+    let mut built = job::recorded(question.store, &key)?;
+    let differences = built
+        .as_ref()
+        .and_then(|built| question.names.differences(job, built));
+    if let Some(differences) = differences {
+        match question.names.raised(job) {
+            Ok(raised) => {
+                inputs = fingerprint::inputs(&raised, question.stage0, &root);
+                key = fingerprint::of(&inputs);
+                built = job::recorded(question.store, &key)?;
+                new.raised = Some(raised.recipe.evr);
+                new.raised_because = Some(differences.to_string());
+            }
+            Err(error) => {
+                new.problem = Some(error.to_string());
+                return Ok(None);
+            }
+        }
+    }
     new.fingerprint = Some(key);
-    if let Some(built) = job::recorded(question.store, &key)? {
+    if built.is_some() {
         new.state = State::Cached;
-        return Ok(Some(built));
+        return Ok(built);
     }
     new.changes = last.map_or_else(Vec::new, |last| record::changes(&last.inputs, &inputs));
     Ok(None)

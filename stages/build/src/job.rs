@@ -1,29 +1,31 @@
 //! One job: compose its build root, run rpmbuild in it, check and keep what it made.
 
+mod aside;
+
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
 };
 
-use keel_artefact::{ComponentName, Event, Interrupt, Sha256, Sink};
+use keel_artefact::{ComponentName, Event, Interrupt, Interrupted, Sha256, Sink};
 use keel_host::{rpmbuild, stage0::Stage0};
 use keel_inspect::{Facts, Findings, Package, Policy, Severity};
 use keel_plan::Job;
-use keel_source::SourceSet;
-use keel_spec::Recipe;
-use keel_store::{Store, TempDir};
+use keel_store::{Claim, Store, TempDir};
 
 use crate::{
     Built, BuiltPackage, Error, Failure,
     built::{self, Output, Unchecked},
     checks, closure,
     compare::{Order, Surroundings},
-    fingerprint,
+    fingerprint::{self, Input},
     folders::{self, Folders, tail},
     kept::{self, Place},
+    names::{Names, Raised},
     packages, record,
-    root::{self, Root},
+    root::Root,
 };
 
 /// What all jobs of a run share.
@@ -38,6 +40,8 @@ pub struct Workshop<'a> {
     pub macros: &'a [PathBuf],
     /// What the tree says about checks of packages.
     pub policy: &'a Policy,
+    /// What is published under which name.
+    pub names: Names<'a>,
     /// Capabilities that stage0 lends.
     pub is_lent: &'a (dyn Fn(&str) -> bool + Sync),
     /// The project's output folder. Logs of failed builds are in `logs` there.
@@ -83,11 +87,28 @@ pub struct Finished {
     pub was_cached: bool,
     /// How often it failed in this run before.
     pub failures: usize,
+    /// The job that was finished in place of the planned one, if its name would have lied.
+    pub raised: Option<Arc<Raised>>,
+}
+
+impl Finished {
+    /// The job that was finished: the planned one, or that with a higher rebuild counter.
+    pub fn job<'a>(&'a self, planned: &'a Job) -> &'a Job {
+        self.raised.as_ref().map_or(planned, |raised| &raised.job)
+    }
+}
+
+/// A result, of this run or an earlier one.
+struct Had {
+    built: Built,
+    inputs: Vec<Input>,
+    was_cached: bool,
 }
 
 impl Workshop<'_> {
     /// Builds `job`, or finds that the same was built before. `before` are the results of [`Job::after`].
-    /// `begins` is called in the first case.
+    /// `begins` is called in the first case. Where published names would stand for other bytes, it is done again with a
+    /// higher rebuild counter.
     pub fn finish(
         &self,
         job: &Job,
@@ -95,21 +116,54 @@ impl Workshop<'_> {
         turn: &Turn,
         begins: &dyn Fn(),
     ) -> Result<Finished, Error> {
+        let begun = Cell::new(false);
+        let begins = || {
+            if !begun.replace(true) {
+                begins();
+            }
+        };
+        let first = self.have(job, before, turn, &begins)?;
+        let raised = (self.names.instead(job, &first.built, self.sink)?).map(Arc::new);
+        let had = match &raised {
+            None => first,
+            Some(raised) => {
+                let again = self.have(&raised.job, before, turn, &begins)?;
+                let was_cached = first.was_cached && again.was_cached;
+                Had { was_cached, ..again }
+            }
+        };
+        let job = raised.as_ref().map_or(job, |raised| &raised.job);
+        record::keep(self.store, self.distribution, job, had.inputs, &had.built)?;
+        // What may be there is of a build that failed.
+        self.store.drop_kept(&kept::name(self.output, &job.component));
+        Ok(Finished {
+            findings: Arc::new(self.inspect(job, &had.built)?),
+            built: Arc::new(had.built),
+            was_cached: had.was_cached,
+            failures: turn.failures,
+            raised,
+        })
+    }
+
+    /// The result of just this job.
+    fn have(&self, job: &Job, before: &[Arc<Built>], turn: &Turn, begins: &dyn Fn()) -> Result<Had, Error> {
         self.interrupt.check()?;
         let packages =
             closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Closure)?;
         let inputs = fingerprint::inputs(job, &self.stage0.digest, &packages);
         let key = fingerprint::of(&inputs);
-        let kept = kept::name(self.output, &job.component);
+        let cached = |built| Had {
+            built,
+            inputs: inputs.clone(),
+            was_cached: true,
+        };
         if let Some(built) = recorded(self.store, &key)? {
-            self.store.drop_kept(&kept);
-            record::keep(self.store, self.distribution, job, inputs, &built)?;
-            return Ok(Finished {
-                findings: Arc::new(self.inspect(job, &built)?),
-                built: Arc::new(built),
-                was_cached: true,
-                failures: turn.failures,
-            });
+            return Ok(cached(built));
+        }
+        let _claim = self.claim(job, &key)?;
+        // By another run, meanwhile.
+        if let Some(built) = recorded(self.store, &key)? {
+            return Ok(cached(built));
         }
         begins();
         let root = Root::compose(self, job, packages)?;
@@ -123,15 +177,22 @@ impl Workshop<'_> {
         };
         let built = self.check(job, key, before, root, unchecked)?;
         self.store.record("build", &key, &built)?;
-        record::keep(self.store, self.distribution, job, inputs, &built)?;
-        // What may be there is of a build that failed.
-        self.store.drop_kept(&kept);
-        Ok(Finished {
-            findings: Arc::new(self.inspect(job, &built)?),
-            built: Arc::new(built),
+        Ok(Had {
+            built,
+            inputs,
             was_cached: false,
-            failures: turn.failures,
         })
+    }
+
+    /// Waits while another run builds the same.
+    fn claim(&self, job: &Job, key: &Sha256) -> Result<Claim, Error> {
+        let mut waits = |owner: Option<u32>| {
+            let owner = owner.map_or(String::new(), |process| format!(" (process {process})"));
+            let text = format!("another keel{owner} builds `{}`: waiting for it", job.component);
+            self.sink.event(Event::Note { text: &text });
+        };
+        let claim = self.store.claim(key, self.interrupt, &mut waits)?;
+        claim.ok_or_else(|| Interrupted.into())
     }
 
     /// Holds the packages against the rules of [`keel_inspect`]. What is found is kept under the digests of the packages, the rules and
@@ -253,58 +314,6 @@ impl Workshop<'_> {
             source_date_epoch: job.recipe.source_date_epoch,
             other_surroundings: surroundings.other.is_some(),
         }
-    }
-
-    /// The root in which `job` would be built, with its SPEC and sources in place and nothing run. It lasts as long as the
-    /// folder that is given with it.
-    pub fn place(&self, job: &Job, before: &[Arc<Built>]) -> Result<(Place, TempDir), Error> {
-        self.interrupt.check()?;
-        let packages =
-            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Closure)?;
-        let root = Root::compose(self, job, packages)?;
-        let bench = self.store.temp_dir(&format!("shell-{}", job.component))?;
-        let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
-        let request = self.request(job, self.cores, &Surroundings::default());
-        let sandbox = rpmbuild::surrounded(&folders.in_sandbox(root.sandbox(), 0), &request);
-        Ok((Place::new(sandbox, rpmbuild::command(&request), None), bench))
-    }
-
-    /// Makes a recipe's source package, as a build makes it; a copy of it is in `to`. Gives the file.
-    pub fn source_package(&self, recipe: &Recipe, sources: &SourceSet, to: &Path) -> Result<PathBuf, Error> {
-        self.interrupt.check()?;
-        let bench = self.store.temp_dir(&format!("srpm-{}", recipe.component))?;
-        let folders = Folders::lay_out(self.store, recipe, sources, bench.path())?;
-        let request = rpmbuild::Request {
-            spec: format!("/build/SPECS/{}.spec", recipe.name),
-            arch: recipe.arch,
-            defines: &recipe.defines,
-            undefines: &recipe.undefines,
-            source_only: true,
-            skip_check: false,
-            cores: self.cores,
-            source_date_epoch: recipe.source_date_epoch,
-            other_surroundings: false,
-        };
-        let sandbox = folders.in_sandbox(root::of_tools(self, &recipe.macros_digest)?, 0);
-        let log = bench.path().join("log");
-        let exit = rpmbuild::run(&sandbox, &request, &log, &mut |_| (), self.interrupt)?;
-        self.interrupt.check()?;
-        if !exit.success() {
-            let how = exit.status.to_string();
-            let name = format!("{}.log", recipe.component);
-            let failure = self.failure(&recipe.component, "-bs".to_owned(), how, &log, &name)?;
-            return Err(Error::Failed(Box::new(failure)));
-        }
-        let made = folders.packages()?;
-        let [made] = made.as_slice() else {
-            return Err(std::io::Error::other("rpmbuild made not one source package").into());
-        };
-        fs_err::create_dir_all(to)?;
-        let file = to.join(made.file_name().unwrap_or_default());
-        let temporary = to.join(format!(".{}.new", recipe.component));
-        fs_err::copy(made, &temporary)?;
-        fs_err::rename(&temporary, &file)?;
-        Ok(file)
     }
 
     /// Checks what rpmbuild made. Refused packages stay in the store: mending a check does not build them again.

@@ -12,11 +12,13 @@
 //!    needs a library that no Keel package has.
 //! 6. Rules about packages ([`keel_inspect`]) find what must not be shipped, or could be better. They are no part of a result: other
 //!    rules, or exceptions, check again and build nothing.
-//! 7. [`provenance`] says what each component was made from; [`record`] keeps it for the next time.
-//! 8. Without building anything, [`forecast`](mod@forecast) says which jobs a run would build, and why.
+//! 7. [`names`]: where a published name would stand for other bytes, the job is done again with a higher rebuild counter;
+//!    what comes after it sees that one.
+//! 8. [`provenance`] says what each component was made from; [`record`] keeps it for the next time.
+//! 9. Without building anything, [`forecast`](mod@forecast) says which jobs a run would build, and why.
 //!
 //! Invariants: a job sees its declared inputs and nothing else; its root does not depend on the order of other jobs; what
-//! is finished is kept, however the run ends; two jobs of one fingerprint have the same result.
+//! is finished is kept, however the run ends; a name that is published stands for the same bytes; two jobs of one fingerprint have the same result.
 //!
 //! Never: signs, publishes, or reads the network.
 //!
@@ -38,6 +40,7 @@ pub mod job;
 pub mod kept;
 pub mod log;
 mod merged;
+pub mod names;
 pub mod packages;
 mod progress;
 pub mod provenance;
@@ -52,5 +55,6 @@ pub use compare::{Order, Surroundings};
 pub use error::{Error, Errors, Failure};
 pub use forecast::{Forecast, forecast};
 pub use job::Workshop;
+pub use names::Names;
 pub use packages::{BuiltPackage, Kind, Packages};
 pub use run::{Options, Results, run};

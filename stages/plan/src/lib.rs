@@ -17,6 +17,7 @@
 //! |---|---|
 //! | SPEC: its bytes ([`Recipe::spec_digest`]) | yes |
 //! | macros defined or undefined for it: `with`, `without`, `defines`, `upstream_version` of a refreshed source | yes |
+//! | the rebuild counter of what is published with other bytes: it is in the macro `dist` | yes |
 //! | sources and patches: name and digest of each ([`SourceSet`]) | yes |
 //! | macro files of the distribution ([`Recipe::macros_digest`]) | yes |
 //! | stage0: its Debian packages by digest, and how it is laid out | yes |

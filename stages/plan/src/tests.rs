@@ -103,6 +103,7 @@ fn recipe(text: &str) -> Recipe {
         sources: vec![],
         defines: BTreeMap::new(),
         undefines: vec![],
+        rebuild: 0,
     }
 }
 

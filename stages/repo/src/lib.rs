@@ -8,7 +8,9 @@
 //! 2. [`sign`](fn@sign) does the same with what is already in a repository.
 //! 3. [`open`](fn@open) reads a repository back and trusts nothing that is not signed or named by something signed.
 //! 4. [`verify`](fn@verify) reads every byte and reports every difference.
-//! 5. [`serve`](fn@serve) hands the folder out over HTTP; [`client_config`] is the `.repo` file that goes with it.
+//! 5. [`standing`](fn@standing) tells before that what is published already: what is damaged is made anew, and a name that
+//!    gets other bytes is told ([`other_bytes`]).
+//! 6. [`serve`](fn@serve) hands the folder out over HTTP; [`client_config`] is the `.repo` file that goes with it.
 //!
 //! Layout of a repository for one architecture. Each of the three folders is complete in itself:
 //!
@@ -39,6 +41,7 @@ pub mod open;
 mod publish;
 pub mod serve;
 mod signing;
+pub mod standing;
 pub mod verify;
 
 use std::path::{Path, PathBuf};
@@ -52,6 +55,7 @@ pub use create::{create, sign};
 pub use error::Error;
 pub use open::open;
 pub use serve::serve;
+pub use standing::{Damaged, Standing, other_bytes, recover, standing};
 pub use verify::{Difference, Report, verify};
 
 /// The version of [`Repository`] as JSON.

@@ -62,7 +62,7 @@ pub use dist_git::{DistGit, dist_git};
 pub use error::{Asked, Error, Errors, KeyringProblem, SignatureProblem};
 pub use fetch::{check, fetch, pinned};
 pub use http::{CertificateError, UrlError};
-pub use lock::Lock;
+pub use lock::{Lock, Published};
 pub use locking::{Change, LockChange, lock};
 pub use options::{Limits, Options, Registries, Trust};
 pub use origin::Origin;

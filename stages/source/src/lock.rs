@@ -1,4 +1,4 @@
-//! `keel.lock`: every fetched source file, pinned by SHA-256 and size.
+//! `keel.lock`: every fetched source file, pinned by SHA-256 and size; and what is published.
 //!
 //! ```toml
 //! version = 1
@@ -15,6 +15,22 @@
 //! The text is stable: sorted by component and name, always the same form, so that a change of it is the change of
 //! a source. The same format serves the file that a refresh writes; there `locked` is false, and `replaces` and
 //! `replaces-name` say what the project pins instead.
+//!
+//! What `keel repo create --record` published follows the files. A lock with such records has version 2; without them it is
+//! version 1, as it always was.
+//!
+//! ```toml
+//! [[published]]
+//! component = "zlib"
+//! arch = "x86_64"
+//! version = "1.3.1-1.kl1"
+//! rebuild = 0
+//! source = "07aa…"
+//! [published.packages]
+//! "zlib-1.3.1-1.kl1.x86_64" = "d2f1…"
+//! ```
+
+mod published;
 
 use std::{
     collections::BTreeMap,
@@ -23,22 +39,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keel_artefact::{ComponentName, Sha256, Sha512, format};
+use keel_artefact::{Arch, ComponentName, Sha256, Sha512, format};
 use serde::Deserialize;
 
 use crate::{Origin, wanted};
 
+use published::PublishedText;
+pub use published::{Differences, MOST_REBUILDS, Published};
+
 /// The version of the lock's format.
-pub const FORMAT: format::Version = format::Version(1);
+pub const FORMAT: format::Version = format::Version(2);
+
+/// The version of a lock that knows nothing of what is published.
+const FILES_ONLY: format::Version = format::Version(1);
 
 /// The longest lock that is read, in bytes.
 const MAX_SIZE: u64 = 64 << 20;
 
-/// A lock: files by component and name.
+/// A lock: files by component and name, and what is published by component and architecture.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
     /// What is pinned.
     pub files: BTreeMap<(ComponentName, String), Entry>,
+    /// What is published.
+    pub published: BTreeMap<(ComponentName, Arch), Published>,
 }
 
 /// What the lock says of one file.
@@ -116,6 +140,8 @@ struct Text {
     version: format::Version,
     #[serde(default)]
     file: Vec<FileText>,
+    #[serde(default)]
+    published: Vec<PublishedText>,
 }
 
 #[derive(Deserialize)]
@@ -162,8 +188,10 @@ impl Lock {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        text.version
-            .check(format!("the lock {}", path.display()), FORMAT)?;
+        if text.version != FILES_ONLY {
+            text.version
+                .check(format!("the lock {}", path.display()), FORMAT)?;
+        }
         let mut lock = Self::default();
         for file in text.file {
             let (component, name) = (file.component.clone(), file.name.clone());
@@ -184,18 +212,42 @@ impl Lock {
                 return Err(bad("name", &"it is listed twice"));
             }
         }
+        for published in text.published {
+            let (component, name) = (published.component.clone(), published.version.clone());
+            let bad = |what: &'static str, why: &dyn std::fmt::Display| Error::Value {
+                path: path.to_owned(),
+                component: component.clone(),
+                name: name.clone(),
+                what,
+                why: why.to_string(),
+            };
+            if text.version == FILES_ONLY {
+                return Err(bad("published", &"a lock of version 1 has no such records"));
+            }
+            let (key, entry) = published.entry(&bad)?;
+            if lock.published.insert(key, entry).is_some() {
+                return Err(bad("published", &"it is listed twice for one architecture"));
+            }
+        }
         Ok(lock)
     }
 
     /// Its text.
     pub fn to_text(&self) -> String {
+        let version = match self.published.is_empty() {
+            true => FILES_ONLY,
+            false => FORMAT,
+        };
         let mut text = format!(
             "# Made by `keel source lock`; what it pins is reviewed, not edited.\nversion = {}\n",
-            FORMAT.0
+            version.0
         );
         for ((component, name), entry) in &self.files {
             // Writing to a String cannot fail.
             let _ = entry.write(&mut text, component, name);
+        }
+        for ((component, arch), published) in &self.published {
+            let _ = published.write(&mut text, component, *arch);
         }
         text
     }
@@ -317,107 +369,4 @@ fn quote(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn parse(text: &str) -> Result<Lock, Error> {
-        Lock::parse(text, Path::new("keel.lock"))
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let file = |rest: &str| format!("version = 1\n[[file]]\ncomponent = \"zlib\"\n{rest}");
-        let digest = "0".repeat(64);
-        let good =
-            format!("name = \"z.tar\"\nsize = 1\nsha256 = \"{digest}\"\norigins = []\nlocked = true\n");
-        assert_eq!(parse(&file(&good)).unwrap().files.len(), 1);
-        assert_eq!(parse("version = 1\n").unwrap(), Lock::default());
-        for (text, message) in [
-            (
-                "version = 2\n".to_owned(),
-                "the lock keel.lock has format version 2, this keel reads version 1",
-            ),
-            (
-                file(&good.replace("z.tar", "../z.tar")),
-                "name of `zlib` \"../z.tar\"",
-            ),
-            (
-                file(&good.replace("zlib", "z/lib").replace("[]", "[\"git:x\"]")),
-                "`git:x` is no origin",
-            ),
-            (file(&good.replace(&digest, "00")), "`00` is not a SHA-256 digest"),
-            (
-                file(&(good.clone() + "[[file]]\ncomponent = \"zlib\"\n" + &good)),
-                "it is listed twice",
-            ),
-            (file("name = 1"), "the lock keel.lock is damaged"),
-            (
-                "version = 1\nfoo = 1\n".to_owned(),
-                "the lock keel.lock is damaged",
-            ),
-        ] {
-            let error = parse(&text).unwrap_err().to_string();
-            assert!(error.contains(message), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_lock_is_written_at_once_and_only_when_it_differs() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out/keel.lock");
-        assert_eq!(Lock::read(&path).unwrap(), Lock::default());
-        let lock = Lock::default();
-        lock.write(&path).unwrap();
-        let before = std::fs::metadata(&path).unwrap().modified().unwrap();
-        lock.write(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), before);
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-    }
-
-    fn entries() -> impl Strategy<Value = Entry> {
-        let origins = proptest::collection::vec(
-            prop_oneof![
-                Just("debian:trixie:pool/main/z/z/z_1.orig.tar.gz"),
-                Just("https://example.org/a?b=c"),
-                Just("file:a \"b\" \\c"),
-                Just("crates:a:1"),
-            ],
-            0..3,
-        );
-        let replaces = proptest::option::of(("[a-z]{1,5}", any::<[u8; 32]>(), "\\PC{0,5}"));
-        (any::<u32>(), any::<[u8; 32]>(), origins, any::<bool>(), replaces).prop_map(
-            |(size, digest, origins, locked, replaces)| Entry {
-                size: size.into(),
-                digest: digest.into(),
-                sha512: (size % 2 == 0).then(|| [digest[0]; 64].into()),
-                origins: origins.iter().map(|text| text.parse().unwrap()).collect(),
-                locked,
-                series: (!locked).then(|| "6.12\u{7}\"\\".to_owned()),
-                replaces: replaces.map(|(name, digest, value)| Replaced {
-                    name,
-                    digest: digest.into(),
-                    defines: BTreeMap::from([("upstream_version".to_owned(), value)]),
-                }),
-            },
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn a_lock_survives_the_round_trip(
-            files in proptest::collection::btree_map(("[a-z]{1,4}", "[a-zA-Z0-9+~_]{1,6}"), entries(), 0..5),
-        ) {
-            let files = files.into_iter().map(|((component, name), entry)| ((component.parse().unwrap(), name), entry));
-            let lock = Lock { files: files.collect() };
-            let text = lock.to_text();
-            prop_assert_eq!(&parse(&text).unwrap(), &lock);
-            prop_assert_eq!(parse(&text).unwrap().to_text(), text);
-        }
-
-        #[test]
-        fn no_text_makes_it_panic(text in "(version = 1\n|\\[\\[file\\]\\]\n|name = |\"[a-z/.]{0,5}\"\n|[a-z=\"\\[\\]]{0,6}){0,20}") {
-            let _ = parse(&text);
-        }
-    }
-}
+mod tests;

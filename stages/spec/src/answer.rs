@@ -26,6 +26,9 @@ pub(crate) struct Evaluated {
     pub(crate) packages: Vec<RecipePackage>,
     pub(crate) sources: Vec<RecipeSource>,
     pub(crate) warnings: Vec<Warning>,
+    /// `%dist`, where it was made to end with a rebuild counter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) raised_dist: Option<String>,
 }
 
 /// A SPEC that does not say what it must, in words.
@@ -57,6 +60,7 @@ pub(crate) fn read(spec: &eval::Evaluated, spec_text: &str, arch: Arch) -> Resul
         packages: binaries,
         sources: sources(spec)?,
         warnings: Vec::new(),
+        raised_dist: None,
     })
 }
 

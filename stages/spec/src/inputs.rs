@@ -11,7 +11,7 @@ use std::{
 use keel_artefact::{Arch, Fingerprint, RootPath, Sha256};
 use keel_config::{Component, Project};
 
-use crate::Error;
+use crate::{Additions, Error};
 
 /// Files beyond this size beside a SPEC are sources to unpack, not to include; reading a SPEC does not see them.
 pub(crate) const MOST_BYTES: u64 = 4 << 20;
@@ -25,6 +25,8 @@ pub(crate) struct Request {
     pub(crate) defines: BTreeMap<String, String>,
     /// Macros to undefine.
     pub(crate) undefines: Vec<String>,
+    /// The counter that `%dist` ends with; 0 is none.
+    pub(crate) rebuild: u32,
 }
 
 /// Macro files, read.
@@ -81,7 +83,7 @@ impl<'a> Inputs<'a> {
     pub(crate) fn read(
         component: &'a Component,
         spec_file: PathBuf,
-        overrides: impl IntoIterator<Item = (&'a String, &'a String)>,
+        additions: &Additions,
         around: &Surroundings<'_>,
     ) -> Result<Self, Error> {
         let folder = spec_file.parent().unwrap_or(Path::new("/"));
@@ -120,8 +122,8 @@ impl<'a> Inputs<'a> {
                 .map(|name| (format!("_without_{name}"), format!("--without-{name}"))),
         );
         defines.extend(
-            overrides
-                .into_iter()
+            (additions.overrides.get(&component.name).into_iter())
+                .flatten()
                 .map(|(name, value)| (name.clone(), value.clone())),
         );
 
@@ -137,6 +139,7 @@ impl<'a> Inputs<'a> {
             })?,
             defines,
             undefines: build.undefines.clone(),
+            rebuild: additions.rebuilds.get(&component.name).copied().unwrap_or(0),
         };
 
         let mut print = Fingerprint::new(crate::PROTOCOL);
@@ -149,6 +152,9 @@ impl<'a> Inputs<'a> {
         }
         for name in &request.undefines {
             print.add("undefine", name);
+        }
+        if request.rebuild > 0 {
+            print.add("rebuild", request.rebuild.to_string());
         }
         let (mut text, mut spec_digest) = (String::new(), Sha256::of(b""));
         let mut files = Vec::with_capacity(paths.len());

@@ -84,6 +84,18 @@ const KIND: &str = "recipe";
 /// Macros that a component gets besides those of its configuration: `upstream_version` of a refreshed source.
 pub type Overrides = BTreeMap<ComponentName, BTreeMap<String, String>>;
 
+/// Rebuild counters of components; one that is not named has none.
+pub type Rebuilds = BTreeMap<ComponentName, u32>;
+
+/// What components get besides their configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Additions {
+    /// Macros.
+    pub overrides: Overrides,
+    /// Counters: with N, `%dist` is what it was, and `.N`.
+    pub rebuilds: Rebuilds,
+}
+
 /// Evaluates the SPECs of `components` (none named: of all) for `arch`, by name.
 ///
 /// Without names, a component that is not for `arch` (`ExclusiveArch`) is left out, and noted; with names it is an error.
@@ -97,7 +109,7 @@ pub fn evaluate(
     arch: Arch,
     stage0: &Stage0,
     store: &Store,
-    overrides: &Overrides,
+    additions: &Additions,
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Vec<Recipe>, Error> {
@@ -113,7 +125,7 @@ pub fn evaluate(
         sink,
         ask: &ask,
     };
-    run.run(components, overrides)
+    run.run(components, additions)
 }
 
 /// Evaluates SPECs in a layer.
@@ -130,7 +142,7 @@ struct Evaluation<'a> {
 }
 
 impl Evaluation<'_> {
-    fn run(&self, names: &[ComponentName], overrides: &Overrides) -> Result<Vec<Recipe>, Error> {
+    fn run(&self, names: &[ComponentName], additions: &Additions) -> Result<Vec<Recipe>, Error> {
         let chosen = self.choose(names)?;
         let macros = Macros::read(self.project)?;
         let around = Surroundings {
@@ -141,8 +153,7 @@ impl Evaluation<'_> {
         };
         let mut known: Vec<(Inputs<'_>, Option<Evaluated>)> = Vec::new();
         for (component, spec_file) in self.spec_files(chosen)? {
-            let overrides = overrides.get(&component.name).into_iter().flatten();
-            let inputs = Inputs::read(component, spec_file, overrides, &around)?;
+            let inputs = Inputs::read(component, spec_file, additions, &around)?;
             let evaluated = self.store.action(KIND, &inputs.key)?;
             known.push((inputs, evaluated));
         }
@@ -278,6 +289,7 @@ impl Evaluation<'_> {
         let mut evaluated = answer::read(evaluated, &inputs.text, self.arch)
             .map_err(|odd| vec![source.about_macro(wrong, &odd.0)])?;
         evaluated.warnings = source.warnings(&outcome.messages);
+        evaluated.raised_dist.clone_from(&outcome.raised_dist);
         Ok(evaluated)
     }
 
@@ -300,6 +312,12 @@ impl Evaluation<'_> {
                 .hint("%changelog\n  * Thu Jan 01 2026 Name <name@example.org> - 1.0-1\n  - What changed.");
             return Err(Unfit::Wrong(Box::new(diagnostic)));
         };
+        let rebuild = inputs.request.rebuild;
+        let (mut defines, mut undefines) = (inputs.request.defines, inputs.request.undefines);
+        if let Some(dist) = evaluated.raised_dist {
+            defines.insert("dist".to_owned(), dist);
+            undefines.retain(|name| name != "dist");
+        }
         Ok(Recipe {
             format: FORMAT,
             component: component.name.clone(),
@@ -316,8 +334,9 @@ impl Evaluation<'_> {
             build_requires: evaluated.build_requires,
             packages: evaluated.packages,
             sources: evaluated.sources,
-            defines: inputs.request.defines,
-            undefines: inputs.request.undefines,
+            defines,
+            undefines,
+            rebuild,
         })
     }
 }

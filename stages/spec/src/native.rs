@@ -130,11 +130,19 @@ fn evaluate(
     for name in &request.undefines {
         engine.pop(name);
     }
+    let raised_dist = (request.rebuild > 0).then(|| raise(&mut engine, request.rebuild));
     let buildable = |arch: &str| environment.machine_score(arch) > 0;
-    Ok(eval::evaluate_past_errors(
-        &mut engine,
-        spec.as_str(),
-        &text::decode(&source),
-        &buildable,
-    ))
+    let outcome = eval::evaluate_past_errors(&mut engine, spec.as_str(), &text::decode(&source), &buildable);
+    Ok(Outcome {
+        raised_dist,
+        ..outcome
+    })
+}
+
+/// Makes `%dist` end with the rebuild counter, whatever it was before. Gives its new value.
+fn raise(engine: &mut Engine, rebuild: u32) -> String {
+    let dist = format!("{}.{rebuild}", engine.expand_leniently("%{?dist}"));
+    // What cannot be defined is in the messages.
+    let _ = engine.define(&format!("dist {dist}"), level::CMDLINE);
+    dist
 }

@@ -52,6 +52,13 @@ pub struct Recipe {
     pub defines: BTreeMap<String, String>,
     /// Macros undefined before it is read, as rpmbuild must get them.
     pub undefines: Vec<String>,
+    /// The rebuild counter in its Release; 0 is none. What it makes of `%dist` is in [`defines`](Self::defines).
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub rebuild: u32,
+}
+
+fn is_none(rebuild: &u32) -> bool {
+    *rebuild == 0
 }
 
 impl Recipe {
@@ -95,6 +102,7 @@ impl Recipe {
             sources: read.sources,
             defines: BTreeMap::new(),
             undefines: Vec::new(),
+            rebuild: 0,
         };
         Ok(Some((recipe, told)))
     }

@@ -60,7 +60,7 @@ impl World {
         &mut std::sync::Arc::make_mut(&mut component.unwrap().1.settings).build
     }
 
-    fn evaluate(&self, names: &[&str], overrides: &Overrides, sink: &dyn Sink) -> Result<Vec<Recipe>, Error> {
+    fn evaluate(&self, names: &[&str], additions: &Additions, sink: &dyn Sink) -> Result<Vec<Recipe>, Error> {
         let base: RootPath = BASE.parse().unwrap();
         let root = self.dir.path().join("stage0");
         let rpm = root.join("usr/lib/rpm");
@@ -91,15 +91,15 @@ impl World {
             ask: &ask,
         };
         let names: Vec<ComponentName> = names.iter().map(|name| name.parse().unwrap()).collect();
-        evaluation.run(&names, overrides)
+        evaluation.run(&names, additions)
     }
 
     fn all(&self) -> Vec<Recipe> {
-        self.evaluate(&[], &Overrides::new(), &Silent).unwrap()
+        self.evaluate(&[], &Additions::default(), &Silent).unwrap()
     }
 
     fn errors(&self, names: &[&str]) -> String {
-        self.evaluate(names, &Overrides::new(), &Silent)
+        self.evaluate(names, &Additions::default(), &Silent)
             .unwrap_err()
             .to_string()
     }
@@ -189,14 +189,43 @@ fn only_what_changed_is_asked_about() {
     world.options("demo").with.push("tests".into());
     assert_eq!(world.all()[0].defines["_with_tests"], "--with-tests");
     assert_eq!(world.asked.get(), 4);
-    let overrides = Overrides::from([(
-        "demo".parse().unwrap(),
-        BTreeMap::from([("upstream_version".to_owned(), "1.1".to_owned())]),
-    )]);
+    let overrides = Additions {
+        overrides: Overrides::from([(
+            "demo".parse().unwrap(),
+            BTreeMap::from([("upstream_version".to_owned(), "1.1".to_owned())]),
+        )]),
+        ..Additions::default()
+    };
     let moved = world.evaluate(&["demo"], &overrides, &Silent).unwrap();
     assert_eq!(moved[0].evr.version, "1.1");
     assert_eq!(moved[0].sources[0].file_name, "demo-1.1.tar.gz");
     assert_eq!(world.asked.get(), 5);
+
+    // N3: a counter changes %dist, and what is made of it; without one nothing is asked again.
+    let counted = |rebuild| {
+        let additions = Additions {
+            rebuilds: Rebuilds::from([("demo".parse().unwrap(), rebuild)]),
+            ..Additions::default()
+        };
+        world.evaluate(&["demo"], &additions, &Silent).unwrap().remove(0)
+    };
+    let (plain, raised) = (counted(0), counted(2));
+    assert_eq!(world.asked.get(), 6);
+    assert_eq!((plain.evr.release.as_str(), plain.rebuild), ("1.kl1", 0));
+    assert!(!plain.defines.contains_key("dist"));
+    assert_eq!((raised.evr.release.as_str(), raised.rebuild), ("1.kl1.2", 2));
+    assert_eq!(raised.defines["dist"], ".kl1.2");
+    let devel = raised
+        .packages
+        .iter()
+        .find(|package| package.nevra.name.as_str() == "demo-devel");
+    let requires: Vec<String> = devel.unwrap().requires.iter().map(ToString::to_string).collect();
+    assert!(
+        requires.iter().any(|need| need.ends_with(" = 1.0-1.kl1.2")),
+        "{requires:?}"
+    );
+    assert_eq!(counted(2), raised);
+    assert_eq!(world.asked.get(), 6);
 
     // What is too big to be included is not seen.
     fs_err::write(
@@ -205,12 +234,12 @@ fn only_what_changed_is_asked_about() {
     )
     .unwrap();
     world.all();
-    assert_eq!(world.asked.get(), 5);
+    assert_eq!(world.asked.get(), 6);
 
     // Macro files are seen by all.
     fs_err::write(root.join("macros.d"), "%tool cmake\n%dist .kl2\n").unwrap();
     assert_eq!(world.all()[1].evr.release, "1.kl2");
-    assert_eq!(world.asked.get(), 7);
+    assert_eq!(world.asked.get(), 8);
 }
 
 #[test]
@@ -248,7 +277,7 @@ fn what_is_wrong_with_several_specs_is_told_together() {
     let asked = world.asked.get();
     assert_eq!(
         world
-            .evaluate(&["fine"], &Overrides::new(), &Silent)
+            .evaluate(&["fine"], &Additions::default(), &Silent)
             .unwrap()
             .len(),
         1
@@ -266,7 +295,7 @@ fn a_component_of_another_architecture_is_left_out_or_refused() {
         ("demo", GOOD),
     ]);
     let told = Told::default();
-    let recipes = world.evaluate(&[], &Overrides::new(), &told).unwrap();
+    let recipes = world.evaluate(&[], &Additions::default(), &told).unwrap();
     assert_eq!(recipes.len(), 1);
     let note = "`arm` is not for x86_64 (arm/arm.spec: ExclusiveArch: aarch64)";
     assert_eq!(*told.0.lock().unwrap().borrow(), [note]);
@@ -278,7 +307,7 @@ fn warnings_are_told_each_time_and_wrong_names_are_guessed() {
     let world = World::new(&[("demo", &GOOD.replace("* Thu Jan 01", "* Mon Jan 01"))]);
     for _ in 0..2 {
         let told = Told::default();
-        world.evaluate(&["demo"], &Overrides::new(), &told).unwrap();
+        world.evaluate(&["demo"], &Additions::default(), &told).unwrap();
         let told = told.0.lock().unwrap().borrow().clone();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(

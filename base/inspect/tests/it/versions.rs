@@ -68,6 +68,63 @@ fn what_is_published_still_runs() {
     );
 }
 
+/// A package whose files, relations, scripts and header say something.
+fn told(tags: &str, install: &str, more: &str) -> Vec<Package> {
+    let files = format!("/usr/share/t\n/usr/lib64/link\n{more}");
+    let install = format!("mkdir -p usr/share/t usr/lib64\n{install}");
+    build(&spec(
+        "told",
+        &format!("BuildArch: noarch\n{tags}"),
+        &install,
+        &files,
+    ))
+}
+
+#[test]
+fn what_became_of_each_file_is_told() {
+    let old = told(
+        "Recommends: a\nConflicts: x < 1",
+        "echo one > usr/share/t/text; echo same > usr/share/t/mode; echo same > usr/share/t/same; ln -s t usr/lib64/link\n\
+         echo gone > usr/share/t/gone",
+        "%post\ntrue\n",
+    );
+    let same = versions(&old, &old, &Policy::default()).0.remove(0);
+    assert!(same.is_empty(), "{same:?}");
+    let new = told(
+        "Recommends: b\nConflicts: x < 1\nVendor: Somebody",
+        "echo three > usr/share/t/text; echo same > usr/share/t/mode; chmod 755 usr/share/t/mode; echo same > usr/share/t/same\n\
+         ln -s /t usr/lib64/link; echo new > usr/share/t/new",
+        "%post\nfalse\n%preun\ntrue\n",
+    );
+    let difference = versions(&old, &new, &Policy::default()).0.remove(0);
+    let changed: Vec<String> = (difference.changed.iter())
+        .map(|file| {
+            let what: Vec<&str> = file.aspects.iter().map(|aspect| aspect.what).collect();
+            format!("{}: {}", file.path, what.join(" "))
+        })
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            "/usr/lib64/link: size target",
+            "/usr/share/t/mode: mode",
+            "/usr/share/t/text: content size",
+        ]
+    );
+    let mode = &difference.changed[1].aspects[0];
+    assert_eq!((mode.was.as_str(), mode.is.as_str()), ("0644", "0755"));
+    assert_eq!(difference.files.new, ["/usr/share/t/new"]);
+    assert_eq!(difference.files.gone, ["/usr/share/t/gone"]);
+    assert_eq!(
+        (&difference.scripts.new[..], difference.scripts.gone.len()),
+        (&["%preun".to_owned()][..], 0)
+    );
+    let header: Vec<&str> = difference.header.iter().map(|aspect| aspect.what).collect();
+    assert_eq!(header, ["vendor", "text of scripts"]);
+    assert_eq!(difference.relations.keys().collect::<Vec<_>>(), [&"recommends"]);
+    assert_eq!(difference.relations["recommends"].new, ["b"]);
+}
+
 fn library_named_anew() -> Vec<Package> {
     library(&["one"], 4, "libl.so.2", "")
 }

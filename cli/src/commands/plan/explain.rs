@@ -26,6 +26,9 @@ pub struct Explained<'a> {
     changes: &'a [Change],
     replaced: &'a [Replaced],
     problem: Option<&'a String>,
+    /// Why its rebuild counter is higher than the published one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raised_because: Option<&'a String>,
     waits_for: Vec<Wait<'a>>,
     /// Jobs that may wait for it.
     awaited_by: Vec<&'a ComponentName>,
@@ -76,13 +79,14 @@ pub fn of<'a>(foreseen: &'a Foreseen<'a>, name: &str) -> Result<Explained<'a>, F
         .filter(|other| other.after.contains(&job.component));
     Ok(Explained {
         component: &job.component,
-        version: job.recipe.evr.to_string(),
+        version: super::version(job, forecast),
         state: forecast.state,
         asked_by: chain(foreseen, job),
         built_before: forecast.built_before,
         changes: &forecast.changes,
         replaced: &forecast.replaced,
         problem: forecast.problem.as_ref(),
+        raised_because: forecast.raised_because.as_ref(),
         waits_for: forecast.waits_for.iter().map(wait).collect(),
         awaited_by: awaited.map(|other| &other.component).collect(),
         cost_from: job.cost_from,
@@ -183,6 +187,12 @@ impl fmt::Display for Explained<'_> {
 
 impl Explained<'_> {
     fn why_built(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(why) = self.raised_because {
+            writeln!(
+                f,
+                "\nits rebuild counter is up: what is published has other bytes\n  {why}"
+            )?;
+        }
         if self.state == State::Cached {
             return Ok(());
         }

@@ -22,7 +22,7 @@ use crate::{
     context::Context,
     drawing::{self, Drawing},
     failure::Failure,
-    machine,
+    machine, names,
     pipeline::{self, Files, Planned},
     report,
     terminal::readable,
@@ -90,7 +90,15 @@ pub struct Summary {
 impl<'a> Foreseen<'a> {
     /// Looks into the store.
     pub fn of(context: &Context<'_>, planned: &'a Planned, at_once: usize) -> Result<Self, Failure> {
+        let lock = names::lock(&planned.project)?;
+        let again = pipeline::again(context, &planned.project, &planned.stage0)?;
+        let raise = |job: &Job, rebuild| again.raise(job, rebuild);
         let question = Question {
+            names: keel_build::Names {
+                lock: &lock,
+                raise: &raise,
+                locked: false,
+            },
             store: context.store()?,
             distribution: &planned.project.name,
             stage0: &planned.stage0.digest,
@@ -154,7 +162,7 @@ impl<'a> Foreseen<'a> {
             };
             vec![
                 job.component.to_string(),
-                job.recipe.evr.to_string(),
+                version(job, forecast),
                 word(forecast.state).to_owned(),
                 cost,
                 reason(forecast),
@@ -172,7 +180,7 @@ impl<'a> Foreseen<'a> {
         let critical: BTreeSet<&ComponentName> = self.summary.critical.iter().collect();
         let node = |(job, forecast): (&Job, &Forecast)| drawing::Node {
             name: job.component.to_string(),
-            version: job.recipe.evr.to_string(),
+            version: version(job, forecast),
             state: Some(word(forecast.state)),
             seconds: job.wall_seconds.unwrap_or(job.cpu_seconds),
             critical: critical.contains(&job.component),
@@ -218,6 +226,11 @@ fn cost(job: &Job) -> String {
     }
 }
 
+/// Version and release; with a higher rebuild counter, where that is known.
+fn version(job: &Job, forecast: &Forecast) -> String {
+    forecast.raised.as_ref().unwrap_or(&job.recipe.evr).to_string()
+}
+
 fn word(state: State) -> &'static str {
     match state {
         State::Cached => "cached",
@@ -235,8 +248,12 @@ fn reason(forecast: &Forecast) -> String {
         Some(becomes) => format!("root package {} becomes {becomes}", replaced.was),
         None => format!("root package {} is made no more", replaced.was),
     }));
+    if let Some(why) = &forecast.raised_because {
+        reasons.insert(0, format!("published with other bytes: {why}"));
+    }
     if forecast.state == State::Cached {
-        return String::new();
+        reasons.truncate(usize::from(forecast.raised.is_some()));
+        return reasons.join("");
     }
     if reasons.is_empty() && !forecast.waits_for.is_empty() && forecast.built_before {
         reasons.extend(forecast.waits_for.iter().map(|name| format!("after {name}")));

@@ -217,6 +217,8 @@ fn forecasts(now: &Planned, old: &Old, all: bool) -> Vec<Forecast> {
             replaced,
             waits_for: waits,
             problem: None,
+            raised: None,
+            raised_because: None,
         });
     }
     forecasts

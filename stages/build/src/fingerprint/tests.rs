@@ -54,6 +54,7 @@ pub(crate) fn job(name: &str, version: &str) -> Job {
             sources: vec![],
             defines: BTreeMap::from([("_with_x".to_owned(), "1".to_owned())]),
             undefines: vec!["u".to_owned()],
+            rebuild: 0,
         },
         sources: SourceSet {
             format: keel_source::FORMAT,

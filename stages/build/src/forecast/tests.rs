@@ -85,10 +85,12 @@ fn build_all(store: &Store, plan: &Plan) {
 }
 
 fn states(store: &Store, plan: &Plan) -> Vec<Forecast> {
+    let lock = keel_source::Lock::default();
     let question = Question {
         store,
         distribution: DISTRIBUTION,
         stage0: &Sha256::of(b"stage0"),
+        names: crate::names::tests::names(&lock),
         is_lent: &|_| false,
     };
     forecast(&question, plan).unwrap()

@@ -1,5 +1,8 @@
 use super::*;
-use crate::fingerprint::{Own, tests::job};
+use crate::{
+    built::{self, Links},
+    fingerprint::{Own, tests::job},
+};
 
 fn package(nevra: &str, bytes: &str) -> Input {
     Input {
@@ -63,4 +66,64 @@ fn records_come_back_as_they_were() {
     };
     let text = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+}
+
+/// Both records are written, each where the other is there already, and neither without need.
+#[test]
+fn a_build_is_remembered_by_its_component_and_by_its_own_inputs() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let stage0 = Sha256::of(b"stage0");
+    let job = job("demo", "1");
+    let own = fingerprint::own_inputs(&Own::from(&job), &stage0);
+    let built = |of: &[Input]| Built {
+        format: built::FORMAT,
+        fingerprint: fingerprint::of(of),
+        outputs: vec![],
+        root: vec![],
+        log: stage0,
+        wall: Duration::from_secs(3),
+        cpu: Duration::from_secs(5),
+        memory: 7,
+        links: Links::default(),
+    };
+    let with = |bytes: &str| {
+        let mut inputs = own.clone();
+        inputs.push(package("glibc-2.41-1.x86_64", bytes));
+        inputs
+    };
+    let known = |own: &[Input]| {
+        let last = last(&store, "d", job.arch, &job.component).unwrap();
+        (last, last_of_own(&store, own).unwrap())
+    };
+    assert_eq!(known(&own), (None, None));
+    let first = with("a");
+    keep(&store, "d", &job, first.clone(), &built(&first)).unwrap();
+    let (last, of_own) = known(&own);
+    let last = last.unwrap();
+    assert_eq!(Some(&last), of_own.as_ref());
+    assert_eq!(
+        (last.fingerprint, &last.inputs),
+        (fingerprint::of(&first), &first)
+    );
+    assert_eq!((last.wall, last.memory), (Duration::from_secs(3), 7));
+    // Another root: both are of it.
+    let second = with("b");
+    keep(&store, "d", &job, second.clone(), &built(&second)).unwrap();
+    let is_second = |record: Option<Record>| record.unwrap().fingerprint == fingerprint::of(&second);
+    let (last, of_own) = known(&own);
+    assert!(is_second(last) && is_second(of_own));
+    // One that is lost comes back, whichever it is.
+    for (kind, key) in [
+        ("last-build", key("d", job.arch, &job.component)),
+        ("last-own-build", fingerprint::of(&own)),
+    ] {
+        store.forget(kind, &key).unwrap();
+        keep(&store, "d", &job, second.clone(), &built(&second)).unwrap();
+        let (last, of_own) = known(&own);
+        assert!(is_second(last) && is_second(of_own), "{kind}");
+    }
+    // Of another distribution nothing is known by the component, but by its inputs.
+    let other = super::last(&store, "other", job.arch, &job.component).unwrap();
+    assert_eq!(other, None);
 }

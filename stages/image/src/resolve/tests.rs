@@ -50,6 +50,7 @@ fn package(text: &str) -> PackageInfo {
         enhances: vec![],
         files: vec![],
         scripts: vec![],
+        scripts_digest: None,
         licence: String::new(),
         summary: String::new(),
         description: String::new(),

@@ -6,4 +6,5 @@ mod create;
 mod fixture;
 mod metadata;
 mod serve;
+mod standing;
 mod verify;

@@ -113,6 +113,7 @@ impl Fixture {
             sources: sources.iter().enumerate().map(source).collect(),
             defines: BTreeMap::new(),
             undefines: Vec::new(),
+            rebuild: 0,
         }
     }
 

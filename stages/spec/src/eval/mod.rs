@@ -46,6 +46,8 @@ pub struct Outcome {
     pub line: u32,
     /// The texts of other files that errors are in, by name.
     pub files: BTreeMap<String, String>,
+    /// `%dist` as it was made to end with a rebuild counter, if it was.
+    pub raised_dist: Option<String>,
 }
 
 impl Outcome {
