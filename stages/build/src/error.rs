@@ -1,6 +1,6 @@
 //! What can go wrong in a build.
 
-use std::{io, path::PathBuf};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use keel_artefact::{ComponentName, Interrupted, Nevra};
 
@@ -76,6 +76,14 @@ pub enum Error {
         package: Nevra,
         /// Their names.
         scripts: Vec<String>,
+    },
+    /// Foreign packages cannot be installed.
+    #[error("rpm cannot install the foreign packages of the build root; scriptlets are in {}", .packages.keys().cloned().collect::<Vec<_>>().join(", "))]
+    Transaction {
+        /// Those with scriptlets, and which.
+        packages: BTreeMap<String, Vec<String>>,
+        /// What rpm said.
+        source: Box<keel_host::Error>,
     },
     /// Packages cannot be read for the rules.
     #[error("cannot check the packages")]

@@ -399,6 +399,7 @@ impl Workshop<'_> {
             cpu: made.cpu,
             memory: made.memory,
             links,
+            scriptlets: root.changes,
         })
     }
 

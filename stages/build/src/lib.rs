@@ -22,7 +22,7 @@
 //!
 //! | on disk | owner |
 //! |---|---|
-//! | store: actions `build`, `rpmbuild`, `last-build`, `last-own-build`; trees of unpacked packages, macro files, loader caches | this crate |
+//! | store: actions `build`, `rpmbuild`, `last-build`, `last-own-build`; trees of unpacked packages, macro files, layers of sets | this crate |
 //! | `out/logs/COMPONENT.log` of a failed build, `….log.N` of one that ran again | [`job`] |
 
 pub mod built;
@@ -43,6 +43,8 @@ pub mod record;
 pub mod root;
 mod run;
 pub mod scheduler;
+pub mod scriptlets;
+mod set;
 pub mod trace;
 
 pub use built::Built;
