@@ -6,6 +6,7 @@
 //! - `conformance libsolv …`: libsolv's testcases, with Keel's solver; `conformance solver-bench …`: how long it takes ([`libsolv`]).
 //! - `conformance bench …`: how long it takes, beside `rpmspec` and norpm ([`bench`]).
 //! - `conformance schedule …`: the scheduler on a corpus's graph, beside other orders ([`schedule`]).
+//! - `conformance overhead …`: what Keel itself costs, beside rpmbuild alone ([`overhead`]).
 //! - `conformance kills …`, `conformance full-disk …`: what a run that is stopped in the middle loses or spoils ([`endurance`]).
 //!
 //! Corpora, baselines and rpm's suite are fetched by whoever runs this and are never committed: docs/how-to/conformance.md.
@@ -27,6 +28,7 @@ mod keel;
 mod libsolv;
 mod mapping;
 mod options;
+mod overhead;
 mod schedule;
 mod suite;
 mod table;
@@ -80,10 +82,11 @@ fn run(arguments: &[String]) -> Result<()> {
         "bench" => bench::run(Options::new(rest)),
         "kills" => endurance::kills::run(Options::new(rest)),
         "full-disk" => endurance::full_disk::run(Options::new(rest)),
+        "overhead" => overhead::run(Options::new(rest)),
         "schedule" => schedule::run(Options::new(rest)),
         "measure" => bench::measure::run(rest),
         _ => bail!(
-            "say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench, schedule, kills, full-disk"
+            "say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench, schedule, overhead, kills, full-disk"
         ),
     }
 }

@@ -160,7 +160,11 @@ fn read(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Error> {
 /// `NAME-[EPOCH:]VERSION-RELEASE.ARCH` of each package in the database of the root in `root`, sorted.
 pub fn query_all(stage0: &Stage0, root: &Path, interrupt: &Interrupt) -> Result<Vec<String>, Error> {
     let sandbox = sandbox_over(stage0, root, false);
-    let exit = Program::Rpm.run_in(&sandbox, &arguments(ELSEWHERE, &["-qa", "--qf", "%{NEVRA}\\n"]), interrupt)?;
+    let exit = Program::Rpm.run_in(
+        &sandbox,
+        &arguments(ELSEWHERE, &["-qa", "--qf", "%{NEVRA}\\n"]),
+        interrupt,
+    )?;
     let mut names: Vec<String> = String::from_utf8_lossy(&exit.stdout)
         .lines()
         .map(str::to_owned)
@@ -198,13 +202,7 @@ pub fn verify_all(stage0: &Stage0, root: &Path, interrupt: &Interrupt) -> Result
 
 /// rpm's arguments for a root, after which those of the action follow.
 fn arguments(root: &str, action: &[&str]) -> Vec<String> {
-    let root = [
-        "--root",
-        root,
-        "--dbpath",
-        FOLDER,
-        "--define=_db_backend sqlite",
-    ];
+    let root = ["--root", root, "--dbpath", FOLDER, "--define=_db_backend sqlite"];
     root.iter().chain(action).map(|word| (*word).to_owned()).collect()
 }
 

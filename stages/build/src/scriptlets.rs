@@ -13,6 +13,7 @@ use std::{
 };
 
 use keel_artefact::{Epoch, format};
+use keel_host::rpmdb;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -75,7 +76,9 @@ impl Changes {
                 return Ok(());
             }
             match shipped(trees, &name) {
+                // On the way to something, or to the database, which was taken out.
                 None if metadata.is_dir() && fs_err::read_dir(path)?.next().is_some() => {}
+                None if Path::new(&rpmdb::FOLDER[1..]).starts_with(&name) => {}
                 None => drop(new.added.insert(name)),
                 Some((_, before)) if metadata.is_dir() && before.is_dir() => {}
                 Some((file, before)) => {
@@ -212,10 +215,7 @@ fn named(base: &Path, path: &Path) -> String {
 }
 
 /// Visits all that is in a folder; of a folder in it, what it holds first.
-fn walk(
-    folder: &Path,
-    visit: &mut dyn FnMut(&Path, &Metadata) -> Result<(), Error>,
-) -> Result<(), Error> {
+fn walk(folder: &Path, visit: &mut dyn FnMut(&Path, &Metadata) -> Result<(), Error>) -> Result<(), Error> {
     let mut entries = fs_err::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(fs_err::DirEntry::file_name);
     for entry in entries {

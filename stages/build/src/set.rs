@@ -76,7 +76,10 @@ impl Set<'_> {
     }
 
     fn make(&self, shop: &Workshop<'_>, folder: &Path) -> Result<(), Error> {
-        let objects = self.packages.iter().map(|package| shop.store.object(&package.rpm));
+        let objects = self
+            .packages
+            .iter()
+            .map(|package| shop.store.object(&package.rpm));
         let objects = objects.collect::<Result<Vec<_>, _>>()?;
         let infos = objects.iter().map(|object| keel_rpm::read(object));
         let infos = infos.collect::<Result<Vec<_>, _>>()?;
@@ -94,7 +97,9 @@ impl Set<'_> {
             std::thread::scope(|scope| -> Result<_, Error> {
                 let cache = scope.spawn(|| self.cache(shop, self.trees));
                 let database = rpmdb::make(shop.stage0, shop.store, &objects, clock, shop.interrupt);
-                let cache = cache.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                let cache = cache
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 Ok((cache?, database?))
             })?
         };
@@ -133,7 +138,11 @@ impl Set<'_> {
         let stage0 = shop.stage0;
         // Nothing of the set is there before rpm puts it there; until then, rpm itself needs Debian's libc. Names in the
         // cache that are not there yet are passed over by either loader.
-        let fix = if self.has_libc { &stage0.fix } else { &stage0.fix_bootstrap };
+        let fix = if self.has_libc {
+            &stage0.fix
+        } else {
+            &stage0.fix_bootstrap
+        };
         let lowers = [&first, fix, &stage0.libc, &stage0.tools].map(PathBuf::clone);
         let mut sandbox = Sandbox::new(lowers.into());
         sandbox.upper = Some(installed.clone());
@@ -167,3 +176,6 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fs_err::create_dir_all(path.parent().unwrap_or(path))?;
     Ok(fs_err::write(path, bytes)?)
 }
+
+#[cfg(test)]
+mod tests;
