@@ -30,6 +30,11 @@ const LAYER: &str = "layer";
 const INSTALLED: &str = "installed";
 const RECORD: &str = "scriptlets.json";
 
+/// Files of rpm's database, by name.
+type Database = BTreeMap<String, Vec<u8>>;
+/// Files of users, by their path in the root.
+type Users = BTreeMap<PathBuf, String>;
+
 /// A set of packages.
 pub(crate) struct Set<'a> {
     /// The packages, sorted by name.
@@ -128,7 +133,7 @@ impl Set<'_> {
         (objects, infos): (&[PathBuf], &[PackageInfo]),
         clock: Epoch,
         cache: &[u8],
-    ) -> Result<(BTreeMap<String, Vec<u8>>, BTreeMap<PathBuf, String>), Error> {
+    ) -> Result<(Database, Users), Error> {
         let (installed, scratch) = (folder.join(INSTALLED), shop.store.temp_dir("transaction")?);
         let first = scratch.path().join("first");
         write(&first.join(CACHE), cache)?;

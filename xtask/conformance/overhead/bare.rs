@@ -4,18 +4,17 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use keel_host::stage0::Stage0;
 
-use super::samples::Sample;
+use super::{Took, samples::Sample};
 
 /// What rpmbuild is told, as Keel tells it; but the source package is made in the same run, as everybody does.
 const SCRIPT: &str = "umask 022; start=$(date +%s%N); rpmbuild -ba --nodeps --noclean --target=x86_64-linux --define '_topdir /build' \
     --define \"_smp_build_ncpus $(nproc)\" --define '_smp_ncpus_max 0' \"$1\" > /build/log 2>&1 || { tail -20 /build/log >&2; exit 1; }; \
-    end=$(date +%s%N); echo $((end - start))";
+    end=$(date +%s%N); echo $((end - start)); times";
 
 /// The root.
 pub struct Bare {
@@ -46,8 +45,8 @@ impl Bare {
         copy(unpacked.path(), &self.root)
     }
 
-    /// Builds it; gives how long rpmbuild took, from its start to its end.
-    pub fn build(&self, sample: &Sample, tree: &Path) -> Result<Duration> {
+    /// Builds it; gives how long rpmbuild took, from its start to its end, and the processor time of all below it.
+    pub fn build(&self, sample: &Sample, tree: &Path) -> Result<Took> {
         if self.work.exists() {
             fs::remove_dir_all(&self.work)?;
         }
@@ -99,10 +98,22 @@ impl Bare {
             output.status.success(),
             "rpmbuild alone cannot build `{name}`:\n{said}"
         );
-        let nanoseconds = String::from_utf8(output.stdout)?;
-        let nanoseconds = nanoseconds.trim().parse().context("no time from the root")?;
-        Ok(Duration::from_nanos(nanoseconds))
+        times(&String::from_utf8(output.stdout)?).context("no times from the root")
     }
+}
+
+/// What [`SCRIPT`] prints: nanoseconds; then, by `times` (sh(1)), a line of the shell itself and one of its children: `0m1.5s 0m0.3s`.
+fn times(printed: &str) -> Option<Took> {
+    let mut lines = printed.lines();
+    let nanoseconds: f64 = lines.next()?.parse().ok()?;
+    let words = lines.nth(1)?.split(' ').map(|word| {
+        let (minutes, seconds) = word.strip_suffix('s')?.split_once('m')?;
+        Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
+    });
+    Some(Took {
+        wall: nanoseconds / 1e9,
+        cpu: words.sum::<Option<f64>>()?,
+    })
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -117,4 +128,16 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         from.display()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::times;
+
+    #[test]
+    fn times_of_a_shell_are_read() {
+        let took = times("1500000000\n0m0.00s 0m0.01s\n1m2.50s 0m0.25s\n").unwrap();
+        assert!((took.wall - 1.5).abs() < 1e-9 && (took.cpu - 62.75).abs() < 1e-9);
+        assert!(times("1500000000\n").is_none() && times("x").is_none());
+    }
 }

@@ -7,7 +7,7 @@
 //! 3. Medians are compared; the first round, in which roots are made, is shown beside them.
 //! 4. At the end all are published (`keel repo create`); a twentieth of that is added to each.
 //!
-//! Fails where Keel takes longer than rpmbuild by more than 0.3 s or 5 %, whichever is more.
+//! `--only NAME` builds one of them (it may be said again). Fails where Keel takes longer than rpmbuild by more than 0.3 s or 5 %, whichever is more.
 
 mod bare;
 mod samples;
@@ -16,7 +16,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -37,11 +37,19 @@ struct Bench {
     tree: PathBuf,
 }
 
-/// Seconds of each round of one package.
+/// Seconds of one run.
+#[derive(Clone, Copy)]
+pub struct Took {
+    wall: f64,
+    /// Processor time of all its processes.
+    cpu: f64,
+}
+
+/// Each round of one package.
 #[derive(Default)]
 struct Row {
-    keel: Vec<f64>,
-    bare: Vec<f64>,
+    keel: Vec<Took>,
+    bare: Vec<Took>,
 }
 
 /// Builds, and judges.
@@ -51,6 +59,7 @@ pub fn run(mut options: Options) -> Result<()> {
         .unwrap_or_else(|| "target/release/keel".to_owned());
     let store = PathBuf::from(options.required("--store")?);
     let rounds = options.parsed::<usize>("--rounds")?.unwrap_or(3).max(1);
+    let only = options.values("--only")?;
     if let Some(word) = options.words()?.first() {
         bail!("`{word}` is not understood here");
     }
@@ -61,8 +70,14 @@ pub fn run(mut options: Options) -> Result<()> {
         store: fs::canonicalize(&store).with_context(|| format!("there is no {}", store.display()))?,
         tree: work.join("tree"),
     };
-    let samples = samples::all();
+    let mut samples = samples::all();
     samples::write(&samples, &bench.tree)?;
+    samples.retain(|sample| only.is_empty() || only.contains(&sample.name));
+    ensure!(
+        !samples.is_empty(),
+        "none of the packages is called {}",
+        only.join(", ")
+    );
     let bare = lay_out(&bench, &work)?;
     let mut rows: Vec<Row> = samples.iter().map(|_| Row::default()).collect();
     for round in 0..=rounds {
@@ -71,12 +86,12 @@ pub fn run(mut options: Options) -> Result<()> {
             if round == 0 {
                 row.keel.push(bench.build(sample)?);
                 bench.lend(sample, &bare)?;
-                row.bare.push(bare.build(sample, &bench.tree)?.as_secs_f64());
+                row.bare.push(bare.build(sample, &bench.tree)?);
             } else if (round + index) % 2 == 0 {
                 row.keel.push(bench.build(sample)?);
-                row.bare.push(bare.build(sample, &bench.tree)?.as_secs_f64());
+                row.bare.push(bare.build(sample, &bench.tree)?);
             } else {
-                row.bare.push(bare.build(sample, &bench.tree)?.as_secs_f64());
+                row.bare.push(bare.build(sample, &bench.tree)?);
                 row.keel.push(bench.build(sample)?);
             }
         }
@@ -93,13 +108,17 @@ pub fn run(mut options: Options) -> Result<()> {
 fn report(samples: &[Sample], rows: &[Row], share: f64) -> Result<()> {
     println!("seconds; medians of {} rounds", rows[0].keel.len() - 1);
     println!(
-        "{:10} {:20} {:>9} {:>9} {:>9} {:>9} {:>12}",
-        "package", "what", "rpmbuild", "keel", "more", "published", "first time"
+        "{:10} {:20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12}",
+        "package", "what", "rpmbuild", "keel", "more", "published", "processor", "first time"
     );
     let mut above = Vec::new();
-    let mut differences = Vec::new();
+    let (mut differences, mut processor) = (Vec::new(), Vec::new());
     for (sample, row) in samples.iter().zip(rows) {
-        let (bare, keel) = (median(&row.bare[1..]), median(&row.keel[1..]));
+        let (bare, keel) = (
+            middle(&row.bare, |took| took.wall),
+            middle(&row.keel, |took| took.wall),
+        );
+        let cpu = middle(&row.keel, |took| took.cpu) - middle(&row.bare, |took| took.cpu);
         let whole = keel - bare + share;
         let (seconds, part) = BAR;
         let mark = if whole > seconds.max(part * bare) {
@@ -108,20 +127,22 @@ fn report(samples: &[Sample], rows: &[Row], share: f64) -> Result<()> {
             ""
         };
         println!(
-            "{:10} {:20} {bare:9.3} {keel:9.3} {:9.3} {whole:9.3} {:12.3}{mark}",
+            "{:10} {:20} {bare:9.3} {keel:9.3} {:9.3} {whole:9.3} {cpu:9.3} {:12.3}{mark}",
             sample.name,
             sample.kind,
             keel - bare,
-            row.keel[0] - row.bare[0],
+            row.keel[0].wall - row.bare[0].wall,
         );
         if !mark.is_empty() {
             above.push(sample.name.as_str());
         }
         differences.push(whole);
+        processor.push(cpu);
     }
     println!(
-        "in the middle {:.3} s more than rpmbuild alone, of which {share:.3} s are a twentieth of `keel repo create`",
-        median(&differences)
+        "in the middle {:.3} s more than rpmbuild alone, of which {share:.3} s are a twentieth of `keel repo create`; {:.3} s more processor time",
+        median(&differences),
+        median(&processor)
     );
     ensure!(above.is_empty(), "more than 0.3 s and 5 %: {}", above.join(", "));
     Ok(())
@@ -164,7 +185,7 @@ impl Bench {
         )?)
     }
 
-    fn command(&self, arguments: &[&str]) -> Result<f64> {
+    fn command(&self, arguments: &[&str]) -> Result<Took> {
         let mut command = Command::new(&self.keel);
         command
             .arg("-C")
@@ -172,15 +193,15 @@ impl Bench {
             .arg("--cache-dir")
             .arg(&self.store)
             .args(arguments);
-        let started = Instant::now();
+        let (before, started) = (processor_time()?, Instant::now());
         let output = command.output().context("cannot run keel")?;
-        let took: Duration = started.elapsed();
+        let (wall, cpu) = (started.elapsed().as_secs_f64(), processor_time()? - before);
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{arguments:?} fails:\n{said}");
-        Ok(took.as_secs_f64())
+        Ok(Took { wall, cpu })
     }
 
-    fn build(&self, sample: &Sample) -> Result<f64> {
+    fn build(&self, sample: &Sample) -> Result<Took> {
         self.command(&["build", &sample.name])
     }
 
@@ -216,8 +237,20 @@ impl Bench {
         if repository.exists() {
             fs::remove_dir_all(repository)?;
         }
-        self.command(&["repo", "create"])
+        Ok(self.command(&["repo", "create"])?.wall)
     }
+}
+
+/// The processor time of all children that ended.
+fn processor_time() -> Result<f64> {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+}
+
+/// The median without the first.
+fn middle(rounds: &[Took], what: impl Fn(&Took) -> f64) -> f64 {
+    median(&rounds[1..].iter().map(what).collect::<Vec<_>>())
 }
 
 fn median(values: &[f64]) -> f64 {
