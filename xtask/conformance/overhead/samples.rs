@@ -92,6 +92,11 @@ fn sample(name: &str, kind: &'static str, parts: &Parts<'_>, sources: Vec<(Strin
     for (number, (file, _)) in sources.iter().enumerate() {
         let _ = writeln!(listed, "Source{number}: {file}");
     }
+    let copy = if sources.is_empty() {
+        ""
+    } else {
+        "cp %{_sourcedir}/* .\n"
+    };
     let Parts {
         preamble,
         build,
@@ -100,7 +105,7 @@ fn sample(name: &str, kind: &'static str, parts: &Parts<'_>, sources: Vec<(Strin
     } = parts;
     let spec = format!(
         "Name: {name}\nVersion: 1\nRelease: 1%{{?dist}}\nSummary: A small package\nLicense: MIT\nURL: https://example.org/\n{listed}{preamble}\
-         \n%description\nA small package.\n\n%prep\n%setup -q -c -T\ncp %{{_sourcedir}}/* .\n\n%build\n{build}\n%install\n{install}\n{sections}\
+         \n%description\nA small package.\n\n%prep\n%setup -q -c -T\n{copy}\n%build\n{build}\n%install\n{install}\n{sections}\
          \n%changelog\n* Thu Jan 01 2026 Keel Linux <keel@keel-linux.org> - 1-1\n- First.\n"
     );
     Sample {
