@@ -8,6 +8,7 @@
 //! - `conformance schedule …`: the scheduler on a corpus's graph, beside other orders ([`schedule`]).
 //! - `conformance overhead …`: what Keel itself costs, beside rpmbuild alone ([`overhead`]).
 //! - `conformance kills …`, `conformance full-disk …`: what a run that is stopped in the middle loses or spoils ([`endurance`]).
+//! - `conformance twice …`: every package of Keel Linux, built twice ([`twice`]).
 //!
 //! Corpora, baselines and rpm's suite are fetched by whoever runs this and are never committed: docs/how-to/conformance.md.
 
@@ -32,6 +33,7 @@ mod overhead;
 mod schedule;
 mod suite;
 mod table;
+mod twice;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -84,9 +86,10 @@ fn run(arguments: &[String]) -> Result<()> {
         "full-disk" => endurance::full_disk::run(Options::new(rest)),
         "overhead" => overhead::run(Options::new(rest)),
         "schedule" => schedule::run(Options::new(rest)),
+        "twice" => twice::run(Options::new(rest)),
         "measure" => bench::measure::run(rest),
         _ => bail!(
-            "say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench, schedule, overhead, kills, full-disk"
+            "say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench, schedule, overhead, kills, full-disk, twice"
         ),
     }
 }

@@ -1,9 +1,16 @@
-//! All packages of a repository, or of a component, and who has what.
+//! All packages of a repository, or of a component, and who has what. What meets a requirement, and what comes with a package,
+//! the solver of [`keel_rpm::solve`] says.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::OnceLock,
+};
 
-use keel_artefact::{Dependency, Provide, Rich};
-use keel_rpm::{FileInfo, FileKind};
+use keel_artefact::Dependency;
+use keel_rpm::{
+    FileInfo, FileKind,
+    solve::{self, PackageId, Pool, Repository, Target},
+};
 
 use crate::{Kind, Package};
 
@@ -20,35 +27,42 @@ const FIRST: &str = "filesystem";
 pub struct World<'a> {
     /// Binary packages and those of debugging information.
     pub packages: Vec<&'a Package>,
-    by_name: HashMap<&'a str, Vec<(usize, &'a Provide)>>,
+    /// The same for the solver, and what it calls each.
+    pool: Pool,
+    ids: Vec<PackageId>,
+    /// What each requires; found once.
+    required: Vec<OnceLock<BTreeSet<usize>>>,
     by_path: HashMap<&'a str, Vec<(usize, &'a FileInfo)>>,
 }
 
 impl<'a> World<'a> {
     /// Looks at all packages once.
     pub fn new(packages: impl IntoIterator<Item = &'a Package>) -> Self {
-        let mut new = Self {
-            packages: (packages.into_iter())
-                .filter(|package| package.facts.kind() != Kind::Source)
-                .collect(),
-            by_name: HashMap::new(),
-            by_path: HashMap::new(),
+        let packages: Vec<&'a Package> = (packages.into_iter())
+            .filter(|package| package.facts.kind() != Kind::Source)
+            .collect();
+        let repository = Repository {
+            packages: packages.iter().map(|package| package.info().into()).collect(),
+            ..Repository::default()
         };
-        for (index, package) in new.packages.iter().enumerate() {
-            for provide in &package.info().provides {
-                new.by_name
-                    .entry(&provide.name)
-                    .or_default()
-                    .push((index, provide));
-            }
+        let pool = Pool::new(&[repository], &Target::default());
+        let pool =
+            pool.expect("one repository, and of fewer packages than fit into memory with all their files");
+        let mut ids: Vec<PackageId> = pool.packages().collect();
+        ids.sort_by_key(|id| pool.place(*id));
+        let mut by_path: HashMap<&str, Vec<(usize, &FileInfo)>> = HashMap::new();
+        for (index, package) in packages.iter().enumerate() {
             for file in &package.info().files {
-                new.by_path
-                    .entry(file.path.as_str())
-                    .or_default()
-                    .push((index, file));
+                by_path.entry(file.path.as_str()).or_default().push((index, file));
             }
         }
-        new
+        Self {
+            required: packages.iter().map(|_| OnceLock::new()).collect(),
+            packages,
+            pool,
+            ids,
+            by_path,
+        }
     }
 
     /// Paths that more than one package has, sorted, with all of them.
@@ -64,99 +78,30 @@ impl<'a> World<'a> {
         self.by_path.get(path).map_or(&[], Vec::as_slice)
     }
 
-    /// The packages that meet a plain requirement, by index, each once.
-    fn providers(&self, need: &Dependency) -> Vec<usize> {
-        let named = self.by_name.get(need.name.as_str()).into_iter().flatten();
-        let named = named
-            .filter(|(_, provide)| need.is_satisfied_by(provide))
-            .map(|(index, _)| *index);
-        let owned = self.owners(&need.name).iter().map(|(index, _)| *index);
-        let all: BTreeSet<usize> = named.chain(owned).collect();
-        all.into_iter().collect()
-    }
-
     /// Is a requirement met by a package, or by rpm itself? What cannot be read is not.
     pub(crate) fn is_met(&self, need: &Dependency) -> bool {
-        match need.is_rich() {
-            true => Rich::of(need).is_ok_and(|rich| self.can_hold(&rich)),
-            false => need.is_rpmlib() || !self.providers(need).is_empty(),
-        }
-    }
-
-    /// Can a boolean dependency hold, where all packages may be installed? What makes it hold by being absent may always be
-    /// absent, but for the condition of `if`: who installs that must find the rest.
-    fn can_hold(&self, rich: &Rich) -> bool {
-        let other = |otherwise: &Option<Box<Rich>>, none: bool| match otherwise {
-            Some(otherwise) => self.can_hold(otherwise),
-            None => none,
-        };
-        match rich {
-            Rich::Simple(need) => self.is_met(need),
-            Rich::With(_) | Rich::Without(..) => !self.set(rich).is_empty(),
-            Rich::And(list) => list.iter().all(|item| self.can_hold(item)),
-            Rich::Or(list) => list.iter().any(|item| self.can_hold(item)),
-            Rich::If(then, condition, otherwise) => match self.can_hold(condition) {
-                true => self.can_hold(then),
-                false => other(otherwise, true),
-            },
-            Rich::Unless(then, condition, otherwise) => {
-                self.can_hold(then) || (other(otherwise, false) && self.can_hold(condition))
-            }
-        }
-    }
-
-    /// The packages that meet an expression by themselves.
-    fn set(&self, rich: &Rich) -> BTreeSet<usize> {
-        match rich {
-            Rich::Simple(need) => self.providers(need).into_iter().collect(),
-            Rich::With(list) => {
-                let mut sets = list.iter().map(|item| self.set(item));
-                let first = sets.next().unwrap_or_default();
-                sets.fold(first, |all, set| &all & &set)
-            }
-            Rich::Without(one, other) => &self.set(one) - &self.set(other),
-            Rich::And(list) | Rich::Or(list) => list.iter().flat_map(|item| self.set(item)).collect(),
-            Rich::If(then, _, otherwise) | Rich::Unless(then, _, otherwise) => {
-                let other = otherwise.iter().flat_map(|other| self.set(other));
-                self.set(then).into_iter().chain(other).collect()
-            }
-        }
+        solve::is_met(&self.pool, need)
     }
 
     /// What is there when a package is installed: what it requires, and what comes first on every machine.
     pub(crate) fn closure(&self, package: usize) -> BTreeSet<usize> {
-        let mut closure = self.required(package);
+        let mut closure = self.required(package).clone();
         closure.extend(self.first());
         closure
     }
 
-    /// A package itself and, of what it requires, one package for each requirement: the one with
-    /// the shortest name, then the first.
-    pub(crate) fn required(&self, package: usize) -> BTreeSet<usize> {
-        let mut closure = BTreeSet::from([package]);
-        let mut todo = vec![package];
-        while let Some(index) = todo.pop() {
-            let requires = self.packages[index].info().requires.iter();
-            for need in requires.filter(|need| !need.is_rpmlib() && !need.is_rich()) {
-                let providers = self.providers(need);
-                if providers.iter().any(|index| closure.contains(index)) {
-                    continue;
-                }
-                let order =
-                    |index: &usize| (self.packages[*index].name().len(), self.packages[*index].name());
-                if let Some(best) = providers.into_iter().min_by_key(order) {
-                    closure.insert(best);
-                    todo.push(best);
-                }
-            }
-        }
-        closure
+    /// A package itself and what it requires, as the solver chooses; what is missing is left out.
+    pub(crate) fn required(&self, package: usize) -> &BTreeSet<usize> {
+        self.required[package].get_or_init(|| {
+            let all = solve::closure(&self.pool, self.ids[package]);
+            all.into_iter().map(|id| self.pool.place(id)).collect()
+        })
     }
 
     /// The package that comes first on every machine: `filesystem` or, where no package provides that, who owns `/usr`.
     fn first(&self) -> Option<usize> {
-        let named = self.by_name.get(FIRST).and_then(|all| all.first());
-        let named = named.map(|(index, _)| *index);
+        let named = self.pool.provide(&Dependency::any(FIRST));
+        let named = named.first().map(|id| self.pool.place(*id));
         named.or_else(|| self.owners("/usr").first().map(|(index, _)| *index))
     }
 

@@ -9,7 +9,7 @@ use crate::{BuiltPackage, scriptlets::Changes, trace::Leak};
 
 /// The version of [`Built`] as recorded in the store: raised when what is recorded changes, and when a check does, so that
 /// what an older check accepted is checked again.
-pub const FORMAT: format::Version = format::Version(1);
+pub const FORMAT: format::Version = format::Version(2);
 
 /// The version of [`Unchecked`] as recorded in the store.
 pub const FORMAT_UNCHECKED: format::Version = format::Version(1);
@@ -79,6 +79,10 @@ pub struct Output {
     pub provides: Vec<Provide>,
     /// What it requires.
     pub requires: Vec<Dependency>,
+    /// What it cannot be installed with.
+    pub conflicts: Vec<Dependency>,
+    /// What it replaces.
+    pub obsoletes: Vec<Dependency>,
     /// Its files that others may require by path: those that rpm-md's primary metadata lists
     /// (`/etc/…`, `…/bin/…`).
     pub files: Vec<String>,

@@ -1,16 +1,15 @@
-//! Which packages a build root holds: those asked for, and what they require in turn.
+//! Which packages a build root holds: those asked for, and what they require in turn. The solver of [`keel_rpm::solve`] says
+//! which; what packages only recommend or suggest is not in a build root.
 //!
 //! Only packages of components that the job's plan says come before it can be chosen, whatever else happens to be
 //! built already: the root of a job never depends on the order in which jobs ran.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use keel_artefact::{Dependency, PackageName};
+use keel_rpm::solve::{self, Missing, Package, PackageId, Pool, Refusal, Repository, Target};
 
-use crate::{Built, BuiltPackage};
+use crate::{Built, BuiltPackage, built::Output};
 
 /// A requirement that no candidate and nothing borrowed meets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,102 +20,120 @@ pub struct Unmet {
     pub by: Option<PackageName>,
 }
 
+/// There is no such root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// Nothing meets these; never empty.
+    Unmet(Vec<Unmet>),
+    /// Packages stand in each other's way: each problem from what the SPEC requires down to what makes it impossible.
+    Apart(Vec<Vec<String>>),
+    /// More packages than the solver takes.
+    TooMany(solve::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unmet(all) => {
+                for (at, unmet) in all.iter().enumerate() {
+                    let comma = if at == 0 { "nothing" } else { "; nothing" };
+                    write!(f, "{comma} provides `{}`, which ", unmet.requirement)?;
+                    match &unmet.by {
+                        Some(by) => write!(f, "`{by}` in the build root requires")?,
+                        None => write!(f, "the SPEC requires")?,
+                    }
+                }
+                Ok(())
+            }
+            Self::Apart(problems) => {
+                write!(f, "the packages of the build root cannot be installed together")?;
+                for line in problems.iter().flatten() {
+                    write!(f, "\n    {line}")?;
+                }
+                Ok(())
+            }
+            Self::TooMany(error) => error.fmt(f),
+        }
+    }
+}
+
 /// The packages for a root, sorted by name: providers of `asked` among `candidates` and, transitively, of what these
-/// require. `is_lent` says what the borrowed root provides; such a requirement brings nothing in.
+/// require. `is_lent` says what the borrowed root provides; such a requirement brings nothing in, but for one of `asked` that
+/// a candidate meets, too.
 pub fn close(
     asked: &[Dependency],
     candidates: &[Arc<Built>],
     is_lent: &dyn Fn(&str) -> bool,
-) -> Result<Vec<BuiltPackage>, Unmet> {
-    let providers = Providers::new(candidates);
-    let mut chosen: BTreeMap<&PackageName, Candidate<'_>> = BTreeMap::new();
-    let mut asked_by: Vec<(&Dependency, Option<&PackageName>)> =
-        asked.iter().map(|need| (need, None)).collect();
-    let mut seen = BTreeSet::new();
-    while let Some((need, by)) = asked_by.pop() {
-        if need.is_rpmlib() || !seen.insert(need.to_string()) {
-            continue;
-        }
-        let Some(candidate) = providers.best(need) else {
-            if is_lent(&need.name) {
-                continue;
+) -> Result<Vec<BuiltPackage>, Error> {
+    let binary = |output: &&Output| output.package.kind == crate::Kind::Binary;
+    let outputs: Vec<&Output> = (candidates.iter())
+        .flat_map(|built| &built.outputs)
+        .filter(binary)
+        .collect();
+    let mut packages: Vec<Package> = outputs.iter().copied().map(package).collect();
+    let lent: Vec<Dependency> = asked.iter().map(|need| solve::lent(need, is_lent)).collect();
+    let lender = solve::lend(&mut packages, &lent, is_lent);
+    let new = Repository {
+        name: "built".to_owned(),
+        packages,
+        ..Repository::default()
+    };
+    let paths: Vec<&str> = asked.iter().map(|need| need.name.as_str()).collect();
+    let target = Target {
+        arches: &[],
+        paths: &paths,
+    };
+    let pool = Pool::new(&[lender, new], &target).map_err(Error::TooMany)?;
+    let wishes: Vec<Dependency> = (asked.iter().zip(lent))
+        .filter(|(need, _)| !need.is_rpmlib())
+        .map(|(need, lent)| {
+            if pool.provide(need).is_empty() {
+                lent
+            } else {
+                need.clone()
             }
-            return Err(Unmet {
-                requirement: need.clone(),
-                by: by.cloned(),
-            });
-        };
-        // A package that is lent as a capability (a shell) is not pulled in by another package's wish for it.
-        if by.is_some() && is_lent(&need.name) && !chosen.contains_key(&candidate.package.nevra.name) {
-            continue;
-        }
-        let name = &candidate.package.nevra.name;
-        if chosen.insert(name, candidate).is_none() {
-            asked_by.extend(candidate.requires.iter().map(|need| (need, Some(name))));
-        }
-    }
-    Ok(chosen
-        .into_values()
-        .map(|candidate| candidate.package.clone())
-        .collect())
-}
-
-#[derive(Clone, Copy)]
-struct Candidate<'a> {
-    package: &'a BuiltPackage,
-    requires: &'a [Dependency],
-}
-
-/// Capability (or file that a package ships) → who provides it.
-struct Providers<'a> {
-    by_name: BTreeMap<&'a str, Vec<(&'a keel_artefact::Provide, Candidate<'a>)>>,
-    by_file: BTreeMap<&'a str, Vec<Candidate<'a>>>,
-}
-
-impl<'a> Providers<'a> {
-    fn new(candidates: &'a [Arc<Built>]) -> Self {
-        let mut new = Self {
-            by_name: BTreeMap::new(),
-            by_file: BTreeMap::new(),
-        };
-        for output in candidates.iter().flat_map(|built| &built.outputs) {
-            let candidate = Candidate {
-                package: &output.package,
-                requires: &output.requires,
-            };
-            if output.package.kind != crate::Kind::Binary {
-                continue;
-            }
-            for provide in &output.provides {
-                new.by_name
-                    .entry(&provide.name)
-                    .or_default()
-                    .push((provide, candidate));
-            }
-            for file in &output.files {
-                new.by_file.entry(file.as_str()).or_default().push(candidate);
-            }
-        }
-        new
-    }
-
-    /// The provider with the shortest name, then the first by name: `zlib` before `zlib-ng-compat`.
-    fn best(&self, need: &Dependency) -> Option<Candidate<'a>> {
-        let named = self.by_name.get(need.name.as_str()).into_iter().flatten();
-        let named = named
-            .filter(|(provide, _)| need.is_satisfied_by(provide))
-            .map(|(_, candidate)| *candidate);
-        let filed = self
-            .by_file
-            .get(need.name.as_str())
-            .into_iter()
-            .flatten()
-            .copied();
-        named.chain(filed).min_by_key(|candidate| {
-            let name = candidate.package.nevra.name.as_str();
-            (name != need.name, name.len(), name)
         })
+        .collect();
+    let name = |id| outputs[pool.place(id)].package.nevra.name.clone();
+    let solution =
+        solve::install(&pool, &wishes, &[], false).map_err(|refusal| refused(&refusal, &wishes, &name))?;
+    let chosen = solution.install.iter();
+    let mut chosen: Vec<BuiltPackage> = chosen
+        .map(|chosen| outputs[pool.place(chosen.package)].package.clone())
+        .collect();
+    chosen.sort_by(|one, other| one.nevra.name.cmp(&other.nevra.name));
+    Ok(chosen)
+}
+
+fn refused(refusal: &Refusal, wishes: &[Dependency], name: &dyn Fn(PackageId) -> PackageName) -> Error {
+    if refusal.missing.is_empty() {
+        return Error::Apart(
+            refusal
+                .problems
+                .iter()
+                .map(|problem| problem.chain.clone())
+                .collect(),
+        );
     }
+    let unmet = refusal.missing.iter().map(|missing| match missing {
+        Missing::Asked(number) => Unmet {
+            requirement: wishes[*number].clone(),
+            by: None,
+        },
+        Missing::Required { by, dependency } => Unmet {
+            requirement: dependency.clone(),
+            by: Some(name(*by)),
+        },
+    });
+    Error::Unmet(unmet.collect())
+}
+
+fn package(output: &Output) -> Package {
+    let mut package = Package::of(&output.package.nevra, &output.provides, &output.requires);
+    package.conflicts.clone_from(&output.conflicts);
+    package.obsoletes.clone_from(&output.obsoletes);
+    package.files.clone_from(&output.files);
+    package
 }
 
 #[cfg(test)]

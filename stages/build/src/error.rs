@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, path::PathBuf};
 
 use keel_artefact::{ComponentName, Interrupted, Nevra};
 
-use crate::{closure::Unmet, trace::Leak};
+use crate::{closure, trace::Leak};
 
 /// An error of one job.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +33,9 @@ pub enum Error {
         /// The SPEC.
         path: PathBuf,
     },
-    /// A requirement of the root is met by nothing. Planning finds what SPECs say; this is what rpmbuild found in files.
-    #[error("{}", unmet(.0))]
-    Unmet(Unmet),
+    /// There is no such root. Planning finds what SPECs say; this is what rpmbuild found in files.
+    #[error("{0}")]
+    Closure(closure::Error),
     /// A kept build root is no longer whole.
     #[error("what was kept of `{0}` has lost a part of its root (`--fresh` makes a new one)")]
     KeptLost(ComponentName),
@@ -153,18 +153,6 @@ fn names(packages: &[Nevra]) -> String {
         .map(Nevra::to_string)
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-fn unmet(unmet: &Unmet) -> String {
-    match &unmet.by {
-        Some(package) => {
-            format!(
-                "nothing provides {}, which {package} in the build root requires",
-                unmet.requirement
-            )
-        }
-        None => format!("nothing provides {}, which the SPEC requires", unmet.requirement),
-    }
 }
 
 fn failed(failure: &Failure) -> String {

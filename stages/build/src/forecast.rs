@@ -16,8 +16,7 @@ use keel_store::{Error, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Built,
-    closure::{self, Unmet},
+    Built, closure,
     fingerprint::{self, Input, Kind, Own},
     job,
     record::{self, Change, Record},
@@ -123,8 +122,8 @@ fn with_root(
     let lends = |name: &str| job::lends(question.is_lent, job, name);
     let root = match closure::close(&job.direct, before, &lends) {
         Ok(root) => root,
-        Err(unmet) => {
-            new.problem = Some(told(&unmet));
+        Err(error) => {
+            new.problem = Some(error.to_string());
             return Ok(None);
         }
     };
@@ -137,16 +136,6 @@ fn with_root(
     }
     new.changes = last.map_or_else(Vec::new, |last| record::changes(&last.inputs, &inputs));
     Ok(None)
-}
-
-fn told(unmet: &Unmet) -> String {
-    match &unmet.by {
-        Some(by) => format!(
-            "`{by}` requires `{}`, which nothing before it provides",
-            unmet.requirement
-        ),
-        None => format!("nothing before it provides `{}`", unmet.requirement),
-    }
 }
 
 /// Something before the job is to be built.

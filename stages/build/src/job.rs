@@ -17,8 +17,10 @@ use keel_store::{Store, TempDir};
 use crate::{
     Built, BuiltPackage, Error, Failure,
     built::{self, Output, Unchecked},
-    checks, closure, fingerprint,
-    folders::{Folders, IN_MEMORY, has_room_in_memory, tail},
+    checks, closure,
+    compare::{Order, Surroundings},
+    fingerprint,
+    folders::{self, Folders, tail},
     kept::{self, Place},
     packages, record,
     root::{self, Root},
@@ -48,13 +50,6 @@ pub struct Workshop<'a> {
     pub sink: &'a dyn Sink,
     /// Ends everything.
     pub interrupt: &'a Interrupt,
-}
-
-/// In which surroundings a build runs. None of this may reach a package: [`Surroundings::other`] is the proof.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Surroundings {
-    /// Everything is different: clock, host name, user name, locale, time zone, umask, number of cores.
-    pub other: bool,
 }
 
 /// How a job runs, this time. None of it may reach a package.
@@ -102,7 +97,7 @@ impl Workshop<'_> {
     ) -> Result<Finished, Error> {
         self.interrupt.check()?;
         let packages =
-            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
+            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Closure)?;
         let inputs = fingerprint::inputs(job, &self.stage0.digest, &packages);
         let key = fingerprint::of(&inputs);
         let kept = kept::name(self.output, &job.component);
@@ -137,48 +132,6 @@ impl Workshop<'_> {
             was_cached: false,
             failures: turn.failures,
         })
-    }
-
-    /// Builds `job` again, in other surroundings, and compares each package with what `built` has.
-    pub fn compare(&self, job: &Job, before: &[Arc<Built>], built: &Built, kept: &Path) -> Result<(), Error> {
-        // Of an earlier run.
-        keel_store::temp::remove_all(kept)?;
-        let root = Root::compose(self, job, built.root.clone())?;
-        let turn = Turn {
-            nice: 0,
-            cores: 1,
-            failures: 0,
-            retries: 0,
-        };
-        let again = self.make(job, &root, &turn, &Surroundings { other: true })?;
-        let again = self.check(job, built.fingerprint, before, root, again)?;
-        let missing = |output: &&Output| {
-            let nevra = &output.package.nevra;
-            again.outputs.iter().all(|again| again.package.nevra != *nevra)
-        };
-        if let Some(output) = built.outputs.iter().find(missing) {
-            return Err(Error::NotMade(output.package.nevra.clone()));
-        }
-        let mut packages = Vec::new();
-        for Output { package, .. } in again.outputs {
-            let first = built.outputs.iter().map(|output| &output.package);
-            let Some(first) = first.clone().find(|first| first.nevra == package.nevra) else {
-                return Err(Error::Undeclared(package.nevra));
-            };
-            if first.rpm != package.rpm {
-                let name = package.nevra.file_name();
-                for (folder, rpm) in [("first", &first.rpm), ("second", &package.rpm)] {
-                    fs_err::create_dir_all(kept.join(folder))?;
-                    fs_err::copy(self.store.object(rpm)?, kept.join(folder).join(&name))?;
-                }
-                packages.push(package.nevra);
-            }
-        }
-        if packages.is_empty() {
-            return Ok(());
-        }
-        let kept = kept.to_owned();
-        Err(Error::Differs { packages, kept })
     }
 
     /// Holds the packages against the rules of [`keel_inspect`]. What is found is kept under the digests of the packages, the rules and
@@ -217,7 +170,7 @@ impl Workshop<'_> {
     }
 
     /// Runs rpmbuild in the root, and keeps what it made.
-    fn make(
+    pub(crate) fn make(
         &self,
         job: &Job,
         root: &Root,
@@ -228,13 +181,14 @@ impl Workshop<'_> {
         let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
         let id = format!("build:{}", job.component);
         let mut sandbox = folders.in_sandbox(root.sandbox(), turn.nice);
-        if surroundings.other && has_room_in_memory() {
-            // A folder in memory lists its entries in another order than one on disk.
-            sandbox
-                .tmpfs
-                .extend(["/build/BUILD", "/build/BUILDROOT"].map(root::path));
-            sandbox.limits.tmpfs = Some(IN_MEMORY);
-        }
+        let _shown = match surroundings.other {
+            Some(Order::Disorderfs) => Some(folders.in_disorder(&mut sandbox)?),
+            Some(Order::Memory) => {
+                folders::in_memory(&mut sandbox);
+                None
+            }
+            Some(Order::Same) | None => None,
+        };
         let request = self.request(job, turn.cores, surroundings);
         let started = Instant::now();
         let mut phase = "%prep".to_owned();
@@ -246,14 +200,14 @@ impl Workshop<'_> {
         let exit = rpmbuild::run(&sandbox, &request, &log, &mut on_phase, self.interrupt)?;
         self.interrupt.check()?;
         if !exit.success() {
-            let name = match (surroundings.other, turn.runs_again()) {
+            let name = match (surroundings.other.is_some(), turn.runs_again()) {
                 (true, _) => format!("{}.log.again", job.component),
                 (false, true) => format!("{}.log.{}", job.component, turn.failures + 1),
                 (false, false) => format!("{}.log", job.component),
             };
             let how = exit.status.to_string();
             let mut failure = self.failure(&job.component, phase.clone(), how, &log, &name)?;
-            if self.keep_roots && !surroundings.other {
+            if self.keep_roots && surroundings.other.is_none() {
                 let sandbox = rpmbuild::surrounded(&sandbox, &request);
                 let place = Place::new(sandbox, rpmbuild::command(&request), Some(phase));
                 failure.kept = self.keep(place, bench, &job.component);
@@ -297,7 +251,7 @@ impl Workshop<'_> {
             skip_check: job.skip_check,
             cores,
             source_date_epoch: job.recipe.source_date_epoch,
-            other_surroundings: surroundings.other,
+            other_surroundings: surroundings.other.is_some(),
         }
     }
 
@@ -306,7 +260,7 @@ impl Workshop<'_> {
     pub fn place(&self, job: &Job, before: &[Arc<Built>]) -> Result<(Place, TempDir), Error> {
         self.interrupt.check()?;
         let packages =
-            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
+            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Closure)?;
         let root = Root::compose(self, job, packages)?;
         let bench = self.store.temp_dir(&format!("shell-{}", job.component))?;
         let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
@@ -354,7 +308,7 @@ impl Workshop<'_> {
     }
 
     /// Checks what rpmbuild made. Refused packages stay in the store: mending a check does not build them again.
-    fn check(
+    pub(crate) fn check(
         &self,
         job: &Job,
         key: Sha256,
@@ -386,6 +340,8 @@ impl Workshop<'_> {
                 },
                 provides: package.info.provides,
                 requires: package.info.requires,
+                conflicts: package.info.conflicts,
+                obsoletes: package.info.obsoletes,
             });
         }
         outputs.sort_by_key(|output| output.package.nevra.to_string());

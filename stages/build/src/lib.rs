@@ -29,6 +29,7 @@
 pub mod built;
 pub mod checks;
 pub mod closure;
+mod compare;
 mod error;
 pub mod expected;
 pub mod fingerprint;
@@ -37,6 +38,7 @@ pub mod forecast;
 pub mod job;
 pub mod kept;
 pub mod log;
+mod merged;
 pub mod packages;
 mod progress;
 pub mod provenance;
@@ -49,8 +51,9 @@ mod set;
 pub mod trace;
 
 pub use built::Built;
+pub use compare::{Order, Surroundings};
 pub use error::{Error, Errors, Failure};
 pub use forecast::{Forecast, forecast};
-pub use job::{Surroundings, Workshop};
+pub use job::Workshop;
 pub use packages::{BuiltPackage, Kind, Packages};
 pub use run::{Options, Results, run};

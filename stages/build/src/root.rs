@@ -11,7 +11,7 @@ use keel_artefact::{Fingerprint, RootPath, Sha256};
 use keel_plan::Job;
 use keel_sandbox::Sandbox;
 
-use crate::{BuiltPackage, Error, job::Workshop, scriptlets::Changes, set::Set};
+use crate::{BuiltPackage, Error, job::Workshop, merged, scriptlets::Changes, set::Set};
 
 /// The libc of a root, once it is Keel's.
 const LIBC: &str = "usr/lib64/libc.so.6";
@@ -41,19 +41,22 @@ impl Root {
             (false, true) => shop.stage0.build_lowers(false),
             (false, false) => shop.stage0.tool_lowers(),
         };
+        let digests = packages.iter().map(|package| &package.rpm);
+        let layers = merged::layers(shop.store, digests, &trees)?;
         let set = Set {
             packages: &packages,
             trees: &trees,
+            layers: &layers,
             borrowed: &borrowed,
             has_libc,
         };
         let set = set.layer(shop)?;
-        let (trees, changes) = match set.installed {
-            Some((installed, changes)) => (vec![installed], Some(changes)),
-            None => (trees, None),
+        let (layers, trees, changes) = match set.installed {
+            Some((installed, changes)) => (vec![installed.clone()], vec![installed], Some(changes)),
+            None => (layers, trees, None),
         };
         let mut lowers = vec![macro_layer(shop, &job.recipe.macros_digest)?, set.layer];
-        lowers.extend(below(&borrowed, &trees));
+        lowers.extend(below(&borrowed, &layers));
         Ok(Self {
             packages,
             trees,

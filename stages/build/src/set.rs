@@ -41,6 +41,8 @@ pub(crate) struct Set<'a> {
     pub(crate) packages: &'a [BuiltPackage],
     /// Their trees.
     pub(crate) trees: &'a [PathBuf],
+    /// The layers that are made of these trees.
+    pub(crate) layers: &'a [PathBuf],
     /// Layers of stage0: the fixes, and what is below the packages.
     pub(crate) borrowed: &'a [PathBuf],
     /// A libc is among the packages.
@@ -91,7 +93,7 @@ impl Set<'_> {
         let clock = infos.iter().map(|info| info.build_time).max().unwrap_or(Epoch(0));
         let layer = folder.join(LAYER);
         let (cache, database) = if infos.iter().any(|info| !info.scripts.is_empty()) {
-            let before = self.cache(shop, self.trees)?;
+            let before = self.cache(shop, self.layers)?;
             let (database, users) = self.install(shop, folder, (&objects, &infos), clock, &before)?;
             for (path, text) in users {
                 write(&layer.join(path), text.as_bytes())?;
@@ -100,7 +102,7 @@ impl Set<'_> {
         } else {
             // Two sandboxes that do not need each other.
             std::thread::scope(|scope| -> Result<_, Error> {
-                let cache = scope.spawn(|| self.cache(shop, self.trees));
+                let cache = scope.spawn(|| self.cache(shop, self.layers));
                 let database = rpmdb::make(shop.stage0, shop.store, &objects, clock, shop.interrupt);
                 let cache = cache
                     .join()
@@ -118,9 +120,9 @@ impl Set<'_> {
         Ok(keel_sandbox::hand_over(folder)?)
     }
 
-    /// `/etc/ld.so.cache` for these trees over what is borrowed.
-    fn cache(&self, shop: &Workshop<'_>, trees: &[PathBuf]) -> Result<Vec<u8>, Error> {
-        let below = crate::root::below(self.borrowed, trees);
+    /// `/etc/ld.so.cache` for these layers over what is borrowed.
+    fn cache(&self, shop: &Workshop<'_>, layers: &[PathBuf]) -> Result<Vec<u8>, Error> {
+        let below = crate::root::below(self.borrowed, layers);
         let scratch = shop.store.temp_dir("ldconfig")?;
         Ok(ldconfig::cache(&below, &scratch, shop.interrupt)?)
     }

@@ -3,7 +3,8 @@
 //! `gcc -B/usr/lib64` in a root without Debian's libc headers takes every object from Keel's packages but gcc's own
 //! (`crtbegin*.o`, `crtend*.o`, `libgcc*`). The `ld` of a build root writes what it reads as a makefile dependency
 //! list (`ld --dependency-file`, binutils' manual) into `/build/trace`, one file a link; here each input must be the
-//! build's own, a Keel package's, or one of these few.
+//! build's own, a Keel package's, or one of these few. Link-time optimisation changes nothing of that: what its plugin takes is listed
+//! as it was given to the linker; the objects that it makes of it, in `/tmp`, may be or not.
 
 use std::{collections::BTreeSet, path::Path};
 

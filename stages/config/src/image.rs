@@ -30,6 +30,8 @@ pub struct Image {
     pub packages: Vec<PackageName>,
     /// Packages that must not come along; it is an error if something needs them.
     pub exclude: Vec<PackageName>,
+    /// Does what packages recommend, or supplements them, come along, too? Where it can: nothing fails for it.
+    pub install_weak_deps: bool,
     /// Formats, each once: first those of a container, then those of a disk.
     pub formats: Vec<Format>,
     /// The container's settings; always there when `formats` has one of a container.

@@ -76,13 +76,12 @@ pub fn make(
         .iter()
         .map(|package| package.info.clone())
         .collect();
-    let chosen =
-        resolve::resolve(&infos, &request.image.packages, &request.image.exclude).map_err(|source| {
-            Error::Resolve {
-                image: name.to_owned(),
-                source,
-            }
-        })?;
+    let image = request.image;
+    let chosen = resolve::resolve(&infos, &image.packages, &image.exclude, image.install_weak_deps);
+    let chosen = chosen.map_err(|source| Error::Resolve {
+        image: name.to_owned(),
+        source,
+    })?;
     let chosen: Vec<&Candidate> = chosen.into_iter().map(|index| &request.packages[index]).collect();
     let key = key(request, &chosen);
     let dir = request.out.join(name);

@@ -3,7 +3,8 @@
 //! Input: a [`Repository`](keel_repo::Repository), an [`Image`](keel_config::Image), the tools of stage0. Output:
 //! the files of [`Built`] in `out/images/NAME/`.
 //!
-//! 1. [`resolve`]: the packages that the image names, and what they require, from that repository only.
+//! 1. [`resolve`]: the packages that the image names, and what they require (with `install-weak-deps`, what they recommend,
+//!    too), from that repository only.
 //! 2. [`compose`]: their headers and payloads become a [`Tree`](tree::Tree): path → type, mode, owner, time,
 //!    attributes, content.
 //! 3. [`finalise`]: users and groups ([`accounts`]), defaults of /etc, enabled units, rpm's database.
@@ -38,7 +39,6 @@ pub mod finalise;
 pub mod manifest;
 mod presets;
 pub mod resolve;
-mod rich;
 mod session;
 mod stage;
 mod tmpfiles;

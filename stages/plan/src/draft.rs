@@ -251,25 +251,23 @@ pub struct Suggestion {
 /// Capabilities that nobody provides, as they are asked for: those that most ask for first, then by name.
 pub fn missing(project: &Project, recipes: &[Recipe]) -> Vec<Suggestion> {
     let providers = Providers::new(recipes, &project.stage0.lends);
-    unmet(&needs::all(project, recipes, &providers), recipes)
+    unmet(&needs::all(project, recipes, &providers), recipes, &providers)
 }
 
-fn unmet(needs: &[Needs], recipes: &[Recipe]) -> Vec<Suggestion> {
-    let mut asked: BTreeMap<&str, Suggestion> = BTreeMap::new();
+fn unmet(needs: &[Needs], recipes: &[Recipe], providers: &Providers<'_>) -> Vec<Suggestion> {
+    let mut asked: BTreeMap<String, Suggestion> = BTreeMap::new();
     for (needs, recipe) in needs.iter().zip(recipes) {
-        let names: BTreeSet<&str> = needs
-            .unmet
-            .iter()
-            .map(|unmet| unmet.requirement.name.as_str())
+        let names: BTreeSet<String> = (needs.unmet.iter())
+            .flat_map(|unmet| unmet.lacks(providers))
             .collect();
         for name in names {
             let new = || Suggestion {
-                name: name.to_owned(),
+                name: name.clone(),
                 is_missing: true,
                 asked: 0,
                 first: recipe.component.clone(),
             };
-            asked.entry(name).or_insert_with(new).asked += 1;
+            asked.entry(name.clone()).or_insert_with(new).asked += 1;
         }
     }
     let mut all: Vec<Suggestion> = asked.into_values().collect();
@@ -286,7 +284,7 @@ pub fn suggest(project: &Project, recipes: &[Recipe]) -> Vec<Suggestion> {
     loop {
         let providers = Providers::new(recipes, &project.stage0.lends);
         let needs = needs::all(&project, recipes, &providers);
-        let mut new = unmet(&needs, recipes);
+        let mut new = unmet(&needs, recipes, &providers);
         if new.is_empty() {
             let knots = graph::knots(&edges(&needs, &indices));
             new = knots

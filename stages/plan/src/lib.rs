@@ -5,8 +5,8 @@
 //! Input: the project, all its recipes, the source sets of those that are built, the targets. Output: a [`Plan`].
 //!
 //! 1. Index what all packages provide, and what stage0 lends ([`providers`]).
-//! 2. Resolve each `BuildRequires`: what stage0 lends is borrowed, all else comes from Keel's packages. What a package in
-//!    a build root is known to require, and stage0 does not lend, is needed, too ([`needs`]).
+//! 2. Ask the solver of [`keel_rpm::solve`] for each build root: what stage0 lends is borrowed, all else comes from Keel's
+//!    packages. What a package in a build root is known to require, and stage0 does not lend, is needed, too ([`needs`]).
 //! 3. Choose the components that the targets need ([`select()`]).
 //! 4. Refuse cycles, with the ways out of each ([`draft`]); order the jobs, find the critical path ([`graph`]).
 //! 5. Reckon how long what is left takes ([`outlook`]).

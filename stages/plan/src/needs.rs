@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use keel_artefact::Dependency;
+use keel_artefact::{Dependency, Rich};
 use keel_config::{Diagnostic, Location, Project};
 use keel_spec::Recipe;
 
 use crate::{
     job::Because,
-    providers::{Met, Provider, Providers},
+    providers::{Needed, Providers, Through},
     select,
 };
 
@@ -29,38 +29,54 @@ pub(crate) struct Needs {
     pub(crate) because: BTreeMap<usize, Because>,
 }
 
-/// A requirement that nobody meets.
+/// A requirement that nobody meets, or that stands against the others.
 #[derive(Debug, Clone)]
 pub(crate) struct Unmet {
     /// The SPEC's line.
     line: Option<u32>,
     /// What it says there.
     says: String,
-    /// What nobody meets.
-    pub(crate) requirement: Dependency,
+    /// What nobody meets; none: see `apart`.
+    pub(crate) requirement: Option<Dependency>,
     /// The package that requires it; none: the SPEC itself does.
     by: Option<String>,
+    /// Why it cannot be met together with the rest.
+    apart: Vec<String>,
 }
 
 impl Unmet {
+    /// Names that, lent, would meet it: of an expression, what nobody provides in it or, if that is nothing, the whole.
+    pub(crate) fn lacks(&self, providers: &Providers<'_>) -> Vec<String> {
+        let Some(requirement) = &self.requirement else {
+            return Vec::new();
+        };
+        let mut names = Vec::new();
+        if let (Ok(rich), true) = (Rich::of(requirement), requirement.is_rich()) {
+            rich.leaves(&mut |leaf| {
+                if !providers.is_there(leaf) {
+                    names.push(leaf.name.clone());
+                }
+            });
+        }
+        if names.is_empty() {
+            names.push(requirement.name.clone());
+        }
+        names
+    }
+
     /// What to say of it to whoever wrote `recipe`.
     pub(crate) fn told(&self, recipe: &Recipe, recipes: &[Recipe], providers: &Providers<'_>) -> Diagnostic {
-        let requirement = &self.requirement;
         let mut new = Diagnostic::new(format!("cannot plan `{}`", recipe.component))
             .at(Location::line(&recipe.spec_shown, self.line.unwrap_or(0)))
             .note(&self.says);
-        let met = match &self.by {
-            None if requirement.is_rich() => {
-                let cause = "this version of Keel does not resolve boolean dependencies between builds";
-                return new.cause(cause);
-            }
-            None => providers.meet_build(requirement),
-            Some(by) => {
-                new = new.cause(format!("`{by}` requires `{requirement}`"));
-                providers.meet(requirement)
-            }
+        let Some(requirement) = &self.requirement else {
+            new = new.cause("the packages of the build root cannot be installed together");
+            return (self.apart.iter()).fold(new, |new, line| new.cause(line));
         };
-        select::unmet(new, requirement, &met, recipes, providers)
+        if let Some(by) = &self.by {
+            new = new.cause(format!("`{by}` requires `{requirement}`"));
+        }
+        select::unmet(new, requirement, recipes, providers)
     }
 }
 
@@ -97,20 +113,13 @@ pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'
 /// The components that make the base, and all that these need to be built.
 fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTreeSet<usize> {
     let mut below = BTreeSet::new();
-    let mut queue: VecDeque<usize> = VecDeque::new();
-    for requirement in base {
-        let Met::Package(first) = providers.meet_build(requirement) else {
-            continue;
-        };
-        for (provider, _) in closure(
-            first,
-            providers,
-            &mut vec![false; providers.len()],
-            &mut Vec::new(),
-        ) {
-            queue.push_back(provider.recipe);
-        }
-    }
+    let kept: Vec<Dependency> = base
+        .iter()
+        .filter(|wish| !providers.is_lent(&wish.name))
+        .cloned()
+        .collect();
+    let answer = providers.in_root(&kept);
+    let mut queue: VecDeque<usize> = answer.packages.iter().map(|needed| needed.recipe).collect();
     while let Some(index) = queue.pop_front() {
         if below.insert(index) {
             queue.extend(needs[index].jobs.keys());
@@ -125,7 +134,6 @@ pub(crate) fn of(recipe: &Recipe, base: &[Dependency], providers: &Providers<'_>
         has_base: !base.is_empty(),
         ..Needs::default()
     };
-    let mut seen = vec![false; providers.len()];
     let from_base = base
         .iter()
         .map(|requirement| (requirement, None, "base-requires"));
@@ -133,77 +141,115 @@ pub(crate) fn of(recipe: &Recipe, base: &[Dependency], providers: &Providers<'_>
         .build_requires
         .iter()
         .map(|require| (&require.dependency, require.line, "BuildRequires"));
+    let mut asked: Vec<Asked<'_>> = Vec::new();
     for (requirement, line, tag) in from_base.chain(from_spec) {
-        let says = || format!("{tag}: {requirement}");
-        let unmet = |requirement: &Dependency, by: Option<String>| Unmet {
-            line,
-            says: says(),
-            requirement: requirement.clone(),
-            by,
-        };
-        let first = match providers.meet_build(requirement) {
-            Met::Lent => {
-                needs.lent.insert(requirement.name.clone());
-                continue;
-            }
-            Met::Package(first) if !requirement.is_rich() => first,
-            _ => {
-                needs.unmet.push(unmet(requirement, None));
-                continue;
-            }
-        };
-        needs.direct.push(requirement.clone());
-        let mut lacking = Vec::new();
-        for (provider, through) in closure(first, providers, &mut seen, &mut lacking) {
-            if needs.jobs.contains_key(&provider.recipe) {
-                continue;
-            }
-            needs.jobs.insert(provider.recipe, requirement.to_string());
-            let (says, capability) = match through {
-                Some((by, requires)) => {
-                    let says = format!("{} (of which `{by}` requires `{requires}`)", says());
-                    (says, &requires.name)
-                }
-                None => (says(), &requirement.name),
-            };
-            let because = Because {
-                line,
-                says,
-                capability: capability.clone(),
-            };
-            needs.because.insert(provider.recipe, because);
+        if lends(requirement, providers, &mut needs.lent) {
+            continue;
         }
-        let lacking = lacking.into_iter();
-        needs
-            .unmet
-            .extend(lacking.map(|(by, requirement)| unmet(requirement, Some(by.to_owned()))));
+        asked.push(Asked {
+            requirement,
+            line,
+            tag,
+        });
     }
+    let wishes: Vec<Dependency> = asked.iter().map(|asked| asked.requirement.clone()).collect();
+    let answer = providers.in_root(&wishes);
+    for needed in &answer.packages {
+        let Some(asked) = asked.get(needed.wish) else {
+            continue;
+        };
+        (needs.jobs.entry(needed.recipe)).or_insert_with(|| asked.requirement.to_string());
+        (needs.because.entry(needed.recipe)).or_insert_with(|| asked.because(needed));
+    }
+    let missing = answer.unmet.iter().filter_map(|unmet| {
+        let asked = asked.get(unmet.wish)?;
+        let mut new = asked.unmet();
+        // In the words of the SPEC, where it asks itself.
+        new.requirement = Some(match unmet.by {
+            Some(_) => unmet.requirement.clone(),
+            None => asked.requirement.clone(),
+        });
+        new.by = unmet.by.map(|(_, by)| by.nevra.name.to_string());
+        Some((unmet.wish, new))
+    });
+    let apart = answer.apart.iter().filter_map(|(wish, chain)| {
+        let mut new = asked.get(*wish)?.unmet();
+        new.apart.clone_from(chain);
+        Some((*wish, new))
+    });
+    let mut unmet: Vec<(usize, Unmet)> = missing.chain(apart).collect();
+    unmet.sort_by_key(|(wish, _)| *wish);
+    let in_vain: BTreeSet<usize> = (answer.unmet.iter().filter(|unmet| unmet.by.is_none()))
+        .map(|unmet| unmet.wish)
+        .collect();
+    needs.unmet = unmet.into_iter().map(|(_, unmet)| unmet).collect();
+    let met = asked
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| !in_vain.contains(number));
+    needs.direct = met.map(|(_, asked)| asked.requirement.clone()).collect();
     needs
 }
 
-/// Which package asked for what.
-type Through<'a> = Option<(&'a str, &'a Dependency)>;
-
-/// The packages that `first` brings into a build root: itself, and what that is known to require, unless stage0 lends it.
-/// In the order of finding. Packages in `seen`, by number, are there already.
-fn closure<'a>(
-    first: Provider<'a>,
-    providers: &Providers<'a>,
-    seen: &mut [bool],
-    unmet: &mut Vec<(&'a str, &'a Dependency)>,
-) -> Vec<(Provider<'a>, Through<'a>)> {
-    let mut found: Vec<(Provider<'a>, Through<'a>)> = Vec::new();
-    let mut queue = VecDeque::from([(first, None)]);
-    while let Some((provider, through)) = queue.pop_front() {
-        if std::mem::replace(&mut seen[provider.number], true) {
-            continue;
-        }
-        found.push((provider, through));
-        let name = provider.package.nevra.name.as_str();
-        let required = providers.required(&provider);
-        unmet.extend(required.unmet.iter().map(|requires| (name, *requires)));
-        let next = required.met.iter().filter(|(_, next)| !seen[next.number]);
-        queue.extend(next.map(|(requires, next)| (*next, Some((name, *requires)))));
+/// Does stage0 lend all that a requirement names? What stage0 lends is borrowed even where a component makes it, too: glibc is
+/// built with `sed`, and `sed` with glibc. Lent capabilities have no version: any is taken as met. What is lent is noted.
+fn lends(requirement: &Dependency, providers: &Providers<'_>, lent: &mut BTreeSet<String>) -> bool {
+    // A whole expression can be lent by its text, too.
+    if providers.is_lent(&requirement.name) {
+        lent.insert(requirement.name.clone());
+        return true;
     }
-    found
+    let Ok(rich) = Rich::of(requirement) else {
+        return false;
+    };
+    let mut all = requirement.is_rich();
+    rich.leaves(&mut |leaf| match providers.is_lent(&leaf.name) {
+        true => _ = lent.insert(leaf.name.clone()),
+        false => all = false,
+    });
+    // Two that are lent may still contradict: `(a unless b)`.
+    all && matches!(rich, Rich::And(_) | Rich::Or(_))
+}
+
+/// A requirement that Keel's packages meet, or nobody does.
+struct Asked<'a> {
+    requirement: &'a Dependency,
+    line: Option<u32>,
+    tag: &'static str,
+}
+
+impl Asked<'_> {
+    fn says(&self) -> String {
+        format!("{}: {}", self.tag, self.requirement)
+    }
+
+    fn unmet(&self) -> Unmet {
+        Unmet {
+            line: self.line,
+            says: self.says(),
+            requirement: None,
+            by: None,
+            apart: Vec::new(),
+        }
+    }
+
+    fn because(&self, needed: &Needed<'_>) -> Because {
+        let name = |text: &str| {
+            text.parse()
+                .map_or_else(|_| text.to_owned(), |need: Dependency| need.name)
+        };
+        let (says, capability) = match &needed.through {
+            Some(Through { by, requires, .. }) => {
+                let by = &by.nevra.name;
+                let says = format!("{} (of which `{by}` requires `{requires}`)", self.says());
+                (says, name(requires))
+            }
+            None => (self.says(), self.requirement.name.clone()),
+        };
+        Because {
+            line: self.line,
+            says,
+            capability,
+        }
+    }
 }

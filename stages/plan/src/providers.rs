@@ -1,183 +1,332 @@
-//! Who provides a capability: a package that a component makes, or stage0.
+//! Who provides a capability: a package that a component makes, or stage0. Which packages a set of requirements needs, the solver
+//! of [`keel_rpm::solve`] says, from one pool for build roots and one for images.
 
 use std::{
     cell::OnceCell,
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
 };
 
-use keel_artefact::{Comparison, Dependency, Evr};
+use keel_artefact::{Dependency, Evr, Provide, Rich};
 use keel_config::{Diagnostic, Lends, Location};
+use keel_rpm::solve::{
+    self, Chosen, Missing, Package, PackageId, Pool, Problem, Remedy, Repository, Solution, Target, Why,
+};
 use keel_spec::{Recipe, RecipePackage};
 
-/// A package, by the index of its recipe.
-#[derive(Clone, Copy)]
-pub(crate) struct Provider<'a> {
-    pub(crate) recipe: usize,
-    pub(crate) package: &'a RecipePackage,
-    /// Its place among all packages.
-    pub(crate) number: usize,
-    evr: Option<&'a Evr>,
-}
-
-/// How a dependency is met.
-pub(crate) enum Met<'a> {
-    /// By a package.
-    Package(Provider<'a>),
-    /// By stage0.
-    Lent,
-    /// By none: nobody provides its name, at any version.
-    Nobody,
-    /// By none: this is the newest there is of that name.
-    OtherVersion(Provider<'a>),
-}
-
-/// Everything that is provided, by name.
+/// Everything that is provided.
 pub(crate) struct Providers<'a> {
-    by_name: HashMap<&'a str, Vec<Provider<'a>>>,
+    /// All packages, with the index of their recipe.
+    packages: Vec<(usize, &'a RecipePackage)>,
     lends: &'a Lends,
-    /// For each package what it requires, as far as that is known to matter in a build root; each is found once.
-    required: Vec<OnceCell<Required<'a>>>,
+    /// As they are in a build root: what stage0 lends is there.
+    roots: Pool,
+    /// As they are in an image.
+    images: OnceCell<Pool>,
 }
 
-/// What a package brings into a build root.
-#[derive(Default)]
-pub(crate) struct Required<'a> {
-    /// The requirement, and who meets it.
-    pub(crate) met: Vec<(&'a Dependency, Provider<'a>)>,
+/// What a set of requirements needs.
+pub(crate) struct Answer<'a> {
+    /// Packages, those that the first requirements lead to first, and of these the nearest.
+    pub(crate) packages: Vec<Needed<'a>>,
     /// What nobody meets.
-    pub(crate) unmet: Vec<&'a Dependency>,
+    pub(crate) unmet: Vec<Unmet<'a>>,
+    /// Why the rest cannot be together: the requirement to blame, and the reasons.
+    pub(crate) apart: Vec<(usize, Vec<String>)>,
+}
+
+/// A package that is needed.
+pub(crate) struct Needed<'a> {
+    /// Its recipe.
+    pub(crate) recipe: usize,
+    /// The package.
+    pub(crate) package: &'a RecipePackage,
+    /// The requirement that leads to it, by number.
+    pub(crate) wish: usize,
+    /// Which package requires it, and what that says; none: the requirement itself, or nobody but a recommendation.
+    pub(crate) through: Option<Through<'a>>,
+    /// It was asked for, or is required: it is not only recommended.
+    pub(crate) is_hard: bool,
+}
+
+/// Which package asks for what.
+pub(crate) struct Through<'a> {
+    /// Its recipe.
+    pub(crate) recipe: usize,
+    /// The package.
+    pub(crate) by: &'a RecipePackage,
+    /// What it says.
+    pub(crate) requires: String,
+}
+
+/// A requirement that nobody meets.
+pub(crate) struct Unmet<'a> {
+    /// The requirement that leads to it, by number.
+    pub(crate) wish: usize,
+    /// What nobody meets.
+    pub(crate) requirement: Dependency,
+    /// The package that requires it, with its recipe; none: it was asked for.
+    pub(crate) by: Option<(usize, &'a RecipePackage)>,
 }
 
 impl<'a> Providers<'a> {
     pub(crate) fn new(recipes: &'a [Recipe], lends: &'a Lends) -> Self {
-        let mut by_name: HashMap<&str, Vec<Provider<'_>>> = HashMap::new();
-        let mut required = Vec::new();
-        for (number, (recipe, package)) in packages(recipes).enumerate() {
-            required.push(OnceCell::new());
-            let mut add = |name: &'a str, evr| {
-                let provider = Provider {
-                    recipe,
-                    package,
-                    number,
-                    evr,
-                };
-                by_name.entry(name).or_default().push(provider);
-            };
-            // A recipe's package always provides itself, whether or not its list says so.
-            let name = package.nevra.name.as_str();
-            add(name, Some(&package.nevra.evr));
-            for provide in package.provides.iter().filter(|provide| provide.name != name) {
-                add(&provide.name, provide.evr.as_ref());
-            }
-        }
+        let packages: Vec<(usize, &RecipePackage)> = packages(recipes).collect();
+        let lent = |name: &str| is_lent(lends, name);
+        let known = Known::new(&packages);
+        let mut all: Vec<Package> = (packages.iter())
+            .map(|(_, package)| {
+                let mut new = for_solver(package);
+                // A file's name is met, or not, when the packages are there.
+                (new.requires).retain(|need| !need.name.starts_with('/') && known.is_clear(need, &lent));
+                new
+            })
+            .collect();
+        let names = lends.keys().flat_map(|name| {
+            let with_isa = ISAS.iter().map(move |isa| format!("{name}{isa}"));
+            with_isa.chain([name.clone()])
+        });
+        let wishes: Vec<Dependency> = names
+            .map(|name| solve::lent(&Dependency::any(name), &lent))
+            .collect();
+        let lender = solve::lend(&mut all, &wishes, &lent);
         Self {
-            by_name,
+            roots: pool(Some(lender), all),
+            images: OnceCell::new(),
+            packages,
             lends,
-            required,
         }
     }
 
-    /// How many packages there are.
-    pub(crate) fn len(&self) -> usize {
-        self.required.len()
+    /// The pool for images. What is provided by a file, or found by rpmbuild, is not known here.
+    fn images(&self) -> &Pool {
+        self.images.get_or_init(|| {
+            let known = Known::new(&self.packages);
+            let all = self.packages.iter().map(|(_, package)| {
+                let mut new = for_solver(package);
+                new.requires.retain(|need| known.is_clear(need, &|_| false));
+                new
+            });
+            pool(None, all.collect())
+        })
     }
 
-    /// What a package in a build root brings along: what it requires, unless stage0 lends it.
-    pub(crate) fn required(&self, provider: &Provider<'a>) -> &Required<'a> {
-        self.required[provider.number].get_or_init(|| {
-            let mut required = Required::default();
-            for requires in &provider.package.requires {
-                // A boolean or a file's name is met, or not, when the packages are there.
-                if requires.is_rich() || requires.name.starts_with('/') || self.is_lent(&requires.name) {
-                    continue;
-                }
-                match self.meet(requires) {
-                    Met::Package(next) => required.met.push((requires, next)),
-                    _ => required.unmet.push(requires),
+    /// What a build root holds that meets `wishes`, what stage0 lends left out.
+    pub(crate) fn in_root(&self, wishes: &[Dependency]) -> Answer<'a> {
+        let lent: Vec<Dependency> = wishes
+            .iter()
+            .map(|wish| solve::lent(wish, &|name| self.is_lent(name)))
+            .collect();
+        self.answer(&self.roots, &lent, &[], false)
+    }
+
+    /// What an image holds that asks for `wishes` and excludes the packages of some names.
+    pub(crate) fn in_image(&self, wishes: &[Dependency], exclude: &BTreeSet<&str>, weak: bool) -> Answer<'a> {
+        let pool = self.images();
+        let disabled: Vec<PackageId> = pool
+            .packages()
+            .filter(|id| exclude.contains(pool.name(*id)))
+            .collect();
+        self.answer(pool, wishes, &disabled, weak)
+    }
+
+    fn answer(&self, pool: &Pool, wishes: &[Dependency], disabled: &[PackageId], weak: bool) -> Answer<'a> {
+        match solve::install(pool, wishes, disabled, weak) {
+            Ok(solution) => Answer {
+                packages: self.needed(pool, &solution).0,
+                unmet: Vec::new(),
+                apart: Vec::new(),
+            },
+            Err(refusal) => {
+                let (packages, wish_of) = self.needed(pool, &refusal.without);
+                let unmet = refusal.missing.into_iter().map(|missing| match missing {
+                    Missing::Asked(wish) => Unmet {
+                        wish,
+                        requirement: wishes[wish].clone(),
+                        by: None,
+                    },
+                    Missing::Required { by, dependency } => Unmet {
+                        wish: wish_of.get(&by).copied().unwrap_or_default(),
+                        requirement: dependency,
+                        by: Some(self.packages[pool.place(by)]),
+                    },
+                });
+                Answer {
+                    packages,
+                    unmet: unmet.collect(),
+                    apart: refusal.problems.into_iter().map(apart).collect(),
                 }
             }
-            required
-        })
+        }
+    }
+
+    /// The packages of a solution, and the number of the wish that leads to each.
+    fn needed(&self, pool: &Pool, solution: &Solution) -> (Vec<Needed<'a>>, HashMap<PackageId, usize>) {
+        let by_id: HashMap<PackageId, &Chosen> = (solution.install.iter())
+            .map(|chosen| (chosen.package, chosen))
+            .collect();
+        let mut wish_of = HashMap::new();
+        let mut all: Vec<(usize, usize, Needed<'a>)> = Vec::new();
+        for chosen in &solution.install {
+            let (wish, depth) = lead(chosen, &by_id);
+            wish_of.insert(chosen.package, wish);
+            let (recipe, package) = self.packages[pool.place(chosen.package)];
+            let through = match &chosen.why {
+                Why::Required { by, dependency } if by_id.contains_key(by) => {
+                    let (recipe, by) = self.packages[pool.place(*by)];
+                    Some(Through {
+                        recipe,
+                        by,
+                        requires: dependency.clone(),
+                    })
+                }
+                _ => None,
+            };
+            let needed = Needed {
+                recipe,
+                package,
+                wish,
+                through,
+                is_hard: !matches!(chosen.why, Why::Recommended { .. } | Why::Supplements),
+            };
+            all.push((wish, depth, needed));
+        }
+        all.sort_by_key(|(wish, depth, _)| (*wish, *depth));
+        (all.into_iter().map(|(.., needed)| needed).collect(), wish_of)
     }
 
     /// Is it lent by stage0?
     pub(crate) fn is_lent(&self, name: &str) -> bool {
-        self.lends.contains_key(name) || without_isa(name).is_some_and(|name| self.lends.contains_key(name))
+        is_lent(self.lends, name)
     }
 
-    /// What stage0 lends is borrowed even where a component makes it, too: glibc is built with `sed`, and `sed` with
-    /// glibc. Lent capabilities have no version: any is taken as met.
-    pub(crate) fn meet_build(&self, dependency: &Dependency) -> Met<'a> {
-        if self.is_lent(&dependency.name) {
-            Met::Lent
-        } else {
-            self.meet(dependency)
-        }
+    /// Does a package, or stage0, have it in that version?
+    pub(crate) fn is_there(&self, leaf: &Dependency) -> bool {
+        self.is_lent(&leaf.name) || !self.roots.provide(leaf).is_empty()
     }
 
-    /// By a package, whatever stage0 lends; [`Met::Lent`] if only stage0 has it.
-    pub(crate) fn meet(&self, dependency: &Dependency) -> Met<'a> {
-        let all = self
-            .by_name
-            .get(dependency.name.as_str())
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let best = |fits: &dyn Fn(&Provider<'_>) -> bool| {
-            let fitting = all.iter().copied().filter(|provider| fits(provider));
-            fitting.max_by(|one, other| preferred(one, other, dependency))
+    /// The newest there is of a capability, and in which recipe: where another version was asked for.
+    pub(crate) fn newest(&self, name: &str) -> Option<(usize, String)> {
+        let provides = |package: &'a RecipePackage| -> Option<Option<&'a Evr>> {
+            if package.nevra.name.as_str() == name {
+                return Some(Some(&package.nevra.evr));
+            }
+            let mut provides = package.provides.iter();
+            provides
+                .find(|provide| provide.name == name)
+                .map(|provide| provide.evr.as_ref())
         };
-        if let Some(provider) = best(&|provider| satisfies(provider.evr, dependency.version.as_ref())) {
-            return Met::Package(provider);
-        }
-        match best(&|_| true) {
-            Some(newest) => Met::OtherVersion(newest),
-            None if self.is_lent(&dependency.name) => Met::Lent,
-            None => Met::Nobody,
-        }
+        let all = self
+            .packages
+            .iter()
+            .filter_map(|(recipe, package)| Some((*recipe, provides(package)?)));
+        let newest = all.max_by(|(_, one), (_, other)| match (one, other) {
+            (Some(one), Some(other)) => one.compare(other),
+            (one, other) => one.is_some().cmp(&other.is_some()),
+        });
+        newest.map(|(recipe, evr)| {
+            (
+                recipe,
+                evr.map_or_else(|| "no version".to_owned(), ToString::to_string),
+            )
+        })
     }
 
     /// Names that can be asked for, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        let provided = self.by_name.keys().copied();
+        let provided = self.packages.iter().flat_map(|(_, package)| provided(package));
         let names: BTreeSet<&str> = provided.chain(self.lends.keys().map(String::as_str)).collect();
         names.into_iter()
     }
 }
 
-impl Provider<'_> {
-    /// The version at which it provides what was asked for.
-    pub(crate) fn version(&self) -> String {
-        self.evr
-            .map_or_else(|| "no version".to_owned(), ToString::to_string)
-    }
-}
-
-fn satisfies(have: Option<&Evr>, asked: Option<&(Comparison, Evr)>) -> bool {
-    match (have, asked) {
-        (_, None) => true,
-        (None, Some(_)) => false,
-        (Some(have), Some((comparison, asked))) => comparison.accepts(have.compare(asked)),
-    }
-}
-
-/// The package of that very name, else the newest, else the first by name.
-fn preferred(one: &Provider<'_>, other: &Provider<'_>, dependency: &Dependency) -> Ordering {
-    let named = |provider: &Provider<'_>| provider.package.nevra.name.as_str() == dependency.name;
-    let by_version = || match (one.evr, other.evr) {
-        (Some(one), Some(other)) => one.compare(other),
-        (one, other) => one.is_some().cmp(&other.is_some()),
+fn pool(lender: Option<Repository>, packages: Vec<Package>) -> Pool {
+    let recipes = Repository {
+        name: "recipes".to_owned(),
+        packages,
+        ..Repository::default()
     };
-    (named(one).cmp(&named(other)))
-        .then_with(by_version)
-        .then_with(|| other.package.nevra.name.cmp(&one.package.nevra.name))
+    let repositories: Vec<Repository> = lender.into_iter().chain([recipes]).collect();
+    let pool = Pool::new(&repositories, &Target::default());
+    pool.expect("one lender, and fewer packages than recipes that fit into memory can make")
 }
+
+fn for_solver(package: &RecipePackage) -> Package {
+    let mut new = Package::of(&package.nevra, &package.provides, &package.requires);
+    new.conflicts.clone_from(&package.conflicts);
+    new.obsoletes.clone_from(&package.obsoletes);
+    new.recommends.clone_from(&package.recommends);
+    new.supplements.clone_from(&package.supplements);
+    new
+}
+
+/// The wish that leads to a package, and how many packages stand between.
+fn lead(chosen: &Chosen, by_id: &HashMap<PackageId, &Chosen>) -> (usize, usize) {
+    let mut at = chosen;
+    for depth in 0..=by_id.len() {
+        let by = match &at.why {
+            Why::Asked(wish) => return (*wish, depth),
+            Why::Required { by, .. } | Why::Recommended { by, .. } => by_id.get(by),
+            _ => None,
+        };
+        match by {
+            Some(by) => at = by,
+            None => break,
+        }
+    }
+    (usize::MAX, 0)
+}
+
+/// A problem, and the first wish that it blames.
+fn apart(problem: Problem) -> (usize, Vec<String>) {
+    let wishes = problem.remedies.iter().filter_map(|remedy| match remedy {
+        Remedy::DropJob(wish) => Some(*wish),
+        _ => None,
+    });
+    (wishes.min().unwrap_or_default(), problem.chain)
+}
+
+/// Names that some package provides.
+struct Known<'a>(HashSet<&'a str>);
+
+impl<'a> Known<'a> {
+    fn new(packages: &[(usize, &'a RecipePackage)]) -> Self {
+        Self(
+            packages
+                .iter()
+                .flat_map(|(_, package)| provided(package))
+                .collect(),
+        )
+    }
+
+    /// Is everything known that a boolean requirement, or that of a file, names? If not, it is met, or not, when the packages are there.
+    fn is_clear(&self, need: &Dependency, is_lent: &dyn Fn(&str) -> bool) -> bool {
+        if !need.is_rich() && !need.name.starts_with('/') {
+            return true;
+        }
+        let mut is_clear = true;
+        let Ok(rich) = Rich::of(need) else {
+            return false;
+        };
+        rich.leaves(&mut |leaf| is_clear &= self.0.contains(leaf.name.as_str()) || is_lent(&leaf.name));
+        is_clear
+    }
+}
+
+fn provided(package: &RecipePackage) -> impl Iterator<Item = &str> {
+    let provides = package.provides.iter().map(|Provide { name, .. }| name.as_str());
+    provides.chain([package.nevra.name.as_str()])
+}
+
+fn is_lent(lends: &Lends, name: &str) -> bool {
+    lends.contains_key(name) || without_isa(name).is_some_and(|name| lends.contains_key(name))
+}
+
+/// What rpm appends to a name for a package of an architecture.
+const ISAS: [&str; 2] = ["(x86-64)", "(aarch-64)"];
 
 /// `gcc(x86-64)` → `gcc`.
 pub fn without_isa(name: &str) -> Option<&str> {
-    ["(x86-64)", "(aarch-64)"]
-        .iter()
-        .find_map(|isa| name.strip_suffix(isa))
+    ISAS.iter().find_map(|isa| name.strip_suffix(isa))
 }
 
 fn packages(recipes: &[Recipe]) -> impl Iterator<Item = (usize, &RecipePackage)> {

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use keel_artefact::{Dependency, PackageName};
-use keel_config::{Diagnostic, Errors, Location, Project};
+use keel_artefact::{Dependency, PackageName, Rich};
+use keel_config::{Diagnostic, Errors, Image, Location, Project};
 use keel_spec::{Recipe, RecipePackage};
 
 use crate::{
     Targets, job,
     needs::Needs,
-    providers::{Met, Provider, Providers},
+    providers::{Needed, Providers, Through},
 };
 
 /// Why a component is in the plan; other components by index.
@@ -57,10 +57,10 @@ impl Why {
 /// Components by index, each with the first reason found for it.
 pub(crate) type Chosen = BTreeMap<usize, Why>;
 
-pub(crate) fn select<'a>(
+pub(crate) fn select(
     project: &Project,
-    recipes: &'a [Recipe],
-    providers: &Providers<'a>,
+    recipes: &[Recipe],
+    providers: &Providers<'_>,
     needs: &[Needs],
     targets: &Targets,
 ) -> Result<Chosen, Errors> {
@@ -70,10 +70,7 @@ pub(crate) fn select<'a>(
     match targets {
         Targets::All => {
             // Images first: they are the better reason to be here.
-            let packages: Vec<_> = images(project)
-                .map(|(image, package)| (package.clone(), Some(image)))
-                .collect();
-            queue.extend(run_time(recipes, providers, &packages, &mut Vec::new()));
+            queue.extend(run_time(recipes, providers, &images(project), &mut Vec::new()));
             rest = 0..recipes.len();
         }
         Targets::Components(names) => {
@@ -90,13 +87,7 @@ pub(crate) fn select<'a>(
             }
         }
         Targets::Packages(names) => {
-            let image_of = |name| {
-                images(project)
-                    .find(|(_, package)| *package == name)
-                    .map(|(image, _)| image)
-            };
-            let packages: Vec<_> = names.iter().map(|name| (name.clone(), image_of(name))).collect();
-            queue.extend(run_time(recipes, providers, &packages, &mut wrong));
+            queue.extend(run_time(recipes, providers, &named(project, names), &mut wrong));
         }
     }
     let mut chosen = Chosen::new();
@@ -121,106 +112,168 @@ pub(crate) fn select<'a>(
     Errors::check(chosen, wrong)
 }
 
-/// Image and package, for every package that an image asks for.
-fn images(project: &Project) -> impl Iterator<Item = (String, &PackageName)> {
-    (project.images.values()).flat_map(|image| {
-        image
-            .packages
-            .iter()
-            .map(move |package| (image.name.to_string(), package))
-    })
+/// Packages that are to be installed together, by an image or for somebody.
+struct Group<'a> {
+    image: Option<&'a Image>,
+    packages: Vec<&'a PackageName>,
+}
+
+/// What every image asks for.
+fn images(project: &Project) -> Vec<Group<'_>> {
+    let group = |image| Group {
+        image: Some(image),
+        packages: image.packages.iter().collect(),
+    };
+    project.images.values().map(group).collect()
+}
+
+/// The packages that were named, by the first image that asks for them. What no image asks for stands alone.
+fn named<'a>(project: &'a Project, names: &'a [PackageName]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for name in names {
+        let image = project
+            .images
+            .values()
+            .find(|image| image.packages.contains(name));
+        let same = |group: &&mut Group<'_>| {
+            image.is_some() && group.image.map(|image| &image.name) == image.map(|image| &image.name)
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.packages.push(name),
+            None => groups.push(Group {
+                image,
+                packages: vec![name],
+            }),
+        }
+    }
+    groups
 }
 
 /// The components of packages and of all that these are known to require. Nothing is lent to an image; what is
 /// provided by a file or found by rpmbuild is not known here, and is the image stage's to resolve.
-fn run_time<'a>(
-    recipes: &'a [Recipe],
-    providers: &Providers<'a>,
-    packages: &[(PackageName, Option<String>)],
+fn run_time(
+    recipes: &[Recipe],
+    providers: &Providers<'_>,
+    groups: &[Group<'_>],
     wrong: &mut Vec<Diagnostic>,
 ) -> Vec<(usize, Why)> {
     let mut found = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut queue: VecDeque<Provider<'a>> = VecDeque::new();
-    for (name, image) in packages {
-        match providers.meet(&Dependency::any(name.as_str())) {
-            Met::Package(provider) => {
-                let why = Why::Package {
-                    package: name.clone(),
-                    image: image.clone(),
-                };
-                found.push((provider.recipe, why));
-                queue.push_back(provider);
-            }
-            _ => {
-                let new = Diagnostic::new(format!("no component makes the package `{name}`"));
-                let names = packages_of(recipes).map(|package| package.nevra.name.as_str());
-                let new = new.did_you_mean(name.as_str(), names);
-                wrong.push(match image {
-                    Some(image) => new.hint(format!("image `{image}` installs it")),
-                    None => new,
-                });
-            }
+    let mut told = BTreeSet::new();
+    for group in groups {
+        let is_made = |name: &&PackageName| providers.newest(name.as_str()).is_some();
+        let (made, strange): (Vec<&PackageName>, Vec<&PackageName>) =
+            group.packages.iter().copied().partition(is_made);
+        wrong.extend(strange.into_iter().map(|name| not_made(name, group, recipes)));
+        let wishes: Vec<Dependency> = made.iter().map(|name| Dependency::any(name.as_str())).collect();
+        let exclude = group
+            .image
+            .iter()
+            .flat_map(|image| &image.exclude)
+            .map(PackageName::as_str)
+            .collect();
+        let weak = group.image.is_some_and(|image| image.install_weak_deps);
+        let answer = providers.in_image(&wishes, &exclude, weak);
+        // What was asked for first: that is the better reason to be here.
+        let (asked, required): (Vec<_>, Vec<_>) = answer
+            .packages
+            .iter()
+            .partition(|needed| needed.through.is_none());
+        for needed in asked.into_iter().chain(required) {
+            found.push((needed.recipe, reason(needed, group, &made)));
         }
-    }
-    while let Some(provider) = queue.pop_front() {
-        if !seen.insert(provider.package.nevra.name.clone()) {
-            continue;
-        }
-        for requirement in &provider.package.requires {
-            match providers.meet(requirement) {
-                Met::Package(next) => {
-                    let (by, requirement) = (provider.package.nevra.name.clone(), requirement.to_string());
-                    found.push((
-                        next.recipe,
-                        Why::Requires {
-                            by,
-                            requirement,
-                            of: provider.recipe,
-                        },
-                    ));
-                    queue.push_back(next);
-                }
-                _ if requirement.is_rich() || requirement.name.starts_with('/') => {}
-                met => {
-                    let recipe = &recipes[provider.recipe];
-                    let new = Diagnostic::new(format!(
-                        "nothing provides what `{}` requires",
-                        provider.package.nevra.name
-                    ))
-                    .at(Location::file(&recipe.spec_shown))
-                    .note(format!("Requires: {requirement}"));
-                    wrong.push(unmet(new, requirement, &met, recipes, providers));
-                }
+        for unmet in &answer.unmet {
+            let Some((recipe, by)) = unmet.by else { continue };
+            if !told.insert((by.nevra.name.clone(), unmet.requirement.to_string())) {
+                continue;
             }
+            let new = Diagnostic::new(format!("nothing provides what `{}` requires", by.nevra.name))
+                .at(Location::file(&recipes[recipe].spec_shown))
+                .note(format!("Requires: {}", unmet.requirement));
+            wrong.push(self::unmet(new, &unmet.requirement, recipes, providers));
+        }
+        for (_, chain) in &answer.apart {
+            let new = Diagnostic::new(match group.image {
+                Some(image) => format!(
+                    "the packages of image `{}` cannot be installed together",
+                    image.name
+                ),
+                None => "the package cannot be installed with what it requires".to_owned(),
+            });
+            wrong.push(chain.iter().fold(new, |new, line| new.cause(line)));
         }
     }
     found
+}
+
+/// Why a package of an image is there.
+fn reason(needed: &Needed<'_>, group: &Group<'_>, made: &[&PackageName]) -> Why {
+    let package = || match made.get(needed.wish) {
+        Some(asked) if needed.is_hard => (*asked).clone(),
+        _ => needed.package.nevra.name.clone(),
+    };
+    match &needed.through {
+        Some(Through { recipe, by, requires }) => Why::Requires {
+            by: by.nevra.name.clone(),
+            requirement: requires.clone(),
+            of: *recipe,
+        },
+        None => Why::Package {
+            package: package(),
+            image: group.image.map(|image| image.name.to_string()),
+        },
+    }
+}
+
+fn not_made(name: &PackageName, group: &Group<'_>, recipes: &[Recipe]) -> Diagnostic {
+    let new = Diagnostic::new(format!("no component makes the package `{name}`"));
+    let names = packages_of(recipes).map(|package| package.nevra.name.as_str());
+    let new = new.did_you_mean(name.as_str(), names);
+    match group.image {
+        Some(image) => new.hint(format!("image `{}` installs it", image.name)),
+        None => new,
+    }
 }
 
 fn packages_of(recipes: &[Recipe]) -> impl Iterator<Item = &RecipePackage> {
     recipes.iter().flat_map(|recipe| &recipe.packages)
 }
 
-/// Adds why a requirement is not met.
+/// Adds why a requirement is not met: of a boolean one, what nobody provides in it.
 pub(crate) fn unmet(
     new: Diagnostic,
     requirement: &Dependency,
-    met: &Met<'_>,
     recipes: &[Recipe],
     providers: &Providers<'_>,
 ) -> Diagnostic {
-    let name = &requirement.name;
-    match met {
-        Met::OtherVersion(newest) => {
-            let spec = recipes[newest.recipe].spec_shown.display();
+    let Ok(rich) = Rich::of(requirement) else {
+        return new.cause("this is no dependency that rpm could read");
+    };
+    let mut missing = Vec::new();
+    rich.leaves(&mut |leaf| missing.push(leaf.clone()));
+    if requirement.is_rich() {
+        missing.retain(|leaf| !providers.is_there(leaf));
+    }
+    if missing.is_empty() {
+        return new.cause("each part of it has a package, but no set of packages meets the whole");
+    }
+    missing
+        .iter()
+        .fold(new, |new, leaf| lacking(new, leaf, recipes, providers))
+}
+
+fn lacking(new: Diagnostic, leaf: &Dependency, recipes: &[Recipe], providers: &Providers<'_>) -> Diagnostic {
+    let name = &leaf.name;
+    match providers.newest(name) {
+        Some((recipe, version)) => {
+            let spec = recipes[recipe].spec_shown.display();
             new.cause(format!(
-                "newest `{name}` in this distribution is {} ({spec})",
-                newest.version()
+                "newest `{name}` in this distribution is {version} ({spec})"
             ))
         }
-        Met::Lent => new.cause(format!("only stage0 has `{name}`, and it ships nothing")),
-        _ => (new.cause(format!(
+        None if providers.is_lent(name) => {
+            new.cause(format!("only stage0 has `{name}`, and it ships nothing"))
+        }
+        None => (new.cause(format!(
             "no package of this distribution provides `{name}`, and stage0 does not lend it"
         )))
         .did_you_mean(name, providers.names()),

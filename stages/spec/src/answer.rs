@@ -100,20 +100,24 @@ fn package(package: &Package) -> Result<RecipePackage, Odd> {
             arch,
         },
         provides,
-        requires: requires(package)?,
+        requires: once(&package.requires)?,
+        conflicts: once(&package.conflicts)?,
+        obsoletes: once(&package.obsoletes)?,
+        recommends: once(&package.recommends)?,
+        supplements: once(&package.supplements)?,
         summary: package.text("summary").unwrap_or_default().to_owned(),
     })
 }
 
-/// Each requirement once, whatever its qualifiers.
-fn requires(package: &Package) -> Result<Vec<Dependency>, Odd> {
-    let texts: BTreeSet<String> = package.requires.iter().map(ToString::to_string).collect();
-    let mut requires = texts
+/// Each dependency once, whatever its qualifiers.
+fn once(list: &[eval::Dependency]) -> Result<Vec<Dependency>, Odd> {
+    let texts: BTreeSet<String> = list.iter().map(ToString::to_string).collect();
+    let mut once = texts
         .iter()
         .map(|text| dependency(text))
         .collect::<Result<Vec<_>, _>>()?;
-    requires.retain(|requirement| !requirement.is_rpmlib());
-    Ok(requires)
+    once.retain(|dependency| !dependency.is_rpmlib());
+    Ok(once)
 }
 
 fn dependency(text: &str) -> Result<Dependency, Odd> {
@@ -145,7 +149,7 @@ fn changelog(spec: &eval::Evaluated) -> Option<Epoch> {
 
 fn build_requires(source: &Package, spec_text: &str) -> Result<Vec<BuildRequire>, Odd> {
     let lines = build_require_lines(spec_text);
-    let mut list: Vec<BuildRequire> = requires(source)?
+    let mut list: Vec<BuildRequire> = once(&source.requires)?
         .into_iter()
         .map(|dependency| BuildRequire {
             line: lines.get(dependency.name.as_str()).copied(),

@@ -68,10 +68,10 @@ use inputs::{Inputs, Macros, Request, Surroundings};
 use native::Ground;
 
 /// The version of [`Recipe`]'s serialised form.
-pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(1);
+pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(2);
 
 /// How SPECs are evaluated; raised when the same inputs may give another recipe.
-pub const PROTOCOL: &str = "recipe/2";
+pub const PROTOCOL: &str = "recipe/3";
 
 /// The version of the digest of macro files, which recipes and build roots have in common.
 pub const MACROS_PROTOCOL: &str = "macros/1";

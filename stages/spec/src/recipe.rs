@@ -10,7 +10,10 @@ use keel_artefact::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{answer, eval::Evaluated};
+use crate::{
+    answer,
+    eval::{self, Evaluated},
+};
 
 /// A SPEC, evaluated for one architecture and one set of macros.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +100,18 @@ impl Recipe {
     }
 }
 
+/// What a recipe has of a package's dependencies.
+fn lists(package: &mut eval::Package) -> [&mut Vec<eval::Dependency>; 6] {
+    [
+        &mut package.provides,
+        &mut package.requires,
+        &mut package.conflicts,
+        &mut package.obsoletes,
+        &mut package.recommends,
+        &mut package.supplements,
+    ]
+}
+
 /// The same without the macros that are left in it, and what was done about each.
 fn without_macros(mut spec: Evaluated) -> (Evaluated, Vec<String>) {
     let mut told = BTreeSet::new();
@@ -111,7 +126,7 @@ fn without_macros(mut spec: Evaluated) -> (Evaluated, Vec<String>) {
     for package in spec.packages.iter_mut().chain([&mut spec.source]) {
         clean(&mut package.version);
         clean(&mut package.release);
-        for list in [&mut package.provides, &mut package.requires] {
+        for list in lists(package) {
             list.iter_mut().for_each(|dependency| clean(&mut dependency.evr));
         }
     }
@@ -124,7 +139,7 @@ fn without_macros(mut spec: Evaluated) -> (Evaluated, Vec<String>) {
     };
     spec.packages.retain(|package| is_named(&package.name));
     for package in spec.packages.iter_mut().chain([&mut spec.source]) {
-        for list in [&mut package.provides, &mut package.requires] {
+        for list in lists(package) {
             list.retain(|dependency| is_named(&dependency.name));
         }
     }
@@ -151,6 +166,14 @@ pub struct RecipePackage {
     pub provides: Vec<Provide>,
     /// What the SPEC says that it requires; `rpmlib(…)` left out.
     pub requires: Vec<Dependency>,
+    /// What the SPEC says that it cannot be installed with.
+    pub conflicts: Vec<Dependency>,
+    /// What the SPEC says that it replaces.
+    pub obsoletes: Vec<Dependency>,
+    /// What the SPEC says that should come along.
+    pub recommends: Vec<Dependency>,
+    /// With what the SPEC says that it should come along.
+    pub supplements: Vec<Dependency>,
     /// Its summary.
     pub summary: String,
 }

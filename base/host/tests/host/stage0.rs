@@ -282,6 +282,32 @@ fn the_compiler_takes_start_files_from_keel_only() {
         said.starts_with("built\nshared\n") && said.contains("/usr/lib64/Scrt1.o") && said.contains("\n2\n"),
         "{said}"
     );
+    nothing_strange(&said);
+
+    // The linker's record names what is linked, also where the optimiser's plugin takes it and gives back other objects.
+    let script = "exec 2>&1; cd /build; rm trace/*; printf 'int f(void){return 0;}\\n' > f.c; \
+        printf 'int f(void); int main(void){return f();}\\n' > m.c; \
+        gcc -O2 -flto=auto -ffat-lto-objects -c f.c m.c && gcc-ar rcs libf.a f.o && \
+        gcc -O2 -flto=auto m.o -L/build -lf -o m && ./m && echo linked; objdump -t m | grep -w f; cat /build/trace/*";
+    let exit = keel_sandbox::run(
+        &sandbox,
+        Run::captured(["sh", "-c", script]),
+        &Interrupt::default(),
+    )
+    .unwrap();
+    let said = String::from_utf8_lossy(&exit.stdout);
+    // No symbol `f` is left: it was optimised away at link time.
+    let words: Vec<&str> = said.split_whitespace().collect();
+    assert!(said.starts_with("linked\nm: "), "{said}");
+    assert!(
+        words.contains(&"m.o") && words.contains(&"/build/libf.a"),
+        "{said}"
+    );
+    nothing_strange(&said);
+}
+
+/// In what the linker recorded, only gcc's own files are Debian's.
+fn nothing_strange(said: &str) {
     let debian = said
         .split_whitespace()
         .filter(|word| word.contains("x86_64-linux-gnu") && !word.ends_with(':'));

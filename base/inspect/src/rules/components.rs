@@ -34,7 +34,7 @@ fn licence_file(world: &World<'_>, report: &mut Report<'_>) {
             continue;
         }
         let required = world.required(index);
-        if !required.into_iter().any(|other| has_own(world.packages[other])) {
+        if !required.iter().any(|other| has_own(world.packages[*other])) {
             report.package(
                 package,
                 "it has no licence file, nor does it require a package of its component that has one",

@@ -102,7 +102,7 @@ fn not_required(world: &World<'_>, report: &mut Report<'_>) {
         }
         // A library that only its own component uses needs no capability: whoever requires its package has it.
         for other in world.required(index) {
-            let files = &world.packages[other].info().files;
+            let files = &world.packages[*other].info().files;
             known.extend(files.iter().map(|file| file.path.file_name()));
         }
         for elf in super::hardening::programs(package) {

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use keel_artefact::{Dependency, Evr, Rich};
 use rustc_hash::FxHashMap;
 
-use super::pool::{Entry, Kept, Need, Package, Text};
+use super::{
+    package::Package,
+    pool::{Entry, Kept, Need, Text},
+};
 
 /// Interned texts.
 #[derive(Debug, Default)]
@@ -142,6 +145,7 @@ impl Builder {
             arch,
             vendor: self.texts.intern(package.vendor.as_deref().unwrap_or("")),
             repository,
+            place: 0,
             installed,
             fits: !source && (arches.is_empty() || arch == noarch || arches.contains(&arch)),
             unreadable,

@@ -66,6 +66,14 @@ impl World<'_> {
         });
         found
     }
+
+    /// Is there no package that an install job could mean?
+    pub fn means_nothing(&self, select: &Select) -> bool {
+        match select {
+            Select::Provides(rich, _) if !is_set(rich) => !matches!(self.cnf_of(rich, true), Cnf::All(_)),
+            _ => self.select(select).is_empty(),
+        }
+    }
 }
 
 impl Solver<'_> {
@@ -143,14 +151,6 @@ impl Solver<'_> {
         }
     }
 
-    pub(super) fn read_multiversion(world: &mut World<'_>, jobs: &[Job]) {
-        for job in jobs.iter().filter(|job| job.action == Action::MultiVersion) {
-            for id in world.select(&job.select) {
-                world.multi.add(id);
-            }
-        }
-    }
-
     /// Packages that jobs ask for: they and what they need may play a part.
     pub(super) fn job_seeds(&self) -> Vec<Id> {
         let jobs = self.jobs.iter().filter(|job| job.action == Action::Install);
@@ -204,6 +204,9 @@ impl Solver<'_> {
     }
 
     fn install_clauses(&mut self, number: usize, job: &Job) {
+        if self.world.policy.allow_missing && self.world.means_nothing(&job.select) {
+            return;
+        }
         if let Select::Provides(rich, _) = &job.select
             && !is_set(rich)
         {
@@ -479,7 +482,7 @@ impl World<'_> {
     }
 }
 
-fn is_set(rich: &Rich) -> bool {
+pub(super) fn is_set(rich: &Rich) -> bool {
     matches!(rich, Rich::Simple(_) | Rich::With(_) | Rich::Without(..))
 }
 

@@ -1,5 +1,5 @@
-//! Which packages a set of wishes needs: one solver, meant for build roots, images, closure checks and the update client. No
-//! stage uses it yet.
+//! Which packages a set of wishes needs: one solver for build roots (before the build and at it), images and the checks of
+//! repositories.
 //!
 //! Purpose: rpm's dependencies, answered as `dnf` and `zypper` would. Input: a [`Pool`] of the packages of several
 //! repositories, one of which may be what is installed, and a [`Request`]. Output: a [`Solution`], with the reason for every
@@ -7,6 +7,7 @@
 //!
 //! 1. [`Pool::new`] interns and indexes packages; it is built once and serves any number of requests and threads.
 //! 2. [`solve`] makes clauses of the packages that could play a part, of what is installed, and of the wishes.
+//!    Where each of them leaves no choice, the answer is there already.
 //! 3. A search with learning (CDCL) decides by the rules below; what it cannot reconcile it gives up, and tells.
 //! 4. Weak dependencies are a second pass over what holds already; they never make a solution impossible.
 //!
@@ -45,10 +46,14 @@ mod choose;
 mod clean;
 mod extra;
 mod index;
+mod install;
 mod jobs;
 mod keep;
+mod lend;
+mod package;
 mod pool;
 mod problem;
+mod quick;
 mod request;
 mod rich;
 mod rules;
@@ -64,10 +69,13 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use pool::{Package, PackageId, Pool, Repository, Target};
+pub use install::{Refusal, closure, install, is_met};
+pub use lend::{lend, lent};
+pub use package::{Package, Repository};
+pub use pool::{PackageId, Pool, Target};
 pub use problem::{Problem, Remedy};
 pub use request::{Action, Focus, Job, Policy, Refine, Request, Select};
-pub use solution::{Chosen, Solution, Why};
+pub use solution::{Chosen, Missing, Solution, Why};
 
 /// A pool cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +102,14 @@ pub struct Unsolvable {
 
 /// Solves a problem.
 pub fn solve(pool: &Pool, request: &Request) -> Result<Solution, Unsolvable> {
+    match quick::forced(pool, request) {
+        Some(solution) => Ok(solution),
+        None => search(pool, request),
+    }
+}
+
+/// [`solve`] without its short cut.
+fn search(pool: &Pool, request: &Request) -> Result<Solution, Unsolvable> {
     let mut solver = solver::Solver::new(pool, request);
     solver.run();
     let solution = solver.solution();

@@ -9,102 +9,10 @@ use super::{
     Error,
     build::{Builder, Texts, canonical, nothing},
     index::Index,
+    lend::LENDER,
+    package::{Package, Repository},
     set::Bits,
 };
-use crate::PackageInfo;
-
-/// A package as the solver sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Package {
-    /// Name.
-    pub name: String,
-    /// Epoch, version, release.
-    pub evr: Evr,
-    /// rpm's word: `x86_64`, `noarch`, `i686`, `src`.
-    pub arch: String,
-    /// Who made it; none counts as one vendor.
-    pub vendor: Option<String>,
-    /// Capabilities; a comparison other than `=` is a range that is provided.
-    pub provides: Vec<Dependency>,
-    /// What it needs.
-    pub requires: Vec<Dependency>,
-    /// What it cannot be installed with.
-    pub conflicts: Vec<Dependency>,
-    /// Names of packages that it replaces.
-    pub obsoletes: Vec<Dependency>,
-    /// What should be installed with it.
-    pub recommends: Vec<Dependency>,
-    /// What ranks higher when it is installed.
-    pub suggests: Vec<Dependency>,
-    /// With what it should be installed.
-    pub supplements: Vec<Dependency>,
-    /// With what it ranks higher.
-    pub enhances: Vec<Dependency>,
-    /// Absolute paths. Only those that some dependency or wish names are kept.
-    pub files: Vec<String>,
-}
-
-impl Package {
-    /// A package that says nothing of itself but its identity.
-    pub fn named(name: impl Into<String>, evr: Evr, arch: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            evr,
-            arch: arch.into(),
-            vendor: None,
-            provides: Vec::new(),
-            requires: Vec::new(),
-            conflicts: Vec::new(),
-            obsoletes: Vec::new(),
-            recommends: Vec::new(),
-            suggests: Vec::new(),
-            supplements: Vec::new(),
-            enhances: Vec::new(),
-            files: Vec::new(),
-        }
-    }
-}
-
-impl From<&PackageInfo> for Package {
-    fn from(info: &PackageInfo) -> Self {
-        let provide = |provide: &keel_artefact::Provide| Dependency {
-            name: provide.name.clone(),
-            version: provide.evr.clone().map(|evr| (Comparison::Equal, evr)),
-        };
-        // rpm itself answers for `rpmlib(…)`: no package provides it.
-        let requires = (info.requires.iter()).filter(|need| !need.is_rpmlib());
-        Self {
-            name: info.nevra.name.to_string(),
-            evr: info.nevra.evr.clone(),
-            arch: info.nevra.arch.to_string(),
-            vendor: info.vendor.clone(),
-            provides: info.provides.iter().map(provide).collect(),
-            requires: requires.cloned().collect(),
-            conflicts: info.conflicts.clone(),
-            obsoletes: info.obsoletes.clone(),
-            recommends: info.recommends.clone(),
-            suggests: info.suggests.clone(),
-            supplements: info.supplements.clone(),
-            enhances: info.enhances.clone(),
-            files: info.files.iter().map(|file| file.path.to_string()).collect(),
-        }
-    }
-}
-
-/// A repository, or what is installed.
-#[derive(Debug, Clone, Default)]
-pub struct Repository {
-    /// Its name: of no meaning to the solver but for messages and selections.
-    pub name: String,
-    /// Higher is preferred, whatever the versions.
-    pub priority: i32,
-    /// Prefers one of two repositories that have the same package.
-    pub cost: i32,
-    /// Is it what is installed? At most one may be.
-    pub installed: bool,
-    /// Its packages, in any order.
-    pub packages: Vec<Package>,
-}
 
 /// A package of a [`Pool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -159,6 +67,8 @@ pub(super) struct Entry {
     pub arch: Text,
     pub vendor: Text,
     pub repository: u32,
+    /// Its place in the repository's list.
+    pub place: u32,
     pub installed: bool,
     /// Can its architecture be installed?
     pub fits: bool,
@@ -231,10 +141,13 @@ impl Pool {
         let mut installed = 0..0;
         for (number, repository) in repositories.iter().enumerate() {
             let first = entries.len() as Id;
-            let mut order: Vec<&Package> = repository.packages.iter().collect();
-            order.sort_by(|a, b| canonical(a, b));
-            for package in order {
-                entries.push(builder.package(package, number as u32, repository.installed, &arches, noarch));
+            let mut order: Vec<(usize, &Package)> = repository.packages.iter().enumerate().collect();
+            order.sort_by(|(_, a), (_, b)| canonical(a, b));
+            for (place, package) in order {
+                let mut entry =
+                    builder.package(package, number as u32, repository.installed, &arches, noarch);
+                entry.place = place as u32;
+                entries.push(entry);
                 sources.push(package);
             }
             if repository.installed {
@@ -347,6 +260,17 @@ impl Pool {
         self.entry(package.0).repository as usize
     }
 
+    /// Its place in the list of packages of its repository, as that was given.
+    pub fn place(&self, package: PackageId) -> usize {
+        self.entry(package.0).place as usize
+    }
+
+    /// Packages that provide a capability, or have the file, by id; all of them, whatever a request disables. None for an
+    /// expression.
+    pub fn provide(&self, dependency: &Dependency) -> Vec<PackageId> {
+        self.find_plain(dependency).into_iter().map(PackageId).collect()
+    }
+
     /// Is it installed?
     pub fn is_installed(&self, package: PackageId) -> bool {
         self.entry(package.0).installed
@@ -356,6 +280,9 @@ impl Pool {
     pub fn nevra(&self, package: PackageId) -> String {
         let entry = self.entry(package.0);
         let (name, arch) = (self.texts.get(entry.name), self.texts.get(entry.arch));
+        if name == LENDER {
+            return "what is lent".to_owned();
+        }
         format!("{name}-{}.{arch}", self.evrs[entry.evr as usize])
     }
 
@@ -388,6 +315,17 @@ impl Pool {
                 let (name, evr) = (self.texts.get(*name), &self.evrs[*evr as usize]);
                 format!("{name} {} {evr}", comparison.as_str())
             }
+        }
+    }
+
+    /// A dependency as packages have it.
+    pub(super) fn dependency(&self, need: Need) -> Dependency {
+        match &self.kept[need as usize] {
+            Kept::Rich(rich) => Dependency::any(self.rich[*rich as usize].to_string()),
+            Kept::Plain { name, version } => Dependency {
+                name: self.texts.get(*name).to_owned(),
+                version: version.map(|(comparison, evr)| (comparison, self.evrs[evr as usize].clone())),
+            },
         }
     }
 

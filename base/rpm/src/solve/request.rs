@@ -167,6 +167,9 @@ pub struct Policy {
     pub no_auto_target: bool,
     /// Packages of a lower priority never hide behind a better version.
     pub strict_priority: bool,
+    /// What no package provides is passed over, and told ([`Solution::missing`](super::Solution::missing)): to say all that is
+    /// missing, and not only what makes each wish impossible.
+    pub allow_missing: bool,
     /// What is decided first.
     pub focus: Focus,
 }
@@ -194,6 +197,7 @@ impl Default for Policy {
             any_arch: false,
             no_auto_target: false,
             strict_priority: false,
+            allow_missing: false,
             focus: Focus::Wishes,
         }
     }

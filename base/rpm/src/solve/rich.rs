@@ -145,6 +145,36 @@ impl World<'_> {
         }
     }
 
+    /// Can a dependency hold, where all packages may be installed? What makes it hold by being absent may always be absent, but
+    /// for the condition of `if`: who installs that must find the rest.
+    pub fn can_hold(&self, rich: &Rich) -> bool {
+        let other = |otherwise: &Option<Box<Rich>>, none: bool| match otherwise {
+            Some(otherwise) => self.can_hold(otherwise),
+            None => none,
+        };
+        match rich {
+            Rich::Simple(need) => need.is_rpmlib() || !self.set(rich).is_empty(),
+            Rich::With(_) | Rich::Without(..) => !self.set(rich).is_empty(),
+            Rich::And(list) => list.iter().all(|item| self.can_hold(item)),
+            Rich::Or(list) => list.iter().any(|item| self.can_hold(item)),
+            Rich::If(then, condition, otherwise) => match self.can_hold(condition) {
+                true => self.can_hold(then),
+                false => other(otherwise, true),
+            },
+            Rich::Unless(then, condition, otherwise) => {
+                self.can_hold(then) || (other(otherwise, false) && self.can_hold(condition))
+            }
+        }
+    }
+
+    /// Can nothing that there is make a dependency hold?
+    pub fn is_missing(&self, need: Need) -> bool {
+        match self.pool.kept(need) {
+            Kept::Rich(_) => !matches!(self.cnf(need, true), Cnf::All(_)),
+            Kept::Plain { .. } => self.providers(need).next().is_none(),
+        }
+    }
+
     /// Does a dependency hold, if just these packages are there?
     pub fn holds(&self, need: Need, has: &dyn Fn(Id) -> bool) -> bool {
         match self.pool.kept(need) {

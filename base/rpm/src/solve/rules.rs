@@ -223,7 +223,7 @@ impl Solver<'_> {
                     Cnf::TooBig => Kind::TooBig(id, need),
                     _ => Kind::Missing(id, need),
                 };
-                if is_hard && !frozen {
+                if is_hard && !frozen && !self.world.policy.allow_missing {
                     drafts.push([-lit(id)], why);
                 }
                 return;
@@ -268,7 +268,7 @@ impl Solver<'_> {
         if any {
             queue.extend(providers().filter(|provider| !self.added.has(*provider)));
             drafts.push(std::iter::once(-lit(id)).chain(providers().map(lit)), kind);
-        } else if matches!(kind, Kind::Requires(..)) {
+        } else if matches!(kind, Kind::Requires(..)) && !self.world.policy.allow_missing {
             drafts.push([-lit(id)], Kind::Missing(id, need));
         }
     }

@@ -1,7 +1,9 @@
 //! The search: assertions, wishes, what is installed, dependencies, weak dependencies, and a look back.
 
+use keel_artefact::Rich;
+
 use super::{
-    Focus,
+    Focus, Select,
     choose::{Mode, Ranks, is_attached},
     pool::{Id, Kept, List, Text},
     rules::{Kind, lit},
@@ -183,6 +185,10 @@ impl Solver<'_> {
             Kind::Requires(_, need) | Kind::Recommends(_, need) => match self.world.pool.kept(need) {
                 Kept::Plain { name, .. } => Some(*name),
                 Kept::Rich(_) => None,
+            },
+            Kind::Job(number) => match self.jobs.get(number as usize).map(|job| &job.select) {
+                Some(Select::Provides(Rich::Simple(wish), _)) => self.world.pool.texts.find(&wish.name),
+                _ => None,
             },
             _ => None,
         }

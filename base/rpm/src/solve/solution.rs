@@ -1,14 +1,15 @@
 //! What comes, what goes, what stays, and why.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, hash_map::Entry};
 
+use keel_artefact::Dependency;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Action, PackageId,
-    choose::is_attached,
-    pool::{Id, List},
+    Action, Job, PackageId, Request,
+    pool::{Id, List, Need},
     solver::Solver,
+    world::World,
 };
 
 /// Why a package is there.
@@ -58,6 +59,22 @@ pub struct Solution {
     pub replace: Vec<(PackageId, PackageId)>,
     /// Installed packages that stay.
     pub stay: Vec<PackageId>,
+    /// What was asked for in vain, each once; empty without [`Policy::allow_missing`](super::Policy::allow_missing).
+    pub missing: Vec<Missing>,
+}
+
+/// Something that no package provides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// A job asks for it: its number, from 0.
+    Asked(usize),
+    /// A package of the solution requires it.
+    Required {
+        /// Who.
+        by: PackageId,
+        /// What.
+        dependency: Dependency,
+    },
 }
 
 impl Solution {
@@ -85,22 +102,21 @@ impl Solver<'_> {
         new.sort_unstable();
         let (stay, erase): (Vec<Id>, Vec<Id>) = self.world.installed().partition(there);
         let replace = self.replaced(&new, &erase);
-        let mut why = self.reasons(&new, &replace);
-        let install = (new.iter())
-            .map(|id| Chosen {
-                package: PackageId(*id),
-                why: why.remove(id).unwrap_or(Why::Supplements),
-            })
-            .collect();
+        let why = self.reasons(&new, &replace);
+        let missing = match self.world.policy.allow_missing {
+            true => missing(&self.world, self.jobs, &new),
+            false => Vec::new(),
+        };
         let ids = |list: Vec<Id>| list.into_iter().map(PackageId).collect();
         Solution {
-            install,
+            install: chosen(&new, why),
             erase: ids(erase),
             replace: replace
                 .into_iter()
                 .map(|(old, new)| (PackageId(old), PackageId(new)))
                 .collect(),
             stay: ids(stay),
+            missing,
         }
     }
 
@@ -143,94 +159,151 @@ impl Solver<'_> {
 
     /// From the jobs along what packages require, breadth first: the shortest reason wins.
     fn reasons(&self, new: &[Id], replace: &[(Id, Id)]) -> FxHashMap<Id, Why> {
-        let mut why: FxHashMap<Id, Why> = FxHashMap::default();
-        let mut queue = VecDeque::new();
-        for (clause, number) in &self.job_clauses {
-            if self.is_job(*number, Action::Install) {
-                for &lit in self
-                    .sat
-                    .literals(*clause)
-                    .iter()
-                    .filter(|lit| **lit > 0 && self.sat.is_true(**lit))
-                {
-                    let id = lit as Id;
-                    why.entry(id).or_insert_with(|| {
-                        queue.push_back(id);
-                        Why::Asked(*number)
-                    });
-                }
+        let jobs = self.job_clauses.iter();
+        let asked = jobs.filter(|(_, number)| self.is_job(*number, Action::Install));
+        let asked: Vec<(usize, Vec<Id>)> = asked
+            .map(|(clause, number)| {
+                let literals = self.sat.literals(*clause).iter().filter(|lit| **lit > 0);
+                (*number, literals.map(|lit| *lit as Id).collect())
+            })
+            .collect();
+        let asked: Vec<(usize, &[Id])> = asked
+            .iter()
+            .map(|(number, ids)| (*number, ids.as_slice()))
+            .collect();
+        let there = |id: Id| self.sat.value(id) > 0;
+        Reasons::new(&self.world, &there).follow(&asked, replace, new)
+    }
+}
+
+/// A solution in which what is installed stays: new packages by id, and those that the jobs mean.
+pub(super) fn of_new(
+    world: &World<'_>,
+    request: &Request,
+    there: &dyn Fn(Id) -> bool,
+    new: Vec<Id>,
+    asked: &[(usize, &[Id])],
+) -> Solution {
+    let why = Reasons::new(world, there).follow(asked, &[], &new);
+    Solution {
+        install: chosen(&new, why),
+        stay: world.installed().map(PackageId).collect(),
+        missing: match world.policy.allow_missing {
+            true => missing(world, &request.jobs, &new),
+            false => Vec::new(),
+        },
+        ..Solution::default()
+    }
+}
+
+fn chosen(new: &[Id], mut why: FxHashMap<Id, Why>) -> Vec<Chosen> {
+    (new.iter())
+        .map(|id| Chosen {
+            package: PackageId(*id),
+            why: why.remove(id).unwrap_or(Why::Supplements),
+        })
+        .collect()
+}
+
+/// What jobs and new packages want, and nothing provides.
+fn missing(world: &World<'_>, jobs: &[Job], new: &[Id]) -> Vec<Missing> {
+    let jobs = jobs.iter().enumerate();
+    let asked = jobs.filter(|(_, job)| job.action == Action::Install && world.means_nothing(&job.select));
+    let mut all: Vec<Missing> = asked.map(|(number, _)| Missing::Asked(number)).collect();
+    for &id in new {
+        let mut told: Vec<Need> = Vec::new();
+        for &need in world.list(id, List::Requires) {
+            if world.is_missing(need) && !told.contains(&need) {
+                told.push(need);
+                all.push(Missing::Required {
+                    by: PackageId(id),
+                    dependency: world.pool.dependency(need),
+                });
+            }
+        }
+    }
+    all
+}
+
+/// Why packages are there.
+struct Reasons<'a> {
+    world: &'a World<'a>,
+    there: &'a dyn Fn(Id) -> bool,
+    why: FxHashMap<Id, Why>,
+    queue: VecDeque<Id>,
+    /// All that have a reason.
+    all: Vec<Id>,
+}
+
+impl<'a> Reasons<'a> {
+    fn new(world: &'a World<'a>, there: &'a dyn Fn(Id) -> bool) -> Self {
+        Self {
+            world,
+            there,
+            why: FxHashMap::default(),
+            queue: VecDeque::new(),
+            all: Vec::new(),
+        }
+    }
+
+    fn tell(&mut self, id: Id, why: impl FnOnce() -> Why) {
+        if let Entry::Vacant(place) = self.why.entry(id) {
+            place.insert(why());
+            self.queue.push_back(id);
+            self.all.push(id);
+        }
+    }
+
+    fn follow(mut self, asked: &[(usize, &[Id])], replace: &[(Id, Id)], new: &[Id]) -> FxHashMap<Id, Why> {
+        for (number, ids) in asked {
+            for &id in ids.iter().filter(|id| (self.there)(**id)) {
+                self.tell(id, || Why::Asked(*number));
             }
         }
         for (old, new) in replace {
-            why.entry(*new).or_insert_with(|| {
-                queue.push_back(*new);
-                Why::Replaces(PackageId(*old))
-            });
+            self.tell(*new, || Why::Replaces(PackageId(*old)));
         }
-        for id in self.world.installed().filter(|id| self.sat.value(*id) > 0) {
-            why.entry(id).or_insert_with(|| {
-                queue.push_back(id);
-                Why::Stays
-            });
+        for id in self.world.installed().filter(|id| (self.there)(*id)) {
+            self.tell(id, || Why::Stays);
         }
-        self.follow(&mut why, queue, new);
-        why
-    }
-
-    fn follow(&self, why: &mut FxHashMap<Id, Why>, mut queue: VecDeque<Id>, new: &[Id]) {
-        let world = &self.world;
-        let mut all: Vec<Id> = queue.iter().copied().collect();
         loop {
-            while let Some(by) = queue.pop_front() {
-                for &need in world.list(by, List::Requires) {
-                    for id in world
-                        .helpers(need)
-                        .into_iter()
-                        .filter(|id| self.sat.value(*id) > 0)
-                    {
-                        why.entry(id).or_insert_with(|| {
-                            queue.push_back(id);
-                            all.push(id);
-                            Why::Required {
-                                by: PackageId(by),
-                                dependency: world.pool.show(need),
-                            }
-                        });
-                    }
-                }
+            while let Some(by) = self.queue.pop_front() {
+                self.along(by, List::Requires);
             }
             // Weak dependencies, once nothing else explains what is left.
-            for &by in &all {
-                for &need in world.list(by, List::Recommends) {
-                    for id in world
-                        .helpers(need)
-                        .into_iter()
-                        .filter(|id| self.sat.value(*id) > 0)
-                    {
-                        why.entry(id).or_insert_with(|| {
-                            queue.push_back(id);
-                            Why::Recommended {
-                                by: PackageId(by),
-                                dependency: world.pool.show(need),
-                            }
-                        });
-                    }
-                }
+            for at in 0..self.all.len() {
+                self.along(self.all[at], List::Recommends);
             }
-            if queue.is_empty() {
-                let left = new.iter().copied().filter(|id| !why.contains_key(id));
-                let attached: Vec<Id> = left
-                    .filter(|id| is_attached(world, &self.sat, *id, List::Supplements))
-                    .collect();
+            if self.queue.is_empty() {
+                let left = new.iter().copied().filter(|id| !self.why.contains_key(id));
+                let attached: Vec<Id> = left.filter(|id| self.is_attached(*id)).collect();
                 for id in attached {
-                    why.insert(id, Why::Supplements);
-                    queue.push_back(id);
+                    self.tell(id, || Why::Supplements);
                 }
             }
-            if queue.is_empty() {
-                return;
+            if self.queue.is_empty() {
+                return self.why;
             }
-            all.extend(queue.iter().copied());
         }
+    }
+
+    fn along(&mut self, by: Id, list: List) {
+        let world = self.world;
+        for &need in world.list(by, list) {
+            for id in (world.helpers(need).into_iter()).filter(|id| (self.there)(*id)) {
+                self.tell(id, || {
+                    let (by, dependency) = (PackageId(by), world.pool.show(need));
+                    match list {
+                        List::Recommends => Why::Recommended { by, dependency },
+                        _ => Why::Required { by, dependency },
+                    }
+                });
+            }
+        }
+    }
+
+    fn is_attached(&self, id: Id) -> bool {
+        let supplements = self.world.list(id, List::Supplements);
+        (supplements.iter()).any(|need| self.world.holds(*need, self.there))
     }
 }

@@ -80,16 +80,16 @@ pub(super) struct Solver<'a> {
 
 impl<'a> Solver<'a> {
     pub fn new(pool: &'a Pool, request: &'a Request) -> Self {
-        let mut world = World {
-            pool,
-            policy: request.policy,
-            off: pool.all(),
-            multi: Bits::default(),
-        };
-        for id in &request.disabled {
-            world.off.add(id.0);
+        let mut world = World::new(pool, request);
+        for job in request
+            .jobs
+            .iter()
+            .filter(|job| job.action == Action::MultiVersion)
+        {
+            for id in world.select(&job.select) {
+                world.multi.add(id);
+            }
         }
-        Self::read_multiversion(&mut world, &request.jobs);
         let ground = pool.entries.len() as Lit;
         let mut solver = Self {
             sat: Sat::new(pool.entries.len() + 1),

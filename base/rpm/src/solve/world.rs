@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{
-    Policy,
+    Policy, Request,
     pool::{Entry, Id, Kept, List, Need, Pool, Text},
     set::Bits,
 };
@@ -17,6 +17,21 @@ pub(super) struct World<'a> {
     pub off: Bits,
     /// Packages of which several versions may be installed.
     pub multi: Bits,
+}
+
+impl<'a> World<'a> {
+    pub fn new(pool: &'a Pool, request: &Request) -> Self {
+        let mut off = pool.all();
+        for id in &request.disabled {
+            off.add(id.0);
+        }
+        Self {
+            pool,
+            policy: request.policy,
+            off,
+            multi: Bits::default(),
+        }
+    }
 }
 
 impl World<'_> {

@@ -37,6 +37,8 @@ fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Ar
         package,
         provides: all,
         requires: requires.iter().map(|text| text.parse().unwrap()).collect(),
+        conflicts: vec![],
+        obsoletes: vec![],
         files: files.iter().map(|file| (*file).to_owned()).collect(),
     };
     Arc::new(Built {
@@ -53,7 +55,7 @@ fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Ar
     })
 }
 
-fn names(asked: &[&str], candidates: &[Arc<Built>]) -> Result<Vec<String>, Unmet> {
+fn names(asked: &[&str], candidates: &[Arc<Built>]) -> Result<Vec<String>, Error> {
     let asked: Vec<Dependency> = asked.iter().map(|text| text.parse().unwrap()).collect();
     let lent = |name: &str| matches!(name, "gcc" | "/usr/bin/sh");
     let packages = close(&asked, candidates, &lent)?;
@@ -61,6 +63,24 @@ fn names(asked: &[&str], candidates: &[Arc<Built>]) -> Result<Vec<String>, Unmet
         .iter()
         .map(|package| package.nevra.name.to_string())
         .collect())
+}
+
+/// The same candidates in another order give the same root.
+fn either_way(asked: &[&str], candidates: &[Arc<Built>]) -> Result<Vec<String>, Error> {
+    let turned: Vec<Arc<Built>> = candidates.iter().rev().map(Arc::clone).collect();
+    let first = names(asked, candidates);
+    assert_eq!(
+        first,
+        names(asked, &turned),
+        "the order of candidates must not matter"
+    );
+    first
+}
+
+fn with(built: Arc<Built>, change: impl Fn(&mut Output)) -> Arc<Built> {
+    let mut new = Built::clone(&built);
+    change(&mut new.outputs[0]);
+    Arc::new(new)
 }
 
 #[test]
@@ -89,20 +109,87 @@ fn requirements_are_followed_through_sonames_files_and_versions() {
 
 #[test]
 fn what_nothing_provides_is_named_with_who_asks() {
-    let candidates = [built("a", &[], &["libq.so.2()(64bit)"], &[])];
-    let unmet = names(&["a"], &candidates).unwrap_err();
-    assert_eq!(unmet.requirement.name, "libq.so.2()(64bit)");
-    assert_eq!(unmet.by.unwrap().as_str(), "a");
-    assert!(names(&["a >= 2"], &candidates).is_err());
+    let candidates = [
+        built("a", &[], &["libq.so.2()(64bit)"], &[]),
+        built("b", &[], &["(x and libr.so.1)", "a"], &[]),
+    ];
+    assert_eq!(
+        names(&["b", "a >= 2"], &candidates).unwrap_err().to_string(),
+        "nothing provides `a >= 2`, which the SPEC requires; nothing provides `libq.so.2()(64bit)`, which `a` in the build \
+         root requires; nothing provides `(x and libr.so.1)`, which `b` in the build root requires"
+    );
 }
 
 #[test]
-fn the_shortest_name_wins_whatever_the_order() {
+fn of_two_providers_the_asked_name_then_the_shortest_wins_whatever_the_order() {
     let two = [
         built("zlib-ng", &["libz.so.1()(64bit)"], &[], &[]),
         built("zlib", &["libz.so.1()(64bit)"], &[], &[]),
     ];
-    assert_eq!(names(&["libz.so.1()(64bit)"], &two).unwrap(), ["zlib"]);
-    let turned = [Arc::clone(&two[1]), Arc::clone(&two[0])];
-    assert_eq!(names(&["libz.so.1()(64bit)"], &turned).unwrap(), ["zlib"]);
+    assert_eq!(either_way(&["libz.so.1()(64bit)"], &two).unwrap(), ["zlib"]);
+    let named = [
+        built("m4", &["flex-tool"], &[], &[]),
+        built("flex-tool", &[], &[], &[]),
+    ];
+    assert_eq!(either_way(&["flex-tool"], &named).unwrap(), ["flex-tool"]);
+}
+
+#[test]
+fn boolean_requirements_of_specs_and_of_packages() {
+    let candidates = [
+        with(
+            built("tool", &["cap"], &["(locale if glibc)", "(shell or gcc)"], &[]),
+            |_| (),
+        ),
+        built("glibc", &[], &[], &[]),
+        built("locale", &[], &[], &[]),
+        built("other", &["cap", "extra"], &[], &[]),
+        built("shell", &[], &[], &[]),
+    ];
+    for (asked, root) in [
+        (&["tool"][..], &["tool"][..]),
+        (&["tool", "glibc"], &["glibc", "locale", "tool"]),
+        (&["(tool or other)"], &["tool"]),
+        (&["(cap with extra)"], &["other"]),
+        (&["(cap without extra)"], &["tool"]),
+        (&["(locale and shell)"], &["locale", "shell"]),
+        // `gcc` is lent: the condition holds.
+        (&["(locale if gcc)"], &["locale"]),
+        (&["(locale if nobody)"], &[]),
+        (&["(locale if nobody else shell)"], &["shell"]),
+        (&["(locale unless nobody)"], &["locale"]),
+        (&["(locale unless gcc else shell)"], &["shell"]),
+    ] {
+        assert_eq!(either_way(asked, &candidates).unwrap(), root, "{asked:?}");
+    }
+}
+
+#[test]
+fn conflicts_and_obsoletes_hold_in_a_root_and_say_who_is_against_whom() {
+    let candidates = [
+        with(built("a", &[], &[], &[]), |output| {
+            output.conflicts = vec!["b".parse().unwrap()]
+        }),
+        built("b", &[], &[], &[]),
+        with(built("new", &["cap"], &[], &[]), |output| {
+            output.obsoletes = vec!["old < 2".parse().unwrap()]
+        }),
+        built("old", &["cap"], &[], &[]),
+        built("x", &[], &["cap"], &[]),
+        // What stage0 lends is in nobody's way.
+        with(built("y", &[], &["gcc"], &[]), |output| {
+            output.conflicts = vec!["gcc".parse().unwrap()]
+        }),
+    ];
+    assert_eq!(
+        either_way(&["a", "b"], &candidates).unwrap_err().to_string(),
+        "the packages of the build root cannot be installed together\n    asked for: install a\n    asked for: install b\n    \
+         a-1.0-1.noarch conflicts with b-1.0-1.noarch"
+    );
+    assert!(matches!(
+        either_way(&["new", "old"], &candidates),
+        Err(Error::Apart(_))
+    ));
+    assert_eq!(either_way(&["x"], &candidates).unwrap(), ["new", "x"]);
+    assert_eq!(either_way(&["y"], &candidates).unwrap(), ["y"]);
 }

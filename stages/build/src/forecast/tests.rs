@@ -59,6 +59,8 @@ fn build(store: &Store, job: &Job, before: &[Arc<Built>], bytes: &str) -> Arc<Bu
                 epoch: Epoch(0),
             },
             requires: vec![],
+            conflicts: vec![],
+            obsoletes: vec![],
             files: vec![],
         }],
         root,
@@ -192,5 +194,8 @@ fn a_root_that_cannot_be_made_is_told() {
     build_all(&store, &odd);
     odd.jobs[3].direct = vec!["readline".parse().unwrap()];
     let problem = states(&store, &odd)[3].problem.clone();
-    assert_eq!(problem.as_deref(), Some("nothing before it provides `readline`"));
+    assert_eq!(
+        problem.as_deref(),
+        Some("nothing provides `readline`, which the SPEC requires")
+    );
 }

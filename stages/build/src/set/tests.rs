@@ -186,6 +186,7 @@ fn the_database_of_a_root_names_its_packages_and_nothing_else() {
     let set = Set {
         packages: std::slice::from_ref(&plain),
         trees: &root.trees,
+        layers: &root.trees,
         borrowed: &fixture.stage0.build_lowers(true),
         has_libc: false,
     };

@@ -107,6 +107,12 @@ pub(crate) static DEFINITION: Table = Table {
             "what must not come along",
         )
         .distinct(),
+        ours(
+            "install-weak-deps",
+            Form::Flag,
+            "what packages recommend, or supplements them, comes along, too, where it can; as `install_weak_deps` of dnf",
+        )
+        .default("false"),
         ours("package-groups", TEXTS, "groups to install"),
         ours(
             "formats",

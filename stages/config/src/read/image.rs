@@ -74,6 +74,7 @@ fn image(
             .unwrap_or_default(),
         packages: Vec::new(),
         exclude: Vec::new(),
+        install_weak_deps: false,
         formats: Vec::new(),
         container: None,
         disk: None,
@@ -131,6 +132,7 @@ fn capabilities(table: &Table<'_>) -> Capabilities {
 fn fill(image: &mut Image, root: &Table<'_>) {
     image.packages = root.parsed_strings("packages");
     image.exclude = root.parsed_strings("exclude");
+    image.install_weak_deps = root.boolean("install-weak-deps");
     let mut said_formats = formats(image, root, false);
     image.hostname = root.string("hostname");
     if let Some(bytes) = bytes(root, "memory") {

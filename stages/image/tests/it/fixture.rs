@@ -241,6 +241,7 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
         channels: vec![],
         packages: packages.iter().map(|name| name.parse().unwrap()).collect(),
         exclude: vec![],
+        install_weak_deps: false,
         formats: formats.to_vec(),
         container: (!is_disk).then(|| Container {
             entrypoint: vec!["/bin/tool".into()],

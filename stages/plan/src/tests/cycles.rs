@@ -72,7 +72,7 @@ fn a_list_of_what_must_be_lent_makes_a_plan() {
     let mut world = world(&[
         "gcc2: gcc2, libc",
         "libc: gcc2, sed2; libc: nobody",
-        "sed2: gcc2, libc, (a if b)",
+        "sed2: gcc2, libc, (a and b)",
         "tool: libc, sed2, scons",
     ]);
     let suggested = suggest(&world.project, &world.recipes);
@@ -84,7 +84,8 @@ fn a_list_of_what_must_be_lent_makes_a_plan() {
         names,
         [
             ("nobody", true),
-            ("(a if b)", true),
+            ("a", true),
+            ("b", true),
             ("scons", true),
             ("gcc2", false),
             ("libc", false)

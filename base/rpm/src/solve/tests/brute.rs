@@ -4,7 +4,10 @@ use keel_artefact::{Comparison, Dependency, Evr, Rich};
 use proptest::prelude::*;
 
 use super::{
-    super::{Action, Job, Package, PackageId, Pool, Repository, Request, Select, pool::overlap, solve},
+    super::{
+        Action, Job, Package, PackageId, Pool, Repository, Request, Select, Target, lend, pool::overlap,
+        quick, search, solve,
+    },
     package, pool, state,
 };
 
@@ -215,6 +218,26 @@ proptest! {
                 prop_assert!(unsolvable.problems.iter().all(|problem| !problem.chain.is_empty()));
                 prop_assert!(stands(&chosen(&pool, &unsolvable.without.packages(), &packages)));
             }
+        }
+    }
+
+    #[test]
+    fn the_short_cut_gives_what_a_search_finds(packages in packages(), wishes in prop::collection::vec("[a-e]", 1..4), by_name in any::<bool>(), lent in prop::option::of("[a-e]"), allow_missing in any::<bool>()) {
+        let mut packages = packages;
+        let is_lent = |name: &str| lent.as_deref() == Some(name);
+        let lender = lend(&mut packages, &[], &is_lent);
+        let repositories = [lender, Repository { name: "repo".into(), packages, ..Repository::default() }];
+        let pool = Pool::new(&repositories, &Target::default()).unwrap();
+        let select = |wish: &String| match by_name {
+            true => Select::name(wish),
+            false => Select::Provides(Rich::Simple(Dependency::any(wish.as_str())), None),
+        };
+        let jobs = wishes.iter().map(|wish| Job::new(Action::Install, select(wish))).collect();
+        let mut request = Request { jobs, ..Request::default() };
+        request.policy.weak = false;
+        request.policy.allow_missing = allow_missing;
+        if let Some(quick) = quick::forced(&pool, &request) {
+            prop_assert_eq!(Ok(quick), search(&pool, &request));
         }
     }
 }

@@ -419,3 +419,67 @@ fn a_conflict_that_needs_a_package_brings_all_that_the_package_says() {
     assert!(from(&["d 1-1 obs:e", "e 1-1 con:(a if d)"], "e").is_err());
     assert_eq!(from(&["d 1-1", "e 1-1 con:(a if d)"], "e"), ok(&["d-1", "e-1"]));
 }
+
+#[test]
+fn what_leaves_no_choice_needs_no_search() {
+    let pool = pool(&[repository(
+        "repo",
+        &[
+            "x 1-1 req:cap; req:y",
+            "y 1-1 prv:cap",
+            "z 1-1 prv:cap; req:x",
+            "w 1-1 req:cap",
+        ],
+    )]);
+    let ask = |name: &str| {
+        let mut request = Request::install([name]);
+        request.policy.weak = false;
+        quick::forced(&pool, &request)
+    };
+    // `cap` has two providers, but `y` is there anyway.
+    assert_eq!(state(&pool, &ask("x").unwrap()), ["x-1", "y-1"]);
+    assert_eq!(ask("w"), None);
+    assert_eq!(ask("nothing"), None);
+}
+
+#[test]
+fn what_is_lent_is_met_and_brings_nothing_in() {
+    let is_lent = |name: &str| matches!(name, "sh" | "gcc");
+    let mut new = repository(
+        "repo",
+        &[
+            "x 1-1 req:sh; req:(y if gcc); con:gcc",
+            "y 1-1 req:(sh with gcc)",
+            "sh 1-1",
+        ],
+    );
+    let wish: Dependency = "(gcc and x)".parse().unwrap();
+    let wishes = [lent(&wish, &is_lent)];
+    let lender = lend(&mut new.packages, &wishes, &is_lent);
+    let pool = Pool::new(&[lender, new], &Target::default()).unwrap();
+    let solution = super::super::install(&pool, &wishes, &[], false).unwrap();
+    let new: Vec<String> = solution
+        .install
+        .iter()
+        .map(|chosen| short(&pool, chosen.package))
+        .collect();
+    assert_eq!(new, ["x-1", "y-1"]);
+}
+
+#[test]
+fn all_that_is_missing_is_told_at_once() {
+    let pool = pool(&[repository(
+        "repo",
+        &["x 1-1 req:one; req:y; req:(y and two)", "y 1-1 req:three"],
+    )]);
+    let wishes = ["x", "four"].map(Dependency::any);
+    let refusal = super::super::install(&pool, &wishes, &[], false).unwrap_err();
+    let told: Vec<String> = (refusal.missing.iter())
+        .map(|missing| match missing {
+            Missing::Asked(number) => wishes[*number].to_string(),
+            Missing::Required { by, dependency } => format!("{}: {dependency}", short(&pool, *by)),
+        })
+        .collect();
+    assert_eq!(told, ["four", "x-1: one", "x-1: (y and two)", "y-1: three"]);
+    assert_eq!(state(&pool, &refusal.without), ["x-1", "y-1"]);
+}
