@@ -6,7 +6,7 @@ CACHE      = $(if $(CACHE_DIR),--cache-dir $(CACHE_DIR))
 MIRROR_ARG = $(if $(MIRROR),--mirror $(MIRROR))
 RUN        = ./run
 
-.PHONY: help image test lint proof conformance bench root-bench solver-bench schedule kills full-disk twice clean
+.PHONY: help image test lint proof conformance bench root-bench solver-bench schedule overhead kills full-disk twice clean
 
 # `make conformance` and `make bench` compare with rpm what Keel makes of a corpus of SPECs (docs/how-to/conformance.md).
 # ORACLE: the folder with a baseline, a macro root, the graph's known numbers, and ns.sh, which runs a command where rpm sees them.
@@ -27,6 +27,7 @@ help:
 	@echo 'make conformance ORACLE=DIR   what Keel makes of a corpus of SPECs, compared with rpm; make bench ORACLE=DIR: how fast'
 	@echo 'make schedule ORACLE=DIR   the scheduler, simulated on the graph of that corpus'
 	@echo 'make kills WARM=STORE, make full-disk WARM=STORE   builds that are killed 50 times; builds on a disk that is full (root)'
+	@echo 'make overhead WARM=STORE   what Keel itself costs in the build of a small package, beside rpmbuild alone (root; writes into STORE)'
 	@echo 'make twice STORE=STORE [ONLY=COMPONENTS]   every package of Keel Linux built twice, the second time where everything is different (root)'
 	@echo 'make root-bench   how long a build root of 150 packages takes, beside bubblewrap'
 	@echo 'make solver-bench   how long the dependency solver takes on 50,000 packages, beside libsolv where it is installed'
@@ -77,6 +78,12 @@ twice:
 # Build roots of 150 packages of this machine, beside bubblewrap's (Debian's package `bubblewrap`).
 root-bench:
 	cargo bench --locked --package keel-sandbox --bench roots
+
+# 20 small packages with Keel and with rpmbuild alone (docs/how-to/conformance.md). WARM names a store with stage0 in it, which is written.
+overhead:
+	cargo build --release --locked --package keel-cli
+	cargo build --locked --package xtask --example conformance
+	target/debug/examples/conformance $@ --store $(WARM)
 
 solver-bench:
 	cargo build --release --locked --package xtask --example conformance

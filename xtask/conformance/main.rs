@@ -6,6 +6,7 @@
 //! - `conformance libsolv …`: libsolv's testcases, with Keel's solver; `conformance solver-bench …`: how long it takes ([`libsolv`]).
 //! - `conformance bench …`: how long it takes, beside `rpmspec` and norpm ([`bench`]).
 //! - `conformance schedule …`: the scheduler on a corpus's graph, beside other orders ([`schedule`]).
+//! - `conformance overhead …`: what Keel itself costs, beside rpmbuild alone ([`overhead`]).
 //! - `conformance kills …`, `conformance full-disk …`: what a run that is stopped in the middle loses or spoils ([`endurance`]).
 //! - `conformance twice …`: every package of Keel Linux, built twice ([`twice`]).
 //!
@@ -28,6 +29,7 @@ mod keel;
 mod libsolv;
 mod mapping;
 mod options;
+mod overhead;
 mod schedule;
 mod suite;
 mod table;
@@ -82,11 +84,12 @@ fn run(arguments: &[String]) -> Result<()> {
         "bench" => bench::run(Options::new(rest)),
         "kills" => endurance::kills::run(Options::new(rest)),
         "full-disk" => endurance::full_disk::run(Options::new(rest)),
+        "overhead" => overhead::run(Options::new(rest)),
         "schedule" => schedule::run(Options::new(rest)),
         "twice" => twice::run(Options::new(rest)),
         "measure" => bench::measure::run(rest),
         _ => bail!(
-            "say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench, schedule, kills, full-disk, twice"
+            "say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench, schedule, overhead, kills, full-disk, twice"
         ),
     }
 }

@@ -1,5 +1,5 @@
-//! rpm's database of a set of packages, made by the real `rpm` without installing anything (rpm(8), `--justdb`), and
-//! questions to one.
+//! rpm's database of a set of packages, made by the real `rpm` without installing anything (rpm(8), `--justdb`), or by
+//! installing them for real; and questions to one.
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +14,9 @@ use crate::{Error, Program, stage0::Stage0};
 
 /// The folder of the database in a root.
 pub const FOLDER: &str = "/usr/lib/sysimage/rpm";
+
+/// Where a root lies that is not the sandbox's own.
+const ELSEWHERE: &str = "/tmp/root";
 
 /// The database's one file.
 const FILE: &str = "rpmdb.sqlite";
@@ -30,49 +33,105 @@ pub fn make(
     interrupt: &Interrupt,
 ) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     let scratch = store.temp_dir("rpmdb")?;
-    let (inputs, root) = (scratch.path().join("packages"), scratch.path().join("root"));
-    for folder in [&inputs, &root.join(&FOLDER[1..])] {
-        fs_err::create_dir_all(folder)?;
+    let root = scratch.path().join("root");
+    fs_err::create_dir_all(root.join(&FOLDER[1..]))?;
+    keel_sandbox::hand_over(&root)?;
+    let mut sandbox = sandbox_over(stage0, &root, true);
+    lend(&mut sandbox, packages, &scratch.path().join("packages"), clock)?;
+    if packages.is_empty() {
+        Program::Rpm.run_in(&sandbox, &arguments(ELSEWHERE, &["--initdb"]), interrupt)?;
+    } else {
+        let quiet = [
+            "--justdb",
+            "--noscripts",
+            "--notriggers",
+            "--noorder",
+            // The payload is not looked at, and need not be read for its digest.
+            "--nodigest",
+        ];
+        let install = installing(ELSEWHERE, &quiet, packages.len());
+        Program::Rpm.run_in(&sandbox, &install, interrupt)?;
     }
+    keel_sandbox::take_back(&root)?;
+    read(&root.join(&FOLDER[1..]))
+}
+
+/// What a transaction gave.
+#[derive(Debug)]
+pub struct Transaction {
+    /// The files of the database, as [`make`] gives them. They are in the root no more.
+    pub database: BTreeMap<String, Vec<u8>>,
+    /// What rpm warned of: a `%post` that failed, among other things.
+    pub warnings: Vec<String>,
+}
+
+/// Installs these package files into the root of `sandbox` in one transaction of rpm's, with their scriptlets and triggers. What it
+/// changes is in the sandbox's `upper`, which must be there. Nobody there can own files but one user, and the users that packages declare are not added.
+///
+/// What rpm itself takes for an error (a `%pre` that fails) is one; what it warns of is a warning. Nothing is resolved: a set is
+/// installed whole, whoever provides the rest.
+pub fn install(
+    mut sandbox: Sandbox,
+    store: &Store,
+    packages: &[PathBuf],
+    clock: Epoch,
+    interrupt: &Interrupt,
+) -> Result<Transaction, Error> {
+    let upper = sandbox.upper.clone().ok_or_else(|| Error::Request {
+        program: Program::Rpm.name(),
+        why: "there is no folder for what it changes".to_owned(),
+    })?;
+    let scratch = store.temp_dir("transaction")?;
+    lend(&mut sandbox, packages, &scratch.path().join("packages"), clock)?;
+    sandbox.user = User::Root;
+    sandbox.ignore_owners = true;
+    let exit = Program::Rpm.run_in(&sandbox, &installing("/", &[], packages.len()), interrupt)?;
+    keel_sandbox::take_back(&upper)?;
+    let folder = upper.join(&FOLDER[1..]);
+    let database = read(&folder)?;
+    fs_err::remove_dir_all(folder)?;
+    let said = String::from_utf8_lossy(&exit.stderr).into_owned();
+    let is_warning = |line: &&str| line.starts_with("warning:") || line.starts_with("error:");
+    let warnings = said.lines().filter(is_warning).map(str::to_owned).collect();
+    Ok(Transaction { database, warnings })
+}
+
+/// Puts package files into the sandbox, in the order of their names, by way of the folder `inputs`; and the clock.
+fn lend(sandbox: &mut Sandbox, packages: &[PathBuf], inputs: &Path, clock: Epoch) -> Result<(), Error> {
+    fs_err::create_dir_all(inputs)?;
     let mut packages: Vec<&PathBuf> = packages.iter().collect();
     packages.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
-    for (number, package) in packages.iter().enumerate() {
+    for (number, package) in packages.into_iter().enumerate() {
         let input = inputs.join(format!("{number:05}.rpm"));
         if fs_err::hard_link(package, &input).is_err() {
             fs_err::copy(package, &input)?;
         }
     }
-    keel_sandbox::hand_over(&root)?;
-    let mut sandbox = sandbox_over(stage0, &root, true);
-    sandbox.binds.push(bind(&inputs, "/tmp/packages", false));
-    sandbox
-        .env
-        .insert("SOURCE_DATE_EPOCH".to_owned(), clock.0.to_string());
-    if packages.is_empty() {
-        Program::Rpm.run_in(&sandbox, &arguments(&["--initdb"]), interrupt)?;
-    } else {
-        let mut install = arguments(&[
-            "--justdb",
-            "--nodeps",
-            "--noscripts",
-            "--notriggers",
-            "--noorder",
-            "--noplugins",
-            "--nosignature",
-            "--ignoreos",
-            "--ignorearch",
-            "--ignoresize",
-            "--nocontexts",
-            "--nocaps",
-            // Else rpm would add the users that packages declare to the scratch root.
-            "--define=__systemd_sysusers /bin/true",
-            "-i",
-        ]);
-        install.extend((0..packages.len()).map(|number| format!("/tmp/packages/{number:05}.rpm")));
-        Program::Rpm.run_in(&sandbox, &install, interrupt)?;
-    }
-    keel_sandbox::take_back(&root)?;
-    read(&root.join(&FOLDER[1..]))
+    sandbox.binds.push(bind(inputs, "/tmp/packages", false));
+    let clock = clock.0.to_string();
+    sandbox.env.insert("SOURCE_DATE_EPOCH".to_owned(), clock);
+    Ok(())
+}
+
+/// rpm's arguments that install what [`lend`] put there.
+fn installing(root: &str, more: &[&str], count: usize) -> Vec<String> {
+    let mut install = arguments(root, more);
+    let always = [
+        "--nodeps",
+        "--noplugins",
+        "--nosignature",
+        "--ignoreos",
+        "--ignorearch",
+        "--ignoresize",
+        "--nocontexts",
+        "--nocaps",
+        // Else rpm would add the users that packages declare.
+        "--define=__systemd_sysusers /bin/true",
+        "-i",
+    ];
+    install.extend(always.map(str::to_owned));
+    install.extend((0..count).map(|number| format!("/tmp/packages/{number:05}.rpm")));
+    install
 }
 
 fn read(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Error> {
@@ -101,7 +160,11 @@ fn read(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Error> {
 /// `NAME-[EPOCH:]VERSION-RELEASE.ARCH` of each package in the database of the root in `root`, sorted.
 pub fn query_all(stage0: &Stage0, root: &Path, interrupt: &Interrupt) -> Result<Vec<String>, Error> {
     let sandbox = sandbox_over(stage0, root, false);
-    let exit = Program::Rpm.run_in(&sandbox, &arguments(&["-qa", "--qf", "%{NEVRA}\\n"]), interrupt)?;
+    let exit = Program::Rpm.run_in(
+        &sandbox,
+        &arguments(ELSEWHERE, &["-qa", "--qf", "%{NEVRA}\\n"]),
+        interrupt,
+    )?;
     let mut names: Vec<String> = String::from_utf8_lossy(&exit.stdout)
         .lines()
         .map(str::to_owned)
@@ -124,7 +187,7 @@ pub fn verify_all(stage0: &Stage0, root: &Path, interrupt: &Interrupt) -> Result
         "--nocaps",
         "--nordev",
     ];
-    let argv = arguments(&verify);
+    let argv = arguments(ELSEWHERE, &verify);
     let said = match Program::Rpm.run_in(&sandbox, &argv, interrupt) {
         Ok(exit) => exit.stdout,
         // rpm's code says only that something differs; what differs is in its output.
@@ -137,21 +200,16 @@ pub fn verify_all(stage0: &Stage0, root: &Path, interrupt: &Interrupt) -> Result
         .collect())
 }
 
-/// rpm's arguments for the root at `/tmp/root`, after which those of the action follow.
-fn arguments(action: &[&str]) -> Vec<String> {
-    let root = [
-        "--root=/tmp/root",
-        "--dbpath",
-        FOLDER,
-        "--define=_db_backend sqlite",
-    ];
+/// rpm's arguments for a root, after which those of the action follow.
+fn arguments(root: &str, action: &[&str]) -> Vec<String> {
+    let root = ["--root", root, "--dbpath", FOLDER, "--define=_db_backend sqlite"];
     root.iter().chain(action).map(|word| (*word).to_owned()).collect()
 }
 
 fn sandbox_over(stage0: &Stage0, root: &Path, writable: bool) -> Sandbox {
     let mut sandbox = stage0.sandbox();
     sandbox.user = User::Root;
-    sandbox.binds.push(bind(root, "/tmp/root", writable));
+    sandbox.binds.push(bind(root, ELSEWHERE, writable));
     sandbox
 }
 

@@ -63,7 +63,7 @@ fn prepare(sync: &UnixStream, request: &Request) -> Result<(), Failure> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     privileges::drop_all(sandbox.user)?;
     landlock::restrict(sandbox)?;
-    calls::deny()?;
+    calls::deny(sandbox.ignore_owners)?;
     die_with_parent()?;
     // As the command's user: a folder that it may not enter is an error of its own.
     let cwd = sandbox.cwd.as_str();

@@ -16,7 +16,7 @@
 //! Outside that is the caller; or, when the caller is root, the unprivileged [`identity::OUTSIDE`], so that nothing
 //! in a sandbox is root of this machine. Files made inside belong to [`owner`]; what is bound writable, and the
 //! lowers too if their owner should not show as `nobody`, must belong to it: [`hand_over`]. `chown` to any other id
-//! fails inside.
+//! fails inside, or does nothing ([`Sandbox::ignore_owners`]).
 //!
 //! **What it sees.** A read-only overlay of the lowers (or a writable one over an `upper`), the binds, `/proc` of its
 //! own process namespace with a read-only `/proc/sys`, a small `/dev`, no `/sys`, one network interface (loopback,
@@ -90,6 +90,10 @@ pub struct Sandbox {
     pub hostname: String,
     /// Who the command is, inside.
     pub user: User,
+    /// Changes of a file's owner succeed and change nothing: for programs that hand files to other users than the one there
+    /// is inside (rpm, and the scriptlets of packages).
+    #[serde(default)]
+    pub ignore_owners: bool,
     /// May it use the host's network? Without, it has a loopback interface of its own.
     pub network: bool,
     /// What it may use.
@@ -109,6 +113,7 @@ impl Sandbox {
             cwd: RootPath::root(),
             hostname: "keel".to_owned(),
             user: User::Builder,
+            ignore_owners: false,
             network: false,
             limits: Limits::default(),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use keel_artefact::{Dependency, Provide, Sha256, format};
 use serde::{Deserialize, Serialize};
 
-use crate::{BuiltPackage, trace::Leak};
+use crate::{BuiltPackage, scriptlets::Changes, trace::Leak};
 
 /// The version of [`Built`] as recorded in the store: raised when what is recorded changes, and when a check does, so that
 /// what an older check accepted is checked again.
@@ -56,6 +56,9 @@ pub struct Built {
     pub memory: u64,
     /// The linker runs of the build, and what they borrowed.
     pub links: Links,
+    /// What scriptlets of foreign packages did in the build root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scriptlets: Option<Changes>,
 }
 
 /// What the linker's trace showed.

@@ -1,6 +1,6 @@
 //! What can go wrong in a build.
 
-use std::{io, path::PathBuf};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use keel_artefact::{ComponentName, Evr, Interrupted, Nevra, PackageName};
 
@@ -110,6 +110,14 @@ pub enum Error {
     /// No counter is that high.
     #[error("its rebuild counter is as high as one may be")]
     TooManyRebuilds,
+    /// Foreign packages cannot be installed.
+    #[error("rpm cannot install the foreign packages of the build root; scriptlets are in {}", .packages.keys().cloned().collect::<Vec<_>>().join(", "))]
+    Transaction {
+        /// Those with scriptlets, and which.
+        packages: BTreeMap<String, Vec<String>>,
+        /// What rpm said.
+        source: Box<keel_host::Error>,
+    },
     /// Packages cannot be read for the rules.
     #[error("cannot check the packages")]
     Inspect(#[from] keel_inspect::Error),

@@ -78,15 +78,7 @@ impl Folders {
 
     /// The sandbox with these folders in it, and the limits of a build.
     pub(crate) fn in_sandbox(&self, mut sandbox: Sandbox, nice: i32) -> Sandbox {
-        sandbox.limits = Limits {
-            nice,
-            wall: Some(Duration::from_secs(6 * 3600)),
-            file_size: Some(DISK.bytes),
-            disk: Some(DISK),
-            processes: Some(PROCESSES),
-            total_memory: memory("MemTotal").map(|total| total / 10 * 9),
-            ..Limits::default()
-        };
+        sandbox.limits = limits(nice);
         sandbox.binds.push(bind(&self.build, "/build", true));
         sandbox.binds.push(bind(&self.sources, "/build/SOURCES", false));
         sandbox.binds.push(bind(&self.specs, "/build/SPECS", false));
@@ -138,6 +130,19 @@ impl Folders {
         }
         found.sort();
         Ok(found)
+    }
+}
+
+/// What a build may use; and the scriptlets of foreign packages.
+pub(crate) fn limits(nice: i32) -> Limits {
+    Limits {
+        nice,
+        wall: Some(Duration::from_secs(6 * 3600)),
+        file_size: Some(DISK.bytes),
+        disk: Some(DISK),
+        processes: Some(PROCESSES),
+        total_memory: memory("MemTotal").map(|total| total / 10 * 9),
+        ..Limits::default()
     }
 }
 

@@ -364,6 +364,7 @@ impl Workshop<'_> {
             cpu: made.cpu,
             memory: made.memory,
             links,
+            scriptlets: root.changes,
         })
     }
 

@@ -7,7 +7,8 @@
 //! 2. [`closure`] finds which packages a job's root holds; [`fingerprint`](mod@fingerprint) names all that it can see.
 //! 3. Known fingerprint, no build. Packages are in the fingerprint by digest and are reproducible, so a rebuild that gives
 //!    the same bytes stops there: what depends on it keeps its fingerprint (early cut-off).
-//! 4. [`root`] mounts the layers; [`job`] runs the real rpmbuild in them.
+//! 4. [`root`] mounts the layers; that of a set of packages (`set`) has what depends on all of them; [`scriptlets`] tells what those of
+//!    foreign packages did; [`job`] runs the real rpmbuild in them.
 //! 5. [`checks`] refuse a package that was not declared, has scriptlets, contains or was linked with anything borrowed, or
 //!    needs a library that no Keel package has.
 //! 6. Rules about packages ([`keel_inspect`]) find what must not be shipped, or could be better. They are no part of a result: other
@@ -24,7 +25,7 @@
 //!
 //! | on disk | owner |
 //! |---|---|
-//! | store: actions `build`, `rpmbuild`, `last-build`, `last-own-build`; trees of unpacked packages, macro files, loader caches | this crate |
+//! | store: actions `build`, `rpmbuild`, `last-build`, `last-own-build`; trees of unpacked packages, macro files, layers of sets | this crate |
 //! | `out/logs/COMPONENT.log` of a failed build, `….log.N` of one that ran again | [`job`] |
 
 pub mod built;
@@ -48,6 +49,8 @@ pub mod record;
 pub mod root;
 mod run;
 pub mod scheduler;
+pub mod scriptlets;
+mod set;
 pub mod trace;
 
 pub use built::Built;

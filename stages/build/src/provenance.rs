@@ -4,7 +4,7 @@ use keel_artefact::{Arch, ComponentName, Nevra, Sha256, format};
 use keel_plan::Job;
 use serde::Serialize;
 
-use crate::{Built, BuiltPackage, trace::Leak};
+use crate::{Built, BuiltPackage, scriptlets::Changes, trace::Leak};
 
 /// The version of [`Provenance`] as JSON.
 pub const FORMAT: format::Version = format::Version(1);
@@ -42,6 +42,9 @@ pub struct Provenance<'a> {
     pub links_traced: usize,
     /// What runs of the linker borrowed for programs that only helped this build, before there was a libc.
     pub links_borrowed: &'a [Leak],
+    /// What scriptlets of foreign packages did in the build root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scriptlets: Option<&'a Changes>,
 }
 
 /// One source file.
@@ -96,6 +99,7 @@ impl<'a> Provenance<'a> {
             borrowed_libc: job.borrowed_libc,
             links_traced: built.links.count,
             links_borrowed: &built.links.borrowed,
+            scriptlets: built.scriptlets.as_ref(),
         }
     }
 }

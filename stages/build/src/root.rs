@@ -1,17 +1,17 @@
 //! The build root of a job: a mount of layers, not an installation.
 //!
-//! From the top: the distribution's macro files; the loader's cache for just this set of layers; stage0's fixes (compiler
-//! and linker wrappers, users); each Keel package, unpacked once; Debian's libc with its headers, for the first libc
+//! From the top: the distribution's macro files; the layer of just this set of packages (the loader's cache, rpm's database); stage0's
+//! fixes (compiler and linker wrappers, users); each Keel package, unpacked once, or, where foreign packages have scriptlets,
+//! what a real transaction of rpm made of them; Debian's libc with its headers, for the first libc
 //! only; and the borrowed tools.
 
 use std::path::PathBuf;
 
 use keel_artefact::{Fingerprint, RootPath, Sha256};
-use keel_host::ldconfig;
 use keel_plan::Job;
 use keel_sandbox::Sandbox;
 
-use crate::{BuiltPackage, Error, job::Workshop, merged};
+use crate::{BuiltPackage, Error, job::Workshop, merged, scriptlets::Changes, set::Set};
 
 /// The libc of a root, once it is Keel's.
 const LIBC: &str = "usr/lib64/libc.so.6";
@@ -20,8 +20,10 @@ const LIBC: &str = "usr/lib64/libc.so.6";
 pub struct Root {
     /// The Keel packages in it, sorted by name.
     pub packages: Vec<BuiltPackage>,
-    /// Their unpacked trees, in the same order.
+    /// Their unpacked trees, in the same order; or the one tree that a transaction of rpm's made of them all.
     pub trees: Vec<PathBuf>,
+    /// What scriptlets did in that transaction.
+    pub changes: Option<Changes>,
     lowers: Vec<PathBuf>,
 }
 
@@ -39,20 +41,26 @@ impl Root {
             (false, true) => shop.stage0.build_lowers(false),
             (false, false) => shop.stage0.tool_lowers(),
         };
-        let (fixes, tools) = borrowed.split_first().expect("stage0 has its fixes on top");
-        let mut below = vec![fixes.clone()];
-        below.extend(merged::layers(
-            shop.store,
-            packages.iter().map(|package| &package.rpm),
-            &trees,
-        )?);
-        below.extend(tools.iter().cloned());
-        let mut lowers = vec![macro_layer(shop, &job.recipe.macros_digest)?];
-        lowers.push(loader_cache(shop, &packages, borrowed.len(), &below)?);
-        lowers.extend(below);
+        let digests = packages.iter().map(|package| &package.rpm);
+        let layers = merged::layers(shop.store, digests, &trees)?;
+        let set = Set {
+            packages: &packages,
+            trees: &trees,
+            layers: &layers,
+            borrowed: &borrowed,
+            has_libc,
+        };
+        let set = set.layer(shop)?;
+        let (layers, trees, changes) = match set.installed {
+            Some((installed, changes)) => (vec![installed.clone()], vec![installed], Some(changes)),
+            None => (layers, trees, None),
+        };
+        let mut lowers = vec![macro_layer(shop, &job.recipe.macros_digest)?, set.layer];
+        lowers.extend(below(&borrowed, &layers));
         Ok(Self {
             packages,
             trees,
+            changes,
             lowers,
         })
     }
@@ -122,25 +130,13 @@ fn macro_layer(shop: &Workshop<'_>, digest: &Sha256) -> Result<PathBuf, Error> {
     })
 }
 
-/// `/etc/ld.so.cache` for these layers: without it no borrowed program finds its libraries beside Keel's libc.
-fn loader_cache(
-    shop: &Workshop<'_>,
-    packages: &[BuiltPackage],
-    borrowed: usize,
-    below: &[PathBuf],
-) -> Result<PathBuf, Error> {
-    let mut key = Fingerprint::new("loader-cache/2");
-    key.add_digest("stage0", &shop.stage0.digest)
-        .add("borrowed", [u8::try_from(borrowed).unwrap_or(u8::MAX)]);
-    for package in packages {
-        key.add_digest("rpm", &package.rpm);
-    }
-    shop.store.tree(&key.finish(), |folder| -> Result<(), Error> {
-        let cache = ldconfig::cache(below, &shop.store.temp_dir("ldconfig")?, shop.interrupt)?;
-        fs_err::create_dir_all(folder.join("etc"))?;
-        fs_err::write(folder.join("etc/ld.so.cache"), cache)?;
-        Ok(keel_sandbox::hand_over(folder)?)
-    })
+/// The packages' trees and the layers of stage0, which has its fixes on top of all.
+pub(crate) fn below(borrowed: &[PathBuf], trees: &[PathBuf]) -> Vec<PathBuf> {
+    let (fixes, tools) = borrowed.split_first().expect("stage0 has its fixes on top");
+    let mut below = vec![fixes.clone()];
+    below.extend_from_slice(trees);
+    below.extend_from_slice(tools);
+    below
 }
 
 /// A constant path inside a root.

@@ -51,6 +51,7 @@ fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Ar
         cpu: Duration::ZERO,
         memory: 0,
         links: Links::default(),
+        scriptlets: None,
     })
 }
 

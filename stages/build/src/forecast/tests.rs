@@ -69,6 +69,7 @@ fn build(store: &Store, job: &Job, before: &[Arc<Built>], bytes: &str) -> Arc<Bu
         cpu: Duration::from_secs(5),
         memory: 0,
         links: Links::default(),
+        scriptlets: None,
     };
     store.record("build", &built.fingerprint, &built).unwrap();
     record::keep(store, DISTRIBUTION, job, inputs, &built).unwrap();

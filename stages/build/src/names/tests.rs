@@ -69,6 +69,7 @@ fn built(job: &Job, bytes: &str, source: &str) -> Arc<Built> {
         cpu: std::time::Duration::ZERO,
         memory: 0,
         links: Links::default(),
+        scriptlets: None,
     })
 }
 

@@ -86,6 +86,7 @@ fn a_build_is_remembered_by_its_component_and_by_its_own_inputs() {
         cpu: Duration::from_secs(5),
         memory: 7,
         links: Links::default(),
+        scriptlets: None,
     };
     let with = |bytes: &str| {
         let mut inputs = own.clone();

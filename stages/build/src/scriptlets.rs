@@ -1,0 +1,229 @@
+//! What scriptlets of foreign packages did: the difference between the tree that a real transaction gave and the plain trees of
+//! its packages.
+//!
+//! Owners are not compared: all files of a root belong to one user. Nor are times.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::Metadata,
+    io::{self, Read},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use keel_artefact::{Epoch, format};
+use keel_host::rpmdb;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The version of [`Changes`] on disk.
+const FORMAT: format::Version = format::Version(1);
+
+/// Files of users. A root has stage0's, whatever packages ship; to them is added what scriptlets added.
+const USERS: [&str; 2] = ["etc/passwd", "etc/group"];
+
+/// Folders of merged /usr: `/lib` is `/usr/lib`.
+const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
+
+/// Folders that the loader's and rpm's own files are in: no two runs give the same ones.
+const PASSING: [&str; 2] = ["var/cache/ldconfig", "var/lib/rpm"];
+
+/// What the scriptlets and triggers of a set of packages changed. Paths are relative to the root, sorted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Version of this format.
+    pub format: format::Version,
+    /// The packages that have some, and which.
+    pub packages: BTreeMap<String, Vec<String>>,
+    /// Files, links and folders that no package ships.
+    pub added: BTreeSet<String>,
+    /// What packages ship with other content, target or permissions.
+    pub changed: BTreeSet<String>,
+    /// What packages ship, or stage0 has, and was removed.
+    pub removed: BTreeSet<String>,
+    /// What rpm warned of: a `%post` that failed does not fail the transaction.
+    pub warnings: Vec<String>,
+}
+
+impl Changes {
+    /// Compares what was installed with the trees of its packages, the first on top.
+    pub(crate) fn of(
+        installed: &Path,
+        trees: &[PathBuf],
+        packages: BTreeMap<String, Vec<String>>,
+        warnings: Vec<String>,
+    ) -> Result<Self, Error> {
+        for folder in PASSING.map(|folder| installed.join(folder)) {
+            if folder.symlink_metadata().is_ok() {
+                fs_err::remove_dir_all(folder)?;
+            }
+        }
+        let mut new = Self {
+            format: FORMAT,
+            packages,
+            added: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            warnings,
+        };
+        walk(installed, &mut |path, metadata| {
+            let name = named(installed, path);
+            // overlayfs: what was removed from the layers below (whiteout).
+            if metadata.file_type().is_char_device() && metadata.rdev() == 0 {
+                new.removed.insert(name);
+                return Ok(());
+            }
+            match shipped(trees, &name) {
+                // On the way to something, or to the database, which was taken out.
+                None if metadata.is_dir() && fs_err::read_dir(path)?.next().is_some() => {}
+                None if Path::new(&rpmdb::FOLDER[1..]).starts_with(&name) => {}
+                None => drop(new.added.insert(name)),
+                Some((_, before)) if metadata.is_dir() && before.is_dir() => {}
+                Some((file, before)) => {
+                    if differ(path, metadata, &file, &before)? {
+                        new.changed.insert(name);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        for tree in trees {
+            walk(tree, &mut |path, _| {
+                let name = named(tree, path);
+                if installed.join(merged(&name)).symlink_metadata().is_err() {
+                    new.removed.insert(merged(&name));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(new)
+    }
+
+    pub(crate) fn read(file: &Path) -> Result<Self, Error> {
+        serde_json::from_slice(&fs_err::read(file)?)
+            .map_err(|error| io::Error::other(format!("{}: {error}", file.display())).into())
+    }
+
+    pub(crate) fn write(&self, file: &Path) -> Result<(), Error> {
+        let json = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
+        Ok(fs_err::write(file, json)?)
+    }
+}
+
+/// Files of users with what scriptlets added to them: stage0's lines, then those of other names.
+pub(crate) fn users(
+    installed: &Path,
+    fixes: &Path,
+    trees: &[PathBuf],
+) -> Result<BTreeMap<PathBuf, String>, Error> {
+    let mut files = BTreeMap::new();
+    for name in USERS {
+        let Ok(metadata) = installed.join(name).symlink_metadata() else {
+            continue;
+        };
+        let is_plain = match shipped(trees, name) {
+            Some((file, before)) => !differ(&installed.join(name), &metadata, &file, &before)?,
+            None => false,
+        };
+        if is_plain || !metadata.is_file() {
+            continue;
+        }
+        let key = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+        let mut text = fs_err::read_to_string(fixes.join(name))?;
+        let known: BTreeSet<String> = text.lines().map(key).collect();
+        let now = fs_err::read(installed.join(name))?;
+        for line in String::from_utf8_lossy(&now).lines() {
+            if !known.contains(&key(line)) {
+                text.push_str(&format!("{line}\n"));
+            }
+        }
+        files.insert(name.into(), text);
+    }
+    Ok(files)
+}
+
+/// Makes it fit to be a layer for all: no set-id bits on the host's disk, no time after `clock`.
+pub(crate) fn settle(installed: &Path, clock: Epoch) -> Result<(), Error> {
+    let latest = UNIX_EPOCH + Duration::from_secs(clock.0);
+    walk(installed, &mut |path, metadata| {
+        if !(metadata.is_file() || metadata.is_dir()) {
+            return Ok(());
+        }
+        if metadata.mode() & 0o6000 != 0 {
+            let mode = std::fs::Permissions::from_mode(metadata.mode() & 0o1777);
+            fs_err::set_permissions(path, mode)?;
+        }
+        if metadata.modified()? > latest {
+            fs_err::File::open(path)?.file().set_modified(latest)?;
+        }
+        Ok(())
+    })
+}
+
+/// The file of a package at this place, and what it is.
+fn shipped(trees: &[PathBuf], name: &str) -> Option<(PathBuf, Metadata)> {
+    let unmerged = name.strip_prefix("usr/").filter(|rest| {
+        let first = rest.split('/').next().unwrap_or_default();
+        MERGED.contains(&first)
+    });
+    let names = [Some(name), unmerged];
+    let files = trees
+        .iter()
+        .flat_map(|tree| names.iter().flatten().map(|name| tree.join(name)));
+    files
+        .filter_map(|file| file.symlink_metadata().ok().map(|metadata| (file, metadata)))
+        .next()
+}
+
+/// The place of a package's file in a root with a merged /usr.
+fn merged(name: &str) -> String {
+    let first = name.split('/').next().unwrap_or_default();
+    match MERGED.contains(&first) {
+        true => format!("usr/{name}"),
+        false => name.to_owned(),
+    }
+}
+
+fn differ(one: &Path, is: &Metadata, other: &Path, was: &Metadata) -> Result<bool, Error> {
+    if is.is_symlink() && was.is_symlink() {
+        return Ok(fs_err::read_link(one)? != fs_err::read_link(other)?);
+    }
+    // As packages are unpacked.
+    let mode = |metadata: &Metadata| metadata.mode() & 0o777 | 0o600;
+    if is.file_type() != was.file_type() || mode(is) != mode(was) || is.len() != was.len() {
+        return Ok(true);
+    }
+    Ok(is.is_file() && !same(one, other)?)
+}
+
+fn same(one: &Path, other: &Path) -> io::Result<bool> {
+    let open = |path| fs_err::File::open(path).map(io::BufReader::new);
+    let (one, other) = (open(one)?.bytes(), open(other)?.bytes());
+    for (one, other) in one.zip(other) {
+        if one? != other? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn named(base: &Path, path: &Path) -> String {
+    let name = path.strip_prefix(base).unwrap_or(path);
+    name.to_string_lossy().into_owned()
+}
+
+/// Visits all that is in a folder; of a folder in it, what it holds first.
+fn walk(folder: &Path, visit: &mut dyn FnMut(&Path, &Metadata) -> Result<(), Error>) -> Result<(), Error> {
+    let mut entries = fs_err::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(fs_err::DirEntry::file_name);
+    for entry in entries {
+        let metadata = fs_err::symlink_metadata(entry.path())?;
+        if metadata.is_dir() {
+            walk(&entry.path(), visit)?;
+        }
+        visit(&entry.path(), &metadata)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The layer of a set of packages: what depends on all packages of a root and on no single one. Made once for each set.
+//!
+//! 1. The loader's cache, without which no borrowed program finds its libraries beside Keel's libc.
+//! 2. rpm's database, so that `rpm -q` in a root tells the truth about the Keel packages in it. stage0's rpm looks for it in
+//!    `/var/lib/rpm`, which is a link to where Keel has it. It was all installed when the youngest package was built.
+//! 3. If a package has scriptlets or triggers (none of Keel's has): what a real transaction of rpm makes of the set, as one
+//!    tree instead of the packages' own; the users that scriptlets added; and the [record](Changes) of what they did.
+
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use keel_artefact::{Epoch, Fingerprint, Sha256};
+use keel_host::{ldconfig, rpmdb};
+use keel_rpm::PackageInfo;
+use keel_sandbox::Sandbox;
+
+use crate::{
+    BuiltPackage, Error, folders,
+    job::Workshop,
+    scriptlets::{self, Changes},
+};
+
+/// Where stage0's rpm looks for the database, and what is there instead of a folder.
+const DEBIAN_DATABASE: (&str, &str) = ("var/lib/rpm", "../../usr/lib/sysimage/rpm");
+const CACHE: &str = "etc/ld.so.cache";
+const LAYER: &str = "layer";
+const INSTALLED: &str = "installed";
+const RECORD: &str = "scriptlets.json";
+
+/// Files of rpm's database, by name.
+type Database = BTreeMap<String, Vec<u8>>;
+/// Files of users, by their path in the root.
+type Users = BTreeMap<PathBuf, String>;
+
+/// A set of packages.
+pub(crate) struct Set<'a> {
+    /// The packages, sorted by name.
+    pub(crate) packages: &'a [BuiltPackage],
+    /// Their trees.
+    pub(crate) trees: &'a [PathBuf],
+    /// The layers that are made of these trees.
+    pub(crate) layers: &'a [PathBuf],
+    /// Layers of stage0: the fixes, and what is below the packages.
+    pub(crate) borrowed: &'a [PathBuf],
+    /// A libc is among the packages.
+    pub(crate) has_libc: bool,
+}
+
+/// What was made of it.
+pub(crate) struct Made {
+    /// The layer; on top of all packages.
+    pub(crate) layer: PathBuf,
+    /// Instead of the packages' own trees: what a transaction gave.
+    pub(crate) installed: Option<(PathBuf, Changes)>,
+}
+
+impl Set<'_> {
+    /// Its layer, from the store or made now.
+    pub(crate) fn layer(&self, shop: &Workshop<'_>) -> Result<Made, Error> {
+        let place = shop
+            .store
+            .tree(&self.key(&shop.stage0.digest), |folder| self.make(shop, folder))?;
+        let installed = place.join(INSTALLED);
+        let installed = match installed.is_dir() {
+            true => Some((installed, Changes::read(&place.join(RECORD))?)),
+            false => None,
+        };
+        let layer = place.join(LAYER);
+        Ok(Made { layer, installed })
+    }
+
+    fn key(&self, stage0: &Sha256) -> Sha256 {
+        let mut key = Fingerprint::new("set-layer/1");
+        let borrowed = u8::try_from(self.borrowed.len()).unwrap_or(u8::MAX);
+        key.add_digest("stage0", stage0).add("borrowed", [borrowed]);
+        for package in self.packages {
+            key.add_digest("rpm", &package.rpm);
+        }
+        key.finish()
+    }
+
+    fn make(&self, shop: &Workshop<'_>, folder: &Path) -> Result<(), Error> {
+        let objects = self
+            .packages
+            .iter()
+            .map(|package| shop.store.object(&package.rpm));
+        let objects = objects.collect::<Result<Vec<_>, _>>()?;
+        let infos = objects.iter().map(|object| keel_rpm::read(object));
+        let infos = infos.collect::<Result<Vec<_>, _>>()?;
+        let clock = infos.iter().map(|info| info.build_time).max().unwrap_or(Epoch(0));
+        let layer = folder.join(LAYER);
+        let (cache, database) = if infos.iter().any(|info| !info.scripts.is_empty()) {
+            let before = self.cache(shop, self.layers)?;
+            let (database, users) = self.install(shop, folder, (&objects, &infos), clock, &before)?;
+            for (path, text) in users {
+                write(&layer.join(path), text.as_bytes())?;
+            }
+            (self.cache(shop, &[folder.join(INSTALLED)])?, database)
+        } else {
+            // Two sandboxes that do not need each other.
+            std::thread::scope(|scope| -> Result<_, Error> {
+                let cache = scope.spawn(|| self.cache(shop, self.layers));
+                let database = rpmdb::make(shop.stage0, shop.store, &objects, clock, shop.interrupt);
+                let cache = cache
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                Ok((cache?, database?))
+            })?
+        };
+        write(&layer.join(CACHE), &cache)?;
+        for (name, bytes) in &database {
+            write(&layer.join(&rpmdb::FOLDER[1..]).join(name), bytes)?;
+        }
+        let (link, target) = DEBIAN_DATABASE;
+        fs_err::create_dir_all(layer.join(link).parent().unwrap_or(&layer))?;
+        symlink(target, layer.join(link))?;
+        Ok(keel_sandbox::hand_over(folder)?)
+    }
+
+    /// `/etc/ld.so.cache` for these layers over what is borrowed.
+    fn cache(&self, shop: &Workshop<'_>, layers: &[PathBuf]) -> Result<Vec<u8>, Error> {
+        let below = crate::root::below(self.borrowed, layers);
+        let scratch = shop.store.temp_dir("ldconfig")?;
+        Ok(ldconfig::cache(&below, &scratch, shop.interrupt)?)
+    }
+
+    /// A real transaction, into `installed` in `folder`. Gives rpm's database and the files of users that were changed.
+    fn install(
+        &self,
+        shop: &Workshop<'_>,
+        folder: &Path,
+        (objects, infos): (&[PathBuf], &[PackageInfo]),
+        clock: Epoch,
+        cache: &[u8],
+    ) -> Result<(Database, Users), Error> {
+        let (installed, scratch) = (folder.join(INSTALLED), shop.store.temp_dir("transaction")?);
+        let first = scratch.path().join("first");
+        write(&first.join(CACHE), cache)?;
+        fs_err::create_dir(&installed)?;
+        keel_sandbox::hand_over(&first)?;
+        keel_sandbox::hand_over(&installed)?;
+        let stage0 = shop.stage0;
+        // Nothing of the set is there before rpm puts it there; until then, rpm itself needs Debian's libc. Names in the
+        // cache that are not there yet are passed over by either loader.
+        let fix = if self.has_libc {
+            &stage0.fix
+        } else {
+            &stage0.fix_bootstrap
+        };
+        let lowers = [&first, fix, &stage0.libc, &stage0.tools].map(PathBuf::clone);
+        let mut sandbox = Sandbox::new(lowers.into());
+        sandbox.upper = Some(installed.clone());
+        sandbox.env = stage0.sandbox().env;
+        sandbox.limits = folders::limits(0);
+        let done = rpmdb::install(sandbox, shop.store, objects, clock, shop.interrupt);
+        let done = done.map_err(|source| Error::Transaction {
+            packages: with_scripts(infos),
+            source: Box::new(source),
+        })?;
+        for text in &done.warnings {
+            let text = format!("installing foreign packages into a build root: {text}");
+            shop.sink.event(keel_artefact::Event::Warning { text: &text });
+        }
+        let users = scriptlets::users(&installed, &self.borrowed[0], self.trees)?;
+        let changes = Changes::of(&installed, self.trees, with_scripts(infos), done.warnings)?;
+        scriptlets::settle(&installed, clock)?;
+        changes.write(&folder.join(RECORD))?;
+        Ok((done.database, users))
+    }
+}
+
+/// The packages with scriptlets, and which.
+fn with_scripts(infos: &[PackageInfo]) -> BTreeMap<String, Vec<String>> {
+    let with = infos.iter().filter(|info| !info.scripts.is_empty());
+    with.map(|info| (info.nevra.to_string(), info.scripts.clone()))
+        .collect()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs_err::create_dir_all(path.parent().unwrap_or(path))?;
+    Ok(fs_err::write(path, bytes)?)
+}
+
+#[cfg(test)]
+mod tests;
