@@ -28,6 +28,7 @@ pub mod place;
 mod places;
 pub mod release;
 pub mod sources_file;
+pub mod stale;
 pub mod synthesized;
 pub mod upstream;
 
