@@ -51,7 +51,7 @@ pub struct Global {
     /// When to use colours (NO_COLOR is respected)
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub color: When,
-    /// Say nothing but errors and results
+    /// Say nothing but errors, and what was asked for: no warnings, notes or progress
     #[arg(short, long, global = true)]
     pub quiet: bool,
     /// Say more: each finished step, also when it was in the store

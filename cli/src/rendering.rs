@@ -34,7 +34,7 @@ use crate::{
     pipeline,
 };
 
-pub use past::{Past, asks};
+pub use past::{Past, asks, check_counted};
 
 /// The kind of action under which the store remembers what rendering gives.
 const RENDERED: &str = "rendered";

@@ -126,6 +126,11 @@ impl Terminal {
         self.say("note", text, text);
     }
 
+    /// Says what belongs to an error.
+    pub fn error(&self, text: &str, line: &str) {
+        self.say("error", text, line);
+    }
+
     /// Says that something may be wrong.
     pub fn warning(&self, text: &str) {
         self.say("warning", text, &format!("warning: {text}"));
@@ -133,6 +138,10 @@ impl Terminal {
 
     /// Says `text` in JSON, or `line`.
     fn say(&self, level: &'static str, text: &str, line: &str) {
+        // The one place that knows what `--quiet` means: errors are said, and all else is not.
+        if self.volume == Volume::Quiet && level != "error" {
+            return;
+        }
         match self.form {
             Form::Text => self.write(line),
             Form::Json => self.write(

@@ -152,6 +152,7 @@ pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failu
         check: false,
         marks: false,
     };
+    rendering::check_counted(&run.rendering, &pipeline::git(&context.interrupt), &changed)?;
     let rows = run.rows(context, &changed)?;
     fail(&rows, Class::Input)?;
     for row in &rows {

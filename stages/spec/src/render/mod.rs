@@ -92,7 +92,6 @@ pub struct Request<'a> {
 
 /// What rendering did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Outcome {
     /// The component's folder, relative to that of all.
     pub folder: PathBuf,
@@ -104,7 +103,6 @@ pub struct Outcome {
 
 /// A folder, rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Rendered {
     /// What each overlay did, in the order in which they were applied; the last may be the Release's.
     pub overlays: Vec<Record>,

@@ -44,7 +44,6 @@ pub struct Stale {
 
 /// A folder that stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Left {
     /// Which, relative to that of all.
     pub folder: PathBuf,
