@@ -223,9 +223,11 @@ fn named(context: &Context<'_>, project: Option<&Project>, name: &str) -> Result
         });
     }
     match (project, name.parse::<ComponentName>()) {
-        (Some(project), Ok(component)) => Err(super::check_component(project, &component)
-            .err()
-            .unwrap_or_else(|| Failure::input(format!("`{name}` was not built")))),
+        (Some(project), Ok(component)) if !name.ends_with(".rpm") => {
+            Err(super::check_component(project, &component)
+                .err()
+                .unwrap_or_else(|| Failure::input(format!("`{name}` was not built"))))
+        }
         _ => {
             let failure = Failure::input(format!("there is no package file or folder `{name}`"));
             Err(failure.hint(match project {

@@ -143,7 +143,7 @@ fn sections_that_rpm_would_not_see() {
     let errors = ran.errors();
     for part in [
         "`%biuld` is no section: did you mean `%build`?",
-        "specs/hello/hello.spec:20",
+        "specs/hello/hello.spec:19",
         "`%check` begins no section here: it must be at the very start of the line",
         "hint: if it is right, `# keel-lint: allow(misspelt-section)` in the line before says so",
     ] {
@@ -207,7 +207,7 @@ fn packages_that_are_not_there_or_damaged() {
 #[test]
 fn a_repository_that_is_not_as_it_was_signed() {
     let fixture = Fixture::new();
-    fixture.keel(&["repo", "create", "hello"]).ok();
+    fixture.keel(&["repo", "create"]).ok();
     let stray = fixture.path("out/repo/x86_64/os/stray");
     assert!(stray.parent().unwrap().is_dir());
     std::fs::write(&stray, "").unwrap();
