@@ -111,12 +111,15 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// Keys of these objects are names that somebody chose, not Keel's.
 const NAMES: &[&str] = &[
     "overlays_by_type",
+    "overlays",
+    "licences",
+    "providers",
     "defines",
     "macros",
     "sections",
-    "properties",
-    "components",
 ];
+/// What these print is the configuration, whose keys are TOML's.
+const CONFIGURATION: &[&str] = &["config dump", "config explain"];
 
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
@@ -126,7 +129,8 @@ fn fixture() -> Fixture {
         .unwrap()
         .replace("hello", "odd");
     fs::write(odd.join("odd.spec"), spec).unwrap();
-    fs::copy(fixture.path("specs/hello/hello.c"), odd.join("odd.c")).unwrap();
+    let program = fs::read_to_string(fixture.path("specs/hello/hello.c")).unwrap();
+    fs::write(odd.join("odd.c"), program.replace("hello", "odd")).unwrap();
     let odd = "[components.odd]\nspec = { type = \"local\", path = \"../specs/odd/odd.spec\" }\n\
                build = { bootstrap-libc = true, borrowed-libc = true }\n\
                [[components.odd.overlays]]\ntype = \"spec-set-tag\"\ntag = \"Vendor\"\nvalue = \"v\"\n";
