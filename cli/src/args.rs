@@ -3,6 +3,7 @@
 
 pub mod component;
 pub mod config;
+pub mod image;
 pub mod package;
 pub mod plan;
 pub mod shell;
@@ -12,6 +13,8 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use keel_artefact::{Arch, ComponentName, ImageName};
+
+pub use image::{Boot, Firmware, Image};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -51,7 +54,7 @@ pub struct Global {
     /// When to use colours (NO_COLOR is respected)
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub color: When,
-    /// Say nothing but errors and results
+    /// Say nothing but errors, and what was asked for: no warnings, notes or progress
     #[arg(short, long, global = true)]
     pub quiet: bool,
     /// Say more: each finished step, also when it was in the store
@@ -429,66 +432,6 @@ pub struct Signing {
     /// Secret key to sign with [default: this machine's development key, made at first use]
     #[arg(long, value_name = "FILE", env = "KEEL_SIGNING_KEY", value_hint = ValueHint::FilePath)]
     pub key: Option<PathBuf>,
-}
-
-/// `keel image`.
-#[derive(Debug, Subcommand)]
-pub enum Image {
-    /// All images, one a line
-    List,
-    /// Build images, and what they need
-    Build {
-        /// Images; all if none is named. They are made in this order, each as soon as its packages are there
-        images: Vec<ImageName>,
-        /// How to build what is missing
-        #[command(flatten)]
-        how: How,
-        /// Signing
-        #[command(flatten)]
-        signing: Signing,
-    },
-    /// Boot an image under QEMU, with its console on this terminal
-    Boot {
-        /// Which image
-        image: ImageName,
-        /// How to boot
-        #[command(flatten)]
-        boot: Boot,
-    },
-    /// Boot images under QEMU, run their checks inside, power off
-    Test {
-        /// Images; all bootable ones if none is named
-        images: Vec<ImageName>,
-        /// How to boot
-        #[command(flatten)]
-        boot: Boot,
-    },
-}
-
-/// How to boot.
-#[derive(Debug, Clone, Args)]
-#[group(skip)]
-pub struct Boot {
-    /// Firmware: `direct` starts the kernel without any, `uefi` boots as a machine would
-    #[arg(long, default_value = "direct")]
-    pub firmware: Firmware,
-    /// Memory of the machine, in MiB [default: what the image says]
-    #[arg(long, value_name = "MIB")]
-    pub memory: Option<u32>,
-    /// Give up after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub timeout: u64,
-}
-
-/// What starts the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Firmware {
-    /// QEMU loads the kernel itself.
-    Direct,
-    /// UEFI (OVMF) loads the boot loader from the disk.
-    Uefi,
-    /// One after the other (tests only).
-    Both,
 }
 
 /// `keel key`.

@@ -73,7 +73,9 @@ pub fn of(project: &Project, component: &Component, top: &Path) -> Result<Inputs
     let mut folder = None;
     if let Some(Spec::Local { path }) = &component.spec {
         let above = path.parent().unwrap_or(Path::new("/"));
-        if !project.root.starts_with(above) {
+        // A folder with a whole tree in it, this one or a base, is no SPEC's own: locks lie there, and other SPECs.
+        if !project.trees.iter().any(|tree| tree.root.starts_with(above)) && !project.root.starts_with(above)
+        {
             folder = above.strip_prefix(top).ok().map(Path::to_owned);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use keel_artefact::Glob;
 use keel_config::{Diagnostic, Project, diagnostic::nearest};
 use keel_inspect::{Allowance, Policy, Scope, Severity, policy::Accounts, rules};
 use serde::Deserialize;
@@ -55,17 +56,28 @@ pub fn of(project: &Project) -> Result<Policy, Failure> {
             if let Err((message, hint)) = may_be_excepted(&exception.rule) {
                 wrong.push(Diagnostic::new(message).at(at.clone()).hint(hint));
             }
-            for (key, pattern) in [("package", &exception.package), ("path", &exception.path)] {
-                if pattern.as_deref() == Some("") {
-                    let message = format!("`{key}` of the exception is empty, which matches nothing");
-                    let hint = format!("leave `{key}` out where all are meant");
-                    wrong.push(Diagnostic::new(message).at(at.clone()).hint(hint));
+            let mut read = |key: &str, pattern: &Option<String>| {
+                let pattern = pattern.as_deref()?;
+                let refused =
+                    |message: String, hint: String| Diagnostic::new(message).at(at.clone()).hint(hint);
+                match Glob::new(pattern) {
+                    Ok(_) if pattern.is_empty() => wrong.push(refused(
+                        format!("`{key}` of the exception is empty, which matches nothing"),
+                        format!("leave `{key}` out where all are meant"),
+                    )),
+                    Ok(glob) => return Some(glob),
+                    Err(error) => wrong.push(refused(
+                        format!("`{key}` of the exception is no pattern: {error}"),
+                        "`*` is any part of a name, `**` any number of folders; a backslash takes the meaning from what follows".to_owned(),
+                    )),
                 }
-            }
+                None
+            };
+            let (package, path) = (read("package", &exception.package), read("path", &exception.path));
             allowances.push(Allowance {
                 rule: exception.rule.clone(),
-                package: exception.package.clone(),
-                path: exception.path.clone(),
+                package,
+                path,
                 reason: exception.reason.clone(),
                 said_at: format!("{}:{}", project.display(&at.file).display(), at.line),
             });

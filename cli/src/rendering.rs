@@ -9,6 +9,7 @@ pub use told::of;
 
 use std::{
     collections::BTreeMap,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -33,10 +34,13 @@ use crate::{
     pipeline,
 };
 
-pub use past::{Past, asks};
+pub use past::{Past, asks, check_counted};
 
 /// The kind of action under which the store remembers what rendering gives.
 const RENDERED: &str = "rendered";
+
+/// And that under which it remembers where rendering wrote which folder.
+const MADE: &str = "rendered-there";
 
 /// What rendering gave.
 #[derive(Serialize, Deserialize)]
@@ -239,6 +243,11 @@ impl Rendering {
         Ok(self.store.record(RENDERED, key, &rendered)?)
     }
 
+    /// Remembers that rendering wrote this folder.
+    pub fn made(&self, folder: &Path) -> Result<(), Failure> {
+        Ok(self.store.record(MADE, &place_and_content(folder)?, &())?)
+    }
+
     fn fingerprint(&self, component: &Component, commit: &str) -> Result<Sha256, Failure> {
         let macros = match self.macros_digest.get() {
             Some(digest) => *digest,
@@ -324,6 +333,20 @@ impl Rendering {
         let errors = errors.into_iter().map(|one| places.told(one)).collect();
         told::why(&self.project, pristine, render::Error::Evaluation { errors })
     }
+}
+
+/// Did rendering write this folder, as it is now, to this place? As far as the store remembers.
+pub fn has_made(store: &Store, folder: &Path) -> Result<bool, Failure> {
+    let known = store.action::<()>(MADE, &place_and_content(folder)?)?;
+    Ok(known.is_some())
+}
+
+/// What lies elsewhere with the same content is another folder: it may be what this one was rendered from.
+fn place_and_content(folder: &Path) -> Result<Sha256, Failure> {
+    let mut print = Fingerprint::new("rendered-there/1");
+    print.add("place", fs_err::canonicalize(folder)?.as_os_str().as_bytes());
+    print.add_digest("content", &place::digest(folder)?);
+    Ok(print.finish())
 }
 
 /// Why another distribution's SPEC is not there.

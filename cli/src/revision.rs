@@ -71,6 +71,11 @@ impl<'a> History<'a> {
             let what = format!("the files of `{revision}` cannot be had");
             Failure::because(Class::Failed, what, &error)
         })?;
+        // What counts commits counts those that there were.
+        git.attach(root, &commit, &top).map_err(|error| {
+            let what = format!("the history of `{revision}` cannot be had");
+            Failure::because(Class::Failed, what, &error)
+        })?;
         let main = self.main.file_name().map(|name| top.join(inside).join(name));
         if !main.is_some_and(|main| main.is_file()) {
             return Err(Failure::input(format!(

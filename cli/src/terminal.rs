@@ -1,6 +1,8 @@
 //! What is said while work goes on: progress bars on a terminal, plain lines elsewhere. Standard error only; standard
 //! output is for results.
 
+mod words;
+
 use std::{
     collections::BTreeMap,
     io::{IsTerminal as _, Write as _},
@@ -21,6 +23,9 @@ use crate::{
     events::Events,
     failure::{self, Failure, Said},
 };
+
+use words::{clock, told, verb_of};
+pub use words::{readable, times};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,6 +131,11 @@ impl Terminal {
         self.say("note", text, text);
     }
 
+    /// Says what belongs to an error.
+    pub fn error(&self, text: &str, line: &str) {
+        self.say("error", text, line);
+    }
+
     /// Says that something may be wrong.
     pub fn warning(&self, text: &str) {
         self.say("warning", text, &format!("warning: {text}"));
@@ -133,6 +143,10 @@ impl Terminal {
 
     /// Says `text` in JSON, or `line`.
     fn say(&self, level: &'static str, text: &str, line: &str) {
+        // The one place that knows what `--quiet` means: errors are said, and all else is not.
+        if self.volume == Volume::Quiet && level != "error" {
+            return;
+        }
         match self.form {
             Form::Text => self.write(line),
             Form::Json => self.write(
@@ -443,94 +457,6 @@ fn height() -> usize {
     size.map_or(24, |size| usize::from(size.ws_row))
 }
 
-/// `3 running, 12 done, 1 failed, 40 to go`: what there is none of is not said.
-fn told(tally: &Tally) -> String {
-    let counts = [
-        (tally.running, "running"),
-        (tally.done, "done"),
-        (tally.failed, "failed"),
-        (tally.skipped, "skipped"),
-        (tally.waiting, "to go"),
-    ];
-    let said = counts.iter().filter(|(count, _)| *count > 0);
-    let said: Vec<String> = said.map(|(count, word)| format!("{count} {word}")).collect();
-    said.join(", ")
-}
-
-/// `once`, `3 times`.
-pub fn times(count: usize) -> String {
-    match count {
-        1 => "once".to_owned(),
-        _ => format!("{count} times"),
-    }
-}
-
-/// `03:04`, `1:02:03`.
-fn clock(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds / 3600 {
-        0 => format!("{:02}:{:02}", seconds / 60, seconds % 60),
-        hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
-    }
-}
-
-/// `1 h 2 min`, `3 min 4 s`, `5.6 s`.
-pub fn readable(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..=9 => format!("{:.1} s", duration.as_secs_f64()),
-        10..=59 => format!("{seconds} s"),
-        60..=3599 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
-/// The verbs of a piece of work, going on and done, from the part of its identity before the colon.
-fn verb_of(id: &str) -> (&'static str, &'static str) {
-    match id.split(':').next().unwrap_or(id) {
-        "build" => ("Building", "Built"),
-        "fetch" => ("Fetching", "Fetched"),
-        "stage0" => ("Preparing", "Prepared"),
-        "image" => ("Composing", "Composed"),
-        "repo" => ("Publishing", "Published"),
-        "boot" | "test" => ("Booting", "Booted"),
-        "spec" => ("Evaluating", "Evaluated"),
-        _ => ("Running", "Done"),
-    }
-}
-
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates in this file are well formed")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_readable() {
-        for (seconds, text) in [
-            (0.5, "0.5 s"),
-            (42.0, "42 s"),
-            (184.0, "3 min 4 s"),
-            (3720.0, "1 h 2 min"),
-        ] {
-            assert_eq!(readable(Duration::from_secs_f64(seconds)), text);
-        }
-        assert_eq!(clock(Duration::from_secs(184)), "03:04");
-        assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
-        assert_eq!((times(1), times(3)), ("once".to_owned(), "3 times".to_owned()));
-    }
-
-    #[test]
-    fn the_last_line_says_what_there_is() {
-        let tally = Tally {
-            running: 3,
-            done: 12,
-            waiting: 40,
-            ..Tally::default()
-        };
-        assert_eq!(told(&tally), "3 running, 12 done, 40 to go");
-        assert_eq!(told(&Tally::default()), "");
-    }
 }

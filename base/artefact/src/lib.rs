@@ -12,6 +12,7 @@
 //! - [`path`]: a path inside a root ([`RootPath`]), never to be mixed with one on the host.
 //! - [`clock`]: the clock of the sources ([`Epoch`]).
 //! - [`format`](mod@format): the version that every artefact on disk carries.
+//! - [`glob`]: patterns of names and paths, for all that the tree writes.
 //! - [`event`]: progress, told to a sink; libraries never print.
 //! - [`interrupt`]: Ctrl-C as a value that is passed down.
 //! - [`parallel`]: the same work on many things, on all cores.
@@ -24,6 +25,7 @@ pub mod dependency;
 pub mod digest;
 pub mod event;
 pub mod format;
+pub mod glob;
 pub mod interrupt;
 pub mod name;
 pub mod nevra;
@@ -36,6 +38,7 @@ pub use clock::Epoch;
 pub use dependency::{Comparison, Dependency, Provide};
 pub use digest::{Fingerprint, Sha256, Sha512};
 pub use event::{Event, Sink};
+pub use glob::Glob;
 pub use interrupt::{Interrupt, Interrupted};
 pub use name::{ComponentName, ImageName, PackageName};
 pub use nevra::{Evr, Nevra};

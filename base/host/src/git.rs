@@ -218,6 +218,24 @@ impl Git<'_> {
         Ok(fs_err::write(to.join("objects/info/alternates"), objects)?)
     }
 
+    /// Makes the files of a commit, which were extracted to `to`, a working tree of a repository of its own: its newest commit
+    /// is that one, and its objects are those of the repository of `tree`, which is only read.
+    pub fn attach(&self, tree: &Path, commit: &str, to: &Path) -> Result<(), Error> {
+        check_commit(commit)?;
+        let repository = to.join(".git");
+        self.borrow(tree, &repository)?;
+        self.in_repository(&repository, &["config", "core.bare", "false"])?;
+        let shallow = ["rev-parse", "--path-format=absolute", "--git-path", "shallow"];
+        let shallow = text(self.run(("-C", tree), &shallow, None)?)?;
+        // Where the history ends there, it ends here.
+        match fs_err::read(shallow.strip_suffix('\n').unwrap_or(&shallow)) {
+            Ok(ends) => fs_err::write(repository.join("shallow"), ends)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(fs_err::write(repository.join("HEAD"), format!("{commit}\n"))?)
+    }
+
     /// What `git log` prints of a working tree with these arguments.
     pub fn log(&self, tree: &Path, arguments: &[&str]) -> Result<String, Error> {
         let bytes = self.run(("-C", tree), &[&["log"], arguments].concat(), None)?;

@@ -19,7 +19,6 @@
 pub mod check;
 pub mod diff;
 pub mod facts;
-mod glob;
 pub mod policy;
 pub mod rules;
 mod world;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keel_artefact::{Fingerprint, Sha256};
+use keel_artefact::{Fingerprint, Glob, Sha256};
 
-use crate::{Finding, Severity, glob};
+use crate::{Finding, Severity};
 
 /// What a tree says. [`Policy::default`] is for packages of no tree.
 #[derive(Debug, Clone, Default)]
@@ -32,9 +32,9 @@ pub struct Allowance {
     /// The rule.
     pub rule: String,
     /// A pattern of package names; none means all of the component.
-    pub package: Option<String>,
+    pub package: Option<Glob>,
     /// A pattern of paths; none means all, and findings that name no path.
-    pub path: Option<String>,
+    pub path: Option<Glob>,
     /// Why.
     pub reason: String,
     /// Where it is written: file and line.
@@ -44,9 +44,9 @@ pub struct Allowance {
 impl Allowance {
     /// Is this finding meant?
     pub fn covers(&self, finding: &Finding) -> bool {
-        let fits = |pattern: &Option<String>, text: Option<&str>| match (pattern, text) {
+        let fits = |pattern: &Option<Glob>, text: Option<&str>| match (pattern, text) {
             (None, _) => true,
-            (Some(pattern), Some(text)) => glob::matches(pattern, text),
+            (Some(pattern), Some(text)) => pattern.fits(text),
             (Some(_), None) => false,
         };
         self.rule == finding.rule
@@ -105,7 +105,7 @@ impl Policy {
             for (label, pattern) in [("package", &allowance.package), ("path", &allowance.path)] {
                 print
                     .add(label, [u8::from(pattern.is_some())])
-                    .add(label, pattern.as_deref().unwrap_or_default());
+                    .add(label, pattern.as_ref().map_or("", Glob::as_str));
             }
         }
         print.finish()

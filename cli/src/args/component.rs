@@ -78,7 +78,7 @@ pub struct Render {
     /// Write nothing; fail if a folder is not as it would be rendered, and name it
     #[arg(long)]
     pub check_only: bool,
-    /// Remove folders of components that there are no more
+    /// Remove rendered folders of components that there are no more; what rendering did not make stays, and is told
     #[arg(long)]
     pub clean_stale: bool,
     /// Where to put the folders [default: the project's `rendered-specs-dir`]

@@ -2,12 +2,60 @@
 
 use std::collections::BTreeMap;
 
+use keel_config::{Diagnostic, Location, Project};
 use keel_plan::Targets;
 use keel_source::SourceSet;
-use keel_spec::Recipe;
+use keel_spec::{Recipe, lint, macros::text};
 use serde::Serialize;
 
-use crate::{context::Context, failure::Failure, pipeline, rendered, report};
+use crate::{
+    context::Context,
+    failure::{Class, Failure},
+    pipeline, rendered, report,
+};
+
+/// A SPEC beyond this size has other problems.
+const LARGEST: u64 = 16 << 20;
+
+/// Headers of sections that rpm would take for text. What rpm itself refuses is told when SPECs are evaluated.
+fn sections(context: &Context<'_>, project: &Project) -> Result<(), Failure> {
+    let mut diagnostics = Vec::new();
+    for component in project.components.values() {
+        context.interrupt.check()?;
+        let Ok(path) = project.spec_file(component) else {
+            // Its own error comes with all others.
+            continue;
+        };
+        if fs_err::metadata(&path).map_or(true, |metadata| metadata.len() > LARGEST) {
+            continue;
+        }
+        let text = text::decode(&fs_err::read(&path)?).into_owned();
+        let shown = project.display(&path);
+        for finding in lint::misspelt_sections(&text) {
+            let hint = "if it is right, `# keel-lint: allow(misspelt-section)` in the line before says so";
+            let line = text
+                .lines()
+                .nth(finding.line.saturating_sub(1) as usize)
+                .unwrap_or_default();
+            diagnostics.push(
+                Diagnostic::new(finding.message)
+                    .at(Location::line(shown.clone(), finding.line))
+                    .note(format!(
+                        "`{}`: rpm takes this line, and those after it, for text of the section before",
+                        line.trim()
+                    ))
+                    .hint(hint),
+            );
+        }
+    }
+    match diagnostics.is_empty() {
+        true => Ok(()),
+        false => Err(Failure {
+            class: Class::Input,
+            diagnostics,
+        }),
+    }
+}
 
 #[derive(Serialize)]
 struct Checked {
@@ -21,6 +69,7 @@ struct Checked {
 pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     let project = pipeline::project(context)?;
     crate::policy::of(&project)?;
+    sections(context, &project)?;
     let stage0 = context.stage0(&project)?;
     let recipes = pipeline::recipes(context, &project, &stage0)?;
     rendered::check(context, &project, &|_| true, false)?;

@@ -167,7 +167,18 @@ fn read(
     files: &[PathBuf],
 ) -> Result<Vec<std::sync::Arc<Facts>>, Failure> {
     let store = project.map(|_| context.store()).transpose()?;
-    Ok(facts::all(files, store, &context.interrupt)?)
+    facts::all(files, store, &context.interrupt).map_err(|error| {
+        let is_damaged = matches!(
+            &error,
+            keel_inspect::Error::Package(keel_rpm::Error::Unsound { .. })
+        );
+        let failure = Failure::from(error);
+        match is_damaged {
+            true => failure
+                .hint("it is damaged, or no RPM: have it anew; `rpm -K FILE` says what rpm thinks of it"),
+            false => failure,
+        }
+    })
 }
 
 /// A file, a folder, or a component.
@@ -212,12 +223,21 @@ fn named(context: &Context<'_>, project: Option<&Project>, name: &str) -> Result
         });
     }
     match (project, name.parse::<ComponentName>()) {
-        (Some(project), Ok(component)) => Err(super::check_component(project, &component)
-            .err()
-            .unwrap_or_else(|| Failure::input(format!("`{name}` was not built")))),
-        _ => Err(Failure::input(format!(
-            "there is no package file or folder `{name}`"
-        ))),
+        (Some(project), Ok(component)) if !name.ends_with(".rpm") => {
+            Err(super::check_component(project, &component)
+                .err()
+                .unwrap_or_else(|| Failure::input(format!("`{name}` was not built"))))
+        }
+        _ => {
+            let failure = Failure::input(format!("there is no package file or folder `{name}`"));
+            Err(failure.hint(match project {
+                Some(project) => format!(
+                    "name an RPM, a folder of them, or a component; what was built lies in {}",
+                    project.display(&folder_of(context, project)).display()
+                ),
+                None => "name an RPM or a folder of them; components are known in a project only".to_owned(),
+            }))
+        }
     }
 }
 

@@ -11,14 +11,16 @@ use keel_spec::render::{
     self, Outcome,
     autospec::Change,
     place::{self, How},
+    stale::{self, Left, Stale, Witness},
 };
-use keel_store::FolderLock;
+use keel_store::{FolderLock, Store};
 use serde::Serialize;
 
 use crate::{
     args::component::{Macros, Render},
     context::Context,
     failure::{Class, Failure},
+    pipeline,
     rendering::{self, Pristine, Rendering},
     report,
 };
@@ -47,8 +49,10 @@ struct Row {
 #[derive(Serialize)]
 struct Report<'r> {
     components: &'r [Row],
-    /// Folders of components that there are no more.
+    /// Folders of components that there are no more: those that rendering made.
     stale: &'r [PathBuf],
+    /// Those that somebody else may have made.
+    left: &'r [Left],
 }
 
 /// Renders the components that were chosen.
@@ -78,13 +82,46 @@ pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
         marks: true,
     };
     let rows = run.rows(context, &chosen)?;
-    let names = || project.components.keys().map(|name| name.as_str());
-    let stale = match (command.clean_stale, command.check_only) {
-        (false, _) => Vec::new(),
-        (true, true) => place::stale(&specs, names())?,
-        (true, false) => place::clean_stale(&specs, names())?,
+    let stale = match command.clean_stale {
+        true => {
+            let names = project.components.keys().map(|name| name.as_str());
+            stale::find(
+                &specs,
+                names,
+                &Seen {
+                    context,
+                    store: context.store()?,
+                },
+            )?
+        }
+        false => Stale::default(),
     };
+    if !command.check_only {
+        stale::remove(&specs, &stale)?;
+    }
     tell(context, &rows, &stale, command.check_only)
+}
+
+/// What the store and git know of rendered folders.
+struct Seen<'s> {
+    context: &'s Context<'s>,
+    store: &'s Store,
+}
+
+impl Witness for Seen<'_> {
+    type Error = Failure;
+
+    fn is_made(&self, folder: &Path) -> Result<bool, Failure> {
+        rendering::has_made(self.store, folder)
+    }
+
+    fn is_committed(&self, folder: &Path) -> Result<bool, Failure> {
+        let git = pipeline::git(&self.context.interrupt);
+        git.has_all(folder).map_err(|error| {
+            let what = format!("git cannot tell whether it has {}", folder.display());
+            Failure::because(Class::Failed, what, &error)
+        })
+    }
 }
 
 /// The project with its own overlays applied: what is built. SPECs that have any, and those that leave rpmautospec something
@@ -115,6 +152,7 @@ pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failu
         check: false,
         marks: false,
     };
+    rendering::check_counted(&run.rendering, &pipeline::git(&context.interrupt), &changed)?;
     let rows = run.rows(context, &changed)?;
     fail(&rows, Class::Input)?;
     for row in &rows {
@@ -156,7 +194,7 @@ fn lock(context: &Context<'_>, specs: &Path) -> Result<FolderLock, Failure> {
     lock.ok_or_else(|| Interrupted.into())
 }
 
-fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> Result<(), Failure> {
+fn tell(context: &Context<'_>, rows: &[Row], stale: &Stale, check: bool) -> Result<(), Failure> {
     let changed = |row: &&Row| {
         row.outcome
             .as_ref()
@@ -164,7 +202,8 @@ fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> 
     };
     let report = Report {
         components: rows,
-        stale,
+        stale: &stale.made,
+        left: &stale.left,
     };
     report::print(context, &report, |_| {
         let mut lines = Vec::new();
@@ -192,9 +231,16 @@ fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> 
                 lines.push(format!("{sign} {}: {}", row.component, difference.file));
             }
         }
-        for folder in stale {
-            lines.push(format!("- {}", folder.display()));
-        }
+        let left = stale.left.iter();
+        lines.extend(left.map(|one| {
+            let folder = one.folder.display();
+            format!(
+                "! {folder} is no component's and stays: {}; remove it by hand if nobody needs it",
+                one.why
+            )
+        }));
+        let made = stale.made.iter();
+        lines.extend(made.map(|folder| format!("- {}", folder.display())));
         let (changed, failed) = (rows.iter().filter(changed).count(), failed(rows).count());
         let unchanged = rows.len() - changed - failed;
         let word = if check { "would change" } else { "rendered" };
@@ -204,7 +250,7 @@ fn tell(context: &Context<'_>, rows: &[Row], stale: &[PathBuf], check: bool) -> 
         lines.join("\n")
     })?;
     fail(rows, Class::Failed)?;
-    let differ = rows.iter().filter(changed).count() + stale.len();
+    let differ = rows.iter().filter(changed).count() + stale.made.len();
     if check && differ > 0 {
         return Err(Failure::new(
             Class::Failed,
@@ -258,6 +304,9 @@ impl Run<'_> {
                     && (!check || outcome.differences.is_empty())
                 {
                     rendering.remember(&pristine, &specs.join(&outcome.folder))?;
+                }
+                if let (Ok(outcome), false) = (&outcome, check) {
+                    rendering.made(&specs.join(&outcome.folder))?;
                 }
                 Ok((pristine, outcome))
             })?;

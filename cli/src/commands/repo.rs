@@ -1,6 +1,6 @@
 //! `keel repo`: making, signing, checking and serving repositories.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use keel_artefact::Event;
 use keel_repo::{Repository, Standing};
@@ -82,10 +82,7 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
             if found.is_good() {
                 return Ok(());
             }
-            Err(Failure::new(
-                Class::Failed,
-                format!("{} is not as it was signed", dir.display()),
-            ))
+            Err(unsound(&dir, found.differences.len(), certificate.is_none()))
         }
         args::Repo::Serve { dir, listen } => {
             let dir = folder(context, dir)?;
@@ -101,6 +98,22 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
                 &mut ready,
             )?)
         }
+    }
+}
+
+/// That a repository is not what somebody signed, and what to do.
+fn unsound(dir: &Path, differences: usize, is_own_key: bool) -> Failure {
+    let text = format!(
+        "{} is not as it was signed: {differences} files are wrong",
+        dir.display()
+    );
+    let failure = Failure::new(Class::Failed, text)
+        .hint("one of this tree is made anew by `keel repo create`, with `--key` for others; a copy that was damaged on the way is copied again");
+    match is_own_key {
+        true => failure.hint(
+            "only this machine's development key was trusted: `--certificate FILE` names another public key",
+        ),
+        false => failure,
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use keel_artefact::Fingerprint;
-use keel_config::{Component, Project, Spec};
+use keel_config::{Component, Diagnostic, Location, Project, Spec};
 use keel_host::git::{At, Blob, Git, repository_of};
 use keel_source::{DistGit, dist_git};
 use keel_spec::{
@@ -316,6 +316,69 @@ fn of_folder(git: &Git<'_>, spec: &Path, notes: &mut Vec<String>) -> Result<Opti
         });
     }
     Ok(Some(commits))
+}
+
+/// Fails for local SPECs that ask for rpmautospec's work where there are no commits to count: neither Keel nor rpmbuild could
+/// do it.
+pub fn check_counted(rendering: &Rendering, git: &Git<'_>, components: &[&Component]) -> Result<(), Failure> {
+    let mut diagnostics = Vec::new();
+    for component in components {
+        let Some(Spec::Local { path }) = &component.spec else {
+            continue;
+        };
+        let lock = rendering
+            .project
+            .lock_dir
+            .join(format!("{}.lock", component.name));
+        let bytes = fs_err::read(path)?;
+        if !asks(&bytes) || (rendering.is_azldevs && lock.is_file()) {
+            continue;
+        }
+        let spec = text::decode(&bytes);
+        let Some((line, word)) = asked_at(&spec).filter(|(_, word)| !rendering.macros.defines(word)) else {
+            continue;
+        };
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        if git
+            .has_commits(folder)
+            .map_err(|error| unreadable("the history of its folder", &error))?
+        {
+            continue;
+        }
+        let shown = rendering.project.display(folder).display().to_string();
+        let shown = if shown.is_empty() {
+            "the project".to_owned()
+        } else {
+            shown
+        };
+        let message = format!(
+            "nothing counts `%{word}` of `{}`: {shown} is in no commit of a git repository",
+            component.name
+        );
+        diagnostics.push(
+            Diagnostic::new(message)
+                .at(Location::line(rendering.project.display(path), line))
+                .hint("`git init`, `git add` and `git commit` the project; or write Release and changelog into the SPEC"),
+        );
+    }
+    match diagnostics.is_empty() {
+        true => Ok(()),
+        false => Err(Failure {
+            class: Class::Input,
+            diagnostics,
+        }),
+    }
+}
+
+/// The line that asks for rpmautospec's work first, and by which macro.
+fn asked_at(spec: &str) -> Option<(u32, &'static str)> {
+    let asks = |line: &str| {
+        let line = line.trim_start();
+        let is_said = |word: &&&str| !line.starts_with('#') && line.contains(**word) && line.contains('%');
+        ["autorelease", "autochangelog"].iter().find(is_said).copied()
+    };
+    let mut lines = (1..).zip(spec.lines());
+    lines.find_map(|(number, line)| Some((number, asks(line)?)))
 }
 
 /// Fails if the numbers of some of the components would be counted in a history that is cut off. Rule R49.

@@ -189,6 +189,45 @@ fn other_bytes_of_the_lookaside_are_refused() {
 }
 
 #[test]
+fn a_lock_that_lies_beside_a_spec_is_none_of_its_files() {
+    let fixture = Fixture::new();
+    let demo = "[components.demo]\nspec = { type = \"local\", path = \"demo.spec\" }\n";
+    tree(&fixture, "keel.toml", demo);
+    for file in ["demo.spec", "a.patch"] {
+        fs::copy(
+            fixture.path("tree/demo").join(file),
+            fixture.path("tree").join(file),
+        )
+        .unwrap();
+    }
+    let upper = fixture.path("upper");
+    fs::create_dir_all(&upper).unwrap();
+    let text =
+        "[project]\ndefault-distro = { name = \"t\", version = \"1\" }\n[keel.base]\npath = \"../tree\"\n";
+    fs::write(upper.join("keel.toml"), text).unwrap();
+    let lock = |of: &str| {
+        let text = format!(
+            "version = 1\n\n[[file]]\ncomponent = \"{of}\"\nname = \"x.tar\"\nsize = 1\nsha256 = \"{}\"\n\
+             origins = [\"https://example.org/x.tar\"]\nlocked = true\n",
+            "0".repeat(64)
+        );
+        fs::write(fixture.path("tree/keel.lock"), text).unwrap();
+    };
+    lock("one");
+    git(
+        &fixture.path(""),
+        "git init -q -b main . && git add . && git commit -qm one",
+    );
+    lock("other");
+    for folder in ["tree", "upper"] {
+        let ran = fixture
+            .keel_in(folder, &["component", "changed", "--from", "HEAD"])
+            .ok();
+        assert_eq!(ran.stdout, "component  change  why\n", "{folder}");
+    }
+}
+
+#[test]
 fn changed_says_which_and_why() {
     let fixture = Fixture::new();
     let other = "[components.other]\nspec = { type = \"local\", path = \"other/other.spec\" }\n";
@@ -243,6 +282,13 @@ fn changed_says_which_and_why() {
         fixture.keel_in("tree", &all).ok()
     };
     assert_eq!(since(&[]).stdout, "component  change  why\n");
+    // Not so how the lock is written, and what it pins for others.
+    let text = fs::read_to_string(fixture.path("tree/keel.lock")).unwrap();
+    let more = text.replace("\"demo\"", "\"third\"").replace("version = 1\n", "");
+    let written = format!("# another comment\n{}{more}", text.replace(" = ", "="));
+    fs::write(fixture.path("tree/keel.lock"), written).unwrap();
+    let third = "component  change   why\nthird      changed  sources\n";
+    assert_eq!(since(&[]).stdout, third);
     lock("1");
     assert_eq!(
         since(&[]).stdout,

@@ -276,7 +276,7 @@ fn a_dist_gits_history_and_the_projects_make_release_and_changelog() {
         (&done["overlay"], &done["spec"][0]["added"]),
         (&"spec-set-tag".into(), &1.into())
     );
-    assert!(done["defined-at"].is_object(), "{done}");
+    assert!(done["defined_at"].is_object(), "{done}");
     assert_eq!(
         entries(&text)[..4],
         ["7-1.x", "- Ours, of the newer one", "2-3.x", "- Tag it"]

@@ -4,6 +4,7 @@
 //! - `components`: differences, sources, changes, history and licences of components.
 //! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
+//! - `every_command`: what holds for all commands: `--quiet`, the keys of JSON.
 //! - `errors`: where and how often errors are told, and in which form.
 //! - `histories`: what histories count into Releases, and say in changelogs.
 //! - `listed`: files that another distribution's `sources` lists.
@@ -32,6 +33,7 @@ mod components;
 mod config;
 mod distro;
 mod errors;
+mod every_command;
 mod harness;
 mod histories;
 mod killed;

@@ -201,6 +201,60 @@ fn a_commit_is_told_by_what_it_builds_again() {
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
 }
 
+/// The fixture's `hello`, whose Release and changelog are counted.
+fn counted() -> Fixture {
+    let fixture = fixture();
+    let spec = fixture.path("specs/hello/hello.spec");
+    let text = fs::read_to_string(&spec).unwrap();
+    let release = text.lines().find(|line| line.starts_with("Release:")).unwrap();
+    let text = text.replace(release, "Release: %autorelease");
+    let (text, _) = text.split_once("%changelog").unwrap_or((&text, ""));
+    fs::write(&spec, format!("{text}%changelog\n%autochangelog\n")).unwrap();
+    fixture
+}
+
+#[test]
+fn what_is_counted_then_is_compared_with_what_is_counted_now() {
+    let fixture = counted();
+    let top = fixture.path("");
+    git(&top, "git init -q -b main . && git add . && git commit -qm one");
+    let since = |revision: &str| {
+        json(fixture.keel(&["plan", "hello", "--changed-since", revision, "--output", "json"]))
+    };
+    assert_eq!(since("HEAD")["jobs"], serde_json::json!([]));
+    change(&fixture, "specs/hello/hello.c", "main", "main ");
+    git(&top, "git commit -qam two");
+    assert_eq!(since("HEAD")["jobs"], serde_json::json!([]));
+    let two = since("HEAD~1");
+    assert_eq!(states(&two["jobs"]), ["hello build"]);
+    assert!(
+        two["jobs"][0]["version"].as_str().unwrap().starts_with("1.0-2"),
+        "{two}"
+    );
+    // Numbers of a history that is cut off would be wrong.
+    git(&top, "git clone -q --depth 1 file://$PWD shallow");
+    let cut = fixture.keel_in("shallow", &["plan", "hello", "--changed-since", "HEAD"]);
+    assert_eq!(cut.code, Some(3), "{}", cut.stderr);
+    assert!(cut.stderr.contains("git fetch --unshallow"), "{}", cut.stderr);
+}
+
+#[test]
+fn nothing_is_counted_where_there_are_no_commits() {
+    let fixture = counted();
+    for command in ["check", "plan"] {
+        let ran = fixture.keel(&[command]);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        let errors = ran.errors();
+        for part in [
+            "nothing counts `%autorelease` of `hello`: specs/hello is in no commit of a git repository",
+            "specs/hello/hello.spec:",
+            "hint: `git init`, `git add` and `git commit` the project",
+        ] {
+            assert!(errors.contains(part), "{command}: {part}:\n{errors}");
+        }
+    }
+}
+
 #[test]
 fn a_tree_of_specs_has_a_plan_once_its_toolchain_is_assumed() {
     let fixture = Fixture::new();

@@ -105,12 +105,67 @@ fn a_component_is_rendered_once_and_then_the_same() {
     );
     render(&fixture, &["demo"]).ok();
     assert_eq!(rendered(&fixture, "d/demo/demo.spec"), spec);
-    // Folders of components that are gone go when that is asked for.
-    fs::create_dir_all(fixture.path("tree/rendered/o/old")).unwrap();
-    fs::write(fixture.path("tree/rendered/o/old/old.spec"), "").unwrap();
-    let cleaned = render(&fixture, &["--all", "--clean-stale"]).ok();
-    assert!(cleaned.stdout.starts_with("- o/old\n"), "{}", cleaned.stdout);
-    assert!(!fixture.path("tree/rendered/o/old").exists());
+}
+
+#[test]
+fn only_what_rendering_made_is_removed_when_its_component_is_gone() {
+    // R86.
+    let fixture = Fixture::new();
+    let more = |names: &[&str]| {
+        let overlaid = |name: &&str| OVERLAYS.replace("components.demo", &format!("components.{name}"));
+        let plain = "[components.plain]\nspec = { type = \"local\", path = \"demo/demo.spec\" }\n";
+        tree(
+            &fixture,
+            "keel.toml",
+            &format!("{plain}{}", names.iter().map(overlaid).collect::<String>()),
+        );
+    };
+    more(&["demo", "seen", "edited", "kept"]);
+    render(&fixture, &["--all"]).ok();
+    let folder = |name: &str| fixture.path("tree/rendered").join(&name[..1]).join(name);
+    // By hand, as nobody would believe who sees only where it is.
+    fs::create_dir_all(folder("hand")).unwrap();
+    fs::write(folder("hand").join("hand.spec"), SPEC).unwrap();
+    for name in ["edited", "kept"] {
+        fs::write(folder(name).join("a.patch"), "--- edited\n").unwrap();
+    }
+    git(
+        &fixture.path("tree"),
+        "git init -q -b main . && git add rendered/h rendered/k && git commit -qm one",
+    );
+    more(&["demo"]);
+    let would = render(&fixture, &["--check-only", "--clean-stale"]);
+    assert_eq!(would.code, Some(1), "{}", would.stderr);
+    let cleaned = render(&fixture, &["--clean-stale", "--output", "json"]).ok();
+    let cleaned: serde_json::Value = serde_json::from_str(&cleaned.stdout).unwrap();
+    // The store saw `seen`; git has `kept`, which is edited but has the header.
+    assert_eq!(cleaned["stale"], serde_json::json!(["k/kept", "s/seen"]));
+    let left = serde_json::json!([
+        { "folder": "e/edited", "why": "not-committed" },
+        { "folder": "h/hand", "why": "not-rendered" },
+    ]);
+    assert_eq!(cleaned["left"], left);
+    let again = render(&fixture, &["--clean-stale", "--check-only"]).ok();
+    let lines: Vec<&str> = again.stdout.lines().collect();
+    assert!(
+        lines[0].starts_with("! e/edited is no component's and stays: "),
+        "{}",
+        again.stdout
+    );
+    assert!(
+        lines[1].contains("its SPEC has no header of rendering"),
+        "{}",
+        again.stdout
+    );
+    for (name, is_there) in [
+        ("demo", true),
+        ("plain", true),
+        ("edited", true),
+        ("hand", true),
+        ("kept", false),
+    ] {
+        assert_eq!(folder(name).exists(), is_there, "{name}");
+    }
 }
 
 #[test]

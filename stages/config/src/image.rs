@@ -87,7 +87,6 @@ pub enum Kind {
 
 /// `[images.NAME.capabilities]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Capabilities {
     /// It runs as a container.
     pub container: bool,

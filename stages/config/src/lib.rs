@@ -32,7 +32,6 @@ pub mod component;
 pub mod diagnostic;
 mod dump;
 mod explain;
-pub mod glob;
 pub mod image;
 mod includes;
 mod inherit;
@@ -60,6 +59,7 @@ pub use diagnostic::{Diagnostic, Errors, Excerpt, Further, Location};
 pub use dump::{Dump, dump};
 pub use explain::{Explanation, Said, explain};
 pub use image::Image;
+pub use keel_artefact::glob;
 pub use load::{Checkout, GitBase, find, load, load_with, nowhere};
 pub use project::{
     ComponentGroup, Distro, DistroDefinition, DistroVersion, Group, Input, Inputs, Lends, Project, Stage0,

@@ -216,7 +216,6 @@ impl Change {
 
 /// `overlays.metadata`: why an overlay is there, in words that a program can count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Metadata {
     /// Which kind of change: one of a fixed list.
     pub category: String,

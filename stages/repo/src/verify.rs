@@ -130,7 +130,9 @@ fn verify_section(
                 let record = opened.manifest.records.iter().find(|record| record.kind == *kind);
                 report.differences.push(Difference {
                     file: repodata.join(record.map_or(*kind, |record| &record.file)),
-                    what: "it does not say what the packages say".to_owned(),
+                    what:
+                        "it does not describe the packages that lie here: made anew from them, it is another"
+                            .to_owned(),
                 });
             }
         }
@@ -170,7 +172,7 @@ fn strays(dir: &Path, opened: &Opened, report: &mut Report) -> Result<(), Error>
             } else if !named.contains(&path) {
                 report.differences.push(Difference {
                     file: path,
-                    what: "nothing names it".to_owned(),
+                    what: "no metadata names it: no client will ever ask for it".to_owned(),
                 });
             }
         }
@@ -178,8 +180,26 @@ fn strays(dir: &Path, opened: &Opened, report: &mut Report) -> Result<(), Error>
     Ok(())
 }
 
-/// With all its causes, on one line.
+/// What is wrong with which file: with all its causes, on one line, and the file named once.
 fn difference(file: &Path, error: &Error) -> Difference {
+    let at = |file: &Path, what: String| Difference {
+        file: file.to_owned(),
+        what,
+    };
+    match error {
+        Error::Damaged { file, why } => at(file, why.clone()),
+        Error::NotRepository { .. } => at(
+            file,
+            "it is missing, and what else lies here means nothing without it".to_owned(),
+        ),
+        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            at(file, "it is missing, and the metadata names it".to_owned())
+        }
+        _ => at(file, with_causes(error)),
+    }
+}
+
+fn with_causes(error: &Error) -> String {
     let mut what = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -189,9 +209,5 @@ fn difference(file: &Path, error: &Error) -> Difference {
         }
         source = cause.source();
     }
-    let file = match error {
-        Error::Damaged { file, .. } => file.clone(),
-        _ => file.to_owned(),
-    };
-    Difference { file, what }
+    what
 }

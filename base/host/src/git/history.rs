@@ -1,6 +1,12 @@
 //! Histories: commits with what they say, files as they were in them (git-log(1), git-cat-file(1), git-hash-object(1)).
 
-use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+    sync::Arc,
+};
 
 use super::{Git, REPOSITORY, check_commit, text, unexpected};
 use crate::Error;
@@ -214,16 +220,9 @@ impl Git<'_> {
     /// Does a file below a folder of a working tree differ from the newest commit's? Files that git does not know do not
     /// count, nor do links. No filter of the repository is run.
     pub fn is_changed(&self, folder: &Path) -> Result<bool, Error> {
-        let listed = self.run(("-C", folder), &["ls-tree", "-r", "-z", "HEAD"], None)?;
         let (mut paths, mut hashes) = (Vec::new(), Vec::new());
-        for line in listed.split(|byte| *byte == 0) {
-            let line = String::from_utf8_lossy(line);
-            let Some((about, path)) = line.split_once('\t') else {
-                continue;
-            };
-            let mut about = about.split(' ');
-            let (mode, hash) = (about.next().unwrap_or_default(), about.nth(1).unwrap_or_default());
-            if !mode.starts_with("100") || path.contains(|c: char| c.is_control() || c == '\u{fffd}') {
+        for Listed { mode, hash, path } in self.listed(folder)? {
+            if !mode.starts_with("100") || is_unsaid(&path) {
                 continue;
             }
             let path = folder.join(path);
@@ -233,7 +232,7 @@ impl Git<'_> {
             }
             // Relative ones would begin at the top of the working tree.
             paths.push(path.to_string_lossy().into_owned());
-            hashes.push(hash.to_owned());
+            hashes.push(hash);
         }
         if paths.is_empty() {
             return Ok(false);
@@ -241,6 +240,55 @@ impl Git<'_> {
         let arguments = ["hash-object", "--no-filters", "--stdin-paths"];
         let told = text(self.asked(At::Tree(folder), &arguments, &paths)?)?;
         Ok(!told.lines().eq(hashes.iter().map(String::as_str)))
+    }
+
+    /// Does the newest commit have all that is in a folder of a working tree, byte for byte? Not so for links whose names
+    /// have control characters, and for what is neither file nor link.
+    pub fn has_all(&self, folder: &Path) -> Result<bool, Error> {
+        if !self.has_commits(folder)? {
+            return Ok(false);
+        }
+        let known = self.listed(folder)?;
+        let mut here = BTreeSet::new();
+        if !files_of(folder, folder, 0, &mut here)?
+            || !here
+                .iter()
+                .eq(known.iter().map(|one| &one.path).collect::<BTreeSet<_>>())
+        {
+            return Ok(false);
+        }
+        let links: Vec<&String> = here
+            .iter()
+            .filter(|path| folder.join(path).is_symlink())
+            .collect();
+        let names: Vec<String> = links.iter().map(|path| format!("HEAD:./{path}")).collect();
+        if here.iter().any(|path| is_unsaid(path)) || self.is_changed(folder)? {
+            return Ok(false);
+        }
+        let is_same = |(path, blob): (&&String, &Blob)| {
+            let target = fs_err::read_link(folder.join(path)).unwrap_or_default();
+            matches!(blob, Blob::Bytes(bytes) if **bytes == *target.as_os_str().as_bytes())
+        };
+        Ok(links
+            .iter()
+            .zip(&self.blobs(At::Tree(folder), &names)?)
+            .all(is_same))
+    }
+
+    /// What the newest commit has below a folder of a working tree.
+    fn listed(&self, folder: &Path) -> Result<Vec<Listed>, Error> {
+        let told = self.run(("-C", folder), &["ls-tree", "-r", "-z", "HEAD"], None)?;
+        let listed = |line: &[u8]| {
+            let line = String::from_utf8_lossy(line);
+            let (about, path) = line.split_once('\t')?;
+            let mut about = about.split(' ').map(str::to_owned);
+            Some(Listed {
+                mode: about.next()?,
+                hash: about.nth(1)?,
+                path: path.to_owned(),
+            })
+        };
+        Ok(told.split(|byte| *byte == 0).filter_map(listed).collect())
     }
 
     /// What git answers to lines on its standard input.
@@ -253,6 +301,40 @@ impl Git<'_> {
         std::io::Seek::rewind(&mut input)?;
         self.run_with(at.place(), arguments, Some(input), None)
     }
+}
+
+/// A file of a commit.
+struct Listed {
+    mode: String,
+    hash: String,
+    path: String,
+}
+
+/// Can a path not be said in a line?
+fn is_unsaid(path: &str) -> bool {
+    path.contains(|c: char| c.is_control() || c == '\u{fffd}')
+}
+
+/// Folders in folders, at most.
+const DEEPEST: usize = 64;
+
+/// Adds the files and links below a folder, relative to `top`. Whether that is all of it comes back.
+fn files_of(top: &Path, folder: &Path, depth: usize, out: &mut BTreeSet<String>) -> Result<bool, Error> {
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        let kind = path.symlink_metadata()?.file_type();
+        let is_told = match kind.is_dir() {
+            true => depth < DEEPEST && files_of(top, &path, depth + 1, out)?,
+            false => kind.is_file() || kind.is_symlink(),
+        };
+        if !is_told {
+            return Ok(false);
+        }
+        if let (false, Ok(path)) = (kind.is_dir(), path.strip_prefix(top)) {
+            out.insert(path.to_string_lossy().into_owned());
+        }
+    }
+    Ok(true)
 }
 
 /// A file without a name.

@@ -183,8 +183,19 @@ fn a_history_tells_its_commits_and_its_files() {
     );
 
     assert!(!git.is_changed(&folder).unwrap());
+    assert!(git.has_all(&folder).unwrap());
     fs_err::write(folder.join("new"), "git does not know it").unwrap();
     assert!(!git.is_changed(&folder).unwrap());
+    assert!(!git.has_all(&folder).unwrap());
+    fs_err::remove_file(folder.join("new")).unwrap();
+    std::os::unix::fs::symlink("a", folder.join("link")).unwrap();
+    sh(&source, "git add p/link && git commit -qm link");
+    assert!(git.has_all(&folder).unwrap());
+    fs_err::remove_file(folder.join("link")).unwrap();
+    std::os::unix::fs::symlink("b", folder.join("link")).unwrap();
+    assert!(!git.has_all(&folder).unwrap());
+    sh(&source, "git reset -q --hard HEAD~1");
+    assert!(git.has_all(&folder).unwrap());
     fs_err::write(folder.join("a"), "three\n").unwrap();
     assert!(git.is_changed(&folder).unwrap());
     fs_err::remove_file(folder.join("a")).unwrap();

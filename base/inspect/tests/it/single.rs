@@ -252,8 +252,8 @@ fn exceptions_explain_and_are_told_when_nothing_needs_them() {
     ));
     let allow = |rule: &str, path: &str| Allowance {
         rule: rule.to_owned(),
-        package: Some("exc*".to_owned()),
-        path: Some(path.to_owned()),
+        package: Some(keel_artefact::Glob::new("exc*").unwrap()),
+        path: Some(keel_artefact::Glob::new(path).unwrap()),
         reason: "it must".to_owned(),
         said_at: "x.toml:3".to_owned(),
     };

@@ -102,6 +102,11 @@ impl Macros {
         }
     }
 
+    /// Is there a macro of this name, whatever a SPEC defines?
+    pub fn defines(&self, name: &str) -> bool {
+        self.environment.table.get(name).is_some()
+    }
+
     /// The digest of all the macros that a SPEC can see.
     pub fn digest(&self) -> Result<Sha256, Failure> {
         let digest = self.options.digest();
@@ -359,7 +364,7 @@ fn say_some(context: &Context<'_>, messages: &[Message]) {
         say(context, None, message);
     }
     let rest = messages.len().saturating_sub(shown);
-    if rest > 0 && !context.global.quiet {
+    if rest > 0 {
         let text = format!("{rest} more about macro files; --verbose shows them");
         context.terminal.warning(&text);
     }

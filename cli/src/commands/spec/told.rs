@@ -78,9 +78,8 @@ pub fn say(context: &Context<'_>, path: Option<&str>, message: &Message) {
     let place = path.map_or(String::new(), |path| format!("{path}: "));
     let text = format!("{place}{}", message.text);
     match message.severity {
-        Severity::Warning if context.global.quiet => {}
         Severity::Warning => context.terminal.warning(&text),
-        Severity::Error => context.terminal.line(&format!("error: {text}")),
+        Severity::Error => context.terminal.error(&text, &format!("error: {text}")),
         Severity::Output | Severity::Note | Severity::Complaint => {
             context.terminal.line(message.text.trim_end_matches('\n'));
         }
@@ -103,8 +102,11 @@ pub fn all(context: &Context<'_>, source: &Source<'_>, messages: &[Message]) {
         match message.severity {
             Severity::Error => {}
             Severity::Complaint if !is_wrong && !context.global.verbose => {}
-            Severity::Warning if context.global.quiet => {}
             Severity::Warning => context.terminal.warning(&harmless(&source.line(message))),
+            Severity::Complaint if is_wrong => {
+                let text = harmless(message.text.trim_end_matches('\n'));
+                context.terminal.error(&text, &text);
+            }
             Severity::Output | Severity::Note | Severity::Complaint => {
                 context
                     .terminal

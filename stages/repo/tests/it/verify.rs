@@ -38,7 +38,7 @@ fn seen(what: &str, damage: impl Fn(&World, &Path), said: &[&str]) {
     // A file that nothing names harms nobody who opens it.
     assert_eq!(
         opened.is_err(),
-        said != ["nothing names it"],
+        said != ["no metadata names it: no client will ever ask for it"],
         "{what}: {opened:?}"
     );
 }
@@ -55,12 +55,12 @@ fn every_damage_is_seen() {
     seen(
         "a package cut short",
         |_, os| std::fs::write(os.join(BASE), "x").unwrap(),
-        &["it has 1 bytes"],
+        &["kr-base-1.0-1.noarch.rpm: it has 1 bytes"],
     );
     seen(
         "a package gone",
         |_, os| std::fs::remove_file(os.join(BASE)).unwrap(),
-        &["kr-base", "cannot read"],
+        &["kr-base-1.0-1.noarch.rpm: it is missing, and the metadata names it"],
     );
     for kind in ["primary", "filelists", "other"] {
         let damage = |_: &World, os: &Path| flip(&ending(&os.join("repodata"), &format!("{kind}.xml.zst")));
@@ -76,10 +76,10 @@ fn every_damage_is_seen() {
     seen(
         "a stray file",
         |_, os| std::fs::write(os.join("Packages/x"), "").unwrap(),
-        &["nothing names it"],
+        &["no metadata names it: no client will ever ask for it"],
     );
     let gone = |_: &World, os: &Path| std::fs::remove_dir_all(os.join("repodata")).unwrap();
-    seen("no metadata", gone, &["is missing"]);
+    seen("no metadata", gone, &["os/repodata/repomd.xml: it is missing"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Buildable, Outcome, Part, evaluate, lines::is_directive};
+use super::{Buildable, Outcome, Part, directive::is_directive, evaluate};
 use crate::{
     macros::{Behaviour, Engine, Limits, Message, Severity},
     messages::{Lines, Said, calls, is_about_all, nearest_tag},

@@ -9,7 +9,10 @@ use crate::macros::{
     text::{Open, is_space, trim_start},
 };
 
-use super::Stop;
+use super::{
+    Stop,
+    directive::Directive::{self, self as D},
+};
 
 /// What is taken out of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,70 +39,6 @@ impl Strip {
         trailing: true,
         ..Self::COMMENTS
     };
-}
-
-/// A directive that decides which lines count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Directive {
-    If,
-    IfArch,
-    IfNArch,
-    IfOs,
-    IfNOs,
-    Elif,
-    ElifArch,
-    ElifOs,
-    Else,
-    Endif,
-    Include,
-}
-
-use Directive as D;
-
-const DIRECTIVES: [(&str, Directive); 11] = [
-    ("%endif", D::Endif),
-    ("%else", D::Else),
-    ("%if", D::If),
-    ("%ifarch", D::IfArch),
-    ("%ifnarch", D::IfNArch),
-    ("%ifos", D::IfOs),
-    ("%ifnos", D::IfNOs),
-    ("%include", D::Include),
-    ("%elifarch", D::ElifArch),
-    ("%elifos", D::ElifOs),
-    ("%elif", D::Elif),
-];
-
-impl Directive {
-    /// The directive at the start of a line, and its text.
-    fn of(line: &str) -> Option<(Self, &'static str)> {
-        if !line.starts_with('%') {
-            return None;
-        }
-        let found = DIRECTIVES.iter().find(|(text, directive)| {
-            let after = line.strip_prefix(text).map(|rest| rest.bytes().next());
-            match (after, directive) {
-                (None, _) => false,
-                (Some(None), _) => true,
-                (Some(Some(byte)), D::Endif | D::Else) => !byte.is_ascii_alphabetic(),
-                (Some(Some(byte)), _) => matches!(byte, b' ' | b'\t'),
-            }
-        });
-        found.map(|(text, directive)| (*directive, *text))
-    }
-
-    fn is_elif(self) -> bool {
-        matches!(self, D::Elif | D::ElifArch | D::ElifOs)
-    }
-
-    fn takes_nothing(self) -> bool {
-        matches!(self, D::Endif | D::Else)
-    }
-}
-
-/// Does a line decide which lines count?
-pub(super) fn is_directive(line: &str) -> bool {
-    Directive::of(trim_start(line)).is_some()
 }
 
 /// One open `%if`.

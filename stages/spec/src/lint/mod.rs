@@ -4,7 +4,7 @@
 //! [`Options`]. Output: [`Finding`]s in the order of the text.
 //!
 //! A [`Rule`] is a function with a name, a severity and a reason; [`rules`] lists all of them. One file holds the rules
-//! about one thing: `structure.rs`, `packages.rs`, `conditions.rs`, `tags.rs`, `dependencies.rs`, `sources.rs`, `prep.rs`, `macros.rs`,
+//! about one thing: `structure.rs`, `misspelt.rs`, `packages.rs`, `conditions.rs`, `tags.rs`, `dependencies.rs`, `sources.rs`, `prep.rs`, `macros.rs`,
 //! `scripts.rs`, `commands.rs`, `files.rs`, `changelog.rs`, `characters.rs`; and `policy.rs` those that ask for what a distribution's
 //! [`Options`] say. Names are rpmlint's where it has the rule, without `%`.
 //!
@@ -22,6 +22,7 @@ mod conditions;
 mod dependencies;
 mod files;
 mod macros;
+mod misspelt;
 mod options;
 mod packages;
 mod policy;
@@ -84,8 +85,9 @@ impl Rule {
     }
 }
 
-const RULES: [&[Rule]; 14] = [
+const RULES: [&[Rule]; 15] = [
     structure::RULES,
+    misspelt::RULES,
     packages::RULES,
     conditions::RULES,
     tags::RULES,
@@ -137,6 +139,17 @@ pub struct Fix {
 
 /// Checks a SPEC.
 pub fn lint(text: &str, options: &Options) -> Vec<Finding> {
+    found(text, options, rules())
+}
+
+/// Lines of a SPEC that look like headers of sections, and are none for rpm. Comments that turn the rule off count.
+pub fn misspelt_sections(text: &str) -> Vec<Finding> {
+    let mut findings = found(text, &Options::default(), misspelt::RULES.iter());
+    findings.retain(|finding| misspelt::RULES.iter().any(|rule| rule.name == finding.rule));
+    findings
+}
+
+fn found(text: &str, options: &Options, rules: impl Iterator<Item = &'static Rule>) -> Vec<Finding> {
     let tree = Tree::parse(text);
     let subject = Subject {
         names: tree.names(),
@@ -144,7 +157,7 @@ pub fn lint(text: &str, options: &Options) -> Vec<Finding> {
         options,
     };
     let mut findings = Vec::new();
-    for rule in rules().filter(|rule| !options.allow.contains(rule.name)) {
+    for rule in rules.filter(|rule| !options.allow.contains(rule.name)) {
         let mut report = Report {
             rule,
             tree: &tree,

@@ -77,7 +77,6 @@ impl Splice {
 
 /// Lines that one overlay changed, as a diff says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Hunk {
     /// The first line, from 1, in the text before the overlay.
     pub line: usize,
@@ -91,7 +90,6 @@ pub struct Hunk {
 
 /// Lines of the result that an overlay wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Written {
     /// The first, from 1.
     pub first: usize,

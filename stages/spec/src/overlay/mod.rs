@@ -52,7 +52,6 @@ use crate::{macros::text, syntax::Tree};
 
 /// What an overlay did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Record {
     /// Its kind: `spec-add-tag`.
     pub overlay: &'static str,

@@ -192,8 +192,7 @@ pub fn link(specs: &Path, name: &str) -> Result<(), Error> {
 /// with `check`, nothing is written.
 pub fn fail(specs: &Path, name: &str, check: bool) -> Result<bool, Error> {
     let at = specs.join(of(name)?);
-    let marked = fs_err::read(at.join(MARKER)).is_ok_and(|text| text == MARKER_TEXT.as_bytes());
-    let alone = marked && fs_err::read_dir(&at)?.count() == 1;
+    let alone = says_failed(&at)?;
     if !alone && !check {
         let new = at.with_file_name(format!(".{name}.keel-failed-{}", std::process::id()));
         remove(&new)?;
@@ -204,52 +203,10 @@ pub fn fail(specs: &Path, name: &str, check: bool) -> Result<bool, Error> {
     Ok(!alone)
 }
 
-/// Folders of components that there are no more, relative to `specs`: all that is in folders with names of one letter, and is
-/// neither a component's nor a link to one.
-pub fn stale<'n>(specs: &Path, names: impl IntoIterator<Item = &'n str>) -> io::Result<Vec<PathBuf>> {
-    let mut expected = std::collections::BTreeSet::new();
-    for name in names {
-        expected.extend(alias(name));
-        expected.insert(name.to_owned());
-    }
-    let mut stale = Vec::new();
-    if !specs.is_dir() {
-        return Ok(stale);
-    }
-    for letter in fs_err::read_dir(specs)? {
-        let letter = letter?;
-        if !letter.file_type()?.is_dir() || letter.file_name().len() != 1 {
-            continue;
-        }
-        for child in fs_err::read_dir(letter.path())? {
-            let child = child?;
-            let name = child.file_name();
-            let known = name.to_str().is_some_and(|name| expected.contains(name));
-            // What was never rendered is somebody else's; what a killed run left is nobody's.
-            let is_rendered = name.to_str().is_some_and(|name| {
-                let spec = format!("{name}.spec");
-                let is_left = name.starts_with('.') && name.contains(".keel-");
-                is_left
-                    || [spec.as_str(), MARKER]
-                        .iter()
-                        .any(|file| child.path().join(file).is_file())
-            });
-            if child.file_type()?.is_dir() && !known && is_rendered {
-                stale.push(Path::new(&letter.file_name()).join(name));
-            }
-        }
-    }
-    stale.sort();
-    Ok(stale)
-}
-
-/// Removes what [`stale`] finds; that comes back.
-pub fn clean_stale<'n>(specs: &Path, names: impl IntoIterator<Item = &'n str>) -> io::Result<Vec<PathBuf>> {
-    let stale = stale(specs, names)?;
-    for folder in &stale {
-        fs_err::remove_dir_all(specs.join(folder))?;
-    }
-    Ok(stale)
+/// Does a folder say that its component could not be rendered, and nothing else?
+pub(super) fn says_failed(folder: &Path) -> io::Result<bool> {
+    let marked = fs_err::read(folder.join(MARKER)).is_ok_and(|text| text == MARKER_TEXT.as_bytes());
+    Ok(marked && fs_err::read_dir(folder)?.count() == 1)
 }
 
 /// Copies a folder: files with their permissions, links that stay inside it; nothing of git's.
@@ -290,7 +247,7 @@ fn copy_folder(from: &Path, to: &Path, depth: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(metadata) if metadata.is_dir() => fs_err::remove_dir_all(path),

@@ -35,16 +35,16 @@ pub fn skip_check(reason: &str) -> Overlay {
     )
 }
 
+/// What the first lines of every rendered SPEC say.
+pub const HEADER: [&str; 2] = [
+    "# This spec file has been modified by azldev to include build configuration overlays.",
+    "# Do not edit manually; changes may be overwritten.",
+];
+
 /// The first lines of every rendered SPEC.
 pub fn header() -> Overlay {
-    prepended(
-        None,
-        &[
-            "# This spec file has been modified by azldev to include build configuration overlays.",
-            "# Do not edit manually; changes may be overwritten.",
-            "",
-        ],
-    )
+    let [first, second] = HEADER;
+    prepended(None, &[first, second, ""])
 }
 
 fn prepended(section: Option<&str>, lines: &[&str]) -> Overlay {

@@ -52,7 +52,7 @@ pub enum SectionKind {
 
 /// What the lines of a section are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// Tags.
     Tags,
@@ -137,6 +137,11 @@ impl SectionKind {
             .iter()
             .find(|(token, ..)| token.eq_ignore_ascii_case(name));
         found.map(|(_, kind, _)| *kind)
+    }
+
+    /// The tokens of all kinds, without `%`.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        SECTIONS.iter().map(|(name, ..)| *name)
     }
 
     /// What its lines are.

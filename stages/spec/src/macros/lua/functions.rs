@@ -5,7 +5,7 @@ use mlua::{
     UserDataMethods, Value,
 };
 
-use crate::macros::{Behaviour, Engine, Failed, Severity, arguments, expression, level, pattern, text};
+use crate::macros::{Behaviour, Engine, Failed, Severity, arguments, level, pattern, text, version};
 
 /// How many variables a SPEC may set.
 const MOST_VARIABLES: usize = 1_000;
@@ -219,7 +219,7 @@ fn rpm_table(lua: &Lua) -> mlua::Result<Table> {
             let behaviour = engine(lua, |engine| engine.behaviour)?;
             let ordering = match behaviour {
                 Behaviour::Rpm418 => keel_artefact::nevra::rpmvercmp(&one, &other),
-                _ => expression::compare_versions(&one, &other),
+                _ => version::compare_versions(&one, &other),
             };
             Ok(ordering as i64)
         })?,
@@ -431,15 +431,13 @@ fn new_version(_: &Lua, arguments: MultiValue) -> mlua::Result<Option<Version>> 
             return Err(mlua::Error::runtime(what));
         }
     };
-    Ok(expression::split_version(&text)
-        .is_some()
-        .then_some(Version(text)))
+    Ok(version::split_version(&text).is_some().then_some(Version(text)))
 }
 
 impl UserData for Version {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_meta_method(MetaMethod::Index, |_, this, key: String| {
-            let (_, version, release) = expression::split_version(&this.0).unwrap_or((0, "", None));
+            let (_, version, release) = version::split_version(&this.0).unwrap_or((0, "", None));
             match key.as_str() {
                 "e" => Ok(this.0.split_once(':').map(|(epoch, _)| epoch.to_owned())),
                 "v" => Ok(Some(version.to_owned())),
@@ -450,7 +448,7 @@ impl UserData for Version {
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(this.0.clone()));
         let compare = |this: &Self, other: &AnyUserData| -> mlua::Result<std::cmp::Ordering> {
             let other = other.borrow::<Self>()?;
-            Ok(expression::compare_versions(&this.0, &other.0))
+            Ok(version::compare_versions(&this.0, &other.0))
         };
         methods.add_meta_method(MetaMethod::Eq, move |_, this, other: AnyUserData| {
             Ok(compare(this, &other)?.is_eq())

@@ -6,7 +6,7 @@ use keel_config::overlay::Calculation;
 use keel_spec::{
     environment::{Environment, Options, Tree},
     macros::Behaviour,
-    render::{self, Request, listing::Evaluator, place},
+    render::{self, Request, listing::Evaluator, place, stale, synthesized},
     world::{self, Policy, Surroundings},
 };
 use toml::Table;
@@ -70,37 +70,93 @@ fn a_folder_is_replaced_whole_and_has_a_link_beside_it() {
     assert!(matches!(error, render::Error::Occupied { .. }), "{error}");
 }
 
+/// Knows of these folders that they were rendered, or committed.
+struct Told<'t> {
+    made: &'t [&'t str],
+    committed: &'t [&'t str],
+}
+
+impl stale::Witness for Told<'_> {
+    type Error = std::io::Error;
+
+    fn is_made(&self, folder: &Path) -> std::io::Result<bool> {
+        Ok(self.made.iter().any(|end| folder.ends_with(end)))
+    }
+
+    fn is_committed(&self, folder: &Path) -> std::io::Result<bool> {
+        Ok(self.committed.iter().any(|end| folder.ends_with(end)))
+    }
+}
+
 #[test]
-fn stale_folders_are_found_and_removed() {
+fn only_folders_that_rendering_made_are_stale() {
+    // R86.
     let temp = tempfile::tempdir().unwrap();
     let specs = temp.path();
-    for folder in [
-        "a/abc",
-        "a/gone",
-        "g/gtk+",
-        "g/gtk%2B",
-        "b/other",
-        "tooling/x",
-        "q/.q.keel-new-7",
-        "s/src",
+    let header = synthesized::HEADER.join("\n");
+    let rendered = format!("## START\n\n{header}\n\nName: x\n");
+    for (file, text) in [
+        ("a/abc/abc.spec", rendered.as_str()),
+        ("a/committed/committed.spec", &rendered),
+        ("a/edited/edited.spec", &rendered),
+        ("g/gtk+/gtk+.spec", &rendered),
+        ("g/gone++/gone++.spec", ""),
+        ("h/hand/hand.spec", "Name: hand\n"),
+        ("h/half/half.spec", synthesized::HEADER[0]),
+        ("b/other/RENDER_FAILED", place::MARKER_TEXT),
+        ("b/beside/RENDER_FAILED", place::MARKER_TEXT),
+        ("b/beside/notes", "mine"),
+        ("tooling/x/x.spec", &rendered),
+        ("q/.q.keel-new-7/q.spec", ""),
+        ("s/src/notes", ""),
+        ("a/file", ""),
+        ("README.md", ""),
     ] {
-        fs_err::create_dir_all(specs.join(folder)).unwrap();
+        lay_out(specs, &[(file.to_owned(), text.to_owned())].into());
     }
-    fs_err::write(specs.join("a/gone/gone.spec"), "").unwrap();
-    fs_err::write(specs.join("b/other/RENDER_FAILED"), "").unwrap();
-    fs_err::write(specs.join("a/file"), "").unwrap();
-    fs_err::write(specs.join("README.md"), "").unwrap();
+    for name in ["gtk", "gone"] {
+        let count = if name == "gtk" { 1 } else { 2 };
+        let (link, target) = ("%2B".repeat(count), "+".repeat(count));
+        let link = specs.join(format!("g/{name}{link}"));
+        std::os::unix::fs::symlink(format!("{name}{target}"), link).unwrap();
+    }
     let names = ["abc", "gtk+"];
-    let stale = place::stale(specs, names).unwrap();
+    let told = Told {
+        made: &["g/gone++"],
+        committed: &["a/committed", "h/hand"],
+    };
+    let found = stale::find(specs, names, &told).unwrap();
+    let made = ["a/committed", "b/other", "g/gone++", "q/.q.keel-new-7"];
+    assert_eq!(found.made, made.map(std::path::PathBuf::from));
+    let left: Vec<_> = found
+        .left
+        .iter()
+        .map(|one| (one.folder.to_str().unwrap(), one.why))
+        .collect();
+    let expected = [
+        ("a/edited", stale::Why::NotCommitted),
+        ("b/beside", stale::Why::BesideMarker),
+        ("h/half", stale::Why::NotRendered),
+        ("h/hand", stale::Why::NotRendered),
+    ];
+    assert_eq!(left, expected);
+    stale::remove(specs, &found).unwrap();
+    let again = stale::find(specs, names, &told).unwrap();
+    assert_eq!((again.made.len(), again.left), (0, found.left));
+    assert!(specs.join("g/gone%2B%2B").symlink_metadata().is_err());
+    for stays in [
+        "g/gtk%2B/gtk+.spec",
+        "h/hand/hand.spec",
+        "s/src/notes",
+        "tooling/x/x.spec",
+        "a/file",
+    ] {
+        assert!(specs.join(stays).exists(), "{stays}");
+    }
     assert_eq!(
-        stale,
-        ["a/gone", "b/other", "q/.q.keel-new-7"].map(std::path::PathBuf::from)
+        stale::find(&specs.join("none"), names, &told).unwrap(),
+        stale::Stale::default()
     );
-    assert_eq!(place::clean_stale(specs, names).unwrap(), stale);
-    assert!(place::stale(specs, names).unwrap().is_empty());
-    assert!(specs.join("s/src").exists());
-    assert!(specs.join("tooling/x").exists() && specs.join("a/file").exists());
-    assert!(place::stale(&specs.join("none"), names).unwrap().is_empty());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Patterns of file names, as doublestar (what azldev uses) reads them: the only engine for them. Includes, `specs` and
-//! `overlay-files` walk along a pattern's [`steps`]; overlays, and names on the command line, compare with a [`Glob`].
+//! `overlay-files` walk along a pattern's [`steps`]; overlays, exceptions of checks, and names on the command line compare with a
+//! [`Glob`].
 //!
 //! `*` and `?` do not pass a slash; `**` as a whole part of a path is any number of folders; `[a-z]`, `[^a]` and `[!a]`
 //! are one character, never a slash; `{a,b}` is either; a backslash takes the meaning from what follows. A dot at the
@@ -22,8 +23,16 @@ const LARGEST: usize = 4 << 20;
 #[derive(Debug, Clone)]
 pub struct Glob {
     regex: regex::Regex,
-    literal: bool,
+    written: String,
 }
+
+impl PartialEq for Glob {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl Eq for Glob {}
 
 /// Why a pattern is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +53,7 @@ impl Glob {
             .map_err(|_| Error("it is too large"))?;
         Ok(Self {
             regex,
-            literal: !is_pattern(pattern),
+            written: pattern.to_owned(),
         })
     }
 
@@ -53,9 +62,14 @@ impl Glob {
         self.regex.is_match(name)
     }
 
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
     /// Is it a plain name?
     pub fn is_literal(&self) -> bool {
-        self.literal
+        !is_pattern(&self.written)
     }
 }
 
