@@ -32,6 +32,9 @@ pub struct Unchecked {
     /// Memory of all its processes at the peak, in bytes; 0 where an older Keel did not look.
     #[serde(default)]
     pub memory: u64,
+    /// Did `%check` run? None where an older Keel did not listen.
+    #[serde(default)]
+    pub checked: Option<bool>,
 }
 
 /// The result of a job, recorded in the store under its fingerprint.
@@ -56,6 +59,12 @@ pub struct Built {
     pub memory: u64,
     /// The linker runs of the build, and what they borrowed.
     pub links: Links,
+    /// What `%generate_buildrequires` printed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generated: Vec<Dependency>,
+    /// Did `%check` run? None where an older Keel did not listen.
+    #[serde(default)]
+    pub checked: Option<bool>,
 }
 
 /// What the linker's trace showed.

@@ -2,9 +2,9 @@
 
 use std::{io, path::PathBuf};
 
-use keel_artefact::{ComponentName, Interrupted, Nevra};
+use keel_artefact::{ComponentName, Dependency, Interrupted, Nevra};
 
-use crate::{closure::Unmet, trace::Leak};
+use crate::{closure::Unmet, record::Since, trace::Leak};
 
 /// An error of one job.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,27 @@ pub enum Error {
     /// A requirement of the root is met by nothing. Planning finds what SPECs say; this is what rpmbuild found in files.
     #[error("{}", unmet(.0))]
     Unmet(Unmet),
+    /// The section printed requirements that the plan does not know. With them, there is another plan.
+    #[error("its %generate_buildrequires asks for what its plan does not know: {}", list(.0))]
+    Wants(Vec<Dependency>),
+    /// The section wants something new each time.
+    #[error(
+        "its %generate_buildrequires still asks for something new after {} rounds: {}",
+        crate::generate::ROUNDS,
+        list(.new)
+    )]
+    Restless {
+        /// What was new in the last round.
+        new: Vec<Dependency>,
+    },
+    /// The section printed more than a root can have.
+    #[error("its %generate_buildrequires asks for {count} things, and {most} are the most")]
+    TooMany {
+        /// So many.
+        count: usize,
+        /// So many may be.
+        most: usize,
+    },
     /// A kept build root is no longer whole.
     #[error("what was kept of `{0}` has lost a part of its root (`--fresh` makes a new one)")]
     KeptLost(ComponentName),
@@ -98,6 +119,11 @@ impl Error {
     pub fn may_be_flaky(&self) -> bool {
         matches!(self, Self::Failed(_))
     }
+
+    /// Is nothing wrong, but that another plan is needed?
+    pub fn is_postponed(&self) -> bool {
+        matches!(self, Self::Wants(_))
+    }
 }
 
 /// rpmbuild ended with an error.
@@ -115,6 +141,8 @@ pub struct Failure {
     pub log: PathBuf,
     /// Its build root was kept.
     pub kept: bool,
+    /// What differs from the last build that went well.
+    pub since: Since,
 }
 
 /// Errors of a run: each component that failed, and those that therefore were not built.
@@ -147,6 +175,15 @@ fn names(packages: &[Nevra]) -> String {
         .join(", ")
 }
 
+/// The first ten, and how many more there are.
+fn list(requirements: &[Dependency]) -> String {
+    let mut names: Vec<String> = requirements.iter().take(10).map(ToString::to_string).collect();
+    if requirements.len() > 10 {
+        names.push(format!("and {} more", requirements.len() - 10));
+    }
+    names.join(", ")
+}
+
 fn unmet(unmet: &Unmet) -> String {
     match &unmet.by {
         Some(package) => {
@@ -164,6 +201,11 @@ fn failed(failure: &Failure) -> String {
     for line in &failure.lines {
         text.push_str("\n    ");
         text.push_str(line);
+    }
+    let since = failure.since.lines();
+    if !since.is_empty() {
+        text.push_str("\n  what differs from the last good build:");
+        since.iter().for_each(|line| text.push_str(&format!("\n    {line}")));
     }
     let component = &failure.component;
     let place = match failure.kept {

@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Built,
-    closure::{self, Unmet},
+    closure::Unmet,
     fingerprint::{self, Input, Kind, Own},
+    generate::{Ground, Settled},
     job,
     record::{self, Change, Record},
 };
@@ -120,15 +121,28 @@ fn with_root(
     last: Option<&Record>,
     new: &mut Forecast,
 ) -> Result<Option<Built>, Error> {
-    let lends = |name: &str| job::lends(question.is_lent, job, name);
-    let root = match closure::close(&job.direct, before, &lends) {
-        Ok(root) => root,
-        Err(unmet) => {
+    let ground = Ground {
+        store: question.store,
+        stage0: question.stage0,
+        is_lent: question.is_lent,
+        job,
+        before,
+    };
+    let Settled { packages, generated } = match ground.settle(&mut |_| Ok(None)) {
+        Ok(Some(settled)) => settled,
+        // The section was never run in this root.
+        Ok(None) => return Ok(None),
+        Err(crate::Error::Store(error)) => return Err(error),
+        Err(crate::Error::Unmet(unmet)) => {
             new.problem = Some(told(&unmet));
             return Ok(None);
         }
+        Err(error) => {
+            new.problem = Some(error.to_string());
+            return Ok(None);
+        }
     };
-    let inputs = fingerprint::inputs(job, question.stage0, &root);
+    let inputs = fingerprint::inputs(job, question.stage0, &packages, &generated);
     let key = fingerprint::of(&inputs);
     new.fingerprint = Some(key);
     if let Some(built) = job::recorded(question.store, &key)? {
@@ -167,7 +181,7 @@ fn without_root(
     }
     let own = fingerprint::own_inputs(&Own::from(job), question.stage0);
     if let Some(last) = last {
-        let is_own = |input: &&Input| input.kind != Kind::Package;
+        let is_own = |input: &&Input| input.kind.is_own();
         let was: Vec<Input> = last.inputs.iter().filter(is_own).cloned().collect();
         new.changes = record::changes(&was, &own);
     }

@@ -1,13 +1,16 @@
 //! One job: compose its build root, run rpmbuild in it, check and keep what it made.
 
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
 };
 
-use keel_artefact::{ComponentName, Event, Interrupt, Sha256, Sink};
-use keel_host::{rpmbuild, stage0::Stage0};
+use keel_artefact::{Dependency, Interrupt, Sha256, Sink};
+use keel_host::{
+    rpmbuild::{self, What},
+    stage0::Stage0,
+};
 use keel_inspect::{Facts, Findings, Package, Policy, Severity};
 use keel_plan::Job;
 use keel_source::SourceSet;
@@ -15,12 +18,15 @@ use keel_spec::Recipe;
 use keel_store::{Store, TempDir};
 
 use crate::{
-    Built, BuiltPackage, Error, Failure,
+    Built, BuiltPackage, Error,
     built::{self, Output, Unchecked},
-    checks, closure, fingerprint,
-    folders::{Folders, IN_MEMORY, has_room_in_memory, tail},
+    checks,
+    fingerprint::{self, Input},
+    folders::Folders,
+    generate::{Ground, Settled},
     kept::{self, Place},
-    packages, record,
+    packages,
+    record::{self, Since},
     root::{self, Root},
 };
 
@@ -71,6 +77,16 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// The only one.
+    pub fn alone(cores: usize) -> Self {
+        Self {
+            nice: 0,
+            cores,
+            failures: 0,
+            retries: 0,
+        }
+    }
+
     /// Does it run again, if it fails now?
     pub fn runs_again(&self) -> bool {
         self.failures < self.retries
@@ -101,9 +117,14 @@ impl Workshop<'_> {
         begins: &dyn Fn(),
     ) -> Result<Finished, Error> {
         self.interrupt.check()?;
-        let packages =
-            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
-        let inputs = fingerprint::inputs(job, &self.stage0.digest, &packages);
+        let is_told = Cell::new(false);
+        let begins = || {
+            if !is_told.replace(true) {
+                begins();
+            }
+        };
+        let Settled { packages, generated } = self.settle(job, before, turn, &begins)?;
+        let inputs = fingerprint::inputs(job, &self.stage0.digest, &packages, &generated);
         let key = fingerprint::of(&inputs);
         let kept = kept::name(self.output, &job.component);
         if let Some(built) = recorded(self.store, &key)? {
@@ -121,12 +142,13 @@ impl Workshop<'_> {
         let unchecked = match self.unchecked(&key)? {
             Some(unchecked) => unchecked,
             None => {
-                let made = self.make(job, &root, turn, &Surroundings::default())?;
+                let made = self.make(job, &root, turn, &Surroundings::default());
+                let made = made.map_err(|error| self.compared(job, &inputs, error))?;
                 self.store.record("rpmbuild", &key, &made)?;
                 made
             }
         };
-        let built = self.check(job, key, before, root, unchecked)?;
+        let built = self.check(job, key, before, root, unchecked, generated)?;
         self.store.record("build", &key, &built)?;
         record::keep(self.store, self.distribution, job, inputs, &built)?;
         // What may be there is of a build that failed.
@@ -144,14 +166,9 @@ impl Workshop<'_> {
         // Of an earlier run.
         keel_store::temp::remove_all(kept)?;
         let root = Root::compose(self, job, built.root.clone())?;
-        let turn = Turn {
-            nice: 0,
-            cores: 1,
-            failures: 0,
-            retries: 0,
-        };
+        let turn = Turn::alone(1);
         let again = self.make(job, &root, &turn, &Surroundings { other: true })?;
-        let again = self.check(job, built.fingerprint, before, root, again)?;
+        let again = self.check(job, built.fingerprint, before, root, again, Vec::new())?;
         let missing = |output: &&Output| {
             let nevra = &output.package.nevra;
             again.outputs.iter().all(|again| again.package.nevra != *nevra)
@@ -201,9 +218,41 @@ impl Workshop<'_> {
         Ok(findings)
     }
 
-    /// Is this met by stage0?
-    fn lends(&self, job: &Job, name: &str) -> bool {
-        lends(self.is_lent, job, name)
+    /// The job's root, with what its SPEC's own section asks for.
+    fn settle(
+        &self,
+        job: &Job,
+        before: &[Arc<Built>],
+        turn: &Turn,
+        begins: &dyn Fn(),
+    ) -> Result<Settled, Error> {
+        let ground = Ground {
+            store: self.store,
+            stage0: &self.stage0.digest,
+            is_lent: self.is_lent,
+            job,
+            before,
+        };
+        let settled = ground.settle(&mut |packages| {
+            begins();
+            self.generate(job, packages.to_vec(), turn).map(Some)
+        })?;
+        Ok(settled.expect("every root is asked about"))
+    }
+
+    /// A failure with what differs from the last build that went well.
+    fn compared(&self, job: &Job, inputs: &[Input], error: Error) -> Error {
+        match (
+            error,
+            record::last(self.store, self.distribution, job.arch, &job.component),
+        ) {
+            (Error::Failed(mut failure), Ok(last)) => {
+                failure.since = Since::of(last.as_ref(), inputs);
+                Error::Failed(failure)
+            }
+            // That the store cannot be read is told by whoever needs it.
+            (error, _) => error,
+        }
     }
 
     /// What rpmbuild made of the same inputs before, if the store still has all of it.
@@ -216,97 +265,12 @@ impl Workshop<'_> {
         Ok(made.filter(is_whole))
     }
 
-    /// Runs rpmbuild in the root, and keeps what it made.
-    fn make(
-        &self,
-        job: &Job,
-        root: &Root,
-        turn: &Turn,
-        surroundings: &Surroundings,
-    ) -> Result<Unchecked, Error> {
-        let bench = self.store.temp_dir(&format!("build-{}", job.component))?;
-        let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
-        let id = format!("build:{}", job.component);
-        let mut sandbox = folders.in_sandbox(root.sandbox(), turn.nice);
-        if surroundings.other && has_room_in_memory() {
-            // A folder in memory lists its entries in another order than one on disk.
-            sandbox
-                .tmpfs
-                .extend(["/build/BUILD", "/build/BUILDROOT"].map(root::path));
-            sandbox.limits.tmpfs = Some(IN_MEMORY);
-        }
-        let request = self.request(job, turn.cores, surroundings);
-        let started = Instant::now();
-        let mut phase = "%prep".to_owned();
-        let mut on_phase = |name: &str| {
-            phase = name.to_owned();
-            self.sink.event(Event::Message { id: &id, text: name });
-        };
-        let log = bench.path().join("log");
-        let exit = rpmbuild::run(&sandbox, &request, &log, &mut on_phase, self.interrupt)?;
-        self.interrupt.check()?;
-        if !exit.success() {
-            let name = match (surroundings.other, turn.runs_again()) {
-                (true, _) => format!("{}.log.again", job.component),
-                (false, true) => format!("{}.log.{}", job.component, turn.failures + 1),
-                (false, false) => format!("{}.log", job.component),
-            };
-            let how = exit.status.to_string();
-            let mut failure = self.failure(&job.component, phase.clone(), how, &log, &name)?;
-            if self.keep_roots && !surroundings.other {
-                let sandbox = rpmbuild::surrounded(&sandbox, &request);
-                let place = Place::new(sandbox, rpmbuild::command(&request), Some(phase));
-                failure.kept = self.keep(place, bench, &job.component);
-            }
-            return Err(Error::Failed(Box::new(failure)));
-        }
-        let mut rpms = Vec::new();
-        for file in folders.packages()? {
-            rpms.push(self.store.put_file(&file)?);
-        }
-        Ok(Unchecked {
-            format: built::FORMAT_UNCHECKED,
-            rpms,
-            trace: self.store.put_bytes(&folders.trace()?)?,
-            log: self.store.put_file(&log)?,
-            wall: started.elapsed(),
-            cpu: exit.usage.user + exit.usage.system,
-            memory: exit.usage.peak_memory,
-        })
-    }
-
-    /// Keeps a build root; that it cannot be kept is told, but hides no failure.
-    fn keep(&self, place: Place, bench: TempDir, component: &ComponentName) -> bool {
-        let why = match place.keep(self.store, bench, &kept::name(self.output, component)) {
-            Ok(true) => return true,
-            Ok(false) => "somebody is in the one before".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        let text = format!("the build root of `{component}` is not kept: {why}");
-        self.sink.event(Event::Warning { text: &text });
-        false
-    }
-
-    fn request<'j>(&self, job: &'j Job, cores: usize, surroundings: &Surroundings) -> rpmbuild::Request<'j> {
-        rpmbuild::Request {
-            spec: format!("/build/SPECS/{}.spec", job.recipe.name),
-            arch: job.arch,
-            defines: &job.recipe.defines,
-            undefines: &job.recipe.undefines,
-            source_only: false,
-            skip_check: job.skip_check,
-            cores,
-            source_date_epoch: job.recipe.source_date_epoch,
-            other_surroundings: surroundings.other,
-        }
-    }
-
     /// The root in which `job` would be built, with its SPEC and sources in place and nothing run. It lasts as long as the
     /// folder that is given with it.
     pub fn place(&self, job: &Job, before: &[Arc<Built>]) -> Result<(Place, TempDir), Error> {
         self.interrupt.check()?;
-        let packages =
-            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Unmet)?;
+        let turn = Turn::alone(self.cores);
+        let Settled { packages, .. } = self.settle(job, before, &turn, &|| ())?;
         let root = Root::compose(self, job, packages)?;
         let bench = self.store.temp_dir(&format!("shell-{}", job.component))?;
         let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
@@ -325,7 +289,7 @@ impl Workshop<'_> {
             arch: recipe.arch,
             defines: &recipe.defines,
             undefines: &recipe.undefines,
-            source_only: true,
+            what: What::Source,
             skip_check: false,
             cores: self.cores,
             source_date_epoch: recipe.source_date_epoch,
@@ -361,6 +325,7 @@ impl Workshop<'_> {
         before: &[Arc<Built>],
         root: Root,
         made: Unchecked,
+        generated: Vec<Dependency>,
     ) -> Result<Built, Error> {
         let examine = |rpm: &Sha256| checks::examine(&self.store.object(rpm)?);
         let packages = made.rpms.iter().map(examine).collect::<Result<Vec<_>, _>>()?;
@@ -399,33 +364,8 @@ impl Workshop<'_> {
             cpu: made.cpu,
             memory: made.memory,
             links,
-        })
-    }
-
-    fn failure(
-        &self,
-        component: &ComponentName,
-        phase: String,
-        how: String,
-        log: &Path,
-        name: &str,
-    ) -> Result<Failure, Error> {
-        let logs = self.output.join("logs");
-        let kept = logs.join(name);
-        fs_err::create_dir_all(logs)?;
-        fs_err::copy(log, &kept)?;
-        let text = tail(log)?;
-        let text = String::from_utf8_lossy(&text);
-        let lines = crate::log::lines_that_matter(&text);
-        let phase = crate::log::phase(&text, phase);
-        let component = component.clone();
-        Ok(Failure {
-            component,
-            phase,
-            how,
-            lines,
-            log: kept,
-            kept: false,
+            generated,
+            checked: made.checked,
         })
     }
 }

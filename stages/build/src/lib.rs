@@ -7,7 +7,8 @@
 //! 2. [`closure`] finds which packages a job's root holds; [`fingerprint`](mod@fingerprint) names all that it can see.
 //! 3. Known fingerprint, no build. Packages are in the fingerprint by digest and are reproducible, so a rebuild that gives
 //!    the same bytes stops there: what depends on it keeps its fingerprint (early cut-off).
-//! 4. [`root`] mounts the layers; [`job`] runs the real rpmbuild in them.
+//! 4. [`root`] mounts the layers; [`job`] runs the real rpmbuild in them. Where the SPEC has `%generate_buildrequires`, what it prints
+//!    is in the root, too ([`generate`]).
 //! 5. [`checks`] refuse a package that was not declared, has scriptlets, contains or was linked with anything borrowed, or
 //!    needs a library that no Keel package has.
 //! 6. Rules about packages ([`keel_inspect`]) find what must not be shipped, or could be better. They are no part of a result: other
@@ -22,10 +23,12 @@
 //!
 //! | on disk | owner |
 //! |---|---|
-//! | store: actions `build`, `rpmbuild`, `last-build`, `last-own-build`; trees of unpacked packages, macro files, loader caches | this crate |
+//! | store: actions `build`, `rpmbuild`, `last-build`, `last-own-build`, `generated`, `generates`; trees of unpacked packages, macro files, loader caches | this crate |
 //! | `out/logs/COMPONENT.log` of a failed build, `….log.N` of one that ran again | [`job`] |
 
+mod attempt;
 pub mod built;
+pub mod checked;
 pub mod checks;
 pub mod closure;
 mod error;
@@ -33,6 +36,7 @@ pub mod expected;
 pub mod fingerprint;
 mod folders;
 pub mod forecast;
+pub mod generate;
 pub mod job;
 pub mod kept;
 pub mod log;
@@ -46,6 +50,7 @@ pub mod scheduler;
 pub mod trace;
 
 pub use built::Built;
+pub use checked::Check;
 pub use error::{Error, Errors, Failure};
 pub use forecast::{Forecast, forecast};
 pub use job::{Surroundings, Workshop};

@@ -7,10 +7,13 @@ use keel_config::{Diagnostic, Location, Project};
 use keel_spec::Recipe;
 
 use crate::{
-    job::Because,
+    job::{Because, Generated},
     providers::{Met, Provider, Providers},
     select,
 };
+
+/// What is said where a section of the SPEC printed a requirement.
+const GENERATED: &str = "%generate_buildrequires";
 
 /// What one build needs.
 #[derive(Debug, Default, Clone)]
@@ -73,9 +76,18 @@ impl Needs {
 }
 
 /// The needs of all recipes, in their order.
-pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'_>) -> Vec<Needs> {
+pub(crate) fn all(
+    project: &Project,
+    recipes: &[Recipe],
+    providers: &Providers<'_>,
+    generated: &Generated,
+) -> Vec<Needs> {
+    let of = |index: usize, base: &[Dependency]| {
+        let recipe = &recipes[index];
+        of(recipe, base, generated_of(recipe, generated), providers)
+    };
     let plain: Vec<Needs> = (0..recipes.len())
-        .map(|index| of(&recipes[index], &[], providers))
+        .map(|index| of(index, &[]))
         .collect();
     let base: Vec<Dependency> = project.base_requires.iter().map(Dependency::any).collect();
     if base.is_empty() {
@@ -88,7 +100,7 @@ pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'
             if below.contains(&index) {
                 needs
             } else {
-                of(&recipes[index], &base, providers)
+                of(index, &base)
             }
         })
         .collect()
@@ -119,8 +131,21 @@ fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTr
     below
 }
 
+/// What `%generate_buildrequires` of this recipe is known to print.
+pub(crate) fn generated_of<'g>(recipe: &Recipe, generated: &'g Generated) -> &'g [Dependency] {
+    match recipe.generates {
+        Some(_) => generated.get(&recipe.component).map_or(&[], Vec::as_slice),
+        None => &[],
+    }
+}
+
 /// The needs of one recipe, which need not be one of those that provide.
-pub(crate) fn of(recipe: &Recipe, base: &[Dependency], providers: &Providers<'_>) -> Needs {
+pub(crate) fn of(
+    recipe: &Recipe,
+    base: &[Dependency],
+    generated: &[Dependency],
+    providers: &Providers<'_>,
+) -> Needs {
     let mut needs = Needs {
         has_base: !base.is_empty(),
         ..Needs::default()
@@ -133,7 +158,9 @@ pub(crate) fn of(recipe: &Recipe, base: &[Dependency], providers: &Providers<'_>
         .build_requires
         .iter()
         .map(|require| (&require.dependency, require.line, "BuildRequires"));
-    for (requirement, line, tag) in from_base.chain(from_spec) {
+    let section = recipe.generates.filter(|line| *line > 0);
+    let from_section = generated.iter().map(|requirement| (requirement, section, GENERATED));
+    for (requirement, line, tag) in from_base.chain(from_spec).chain(from_section) {
         let says = || format!("{tag}: {requirement}");
         let unmet = |requirement: &Dependency, by: Option<String>| Unmet {
             line,
@@ -152,7 +179,10 @@ pub(crate) fn of(recipe: &Recipe, base: &[Dependency], providers: &Providers<'_>
                 continue;
             }
         };
-        needs.direct.push(requirement.clone());
+        // What the section prints, the build hears from the section.
+        if tag != GENERATED {
+            needs.direct.push(requirement.clone());
+        }
         let mut lacking = Vec::new();
         for (provider, through) in closure(first, providers, &mut seen, &mut lacking) {
             if needs.jobs.contains_key(&provider.recipe) {

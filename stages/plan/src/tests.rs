@@ -98,6 +98,8 @@ fn recipe(text: &str) -> Recipe {
         sources: vec![],
         defines: BTreeMap::new(),
         undefines: vec![],
+        generates: text.contains("generates").then_some(20),
+        has_check: false,
     }
 }
 
@@ -158,7 +160,7 @@ impl World {
             &Costs::new(),
         )?;
         let names: BTreeSet<_> = plan.jobs.iter().map(|job| job.component.clone()).collect();
-        let selected = select(&self.project, &self.recipes, targets, &|_| vec![])?;
+        let selected = select(&self.project, &self.recipes, targets, &|_| vec![], &Generated::new())?;
         assert_eq!(names.into_iter().collect::<Vec<_>>(), selected);
         Ok(plan)
     }
@@ -253,7 +255,7 @@ fn targets_choose_what_they_need_and_no_more() {
 }
 
 #[test]
-fn costs_make_the_critical_path() {
+fn costs_and_switches_come_from_the_configuration() {
     let world = small()
         .build("glibc", |build| build.cpu_seconds = Some(100.0))
         .build("zlib", |build| build.expensive = true)
@@ -262,9 +264,9 @@ fn costs_make_the_critical_path() {
         });
     let plan = world.plan(&Targets::All).unwrap();
     let job = |name: &str| plan.job(&name.parse().unwrap()).unwrap();
-    assert_eq!(job("bash").critical_path, 20.0);
+    assert_eq!(job("bash").cpu_seconds, 20.0);
     assert_eq!(job("zlib").cpu_seconds, 600.0);
-    assert_eq!(job("glibc").critical_path, 100.0 + 600.0 + 20.0);
+    assert_eq!(job("glibc").cpu_seconds, 100.0);
     assert!(job("kernel-headers").bootstrap_libc && job("kernel-headers").skip_check);
     assert!(!job("glibc").bootstrap_libc);
 }
@@ -413,7 +415,7 @@ fn wrong_targets_and_callers_are_told() {
         error.to_string(),
         "the sources of `ca` were not fetched before planning"
     );
-    let error = plan(&world.project, &[], &[], &Targets::All, &Costs::new()).unwrap_err();
+    let error = plan(&world.project, &[], &[], &Targets::All, &Costs::new(), &Generated::new()).unwrap_err();
     assert!(error.to_string().contains("has the project no components?"));
 }
 

@@ -71,7 +71,7 @@ use native::Ground;
 pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(1);
 
 /// How SPECs are evaluated; raised when the same inputs may give another recipe.
-pub const PROTOCOL: &str = "recipe/2";
+pub const PROTOCOL: &str = "recipe/3";
 
 /// The version of the digest of macro files, which recipes and build roots have in common.
 pub const MACROS_PROTOCOL: &str = "macros/1";
@@ -316,6 +316,8 @@ impl Evaluation<'_> {
             build_requires: evaluated.build_requires,
             packages: evaluated.packages,
             sources: evaluated.sources,
+            generates: evaluated.generates,
+            has_check: evaluated.has_check,
             defines: inputs.request.defines,
             undefines: inputs.request.undefines,
         })

@@ -49,6 +49,8 @@ fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Ar
         cpu: Duration::ZERO,
         memory: 0,
         links: Links::default(),
+        generated: vec![],
+        checked: None,
     })
 }
 

@@ -50,6 +50,8 @@ pub(crate) fn job(name: &str, version: &str) -> Job {
             sources: vec![],
             defines: BTreeMap::from([("_with_x".to_owned(), "1".to_owned())]),
             undefines: vec!["u".to_owned()],
+            generates: None,
+            has_check: false,
         },
         sources: SourceSet {
             format: keel_source::FORMAT,
@@ -60,10 +62,12 @@ pub(crate) fn job(name: &str, version: &str) -> Job {
         needs: vec![],
         after: vec![],
         direct: vec![],
+        generated: vec![],
         lent: vec![],
         bootstrap_libc: true,
         borrowed_libc: false,
         skip_check: false,
+        skip: None,
         why: Why::Asked,
         because: BTreeMap::new(),
         cpu_seconds: 20.0,
@@ -73,7 +77,6 @@ pub(crate) fn job(name: &str, version: &str) -> Job {
         peak_memory: None,
         expensive: false,
         cost_from: CostFrom::Guess,
-        critical_path: 20.0,
     }
 }
 

@@ -40,7 +40,7 @@ fn plan(versions: [&str; 4]) -> Plan {
 fn build(store: &Store, job: &Job, before: &[Arc<Built>], bytes: &str) -> Arc<Built> {
     let stage0 = Sha256::of(b"stage0");
     let root = closure::close(&job.direct, before, &|_| false).unwrap();
-    let inputs = fingerprint::inputs(job, &stage0, &root);
+    let inputs = fingerprint::inputs(job, &stage0, &root, &[]);
     let nevra = job.recipe.packages[0].nevra.clone();
     let built = Built {
         format: built::FORMAT,
@@ -67,6 +67,8 @@ fn build(store: &Store, job: &Job, before: &[Arc<Built>], bytes: &str) -> Arc<Bu
         cpu: Duration::from_secs(5),
         memory: 0,
         links: Links::default(),
+        generated: vec![],
+        checked: None,
     };
     store.record("build", &built.fingerprint, &built).unwrap();
     record::keep(store, DISTRIBUTION, job, inputs, &built).unwrap();

@@ -113,6 +113,8 @@ impl Fixture {
             sources: sources.iter().enumerate().map(source).collect(),
             defines: BTreeMap::new(),
             undefines: Vec::new(),
+            generates: None,
+            has_check: false,
         }
     }
 
