@@ -255,7 +255,7 @@ impl Terminal {
             self.show_another(state);
         }
         let is_told = match outcome {
-            Outcome::Done | Outcome::Flaky(_) | Outcome::Failed => self.volume > Volume::Quiet,
+            Outcome::Done | Outcome::Flaky(_) | Outcome::Failed | Outcome::Postponed => self.volume > Volume::Quiet,
             Outcome::Cached => self.volume == Volume::Verbose,
         };
         if !is_told {
@@ -272,6 +272,7 @@ impl Terminal {
             Outcome::Flaky(_) => ("Flaky", "\x1b[33;1m"),
             Outcome::Cached => ("Cached", "\x1b[36m"),
             Outcome::Failed => ("Failed", "\x1b[31;1m"),
+            Outcome::Postponed => ("Postponed", "\x1b[36m"),
         };
         let how = match outcome {
             Outcome::Flaky(failures) => format!(", failed {}", times(failures)),
@@ -407,6 +408,19 @@ impl Sink for Terminal {
             Event::Unchanged { title, .. } => {
                 if self.volume == Volume::Verbose {
                     self.step("Unchanged", "\x1b[36m", title);
+                }
+            }
+            Event::Checked { id, result, by } => {
+                let name = id.split_once(':').map_or(id, |(_, name)| name);
+                match by {
+                    Some(by) if self.volume > Volume::Quiet => {
+                        self.step("note", "\x1b[36m", &format!("%check of `{name}` left out {by}"));
+                    }
+                    None if self.volume == Volume::Verbose => {
+                        let what = if result == "none" { "has no %check" } else { "passed its %check" };
+                        self.step("Checked", "\x1b[36m", &format!("{name} {what}"));
+                    }
+                    _ => {}
                 }
             }
             Event::Remaining { left } if left > Duration::ZERO => {

@@ -20,11 +20,14 @@ use super::reproduce;
 
 /// `keel build`.
 pub fn run(context: &Context<'_>, command: &args::Build) -> Result<(), Failure> {
-    let planned = pipeline::plan(context, &command.targets, Files::Fetched(command.how.refresh))?;
+    let mut planned = pipeline::plan(context, &command.targets, Files::Fetched(command.how.refresh))?;
+    if command.no_check {
+        planned.leave_out_checks(&command.targets.components);
+    }
     context.sink().event(Event::Stage {
         title: "Building packages",
     });
-    let results = pipeline::build(context, &planned, &command.how, &mut |_| {})?;
+    let (planned, results) = pipeline::build(context, planned, &command.how, &mut |_, _| {})?;
     export(context, &planned, &results)?;
     super::package::summarise(context, &results);
     if command.twice {

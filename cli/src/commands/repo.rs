@@ -33,7 +33,7 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
             context.sink().event(Event::Stage {
                 title: "Building packages",
             });
-            let results = pipeline::build(context, &planned, &how, &mut |_| {})?;
+            let (planned, results) = pipeline::build(context, planned, &how, &mut |_, _| {})?;
             super::build::export(context, &planned, &results)?;
             super::package::before_publishing(context, &planned, &results)?;
             let key = context.key(&signing)?;

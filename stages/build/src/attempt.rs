@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Instant};
 
-use keel_artefact::{ComponentName, Dependency, Event};
+use keel_artefact::{ComponentName, Dependency, Event, Sha256};
 use keel_host::rpmbuild::{self, What};
 use keel_plan::Job;
 use keel_sandbox::{Exit, Sandbox};
@@ -46,12 +46,13 @@ impl Workshop<'_> {
         root: &Root,
         turn: &Turn,
         surroundings: &Surroundings,
+        key: &Sha256,
     ) -> Result<Unchecked, Error> {
         let request = self.request(job, turn.cores, surroundings);
         let started = Instant::now();
         let ran = self.run_rpmbuild(job, root, turn, &request)?;
         if !ran.exit.success() {
-            return Err(self.failed(job, turn, &request, ran)?);
+            return Err(self.failed(job, turn, &request, ran, key)?);
         }
         let mut rpms = Vec::new();
         for file in ran.folders.packages()? {
@@ -75,6 +76,7 @@ impl Workshop<'_> {
         job: &Job,
         packages: Vec<BuiltPackage>,
         turn: &Turn,
+        key: &Sha256,
     ) -> Result<Vec<Dependency>, Error> {
         let root = Root::compose(self, job, packages)?;
         let request = rpmbuild::Request {
@@ -84,7 +86,7 @@ impl Workshop<'_> {
         let ran = self.run_rpmbuild(job, &root, turn, &request)?;
         let made = ran.folders.packages()?;
         let (keel_sandbox::Status::Code(rpmbuild::GENERATED), [made]) = (ran.exit.status, made.as_slice()) else {
-            return Err(self.failed(job, turn, &request, ran)?);
+            return Err(self.failed(job, turn, &request, ran, key)?);
         };
         let said = keel_rpm::read(made)?.requires;
         let is_static = |requirement: &Dependency| {
@@ -150,6 +152,7 @@ impl Workshop<'_> {
         turn: &Turn,
         request: &rpmbuild::Request<'_>,
         ran: Ran,
+        key: &Sha256,
     ) -> Result<Error, Error> {
         let again = request.other_surroundings;
         let name = match (again, turn.runs_again()) {
@@ -159,9 +162,12 @@ impl Workshop<'_> {
         };
         let how = ran.exit.status.to_string();
         let mut failure = self.failure(&job.component, ran.phase.clone(), how, &ran.log(), &name)?;
+        if !again {
+            kept::failed(self.store, self.output, &job.component, key)?;
+        }
         if self.keep_roots && !again {
             let sandbox = rpmbuild::surrounded(&ran.sandbox, request);
-            let place = Place::new(sandbox, rpmbuild::command(request), Some(ran.phase));
+            let place = Place::new(sandbox, rpmbuild::command(request), Some((ran.phase, *key)));
             failure.kept = self.keep(place, ran.bench, &job.component);
         }
         Ok(Error::Failed(Box::new(failure)))

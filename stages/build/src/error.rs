@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use keel_artefact::{ComponentName, Dependency, Interrupted, Nevra};
 
+use keel_plan::Generated;
+
 use crate::{closure::Unmet, record::Since, trace::Leak};
 
 /// An error of one job.
@@ -150,6 +152,9 @@ pub struct Failure {
 pub struct Errors {
     /// Failed.
     pub failed: Vec<(ComponentName, Error)>,
+    /// Asked by their own `%generate_buildrequires` for what the plan does not know: all that it is known to print. Nothing is wrong,
+    /// but that another plan is needed.
+    pub wanted: Generated,
     /// Not tried, since something they need failed.
     pub skipped: Vec<ComponentName>,
 }
@@ -159,7 +164,9 @@ impl std::fmt::Display for Errors {
         let names: Vec<_> = self
             .failed
             .iter()
-            .map(|(component, _)| format!("`{component}`"))
+            .map(|(component, _)| component)
+            .chain(self.wanted.keys())
+            .map(|component| format!("`{component}`"))
             .collect();
         write!(f, "cannot build {}", names.join(", "))
     }

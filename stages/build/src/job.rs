@@ -142,7 +142,7 @@ impl Workshop<'_> {
         let unchecked = match self.unchecked(&key)? {
             Some(unchecked) => unchecked,
             None => {
-                let made = self.make(job, &root, turn, &Surroundings::default());
+                let made = self.make(job, &root, turn, &Surroundings::default(), &key);
                 let made = made.map_err(|error| self.compared(job, &inputs, error))?;
                 self.store.record("rpmbuild", &key, &made)?;
                 made
@@ -167,7 +167,7 @@ impl Workshop<'_> {
         keel_store::temp::remove_all(kept)?;
         let root = Root::compose(self, job, built.root.clone())?;
         let turn = Turn::alone(1);
-        let again = self.make(job, &root, &turn, &Surroundings { other: true })?;
+        let again = self.make(job, &root, &turn, &Surroundings { other: true }, &built.fingerprint)?;
         let again = self.check(job, built.fingerprint, before, root, again, Vec::new())?;
         let missing = |output: &&Output| {
             let nevra = &output.package.nevra;
@@ -235,7 +235,9 @@ impl Workshop<'_> {
         };
         let settled = ground.settle(&mut |packages| {
             begins();
-            self.generate(job, packages.to_vec(), turn).map(Some)
+            let inputs = fingerprint::inputs(job, &self.stage0.digest, packages, &[]);
+            let printed = self.generate(job, packages.to_vec(), turn, &fingerprint::of(&inputs));
+            printed.map(Some).map_err(|error| self.compared(job, &inputs, error))
         })?;
         Ok(settled.expect("every root is asked about"))
     }

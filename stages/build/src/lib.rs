@@ -14,7 +14,7 @@
 //! 6. Rules about packages ([`keel_inspect`]) find what must not be shipped, or could be better. They are no part of a result: other
 //!    rules, or exceptions, check again and build nothing.
 //! 7. [`provenance`] says what each component was made from; [`record`] keeps it for the next time.
-//! 8. Without building anything, [`forecast`](mod@forecast) says which jobs a run would build, and why.
+//! 8. Without building anything, [`forecast`](mod@forecast) says which jobs a run would build, and why; [`outlook`](mod@outlook) how long it takes.
 //!
 //! Invariants: a job sees its declared inputs and nothing else; its root does not depend on the order of other jobs; what
 //! is finished is kept, however the run ends; two jobs of one fingerprint have the same result.
@@ -23,7 +23,7 @@
 //!
 //! | on disk | owner |
 //! |---|---|
-//! | store: actions `build`, `rpmbuild`, `last-build`, `last-own-build`, `generated`, `generates`; trees of unpacked packages, macro files, loader caches | this crate |
+//! | store: actions `build`, `rpmbuild`, `last-build`, `last-own-build`, `generated`, `generates`, `last-failure`; trees of unpacked packages, macro files, loader caches | this crate |
 //! | `out/logs/COMPONENT.log` of a failed build, `….log.N` of one that ran again | [`job`] |
 
 mod attempt;
@@ -40,6 +40,7 @@ pub mod generate;
 pub mod job;
 pub mod kept;
 pub mod log;
+pub mod outlook;
 pub mod packages;
 mod progress;
 pub mod provenance;
@@ -54,5 +55,6 @@ pub use checked::Check;
 pub use error::{Error, Errors, Failure};
 pub use forecast::{Forecast, forecast};
 pub use job::{Surroundings, Workshop};
+pub use outlook::{Outlook, outlook};
 pub use packages::{BuiltPackage, Kind, Packages};
 pub use run::{Options, Results, run};

@@ -116,5 +116,5 @@ fn fingerprints_are_those_of_all_stores() {
     print.add("bootstrap-libc", [1]);
     print.add("package", "demo-1:2-3.noarch");
     print.add_digest("rpm", &Sha256::of(b"rpm"));
-    assert_eq!(of(&inputs(&job, &stage0, &root)), print.finish());
+    assert_eq!(of(&inputs(&job, &stage0, &root, &[])), print.finish());
 }

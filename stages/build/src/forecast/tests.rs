@@ -4,7 +4,7 @@ use keel_artefact::{Arch, Epoch, Provide};
 
 use super::*;
 use crate::{
-    BuiltPackage,
+    BuiltPackage, closure,
     built::{self, Links, Output},
     fingerprint::tests::job,
     record::Record,
