@@ -209,7 +209,9 @@ pub fn select(
     generated: &Generated,
 ) -> Result<Vec<ComponentName>, Failure> {
     let variants = |recipe: &Recipe| crate::variants::of(context, project, stage0, recipe);
-    Ok(keel_plan::select(project, recipes, targets, &variants, generated)?)
+    Ok(keel_plan::select(
+        project, recipes, targets, &variants, generated,
+    )?)
 }
 
 /// The files of these recipes, in the store. Where a refresh replaced one, its recipe is read again.
@@ -274,7 +276,9 @@ pub fn build(
     on_progress: &mut dyn FnMut(&Planned, &Results),
 ) -> Result<(Planned, Results), Failure> {
     replan::until_known(context, planned, how.keep_going, &mut |planned| {
-        run(context, planned, &planned.plan, how, &mut |results| on_progress(planned, results))
+        run(context, planned, &planned.plan, how, &mut |results| {
+            on_progress(planned, results)
+        })
     })
 }
 

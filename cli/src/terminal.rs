@@ -255,7 +255,9 @@ impl Terminal {
             self.show_another(state);
         }
         let is_told = match outcome {
-            Outcome::Done | Outcome::Flaky(_) | Outcome::Failed | Outcome::Postponed => self.volume > Volume::Quiet,
+            Outcome::Done | Outcome::Flaky(_) | Outcome::Failed | Outcome::Postponed => {
+                self.volume > Volume::Quiet
+            }
             Outcome::Cached => self.volume == Volume::Verbose,
         };
         if !is_told {
@@ -410,17 +412,10 @@ impl Sink for Terminal {
                     self.step("Unchanged", "\x1b[36m", title);
                 }
             }
-            Event::Checked { id, result, by } => {
-                let name = id.split_once(':').map_or(id, |(_, name)| name);
-                match by {
-                    Some(by) if self.volume > Volume::Quiet => {
-                        self.step("note", "\x1b[36m", &format!("%check of `{name}` left out {by}"));
-                    }
-                    None if self.volume == Volume::Verbose => {
-                        let what = if result == "none" { "has no %check" } else { "passed its %check" };
-                        self.step("Checked", "\x1b[36m", &format!("{name} {what}"));
-                    }
-                    _ => {}
+            Event::Checked { id, result, .. } => {
+                if self.volume == Volume::Verbose {
+                    let name = id.split_once(':').map_or(id, |(_, name)| name);
+                    self.step("%check", "\x1b[36m", &format!("{name}: {result}"));
                 }
             }
             Event::Remaining { left } if left > Duration::ZERO => {

@@ -113,15 +113,20 @@ pub fn command(request: &Request<'_>) -> Vec<String> {
     } else {
         "umask 022".to_owned()
     };
+    let binaries = "rpmbuild -bb --nodeps \"$@\"";
     let make = match request.what {
-        What::Packages { generates: false } => "rpmbuild -bb \"$@\" && exec rpmbuild -bs \"$@\"",
-        What::Packages { generates: true } => "rpmbuild -bb \"$@\" && exec rpmbuild -br \"$@\"",
-        What::Source => "exec rpmbuild -bs \"$@\"",
-        What::Generated => "exec rpmbuild -bd \"$@\"",
+        What::Packages { generates: false } => format!("{binaries} && exec rpmbuild -bs --nodeps \"$@\""),
+        // With `--nodeps` there would be no source package, but a list of what it requires. No database is no obstacle: nothing is
+        // looked up, as what is required is what the root was made of.
+        What::Packages { generates: true } => {
+            format!("{binaries} && exec rpmbuild -br --define '_dbpath /nonexistent' \"$@\"")
+        }
+        What::Source => "exec rpmbuild -bs --nodeps \"$@\"".to_owned(),
+        What::Generated => "exec rpmbuild -bd --nodeps \"$@\"".to_owned(),
     };
     let script = format!("{before}; {make}");
     let mut argv: Vec<String> = ["/bin/sh", "-c", &script, "rpmbuild"].map(str::to_owned).into();
-    argv.extend(["--nodeps", "--noclean"].map(str::to_owned));
+    argv.push("--noclean".to_owned());
     argv.push(format!("--target={}-linux", request.arch));
     let mut define =
         |name: &str, value: &str| argv.extend(["--define".to_owned(), format!("{name} {value}")]);

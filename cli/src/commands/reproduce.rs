@@ -185,7 +185,10 @@ fn row(context: &Context<'_>, component: ComponentName, compared: Result<(), Err
 /// Adds what diffoscope says of the two packages, if it is installed.
 fn explained(context: &Context<'_>, diagnostic: Diagnostic, kept: &Path, package: &str) -> Diagnostic {
     let file = kept.join(format!("{package}.diff.txt"));
-    let (first, second) = (kept.join("first").join(package), kept.join("second").join(package));
+    let (first, second) = (
+        kept.join("first").join(package),
+        kept.join("second").join(package),
+    );
     let told = diffoscope::explain(&first, &second, &file);
     if context.interrupt.is_set() {
         return diagnostic;

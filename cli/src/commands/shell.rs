@@ -56,7 +56,9 @@ fn fresh(context: &Context<'_>, command: &Shell) -> Result<(), Failure> {
         images: Vec::new(),
     };
     let planned = pipeline::plan(context, &targets, Files::Fetched(args::Refresh::default()))?;
-    let made = replan::until_known(context, planned, false, &mut |planned| place(context, planned, name));
+    let made = replan::until_known(context, planned, false, &mut |planned| {
+        place(context, planned, name)
+    });
     let (_planned, (place, _folder)) = made?;
     talk(context, place, command)
 }

@@ -68,7 +68,8 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
                     failed,
                     wanted: Generated::new(),
                     skipped,
-                }.into());
+                }
+                .into());
             }
             report::print(context, &made, |made| {
                 let lines: Vec<String> = made.iter().map(|file| file.display().to_string()).collect();

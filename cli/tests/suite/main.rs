@@ -31,6 +31,7 @@ mod components;
 mod config;
 mod distro;
 mod errors;
+mod generated;
 mod harness;
 mod histories;
 mod killed;

@@ -89,7 +89,10 @@ fn a_plan_says_what_is_built_and_why() {
         assert!(explained.contains(part), "{part}:\n{explained}");
     }
     // In the whole tree another chain may be longer: costs of what was never built are guessed.
-    let alone = fixture.keel(&["plan", "hello", "--explain", "zlib-devel"]).ok().stdout;
+    let alone = fixture
+        .keel(&["plan", "hello", "--explain", "zlib-devel"])
+        .ok()
+        .stdout;
     assert!(alone.contains("  it is on the longest chain"), "{alone}");
     let explained = fixture.keel(&["plan", "hello", "--explain", "hello"]).ok().stdout;
     assert!(

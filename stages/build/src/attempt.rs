@@ -85,7 +85,8 @@ impl Workshop<'_> {
         };
         let ran = self.run_rpmbuild(job, &root, turn, &request)?;
         let made = ran.folders.packages()?;
-        let (keel_sandbox::Status::Code(rpmbuild::GENERATED), [made]) = (ran.exit.status, made.as_slice()) else {
+        let (keel_sandbox::Status::Code(rpmbuild::GENERATED), [made]) = (ran.exit.status, made.as_slice())
+        else {
             return Err(self.failed(job, turn, &request, ran, key)?);
         };
         let said = keel_rpm::read(made)?.requires;

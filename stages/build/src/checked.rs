@@ -31,7 +31,8 @@ impl Check {
             (true, _) => Self::Passed,
             (false, Some(skip)) if job.recipe.has_check => Self::LeftOut { by: skip.to_string() },
             (false, None) if job.recipe.has_check => Self::LeftOut {
-                by: "by rpmbuild: the section is empty, or a macro of the distribution leaves it out".to_owned(),
+                by: "by rpmbuild: the section is empty, or a macro of the distribution leaves it out"
+                    .to_owned(),
             },
             (false, _) => Self::None,
         }

@@ -212,7 +212,9 @@ fn failed(failure: &Failure) -> String {
     let since = failure.since.lines();
     if !since.is_empty() {
         text.push_str("\n  what differs from the last good build:");
-        since.iter().for_each(|line| text.push_str(&format!("\n    {line}")));
+        since
+            .iter()
+            .for_each(|line| text.push_str(&format!("\n    {line}")));
     }
     let component = &failure.component;
     let place = match failure.kept {

@@ -124,7 +124,9 @@ impl Ground<'_> {
     }
 
     fn close(&self, generated: &[Dependency]) -> Result<Vec<BuiltPackage>, Error> {
-        let kept = generated.iter().filter(|requirement| !self.is_borrowed(requirement));
+        let kept = generated
+            .iter()
+            .filter(|requirement| !self.is_borrowed(requirement));
         let asked: Vec<Dependency> = self.job.direct.iter().chain(kept).cloned().collect();
         let lends = |name: &str| job::lends(self.is_lent, self.job, name);
         closure::close(&asked, self.before, &lends).map_err(Error::Unmet)
@@ -137,12 +139,19 @@ impl Ground<'_> {
     /// Does the plan know all of this? What it knew besides stays.
     fn check_planned(&self, generated: &[Dependency]) -> Result<(), Error> {
         let planned = &self.job.generated;
-        let mut new = generated.iter().filter(|requirement| !planned.contains(requirement));
+        let mut new = generated
+            .iter()
+            .filter(|requirement| !planned.contains(requirement));
         if new.clone().all(|requirement| self.is_borrowed(requirement)) {
             return Ok(());
         }
         let all: Vec<Dependency> = planned.iter().chain(&mut new).cloned().collect();
-        Printed::record(self.store, "generates", &key(&Own::from(self.job), self.stage0), &all)?;
+        Printed::record(
+            self.store,
+            "generates",
+            &key(&Own::from(self.job), self.stage0),
+            &all,
+        )?;
         Err(Error::Wants(all))
     }
 }

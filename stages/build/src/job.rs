@@ -167,7 +167,13 @@ impl Workshop<'_> {
         keel_store::temp::remove_all(kept)?;
         let root = Root::compose(self, job, built.root.clone())?;
         let turn = Turn::alone(1);
-        let again = self.make(job, &root, &turn, &Surroundings { other: true }, &built.fingerprint)?;
+        let again = self.make(
+            job,
+            &root,
+            &turn,
+            &Surroundings { other: true },
+            &built.fingerprint,
+        )?;
         let again = self.check(job, built.fingerprint, before, root, again, Vec::new())?;
         let missing = |output: &&Output| {
             let nevra = &output.package.nevra;
@@ -237,7 +243,9 @@ impl Workshop<'_> {
             begins();
             let inputs = fingerprint::inputs(job, &self.stage0.digest, packages, &[]);
             let printed = self.generate(job, packages.to_vec(), turn, &fingerprint::of(&inputs));
-            printed.map(Some).map_err(|error| self.compared(job, &inputs, error))
+            printed
+                .map(Some)
+                .map_err(|error| self.compared(job, &inputs, error))
         })?;
         Ok(settled.expect("every root is asked about"))
     }

@@ -73,11 +73,7 @@ impl Place {
 
     /// What was kept of a failed build of a component; none if nothing was. `output` is the
     /// project's output folder.
-    pub fn kept(
-        store: &Store,
-        output: &Path,
-        component: &ComponentName,
-    ) -> Result<Option<Kept>, Error> {
+    pub fn kept(store: &Store, output: &Path, component: &ComponentName) -> Result<Option<Kept>, Error> {
         let Some((folder, lock)) = store.kept(&name(output, component))? else {
             return Ok(None);
         };

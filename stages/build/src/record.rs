@@ -105,7 +105,9 @@ impl fmt::Display for Change {
                 write!(f, ": {}, was {}", nevra(is), nevra(was))
             }
             (Some(was), Some(is)) => write!(f, ": {}, was {}", is.value, was.value),
-            (None, Some(is)) if self.name.as_deref() == Some(is.value.to_string().as_str()) => f.write_str(" is new"),
+            (None, Some(is)) if self.name.as_deref() == Some(is.value.to_string().as_str()) => {
+                f.write_str(" is new")
+            }
             (None, Some(is)) => write!(f, " is new: {}", is.value),
             (Some(_), None) => f.write_str(" is gone"),
             (None, None) => Ok(()),
@@ -142,7 +144,9 @@ fn by_name(inputs: &[Input]) -> BTreeMap<(Kind, Option<String>), Was> {
                 ((input.kind, Some(name)), Was { nevra, value })
             }
             // What is undefined, or generated, has a name, and nothing else.
-            (Kind::Undefine | Kind::Generated, _) => ((input.kind, Some(value.to_string())), Was { nevra: None, value }),
+            (Kind::Undefine | Kind::Generated, _) => {
+                ((input.kind, Some(value.to_string())), Was { nevra: None, value })
+            }
             (kind, name) => ((kind, name.clone()), Was { nevra: None, value }),
         }
     };

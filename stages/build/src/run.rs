@@ -185,7 +185,14 @@ impl Packages {
             .filter(is_tainted)
             .map(|job| job.component.clone())
             .collect();
-        Self::new(plan.arch, packages, unlocked)
+        let check = |job: &Job| {
+            let done = results.get(&job.component)?;
+            Some((job.component.clone(), Check::of(job, &done.built)))
+        };
+        Self {
+            checks: plan.jobs.iter().filter_map(check).collect(),
+            ..Self::new(plan.arch, packages, unlocked)
+        }
     }
 }
 

@@ -76,7 +76,9 @@ impl std::fmt::Display for Skip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Configuration { reason: Some(reason) } => write!(f, "by the configuration: {reason}"),
-            Self::Configuration { reason: None } => f.write_str("by the configuration, which gives no reason"),
+            Self::Configuration { reason: None } => {
+                f.write_str("by the configuration, which gives no reason")
+            }
             Self::CommandLine => f.write_str("by the command line"),
         }
     }

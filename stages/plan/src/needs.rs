@@ -86,9 +86,7 @@ pub(crate) fn all(
         let recipe = &recipes[index];
         of(recipe, base, generated_of(recipe, generated), providers)
     };
-    let plain: Vec<Needs> = (0..recipes.len())
-        .map(|index| of(index, &[]))
-        .collect();
+    let plain: Vec<Needs> = (0..recipes.len()).map(|index| of(index, &[])).collect();
     let base: Vec<Dependency> = project.base_requires.iter().map(Dependency::any).collect();
     if base.is_empty() {
         return plain;
@@ -159,7 +157,9 @@ pub(crate) fn of(
         .iter()
         .map(|require| (&require.dependency, require.line, "BuildRequires"));
     let section = recipe.generates.filter(|line| *line > 0);
-    let from_section = generated.iter().map(|requirement| (requirement, section, GENERATED));
+    let from_section = generated
+        .iter()
+        .map(|requirement| (requirement, section, GENERATED));
     for (requirement, line, tag) in from_base.chain(from_spec).chain(from_section) {
         let says = || format!("{tag}: {requirement}");
         let unmet = |requirement: &Dependency, by: Option<String>| Unmet {

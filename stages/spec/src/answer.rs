@@ -199,7 +199,10 @@ fn build_require_lines(text: &str) -> BTreeMap<&str, u32> {
 /// The line that begins a section; 0 if none does literally.
 fn section_line(text: &str, section: &str) -> u32 {
     let begins = |line: &str| {
-        let word = line.split_whitespace().next().and_then(|word| word.strip_prefix('%'));
+        let word = line
+            .split_whitespace()
+            .next()
+            .and_then(|word| word.strip_prefix('%'));
         word.is_some_and(|word| word.eq_ignore_ascii_case(section))
     };
     let found = (1..).zip(text.lines()).find(|(_, line)| begins(line));

@@ -62,7 +62,14 @@ pub fn plan(
     }
     clock.phase("resolving");
     let sources: Vec<SourceSet> = recipes.iter().map(no_files).collect();
-    let plan = keel_plan::plan(&project, &recipes, &sources, &Targets::All, &Costs::new(), &Generated::new())?;
+    let plan = keel_plan::plan(
+        &project,
+        &recipes,
+        &sources,
+        &Targets::All,
+        &Costs::new(),
+        &Generated::new(),
+    )?;
     clock.phase("planning");
     let drawing = drawn(&plan);
     if let Some(form) = graph {

@@ -4,8 +4,9 @@ use keel_artefact::{Arch, Epoch, Provide};
 
 use super::*;
 use crate::{
-    BuiltPackage, closure,
+    BuiltPackage,
     built::{self, Links, Output},
+    closure,
     fingerprint::tests::job,
     record::Record,
 };

@@ -56,7 +56,12 @@ fn records_come_back_as_they_were() {
         format: FORMAT,
         component: "demo".parse().unwrap(),
         fingerprint: Sha256::of(b"x"),
-        inputs: fingerprint::inputs(&job("demo", &"a".repeat(64)), &Sha256::of(b"s"), &[], &["g >= 1".parse().unwrap()]),
+        inputs: fingerprint::inputs(
+            &job("demo", &"a".repeat(64)),
+            &Sha256::of(b"s"),
+            &[],
+            &["g >= 1".parse().unwrap()],
+        ),
         wall: Duration::from_millis(1500),
         cpu: Duration::from_secs(2),
         memory: 3 << 20,
