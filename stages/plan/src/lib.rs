@@ -20,6 +20,7 @@
 //! | macro files of the distribution ([`Recipe::macros_digest`]) | yes |
 //! | stage0: its Debian packages by digest, and how it is laid out | yes |
 //! | packages in the build root: digests of the *unsigned* packages | yes |
+//! | what `%generate_buildrequires` printed | yes |
 //! | architecture | yes |
 //! | `bootstrap-libc`; whether `%check` runs | yes |
 //! | version of the build's protocol | yes |
