@@ -130,7 +130,7 @@ fn what_became_of_check_is_told() {
     assert_eq!(fixture.keel(&["build", "asker"]).code, Some(1));
     let toml = fixture.path("components/asker.toml");
     let text = fs_err::read_to_string(&toml).unwrap();
-    let check = "check = { skip = true, skip-reason = \"It needs a network.\" }, bootstrap-libc";
+    let check = "check = { skip = true, skip_reason = \"It needs a network.\" }, bootstrap-libc";
     fs_err::write(&toml, text.replace("bootstrap-libc", check)).unwrap();
     let ran = fixture.keel(&["build", "asker", "--output", "json"]).ok();
     left_out(&ran, "by the configuration: It needs a network.");

@@ -104,8 +104,7 @@ fn a_shell_ends_with_the_code_of_what_ran_in_it() {
 fn a_paste_into_a_command_that_only_writes_does_not_hang() {
     let fixture = Fixture::new();
     fixture.keel(&["shell", "hello", "--", "true"]).ok();
-    let line = "stty -icanon; stty size; sleep 3; stty size; i=0; while [ $i -lt 40000 ]; do echo 0123456789; i=$((i+1)); done; \
-                echo all-\\\"\\\"said";
+    let line = "stty -icanon; stty size; sleep 6; stty size; seq 1000000 1040000; echo all-\\\"\\\"said";
     let keel = format!(
         "{:?}",
         fixture.command(".", &["shell", "hello", "--", "sh", "-c", "LINE"])
@@ -117,8 +116,8 @@ fn a_paste_into_a_command_that_only_writes_does_not_hang() {
         .unwrap();
     let keel = keel.replace("LINE", line);
     let script = fixture.path("paste.sh");
-    let resize = "(sleep 2; stty -F $(tty) rows 31 cols 91) & ";
-    let paste = "sleep 1; head -c 300000 /dev/zero | tr '\\0' x; sleep 8";
+    let resize = "(sleep 4; stty -F /dev/tty rows 31 cols 91) & ";
+    let paste = "sleep 1; head -c 300000 /dev/zero | tr '\\0' x; sleep 12";
     fs::write(
         &script,
         format!("({paste}) | script -qec \"stty rows 30 cols 90; {resize} {keel}\" /dev/null"),

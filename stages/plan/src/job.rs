@@ -65,7 +65,7 @@ pub struct Job {
 pub enum Skip {
     /// `build.check.skip` of the component.
     Configuration {
-        /// `skip-reason`.
+        /// `skip_reason`.
         reason: Option<String>,
     },
     /// Whoever called, for this run.
