@@ -6,7 +6,7 @@ CACHE      = $(if $(CACHE_DIR),--cache-dir $(CACHE_DIR))
 MIRROR_ARG = $(if $(MIRROR),--mirror $(MIRROR))
 RUN        = ./run
 
-.PHONY: help image test lint proof conformance bench root-bench solver-bench schedule kills full-disk clean
+.PHONY: help image test lint proof conformance bench root-bench solver-bench schedule kills full-disk twice clean
 
 # `make conformance` and `make bench` compare with rpm what Keel makes of a corpus of SPECs (docs/how-to/conformance.md).
 # ORACLE: the folder with a baseline, a macro root, the graph's known numbers, and ns.sh, which runs a command where rpm sees them.
@@ -27,6 +27,7 @@ help:
 	@echo 'make conformance ORACLE=DIR   what Keel makes of a corpus of SPECs, compared with rpm; make bench ORACLE=DIR: how fast'
 	@echo 'make schedule ORACLE=DIR   the scheduler, simulated on the graph of that corpus'
 	@echo 'make kills WARM=STORE, make full-disk WARM=STORE   builds that are killed 50 times; builds on a disk that is full (root)'
+	@echo 'make twice STORE=STORE [ONLY=COMPONENTS]   every package of Keel Linux built twice, the second time where everything is different (root)'
 	@echo 'make root-bench   how long a build root of 150 packages takes, beside bubblewrap'
 	@echo 'make solver-bench   how long the dependency solver takes on 50,000 packages, beside libsolv where it is installed'
 	@echo 'make clean   remove build output (the store stays: keel store gc)'
@@ -66,6 +67,12 @@ kills full-disk:
 	cargo build --locked --package keel-cli
 	cargo build --locked --package xtask --example conformance
 	target/debug/examples/conformance $@ --keel target/debug/keel --store $(WARM)
+
+# Goes on where it stopped (docs/how-to/build-twice.md).
+twice:
+	cargo build --release --locked --package keel-cli
+	cargo build --locked --package xtask --example conformance
+	target/debug/examples/conformance twice --store $(STORE) $(ONLY)
 
 # Build roots of 150 packages of this machine, beside bubblewrap's (Debian's package `bubblewrap`).
 root-bench:

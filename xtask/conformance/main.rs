@@ -7,6 +7,7 @@
 //! - `conformance bench …`: how long it takes, beside `rpmspec` and norpm ([`bench`]).
 //! - `conformance schedule …`: the scheduler on a corpus's graph, beside other orders ([`schedule`]).
 //! - `conformance kills …`, `conformance full-disk …`: what a run that is stopped in the middle loses or spoils ([`endurance`]).
+//! - `conformance twice …`: every package of Keel Linux, built twice ([`twice`]).
 //!
 //! Corpora, baselines and rpm's suite are fetched by whoever runs this and are never committed: docs/how-to/conformance.md.
 
@@ -30,6 +31,7 @@ mod options;
 mod schedule;
 mod suite;
 mod table;
+mod twice;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -81,9 +83,10 @@ fn run(arguments: &[String]) -> Result<()> {
         "kills" => endurance::kills::run(Options::new(rest)),
         "full-disk" => endurance::full_disk::run(Options::new(rest)),
         "schedule" => schedule::run(Options::new(rest)),
+        "twice" => twice::run(Options::new(rest)),
         "measure" => bench::measure::run(rest),
         _ => bail!(
-            "say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench, schedule, kills, full-disk"
+            "say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench, schedule, kills, full-disk, twice"
         ),
     }
 }

@@ -59,6 +59,11 @@ const PACKAGES: &[(&str, Set, &str)] = &[
         Set::Test,
         "runs tests as another user and in namespaces",
     ),
+    (
+        "disorderfs",
+        Set::Test,
+        "lists folders in another order while packages are built again",
+    ),
     ("procps", Set::Test, "looks for processes that outlive a run"),
 ];
 

@@ -28,6 +28,8 @@ pub enum Program {
     Unshare,
     /// Fetches commits and reads histories. Of the machine.
     Git,
+    /// Lists folders in a random order. Of the machine.
+    Disorderfs,
     /// A virtual machine. Of the machine.
     Qemu(Arch),
     /// Tells what differs between two files. Of the machine.
@@ -54,6 +56,7 @@ impl Program {
             Self::Newuidmap => "newuidmap",
             Self::Unshare => "unshare",
             Self::Git => "git",
+            Self::Disorderfs => "disorderfs",
             Self::Qemu(Arch::X86_64) => "qemu-system-x86_64",
             Self::Qemu(Arch::Aarch64) => "qemu-system-aarch64",
             Self::Diffoscope => "diffoscope",
@@ -73,6 +76,7 @@ impl Program {
             Self::Newuidmap => "uidmap",
             Self::Unshare => "util-linux",
             Self::Git => "git",
+            Self::Disorderfs => "disorderfs",
             Self::Qemu(Arch::X86_64) => "qemu-system-x86",
             Self::Qemu(Arch::Aarch64) => "qemu-system-arm",
             Self::Diffoscope => "diffoscope",

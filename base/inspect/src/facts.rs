@@ -8,7 +8,7 @@ use std::{
 
 use keel_artefact::{Interrupt, RootPath, Sha256, format::Version, parallel};
 use keel_rpm::{
-    FileKind, PackageInfo,
+    FileKind, PackageInfo, archive,
     elf::{self, ElfFacts},
     exports::{self, Export},
 };
@@ -18,13 +18,19 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 /// The version of [`Facts`] as kept in the store: raised when more is read, or something is read otherwise.
-pub const FORMAT: Version = Version(3);
+pub const FORMAT: Version = Version(4);
 
-/// The largest ELF file that is read. It lies in memory whole.
+/// The largest ELF file or static library that is read. It lies in memory whole.
 const LARGEST_ELF: u64 = 256 << 20;
 
 /// Findings of one kind in the content of files, at most, for each package.
 const MOST: usize = 1000;
+
+/// Members of one static library that are named, at most.
+const MOST_MEMBERS: usize = 3;
+
+/// A member's name is cut here.
+const LONGEST_MEMBER: usize = 200;
 
 /// Package files below a folder, at most.
 const MOST_FILES: usize = 1_000_000;
@@ -65,6 +71,8 @@ pub struct Facts {
     /// Its ELF files, in the order of the payload. Of packages of debugging information, and of source packages, only the header is
     /// read.
     pub elves: Vec<Elf>,
+    /// Its object files and static libraries, in the same order.
+    pub objects: Vec<Objects>,
     /// Files that name the folder that they were built in, and how.
     pub build_paths: Vec<(RootPath, String)>,
     /// Files that begin as ELF files do, and cannot be read as one.
@@ -80,6 +88,36 @@ pub struct Elf {
     pub facts: ElfFacts,
     /// What a shared library offers; empty for programs.
     pub exports: Vec<Export>,
+}
+
+/// An object file, or a static library of such: what is linked into other programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objects {
+    /// Where it is.
+    pub path: RootPath,
+    /// The members (of an object file: itself) that hold what only a link-time optimiser reads; the first few.
+    pub with_lto: Vec<String>,
+    /// Those that have code, and no mark for IBT and shadow stacks (x86-64) or BTI (AArch64); the first few.
+    pub unmarked: Vec<String>,
+}
+
+impl Objects {
+    fn new(path: &RootPath) -> Self {
+        Self {
+            path: path.clone(),
+            with_lto: Vec::new(),
+            unmarked: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, name: &str, facts: &ElfFacts) {
+        if facts.has_lto && self.with_lto.len() < MOST_MEMBERS {
+            self.with_lto.push(name.to_owned());
+        }
+        if facts.code_size > 0 && facts.lacks_control_flow() && self.unmarked.len() < MOST_MEMBERS {
+            self.unmarked.push(name.to_owned());
+        }
+    }
 }
 
 /// A package that is checked.
@@ -119,6 +157,7 @@ impl Facts {
             format: FORMAT,
             info,
             elves: Vec::new(),
+            objects: Vec::new(),
             build_paths: Vec::new(),
             unread: Vec::new(),
         };
@@ -148,8 +187,8 @@ impl Facts {
     }
 
     fn file(&mut self, path: &RootPath, size: u64, content: &mut dyn Read) -> Result<(), Error> {
-        let mut start = Vec::with_capacity(4);
-        content.take(4).read_to_end(&mut start)?;
+        let mut start = Vec::with_capacity(8);
+        content.take(8).read_to_end(&mut start)?;
         if elf::is_elf(&start) {
             if size > LARGEST_ELF {
                 self.unread.push(path.clone());
@@ -159,12 +198,37 @@ impl Facts {
             self.elf(path, &start);
             return Ok(());
         }
-        if self.build_paths.len() < MOST
-            && let Some(found) = build_path_in(&start, content)?
+        if archive::is_archive(&start) && size <= LARGEST_ELF {
+            content.read_to_end(&mut start)?;
+            self.archive(path, &start);
+            self.name_build_path(path, build_path(&start));
+            return Ok(());
+        }
+        if self.build_paths.len() < MOST {
+            let found = build_path_in(&start, content)?;
+            self.name_build_path(path, found);
+        }
+        Ok(())
+    }
+
+    fn name_build_path(&mut self, path: &RootPath, found: Option<String>) {
+        if let Some(found) = found
+            && self.build_paths.len() < MOST
         {
             self.build_paths.push((path.clone(), found));
         }
-        Ok(())
+    }
+
+    /// A static library. Of what cannot be read nothing is said.
+    fn archive(&mut self, path: &RootPath, bytes: &[u8]) {
+        let mut objects = Objects::new(path);
+        for member in archive::members(bytes).unwrap_or_default() {
+            if let Some(facts) = elf::facts(member.bytes) {
+                let name = &member.name[..member.name.len().min(LONGEST_MEMBER)];
+                objects.add(&String::from_utf8_lossy(name), &facts);
+            }
+        }
+        self.objects.push(objects);
     }
 
     fn elf(&mut self, path: &RootPath, bytes: &[u8]) {
@@ -180,10 +244,11 @@ impl Facts {
             self.unread.push(path.clone());
             return;
         };
-        if self.build_paths.len() < MOST
-            && let Some(found) = build_path(bytes)
-        {
-            self.build_paths.push((path.clone(), found));
+        self.name_build_path(path, build_path(bytes));
+        if facts.kind == elf::Kind::Relocatable {
+            let mut objects = Objects::new(path);
+            objects.add(path.file_name(), &facts);
+            self.objects.push(objects);
         }
         self.elves.push(Elf {
             path: path.clone(),

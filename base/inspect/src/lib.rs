@@ -25,7 +25,7 @@ pub mod rules;
 mod world;
 
 pub use check::{Findings, component, repository};
-pub use facts::{Elf, Facts, Kind, Package};
+pub use facts::{Elf, Facts, Kind, Objects, Package};
 pub use policy::{Allowance, Policy};
 pub use rules::{Finding, Rule, Scope, Severity, rules};
 pub use world::World;

@@ -87,8 +87,22 @@ pub struct ElfFacts {
     pub has_symbols: bool,
     /// Holds debugging information.
     pub has_debug_info: bool,
+    /// Holds what only a link-time optimiser of GCC reads (`.gnu.lto_*`), or is an object with nothing else in it.
+    pub has_lto: bool,
     /// File of its debugging information (`.gnu_debuglink`).
     pub debug_link: Option<String>,
+}
+
+impl ElfFacts {
+    /// Does it lack the mark for IBT and shadow stacks (x86-64), or BTI (AArch64)? Other processors have none.
+    pub fn lacks_control_flow(&self) -> bool {
+        let [branches, stack] = self.control_flow;
+        match self.machine {
+            elf::EM_X86_64 => !branches || !stack,
+            elf::EM_AARCH64 => !branches,
+            _ => false,
+        }
+    }
 }
 
 /// Does a file begin as ELF files do?
@@ -131,6 +145,7 @@ fn read<Elf: FileHeader<Endian = Endianness>>(file: ElfFile<'_, Elf>, bytes: &[u
         control_flow: [false; 2],
         has_symbols: false,
         has_debug_info: false,
+        has_lto: false,
         debug_link: None,
     };
     segments(&file, bytes, &mut facts);
@@ -314,6 +329,7 @@ fn sections<Elf: FileHeader<Endian = Endianness>>(
         match sections.section_name(endian, section).unwrap_or_default() {
             b".debug_info" | b".zdebug_info" => facts.has_debug_info = true,
             b".gnu_debuglink" => facts.debug_link = text(),
+            name if name.starts_with(b".gnu.lto_") => facts.has_lto = true,
             b".interp" if kind == elf::SHT_PROGBITS => facts.interpreter = text(),
             _ if kind == elf::SHT_NOTE => {
                 if let Ok(Some(notes)) = section.notes(endian, bytes) {
@@ -357,6 +373,8 @@ fn symbols<Elf: FileHeader<Endian = Endianness>>(
             }
             facts.stack_protector |= name == b"__stack_chk_fail" || name == b"__stack_chk_guard";
             facts.fortified |= name.starts_with(b"__") && name.ends_with(b"_chk");
+            // GCC's mark of an object without code (`-fno-fat-lto-objects`); it outlives a strip of the sections.
+            facts.has_lto |= name == b"__gnu_lto_slim";
             facts.unfortified |= symbol.st_shndx(endian) == elf::SHN_UNDEF && ALWAYS_CHECKED.contains(&name);
         }
     }

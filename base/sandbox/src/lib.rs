@@ -22,18 +22,19 @@
 //! own process namespace with a read-only `/proc/sys`, a small `/dev`, no `/sys`, one network interface (loopback,
 //! up), a given host name, environment, umask 022, no terminal, no file descriptor but the three streams.
 //!
-//! Invariants: no mount is ever made in the caller's mount namespace, so none survives; when the caller dies
+//! Invariants: no mount is ever made in the machine's mount namespace, so none survives; when the caller dies
 //! (`kill -9` included) so does everything inside; a path is resolved inside the root, so a symbolic link there
 //! cannot lead a bind elsewhere; unreadable parents of a lower or bind do not matter to root.
 //!
 //! Never: gains a privilege the caller does not have; fails because the machine has no control groups to offer: then memory is
 //! limited for each process only.
 //!
-//! [`child`] ties other child processes (QEMU) to the life of the caller.
+//! [`child`] ties other child processes (QEMU) to the life of the caller; [`with_own_mounts`] is for those that mount.
 //!
 //! Re-execution needs no help of the program that links this crate: a constructor (`init`) runs before `main`, in
 //! tests too. [`init_main`] does the same where constructors do not run.
 
+mod aside;
 mod bound;
 mod calls;
 mod cgroup;
@@ -59,6 +60,7 @@ use std::{collections::BTreeMap, fs::File, path::PathBuf, time::Duration};
 use keel_artefact::RootPath;
 use serde::{Deserialize, Serialize};
 
+pub use aside::with_own_mounts;
 pub use bound::Disk;
 pub use error::Error;
 pub use identity::{hand_over, owner, take_back};

@@ -34,12 +34,14 @@ mod folder_lock;
 pub mod gc;
 mod kept;
 pub mod links;
+mod merge;
 pub mod object;
 pub mod temp;
 pub mod tree;
 
 pub use error::Error;
 pub use folder_lock::FolderLock;
+pub use merge::merge;
 pub use temp::TempDir;
 
 use keel_artefact::format;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use keel_artefact::{ComponentName, Event, event::Outcome};
-use keel_build::{Built, Error, Results};
+use keel_build::{Built, Error, Order, Results};
 use keel_config::Diagnostic;
 use keel_host::diffoscope;
 use serde::Serialize;
@@ -29,6 +29,8 @@ pub struct Row {
     component: ComponentName,
     /// Every package has the same bytes.
     same: bool,
+    /// What listed folders in another order.
+    order: Order,
     /// Packages that differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differ: Vec<String>,
@@ -100,6 +102,12 @@ pub fn compare(
     context.sink().event(Event::Stage {
         title: "Building again: other clock, host, user, locale, time zone, umask, cores, order of folders",
     });
+    let order = Order::of_this_machine(context.store()?)?;
+    let text = format!("the order of entries in folders: {order}");
+    context.sink().event(match order {
+        Order::Disorderfs | Order::Memory => Event::Note { text: &text },
+        Order::Same => Event::Warning { text: &text },
+    });
     let jobs = planned.plan.jobs.iter();
     let chosen = jobs.filter(|job| names.is_empty() || names.contains(&job.component));
     let mut rows = Vec::new();
@@ -116,11 +124,11 @@ pub fn compare(
             .join(job.component.as_str());
         let compared = pipeline::with_workshop(context, &planned.project, &planned.stage0, |shop| {
             told(context, &job.component, || {
-                shop.compare(job, &before, &first.built, &kept)
+                shop.compare(job, &before, &first.built, order, &kept)
             })
         })?;
         context.interrupt.check()?;
-        rows.push(row(context, job.component.clone(), compared, &kept));
+        rows.push(row(context, job.component.clone(), order, compared, &kept));
     }
     Ok(Rows(rows))
 }
@@ -155,10 +163,17 @@ fn told(
     done
 }
 
-fn row(context: &Context<'_>, component: ComponentName, compared: Result<(), Error>, kept: &Path) -> Row {
+fn row(
+    context: &Context<'_>,
+    component: ComponentName,
+    order: Order,
+    compared: Result<(), Error>,
+    kept: &Path,
+) -> Row {
     let mut row = Row {
         component,
         same: compared.is_ok(),
+        order,
         differ: Vec::new(),
         kept: None,
         error: None,

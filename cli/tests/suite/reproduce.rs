@@ -1,6 +1,6 @@
 //! `keel reproduce`: what surroundings may reach is found.
 
-use std::fs;
+use std::{fs, os::unix::fs::MetadataExt as _};
 
 use crate::harness::{Fixture, Ran};
 
@@ -28,6 +28,18 @@ fn what_is_the_same_everywhere_is_reproduced() {
     let rows: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(rows[0]["component"], "hello");
     assert_eq!(rows[0]["same"], true, "{}", ran.stdout);
+    // Where it works at all: root, the program, FUSE.
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let fuse = fs::File::options().read(true).write(true).open("/dev/fuse");
+    let disorderfs = is_root && fuse.is_ok() && fs::exists("/usr/bin/disorderfs").unwrap();
+    if disorderfs {
+        assert_eq!(rows[0]["order"], "disorderfs", "{}", ran.stdout);
+        assert!(
+            ran.stderr.contains("the order of entries in folders: disorderfs"),
+            "{}",
+            ran.stderr
+        );
+    }
 }
 
 #[test]

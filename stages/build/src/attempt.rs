@@ -3,7 +3,10 @@
 use std::{path::Path, time::Instant};
 
 use keel_artefact::{ComponentName, Dependency, Event, Sha256};
-use keel_host::rpmbuild::{self, What};
+use keel_host::{
+    disorderfs::Disordered,
+    rpmbuild::{self, What},
+};
 use keel_plan::Job;
 use keel_sandbox::{Exit, Sandbox};
 use keel_store::TempDir;
@@ -11,11 +14,12 @@ use keel_store::TempDir;
 use crate::{
     BuiltPackage, Error, Failure,
     built::{self, Unchecked},
-    folders::{Folders, IN_MEMORY, has_room_in_memory, tail},
-    job::{Surroundings, Turn, Workshop},
+    compare::{Order, Surroundings},
+    folders::{self, Folders, tail},
+    job::{Turn, Workshop},
     kept::{self, Place},
     record::Since,
-    root::{self, Root},
+    root::Root,
 };
 
 /// Requirements that one section may print. The largest programs in Rust have a thousand.
@@ -23,6 +27,8 @@ const MOST_GENERATED: usize = 20_000;
 
 /// How one run ended, and where it was.
 struct Ran {
+    /// Taken away before the folders below are.
+    _shown: Option<Disordered>,
     exit: Exit,
     /// The last phase that began, and whether `%check` was among them.
     phase: String,
@@ -50,7 +56,7 @@ impl Workshop<'_> {
     ) -> Result<Unchecked, Error> {
         let request = self.request(job, turn.cores, surroundings);
         let started = Instant::now();
-        let ran = self.run_rpmbuild(job, root, turn, &request)?;
+        let ran = self.run_rpmbuild(job, root, turn, surroundings, &request)?;
         if !ran.exit.success() {
             return Err(self.failed(job, turn, &request, ran, key)?);
         }
@@ -79,11 +85,12 @@ impl Workshop<'_> {
         key: &Sha256,
     ) -> Result<Vec<Dependency>, Error> {
         let root = Root::compose(self, job, packages)?;
+        let surroundings = Surroundings::default();
         let request = rpmbuild::Request {
             what: What::Generated,
-            ..self.request(job, turn.cores, &Surroundings::default())
+            ..self.request(job, turn.cores, &surroundings)
         };
-        let ran = self.run_rpmbuild(job, &root, turn, &request)?;
+        let ran = self.run_rpmbuild(job, &root, turn, &surroundings, &request)?;
         let made = ran.folders.packages()?;
         let (keel_sandbox::Status::Code(rpmbuild::GENERATED), [made]) = (ran.exit.status, made.as_slice())
         else {
@@ -114,19 +121,21 @@ impl Workshop<'_> {
         job: &Job,
         root: &Root,
         turn: &Turn,
+        surroundings: &Surroundings,
         request: &rpmbuild::Request<'_>,
     ) -> Result<Ran, Error> {
         let bench = self.store.temp_dir(&format!("build-{}", job.component))?;
         let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
         let id = format!("build:{}", job.component);
         let mut sandbox = folders.in_sandbox(root.sandbox(), turn.nice);
-        if request.other_surroundings && has_room_in_memory() {
-            // A folder in memory lists its entries in another order than one on disk.
-            sandbox
-                .tmpfs
-                .extend(["/build/BUILD", "/build/BUILDROOT"].map(root::path));
-            sandbox.limits.tmpfs = Some(IN_MEMORY);
-        }
+        let shown = match surroundings.other {
+            Some(Order::Disorderfs) => Some(folders.in_disorder(&mut sandbox)?),
+            Some(Order::Memory) => {
+                folders::in_memory(&mut sandbox);
+                None
+            }
+            Some(Order::Same) | None => None,
+        };
         let (mut phase, mut checked) = ("%prep".to_owned(), false);
         let mut on_phase = |name: &str| {
             phase = name.to_owned();
@@ -137,6 +146,7 @@ impl Workshop<'_> {
         let exit = rpmbuild::run(&sandbox, request, &log, &mut on_phase, self.interrupt)?;
         self.interrupt.check()?;
         Ok(Ran {
+            _shown: shown,
             exit,
             phase,
             checked,
@@ -203,7 +213,7 @@ impl Workshop<'_> {
             skip_check: job.skip_check,
             cores,
             source_date_epoch: job.recipe.source_date_epoch,
-            other_surroundings: surroundings.other,
+            other_surroundings: surroundings.other.is_some(),
         }
     }
 

@@ -28,9 +28,8 @@ use crate::BuiltPackage;
 
 /// Raised when the way that a build is run changes. (Checks have their own version: [`crate::built::FORMAT`].)
 ///
-/// What the sandbox denies (system calls, Landlock, bounds) did not raise it: components of Keel Linux that were built before and after
-/// have the same bytes. It is raised with the next change that reaches a package.
-pub const PROTOCOL: &str = "build/4";
+/// 5: what the sandbox denies (system calls, Landlock, bounds) counts as a part of how a build is run.
+pub const PROTOCOL: &str = "build/5";
 
 /// One thing that a job can see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

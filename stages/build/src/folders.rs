@@ -7,6 +7,7 @@ use std::{
 };
 
 use keel_artefact::{Epoch, Sha256};
+use keel_host::disorderfs::Disordered;
 use keel_sandbox::{Bind, Disk, Limits, Sandbox};
 use keel_source::SourceSet;
 use keel_spec::Recipe;
@@ -20,7 +21,7 @@ const DISK: Disk = Disk {
     files: 2_000_000,
 };
 /// Bytes in each folder in memory of a build in other surroundings.
-pub(crate) const IN_MEMORY: u64 = 8 << 30;
+const IN_MEMORY: u64 = 8 << 30;
 /// Of a log, so much is read to find what failed.
 const MOST_LOGGED: u64 = 8 << 20;
 /// Of what one run of the linker says, so much is read.
@@ -92,6 +93,15 @@ impl Folders {
         sandbox
     }
 
+    /// Has a sandbox list the entries of the folders that it writes in a random order, as long as what is given lives. The thread must
+    /// have mounts of its own.
+    pub(crate) fn in_disorder(&self, sandbox: &mut Sandbox) -> Result<Disordered, Error> {
+        let shown = Disordered::show(&self.build, &WRITTEN)?;
+        let seen = WRITTEN.map(|name| bind(&shown.folder(name), &format!("/build/{name}"), true));
+        sandbox.binds.extend(seen);
+        Ok(shown)
+    }
+
     /// What each run of the linker read, one file after the other, with a NUL byte between.
     pub(crate) fn trace(&self) -> Result<Vec<u8>, Error> {
         let mut files = Vec::new();
@@ -155,6 +165,16 @@ fn bind(host: &Path, guest: &str, writable: bool) -> Bind {
         guest: root::path(guest),
         writable,
     }
+}
+
+/// Where a build writes nearly all of its files, in `/build`.
+const WRITTEN: [&str; 2] = ["BUILD", "BUILDROOT"];
+
+/// Has a sandbox write them in memory: a folder there lists its entries in another order than one on disk.
+pub(crate) fn in_memory(sandbox: &mut Sandbox) {
+    let folders = WRITTEN.map(|name| root::path(&format!("/build/{name}")));
+    sandbox.tmpfs.extend(folders);
+    sandbox.limits.tmpfs = Some(IN_MEMORY);
 }
 
 /// Is there memory for what a build writes? 8 GiB are what a kernel needs, twice.

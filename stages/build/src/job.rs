@@ -21,6 +21,7 @@ use crate::{
     Built, BuiltPackage, Error,
     built::{self, Output, Unchecked},
     checks,
+    compare::Surroundings,
     fingerprint::{self, Input},
     folders::Folders,
     generate::{Ground, Settled},
@@ -54,13 +55,6 @@ pub struct Workshop<'a> {
     pub sink: &'a dyn Sink,
     /// Ends everything.
     pub interrupt: &'a Interrupt,
-}
-
-/// In which surroundings a build runs. None of this may reach a package: [`Surroundings::other`] is the proof.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Surroundings {
-    /// Everything is different: clock, host name, user name, locale, time zone, umask, number of cores.
-    pub other: bool,
 }
 
 /// How a job runs, this time. None of it may reach a package.
@@ -159,49 +153,6 @@ impl Workshop<'_> {
             was_cached: false,
             failures: turn.failures,
         })
-    }
-
-    /// Builds `job` again, in other surroundings, and compares each package with what `built` has.
-    pub fn compare(&self, job: &Job, before: &[Arc<Built>], built: &Built, kept: &Path) -> Result<(), Error> {
-        // Of an earlier run.
-        keel_store::temp::remove_all(kept)?;
-        let root = Root::compose(self, job, built.root.clone())?;
-        let turn = Turn::alone(1);
-        let again = self.make(
-            job,
-            &root,
-            &turn,
-            &Surroundings { other: true },
-            &built.fingerprint,
-        )?;
-        let again = self.check(job, built.fingerprint, before, root, again, Vec::new())?;
-        let missing = |output: &&Output| {
-            let nevra = &output.package.nevra;
-            again.outputs.iter().all(|again| again.package.nevra != *nevra)
-        };
-        if let Some(output) = built.outputs.iter().find(missing) {
-            return Err(Error::NotMade(output.package.nevra.clone()));
-        }
-        let mut packages = Vec::new();
-        for Output { package, .. } in again.outputs {
-            let first = built.outputs.iter().map(|output| &output.package);
-            let Some(first) = first.clone().find(|first| first.nevra == package.nevra) else {
-                return Err(Error::Undeclared(package.nevra));
-            };
-            if first.rpm != package.rpm {
-                let name = package.nevra.file_name();
-                for (folder, rpm) in [("first", &first.rpm), ("second", &package.rpm)] {
-                    fs_err::create_dir_all(kept.join(folder))?;
-                    fs_err::copy(self.store.object(rpm)?, kept.join(folder).join(&name))?;
-                }
-                packages.push(package.nevra);
-            }
-        }
-        if packages.is_empty() {
-            return Ok(());
-        }
-        let kept = kept.to_owned();
-        Err(Error::Differs { packages, kept })
     }
 
     /// Holds the packages against the rules of [`keel_inspect`]. What is found is kept under the digests of the packages, the rules and
@@ -328,7 +279,7 @@ impl Workshop<'_> {
     }
 
     /// Checks what rpmbuild made. Refused packages stay in the store: mending a check does not build them again.
-    fn check(
+    pub(crate) fn check(
         &self,
         job: &Job,
         key: Sha256,

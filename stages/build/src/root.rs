@@ -11,7 +11,7 @@ use keel_host::ldconfig;
 use keel_plan::Job;
 use keel_sandbox::Sandbox;
 
-use crate::{BuiltPackage, Error, job::Workshop};
+use crate::{BuiltPackage, Error, job::Workshop, merged};
 
 /// The libc of a root, once it is Keel's.
 const LIBC: &str = "usr/lib64/libc.so.6";
@@ -41,10 +41,14 @@ impl Root {
         };
         let (fixes, tools) = borrowed.split_first().expect("stage0 has its fixes on top");
         let mut below = vec![fixes.clone()];
-        below.extend(trees.iter().cloned());
+        below.extend(merged::layers(
+            shop.store,
+            packages.iter().map(|package| &package.rpm),
+            &trees,
+        )?);
         below.extend(tools.iter().cloned());
         let mut lowers = vec![macro_layer(shop, &job.recipe.macros_digest)?];
-        lowers.push(loader_cache(shop, &packages, &below)?);
+        lowers.push(loader_cache(shop, &packages, borrowed.len(), &below)?);
         lowers.extend(below);
         Ok(Self {
             packages,
@@ -119,12 +123,15 @@ fn macro_layer(shop: &Workshop<'_>, digest: &Sha256) -> Result<PathBuf, Error> {
 }
 
 /// `/etc/ld.so.cache` for these layers: without it no borrowed program finds its libraries beside Keel's libc.
-fn loader_cache(shop: &Workshop<'_>, packages: &[BuiltPackage], below: &[PathBuf]) -> Result<PathBuf, Error> {
+fn loader_cache(
+    shop: &Workshop<'_>,
+    packages: &[BuiltPackage],
+    borrowed: usize,
+    below: &[PathBuf],
+) -> Result<PathBuf, Error> {
     let mut key = Fingerprint::new("loader-cache/2");
-    key.add_digest("stage0", &shop.stage0.digest).add(
-        "borrowed",
-        [u8::try_from(below.len() - packages.len()).unwrap_or(u8::MAX)],
-    );
+    key.add_digest("stage0", &shop.stage0.digest)
+        .add("borrowed", [u8::try_from(borrowed).unwrap_or(u8::MAX)]);
     for package in packages {
         key.add_digest("rpm", &package.rpm);
     }

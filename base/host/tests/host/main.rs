@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // tests
 
+mod disorderfs;
 mod qemu;
 mod stage0;

@@ -3,7 +3,7 @@
 use keel_rpm::elf::{Kind, Relro};
 
 use super::{Check, Report, Rule, Severity::*};
-use crate::{Elf, Package, Policy};
+use crate::{Elf, Objects, Package, Policy};
 
 /// `e_machine` of x86-64 and AArch64.
 const X86_64: u16 = 62;
@@ -87,6 +87,24 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Package(control_flow),
     },
     Rule {
+        id: "object-no-control-flow",
+        severity: Warning,
+        what: "an object file or static library with code that is not marked for IBT and shadow stacks (x86-64), or BTI (AArch64)",
+        why: "The linker marks a program only if all that is linked into it is marked: start files of a C library without it take the \
+              protection from every program.",
+        remedy: "Compile with `-fcf-protection` (glibc: `--enable-cet`) or `-mbranch-protection=standard`; assembler files need the note, too.",
+        check: Check::Package(objects_control_flow),
+    },
+    Rule {
+        id: "object-lto",
+        severity: Error,
+        what: "an object file or static library holds what only a link-time optimiser reads (`.gnu.lto_*`), or nothing else",
+        why: "Its form is of one version of one compiler: another cannot link it. It is larger than the code, and its sections have random names.",
+        remedy: "Compile with `-ffat-lto-objects`, and `strip -p -R '.gnu.lto_*' -R '.gnu.debuglto_*' -N __gnu_lto_v1` in `%install`; \
+                 `%global _lto_cflags %{nil}` does without.",
+        check: Check::Package(link_time),
+    },
+    Rule {
         id: "elf-rpath",
         severity: Error,
         what: "a file looks for libraries outside of `/usr/lib` and `/usr/lib64` (RPATH, RUNPATH)",
@@ -123,18 +141,27 @@ pub(super) const RULES: &[Rule] = &[
 /// Programs and libraries of the system: no kernel modules, nor what a kernel maps into processes, nor objects.
 pub(super) fn programs(package: &Package) -> impl Iterator<Item = &Elf> {
     let is_one = |elf: &&Elf| {
-        let path = elf.path.as_str();
-        let of_kernel = [
-            "/usr/lib/modules/",
-            "/usr/lib/debug/",
-            "/usr/lib/firmware/",
-            "/boot/",
-        ];
         matches!(elf.facts.kind, Kind::Executable | Kind::Pie | Kind::Shared)
             && matches!(elf.facts.machine, X86_64 | AARCH64)
-            && !of_kernel.iter().any(|folder| path.starts_with(folder))
+            && !is_of_kernel(elf.path.as_str())
     };
     package.facts.elves.iter().filter(is_one)
+}
+
+/// Object files and static libraries: no kernel modules, nor firmware.
+fn linked_elsewhere(package: &Package) -> impl Iterator<Item = &Objects> {
+    let is_one = |objects: &&Objects| !is_of_kernel(objects.path.as_str());
+    package.facts.objects.iter().filter(is_one)
+}
+
+fn is_of_kernel(path: &str) -> bool {
+    let folders = [
+        "/usr/lib/modules/",
+        "/usr/lib/debug/",
+        "/usr/lib/firmware/",
+        "/boot/",
+    ];
+    folders.iter().any(|folder| path.starts_with(folder))
 }
 
 fn tell(package: &Package, report: &mut Report<'_>, message: &str, is_wrong: impl Fn(&Elf) -> bool) {
@@ -201,11 +228,28 @@ fn control_flow(package: &Package, _: &Policy, report: &mut Report<'_>) {
         package,
         report,
         "it is not marked for control-flow protection",
-        |elf| {
-            let [branches, stack] = elf.facts.control_flow;
-            !branches || (elf.facts.machine == X86_64 && !stack)
-        },
+        |elf| elf.facts.lacks_control_flow(),
     );
+}
+
+fn objects_control_flow(package: &Package, _: &Policy, report: &mut Report<'_>) {
+    for objects in linked_elsewhere(package).filter(|objects| !objects.unmarked.is_empty()) {
+        let message = format!(
+            "not marked for control-flow protection: {}",
+            objects.unmarked.join(", ")
+        );
+        report.file(package, &objects.path, message);
+    }
+}
+
+fn link_time(package: &Package, _: &Policy, report: &mut Report<'_>) {
+    for objects in linked_elsewhere(package).filter(|objects| !objects.with_lto.is_empty()) {
+        let message = format!(
+            "it holds what a link-time optimiser reads: {}",
+            objects.with_lto.join(", ")
+        );
+        report.file(package, &objects.path, message);
+    }
 }
 
 fn rpath(package: &Package, _: &Policy, report: &mut Report<'_>) {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod fixture;
+mod objects;
 mod reference;
 mod registry;
 mod repositories;

@@ -27,7 +27,7 @@ fn rules_have_names_of_their_own_and_say_what_why_and_what_to_do() {
 
 #[test]
 fn every_rule_of_packages_is_shown_by_a_test() {
-    let tests = ["single.rs", "repositories.rs", "versions.rs"];
+    let tests = ["objects.rs", "single.rs", "repositories.rs", "versions.rs"];
     let folder = super::fixture::root().join("base/inspect/tests/it");
     let text: String = tests
         .iter()

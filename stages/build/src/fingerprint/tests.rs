@@ -80,7 +80,7 @@ pub(crate) fn job(name: &str, version: &str) -> Job {
     }
 }
 
-/// The fingerprints of build/4 are in stores everywhere: each input, in this order, with these labels.
+/// The fingerprints of build/5 are in stores everywhere: each input, in this order, with these labels.
 #[test]
 fn fingerprints_are_those_of_all_stores() {
     let (job, stage0) = (job("demo", "1"), Sha256::of(b"stage0"));
@@ -99,7 +99,7 @@ fn fingerprints_are_those_of_all_stores() {
         size: 1,
         epoch: Epoch(0),
     }];
-    let mut print = Fingerprint::new("build/4");
+    let mut print = Fingerprint::new("build/5");
     print.add("arch", "x86_64").add("component", "demo");
     print.add_digest("spec", &Sha256::of(b"demo 1"));
     print.add_digest("macros", &Sha256::of(b"macros"));
