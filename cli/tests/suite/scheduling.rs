@@ -126,20 +126,20 @@ fn after_a_stop_nothing_runs_again_and_nothing_says_that_it_does() {
 
 #[test]
 fn a_failure_tells_what_differs_from_the_last_good_build() {
-    let fixture = with(&[("changing", "true")]);
-    let spec = fixture.path("specs/changing.spec");
+    // The store of all tests remembers builds of earlier runs.
+    let name = format!("changing{}", std::process::id());
+    let name = name.as_str();
+    let fixture = with(&[(name, "true")]);
+    let spec = fixture.path(&format!("specs/{name}.spec"));
     let text = fs_err::read_to_string(&spec).unwrap();
     let wrong = text.replace("%build\ntrue", "%build\nfalse");
     fs_err::write(&spec, &wrong).unwrap();
-    let first = fixture.keel(&["build", "changing"]);
+    let first = fixture.keel(&["build", name]);
     assert!(!first.stderr.contains("last good build"), "{}", first.stderr);
     fs_err::write(&spec, text).unwrap();
-    fixture.keel(&["build", "changing"]).ok();
+    fixture.keel(&["build", name]).ok();
     fs_err::write(&spec, wrong).unwrap();
-    for arguments in [
-        &["build", "changing"][..],
-        &["build", "changing", "--output", "json"],
-    ] {
+    for arguments in [&["build", name][..], &["build", name, "--output", "json"]] {
         let ran = fixture.keel(arguments);
         assert_eq!(ran.code, Some(1));
         let told = ran.stderr.split("what differs from the last good build:").nth(1);
