@@ -309,7 +309,7 @@ fn what_a_section_prints_is_planned_but_is_not_what_the_spec_says() {
     let after = job(&world);
     assert_eq!(after.generated, generated(&["ncurses-libs", "gcc"]));
     assert_eq!(after.direct, before.direct);
-    let because = &after.because[&"ncurses".parse().unwrap()];
+    let because = &after.because["ncurses"];
     assert_eq!(
         (because.line, because.says.as_str()),
         (Some(20), "%generate_buildrequires: ncurses-libs")
@@ -410,6 +410,7 @@ fn world_of(other: &World) -> World {
     World {
         project: other.project.clone(),
         recipes: other.recipes.clone(),
+        generated: Generated::new(),
     }
 }
 
