@@ -352,6 +352,9 @@ pub struct Build {
     /// Build each named component a second time in other surroundings and compare the bytes
     #[arg(long)]
     pub twice: bool,
+    /// Leave out `%check` of the named components, or of all if none is named; what they need is tested as ever
+    #[arg(long)]
+    pub no_check: bool,
 }
 
 /// How to build.

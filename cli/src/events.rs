@@ -107,8 +107,10 @@ fn line_of(event: &Event<'_>) -> Option<Value> {
             Outcome::Flaky(failures) => finished(id, "flaky", *failures, *elapsed),
             Outcome::Cached => finished(id, "cached", 0, *elapsed),
             Outcome::Failed => finished(id, "failed", 0, *elapsed),
+            Outcome::Postponed => finished(id, "postponed", 0, *elapsed),
         },
         Event::Unchanged { id, .. } => finished(id, "cached", 0, Duration::ZERO),
+        Event::Checked { id, result, by } => of_work("checked", id, json!({ "result": result, "by": by })),
         Event::Remaining { left } => json!({ "event": "remaining", "left": seconds(*left) }),
         Event::Tally(tally) => json!({
             "event": "tally",
@@ -191,6 +193,16 @@ mod tests {
                 Event::Unchanged { id, title: "zlib 1" },
                 json!({
                     "event": "finished", "kind": "build", "name": "zlib", "outcome": "cached", "failures": 0, "elapsed": 0.0
+                }),
+            ),
+            (
+                Event::Checked {
+                    id,
+                    result: "left-out",
+                    by: Some("by the command line"),
+                },
+                json!({
+                    "event": "checked", "kind": "build", "name": "zlib", "result": "left-out", "by": "by the command line"
                 }),
             ),
             (

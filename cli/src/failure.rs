@@ -6,8 +6,7 @@ use keel_config::Diagnostic;
 use serde::Serialize;
 
 /// Who must act, which is what the exit code tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// A build or a check failed.
     Failed,
@@ -19,6 +18,20 @@ pub enum Class {
     Bug,
     /// The user stopped it.
     Interrupted,
+    /// What the user ran in a root ended with this code, which is passed on.
+    Ran(u8),
+}
+
+impl Serialize for Class {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::Failed | Self::Ran(_) => "failed",
+            Self::Input => "input",
+            Self::Environment => "environment",
+            Self::Bug => "bug",
+            Self::Interrupted => "interrupted",
+        })
+    }
 }
 
 impl Class {
@@ -30,6 +43,7 @@ impl Class {
             Self::Environment => 3,
             Self::Bug => 70,
             Self::Interrupted => 130,
+            Self::Ran(code) => code,
         }
     }
 
@@ -240,6 +254,15 @@ impl From<keel_build::Errors> for Failure {
                 error => Diagnostic::new(format!("cannot build `{component}`")).caused_by(error),
             };
             diagnostics.push(diagnostic);
+        }
+        if !errors.wanted.is_empty()
+            && let Some(last) = diagnostics.pop()
+        {
+            let names: Vec<_> = errors.wanted.keys().map(|name| format!("`{name}`")).collect();
+            diagnostics.push(last.hint(format!(
+                "{} asked for more packages by %generate_buildrequires: the next run plans with them",
+                names.join(", ")
+            )));
         }
         if class == Class::Failed && !errors.skipped.is_empty() {
             let names: Vec<_> = errors.skipped.iter().map(|name| format!("`{name}`")).collect();

@@ -17,6 +17,7 @@ mod pipeline;
 mod policy;
 mod rendered;
 mod rendering;
+mod replan;
 mod report;
 mod revision;
 mod terminal;

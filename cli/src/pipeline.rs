@@ -10,7 +10,7 @@ use keel_artefact::{ComponentName, ImageName, Interrupt, PackageName};
 use keel_build::{Names, Packages, Results, Workshop};
 use keel_config::{Image, Project, diagnostic::nearest};
 use keel_host::{git::Git, stage0::Stage0};
-use keel_plan::{Job, Plan, Targets};
+use keel_plan::{Generated, Job, Plan, Skip, Targets};
 use keel_source::SourceSet;
 use keel_spec::{Additions, Recipe};
 
@@ -20,7 +20,7 @@ use crate::{
     failure::{Class, Failure},
     machine,
     names::{self, Again},
-    rendered,
+    rendered, replan,
 };
 
 /// Macros that refreshed sources bring to the SPECs of their components.
@@ -38,6 +38,7 @@ pub struct Planned {
     pub images: Vec<Image>,
     /// The components that each of these images needs, build requirements included.
     pub groups: Vec<BTreeSet<ComponentName>>,
+    material: Material,
 }
 
 /// The project as it is built: with its overlays applied.
@@ -78,42 +79,126 @@ pub fn plan_of(
     let targets = wanted(&project, targets, &images);
     let stage0 = context.stage0(&project)?;
     let recipes = recipes(context, &project, &stage0)?;
-    let needed = select(context, &project, &stage0, &recipes, &targets)?;
-    let may_fetch = matches!(files, Files::Fetched(_));
-    rendered::check(context, &project, &|name| needed.contains(name), may_fetch)?;
-    let mut groups = Vec::new();
-    for image in &images {
-        let packages = Targets::Packages(image.packages.clone());
-        let group = select(context, &project, &stage0, &recipes, &packages)?;
-        groups.push(group.into_iter().collect());
-    }
-    let (needed, others): (Vec<Recipe>, Vec<Recipe>) = recipes
-        .into_iter()
-        .partition(|recipe| needed.contains(&recipe.component));
-    let (mut recipes, sources) = match files {
-        Files::Fetched(refresh) => {
-            let mut options = source_options(context)?;
-            options.tools = stage0.tool_lowers();
-            let (recipes, mut sources) = fetch(context, &project, &stage0, needed, options, refresh)?;
-            overlaid(context, &project, &mut sources)?;
-            (recipes, sources)
-        }
-        Files::Pinned => {
-            let sources = pinned(context, &project, &needed)?;
-            (needed, sources)
-        }
+    let generated = replan::remembered(context, &project, &stage0, &recipes)?;
+    let material = Material {
+        targets,
+        recipes,
+        sources: Vec::new(),
+        generated,
+        unchecked: None,
     };
-    recipes.extend(others);
-    let names = recipes.iter().map(|recipe| &recipe.component);
-    let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
-    let plan = keel_plan::plan(&project, &recipes, &sources, &targets, &costs)?;
-    Ok(Planned {
-        project,
-        stage0,
-        plan,
-        images,
-        groups,
-    })
+    material.planned(context, project, stage0, images, files)
+}
+
+/// What a plan is made of besides the project: with more of it, there is another plan.
+struct Material {
+    targets: Targets,
+    /// Of all components.
+    recipes: Vec<Recipe>,
+    /// Of those that were chosen before.
+    sources: Vec<SourceSet>,
+    generated: Generated,
+    /// Whose `%check` the command line leaves out: of these components, or of all if there is none.
+    unchecked: Option<Vec<ComponentName>>,
+}
+
+impl Material {
+    fn planned(
+        mut self,
+        context: &Context<'_>,
+        project: Project,
+        stage0: Stage0,
+        images: Vec<Image>,
+        files: Files,
+    ) -> Result<Planned, Failure> {
+        let choose = |recipes: &[Recipe], targets: &Targets| {
+            select(context, &project, &stage0, recipes, targets, &self.generated)
+        };
+        let needed = choose(&self.recipes, &self.targets)?;
+        let may_fetch = matches!(files, Files::Fetched(_));
+        rendered::check(context, &project, &|name| needed.contains(name), may_fetch)?;
+        let mut groups = Vec::new();
+        for image in &images {
+            let packages = Targets::Packages(image.packages.clone());
+            groups.push(choose(&self.recipes, &packages)?.into_iter().collect());
+        }
+        self.gather(context, &project, &stage0, &needed, files)?;
+        let names = self.recipes.iter().map(|recipe| &recipe.component);
+        let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
+        let (recipes, sources) = (&self.recipes, &self.sources);
+        let mut plan = keel_plan::plan(&project, recipes, sources, &self.targets, &costs, &self.generated)?;
+        if let Some(names) = &self.unchecked {
+            leave_out_checks(&mut plan, names);
+        }
+        Ok(Planned {
+            project,
+            stage0,
+            plan,
+            images,
+            groups,
+            material: self,
+        })
+    }
+
+    /// Adds the sources of those that are needed and have none yet.
+    fn gather(
+        &mut self,
+        context: &Context<'_>,
+        project: &Project,
+        stage0: &Stage0,
+        needed: &[ComponentName],
+        files: Files,
+    ) -> Result<(), Failure> {
+        let has_sources: BTreeSet<ComponentName> =
+            self.sources.iter().map(|set| set.component.clone()).collect();
+        let (new, others): (Vec<Recipe>, Vec<Recipe>) =
+            std::mem::take(&mut self.recipes).into_iter().partition(|recipe| {
+                needed.contains(&recipe.component) && !has_sources.contains(&recipe.component)
+            });
+        let (recipes, sources) = match files {
+            Files::Fetched(refresh) => {
+                let mut options = source_options(context)?;
+                options.tools = stage0.tool_lowers();
+                let (recipes, mut sources) = fetch(context, project, stage0, new, options, refresh)?;
+                overlaid(context, project, &mut sources)?;
+                (recipes, sources)
+            }
+            Files::Pinned => {
+                let sources = pinned(context, project, &new)?;
+                (new, sources)
+            }
+        };
+        self.recipes = recipes;
+        self.recipes.extend(others);
+        self.sources.extend(sources);
+        Ok(())
+    }
+}
+
+impl Planned {
+    /// Another plan, which knows that components asked for this.
+    pub fn again(self, context: &Context<'_>, wanted: Generated) -> Result<Self, Failure> {
+        let mut material = self.material;
+        material.generated.extend(wanted);
+        let files = Files::Fetched(args::Refresh::default());
+        material.planned(context, self.project, self.stage0, self.images, files)
+    }
+
+    /// Leaves out `%check` of these components, or of all if none is named.
+    pub fn leave_out_checks(&mut self, names: &[ComponentName]) {
+        leave_out_checks(&mut self.plan, names);
+        self.material.unchecked = Some(names.to_vec());
+    }
+}
+
+fn leave_out_checks(plan: &mut Plan, names: &[ComponentName]) {
+    let is_meant = |job: &&mut Job| names.is_empty() || names.contains(&job.component);
+    for job in plan.jobs.iter_mut().filter(is_meant) {
+        if job.recipe.has_check && !job.skip_check {
+            job.skip_check = true;
+            job.skip = Some(Skip::CommandLine);
+        }
+    }
 }
 
 /// The components that are built for `targets`. On a cycle, SPECs are read otherwise to find a way out.
@@ -123,9 +208,12 @@ pub fn select(
     stage0: &Stage0,
     recipes: &[Recipe],
     targets: &Targets,
+    generated: &Generated,
 ) -> Result<Vec<ComponentName>, Failure> {
     let variants = |recipe: &Recipe| crate::variants::of(context, project, stage0, recipe);
-    Ok(keel_plan::select(project, recipes, targets, &variants)?)
+    Ok(keel_plan::select(
+        project, recipes, targets, &variants, generated,
+    )?)
 }
 
 /// The files of these recipes, in the store. Where a refresh replaced one, its recipe is read again.
@@ -181,22 +269,37 @@ pub fn overlaid(context: &Context<'_>, project: &Project, sources: &mut [SourceS
     )?)
 }
 
-/// From a plan to packages. `on_progress` hears of finished components while others still build.
+/// From a plan to packages, and to the plan that they were built by: components may ask for more than was known. `on_progress` hears
+/// of finished components while others still build.
 pub fn build(
     context: &Context<'_>,
+    planned: Planned,
+    how: &args::How,
+    on_progress: &mut dyn FnMut(&Planned, &Results),
+) -> Result<(Planned, Results), Failure> {
+    replan::until_known(context, planned, how.keep_going, &mut |planned| {
+        run(context, planned, &planned.plan, how, &mut |results| {
+            on_progress(planned, results)
+        })
+    })
+}
+
+/// Builds a plan, or a part of one.
+pub fn run(
+    context: &Context<'_>,
     planned: &Planned,
+    plan: &Plan,
     how: &args::How,
     on_progress: &mut dyn FnMut(&Results),
-) -> Result<Results, Failure> {
-    let jobs = how.jobs.map_or_else(machine::cores, NonZeroUsize::get);
+) -> Result<Result<Results, keel_build::Errors>, Failure> {
     let options = keel_build::Options {
-        jobs,
+        jobs: how.jobs.map_or_else(machine::cores, NonZeroUsize::get),
         keep_going: how.keep_going,
         memory: how.memory.unwrap_or_else(machine::memory),
         retries: how.retry,
         groups: planned.groups.clone(),
     };
-    let built = with_workshop(context, &planned.project, &planned.stage0, |shop| {
+    with_workshop(context, &planned.project, &planned.stage0, |shop| {
         let shop = Workshop {
             keep_roots: how.keep_root,
             names: Names {
@@ -205,9 +308,8 @@ pub fn build(
             },
             ..*shop
         };
-        keel_build::run(&shop, &planned.plan, &options, on_progress)
-    })?;
-    Ok(built?)
+        keel_build::run(&shop, plan, &options, on_progress)
+    })
 }
 
 /// Calls `work` with what all builds share.

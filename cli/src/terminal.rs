@@ -269,7 +269,9 @@ impl Terminal {
             self.show_another(state);
         }
         let is_told = match outcome {
-            Outcome::Done | Outcome::Flaky(_) | Outcome::Failed => self.volume > Volume::Quiet,
+            Outcome::Done | Outcome::Flaky(_) | Outcome::Failed | Outcome::Postponed => {
+                self.volume > Volume::Quiet
+            }
             Outcome::Cached => self.volume == Volume::Verbose,
         };
         if !is_told {
@@ -286,6 +288,7 @@ impl Terminal {
             Outcome::Flaky(_) => ("Flaky", "\x1b[33;1m"),
             Outcome::Cached => ("Cached", "\x1b[36m"),
             Outcome::Failed => ("Failed", "\x1b[31;1m"),
+            Outcome::Postponed => ("Postponed", "\x1b[36m"),
         };
         let how = match outcome {
             Outcome::Flaky(failures) => format!(", failed {}", times(failures)),
@@ -421,6 +424,12 @@ impl Sink for Terminal {
             Event::Unchanged { title, .. } => {
                 if self.volume == Volume::Verbose {
                     self.step("Unchanged", "\x1b[36m", title);
+                }
+            }
+            Event::Checked { id, result, .. } => {
+                if self.volume == Volume::Verbose {
+                    let name = id.split_once(':').map_or(id, |(_, name)| name);
+                    self.step("%check", "\x1b[36m", &format!("{name}: {result}"));
                 }
             }
             Event::Remaining { left } if left > Duration::ZERO => {

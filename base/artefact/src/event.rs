@@ -56,6 +56,15 @@ pub enum Event<'a> {
         /// Shown to the user.
         title: &'a str,
     },
+    /// What became of the tests that come with the sources of a build that is over.
+    Checked {
+        /// Its identity.
+        id: &'a str,
+        /// `passed`, `left-out` or `none`.
+        result: &'a str,
+        /// Who left them out, and why.
+        by: Option<&'a str>,
+    },
     /// Time left in the running stage, by the scheduler's reckoning.
     Remaining {
         /// From now.
@@ -97,6 +106,8 @@ pub enum Outcome {
     Cached,
     /// It failed; the error is returned, not told here.
     Failed,
+    /// It is to be done another time, when what it asked for is planned.
+    Postponed,
 }
 
 /// How many pieces of work are where.

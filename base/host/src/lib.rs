@@ -6,7 +6,7 @@
 //! 1. [`stage0::prepare`] makes a Debian root once, splits it into layers and keeps it in the store.
 //! 2. [`rpmbuild`], [`rpmdb`], [`mkfs_erofs`], [`ldconfig`] run in a sandbox over such layers: the machine needs
 //!    none of them.
-//! 3. [`mmdebstrap`] (which makes the root), [`qemu`], [`git`] and [`disorderfs`] are programs of the machine; one that is missing is an error that
+//! 3. [`mmdebstrap`] (which makes the root), [`qemu`], [`git`], [`disorderfs`] and [`diffoscope`] are programs of the machine; one that is missing is an error that
 //!    names the Debian package ([`Program`]).
 //!
 //! Invariants: what runs in stage0 sees no network; what these programs make depends on their inputs alone (fixed
@@ -19,6 +19,7 @@
 //! |---|---|
 //! | store: trees of kind `stage0` | [`stage0`] |
 
+pub mod diffoscope;
 pub mod disorderfs;
 mod error;
 pub mod git;

@@ -32,6 +32,10 @@ pub enum Program {
     Disorderfs,
     /// A virtual machine. Of the machine.
     Qemu(Arch),
+    /// Tells what differs between two files. Of the machine.
+    Diffoscope,
+    /// Ends what takes too long. Of the machine.
+    Timeout,
     /// `ldconfig`, in the root it is for.
     Ldconfig,
     /// `mkfs.erofs`, in stage0.
@@ -55,6 +59,8 @@ impl Program {
             Self::Disorderfs => "disorderfs",
             Self::Qemu(Arch::X86_64) => "qemu-system-x86_64",
             Self::Qemu(Arch::Aarch64) => "qemu-system-aarch64",
+            Self::Diffoscope => "diffoscope",
+            Self::Timeout => "timeout",
             Self::Ldconfig => "ldconfig",
             Self::MkfsErofs => "mkfs.erofs",
             Self::FsckErofs => "fsck.erofs",
@@ -73,6 +79,8 @@ impl Program {
             Self::Disorderfs => "disorderfs",
             Self::Qemu(Arch::X86_64) => "qemu-system-x86",
             Self::Qemu(Arch::Aarch64) => "qemu-system-arm",
+            Self::Diffoscope => "diffoscope",
+            Self::Timeout => "coreutils",
             Self::Ldconfig => "libc-bin",
             Self::MkfsErofs | Self::FsckErofs => "erofs-utils",
             Self::Rpm | Self::Rpmbuild => "rpm",

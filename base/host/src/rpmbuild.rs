@@ -18,8 +18,8 @@ pub struct Request<'a> {
     pub defines: &'a BTreeMap<String, String>,
     /// Macros to undefine.
     pub undefines: &'a [String],
-    /// Only the source package.
-    pub source_only: bool,
+    /// What it is to make.
+    pub what: What,
     /// Leave `%check` out.
     pub skip_check: bool,
     /// Processes at once.
@@ -29,6 +29,23 @@ pub struct Request<'a> {
     /// Build under another clock, host name, user, locale, time zone and umask: nothing of that may reach a package.
     pub other_surroundings: bool,
 }
+
+/// What rpmbuild is to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// All packages. If the SPEC has `%generate_buildrequires`, that runs for the source package, too, which says what it prints.
+    Packages {
+        /// It has.
+        generates: bool,
+    },
+    /// The source package alone, without what `%generate_buildrequires` would say.
+    Source,
+    /// A package that says what `%generate_buildrequires` prints, and ends with the code [`GENERATED`].
+    Generated,
+}
+
+/// `rpmbuild -bd` ends so when it wrote what it was asked for.
+pub const GENERATED: i32 = 11;
 
 /// What a build says beyond this is not kept.
 const LARGEST_LOG: u64 = 1 << 30;
@@ -96,20 +113,27 @@ pub fn command(request: &Request<'_>) -> Vec<String> {
     } else {
         "umask 022".to_owned()
     };
-    let binaries = match request.source_only {
-        true => "",
-        false => "rpmbuild -bb \"$@\" && ",
+    let binaries = "rpmbuild -bb --nodeps \"$@\"";
+    let make = match request.what {
+        What::Packages { generates: false } => format!("{binaries} && exec rpmbuild -bs --nodeps \"$@\""),
+        // With `--nodeps` there would be no source package, but a list of what it requires. No database is no obstacle: nothing is
+        // looked up, as what is required is what the root was made of.
+        What::Packages { generates: true } => {
+            format!("{binaries} && exec rpmbuild -br --define '_dbpath /nonexistent' \"$@\"")
+        }
+        What::Source => "exec rpmbuild -bs --nodeps \"$@\"".to_owned(),
+        What::Generated => "exec rpmbuild -bd --nodeps \"$@\"".to_owned(),
     };
-    let script = format!("{before}; {binaries}exec rpmbuild -bs \"$@\"");
+    let script = format!("{before}; {make}");
     let mut argv: Vec<String> = ["/bin/sh", "-c", &script, "rpmbuild"].map(str::to_owned).into();
-    argv.extend(["--nodeps", "--noclean"].map(str::to_owned));
+    argv.push("--noclean".to_owned());
     argv.push(format!("--target={}-linux", request.arch));
     let mut define =
         |name: &str, value: &str| argv.extend(["--define".to_owned(), format!("{name} {value}")]);
     define("_topdir", "/build");
     define("_smp_build_ncpus", &request.cores.to_string());
     define("_smp_ncpus_max", "0");
-    if request.source_only {
+    if request.what == What::Source {
         // Whatever the distribution's macros say: nothing else would tell two source packages apart.
         define("use_source_date_epoch_as_buildtime", "1");
     }

@@ -5,6 +5,7 @@
 //! themselves; into a terminal among them it cannot type (`calls`).
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{self, IsTerminal as _, Read as _, Write as _},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -74,55 +75,89 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((ours, theirs))
 }
 
-/// Carries bytes both ways until `done` is closed and the command's last words are said.
+/// What is typed waits here while the command reads nothing; beyond this, the caller's keys wait in the caller's terminal.
+const MOST_TYPED: usize = 1 << 20;
+
+/// Carries bytes both ways until `done` is closed and the command's last words are said. Neither way waits for the other: what the
+/// command has not read yet is kept here, while what it says goes on.
 fn relay(terminal: &File, done: BorrowedFd<'_>) {
     let (input, mut output) = (io::stdin(), io::stdout());
-    let (mut reads, mut size) = (true, None);
+    let (mut reads, mut size) = (rustix::io::ioctl_fionbio(terminal, true).is_ok(), None);
+    let mut typed: VecDeque<u8> = VecDeque::new();
     let mut bytes = [0; 8192];
     loop {
-        let now = tcgetwinsize(&input).ok().map(|size| (size.ws_row, size.ws_col));
-        if now != size
-            && let Ok(window) = tcgetwinsize(&input)
-        {
-            let _ = tcsetwinsize(terminal, window);
-            size = now;
-        }
+        follow_size(&input, terminal, &mut size);
+        let wanted = match typed.is_empty() {
+            true => PollFlags::IN,
+            false => PollFlags::IN | PollFlags::OUT,
+        };
         let mut fds = vec![
-            PollFd::new(terminal, PollFlags::IN),
+            PollFd::new(terminal, wanted),
             PollFd::from_borrowed_fd(done, PollFlags::IN),
         ];
-        if reads {
+        if reads && typed.len() < MOST_TYPED {
             fds.push(PollFd::new(&input, PollFlags::IN));
         }
         if poll(&mut fds, Some(&LOOK)).is_err() {
             continue;
         }
-        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         drop(fds);
-        if ready[0] {
+        let is_over = !ready[1].is_empty();
+        if !(ready[0] - PollFlags::OUT).is_empty() {
             match (&*terminal).read(&mut bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // Nobody has the other end open any more (EIO), or not yet.
-                Ok(0) | Err(_) if ready[1] => return,
+                Ok(0) | Err(_) if is_over => return,
                 Ok(0) | Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
                 Ok(count) => {
                     let _ = output.write_all(&bytes[..count]).and_then(|()| output.flush());
-                    if ready[1] {
+                    if is_over {
                         // What is left of its last words comes first.
                         continue;
                     }
                 }
             }
         }
-        if ready[1] {
+        if is_over {
             return;
         }
-        if ready.get(2) == Some(&true) {
+        if ready[0].contains(PollFlags::OUT) {
+            reads &= pass_on(&mut typed, terminal);
+        }
+        if ready.get(2).is_some_and(|ready| !ready.is_empty()) {
             // Not through a buffer: what is left in one, the shell that called would miss.
             match rustix::io::read(&input, &mut bytes) {
                 Ok(0) | Err(_) => reads = false,
-                Ok(count) => reads = (&*terminal).write_all(&bytes[..count]).is_ok(),
+                Ok(count) => typed.extend(&bytes[..count]),
             }
         }
+    }
+}
+
+/// Gives the command as much of what was typed as it takes now. False if it takes nothing any more.
+fn pass_on(typed: &mut VecDeque<u8>, mut terminal: &File) -> bool {
+    let (first, _) = typed.as_slices();
+    match terminal.write(first) {
+        Ok(count) => drop(typed.drain(..count)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(_) => {
+            typed.clear();
+            return false;
+        }
+    }
+    true
+}
+
+/// Gives the command's terminal the size of the caller's, where that is another than before.
+fn follow_size(input: &io::Stdin, terminal: &File, size: &mut Option<(u16, u16)>) {
+    let Ok(window) = tcgetwinsize(input) else {
+        return;
+    };
+    let now = Some((window.ws_row, window.ws_col));
+    if now != *size {
+        let _ = tcsetwinsize(terminal, window);
+        *size = now;
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use keel_artefact::Event;
-use keel_build::{Built, Kind, Results, provenance::Provenance};
+use keel_build::{Built, Check, Kind, Packages, Results, provenance::Provenance};
 
 use crate::{
     args,
@@ -20,13 +20,18 @@ use super::reproduce;
 
 /// `keel build`.
 pub fn run(context: &Context<'_>, command: &args::Build) -> Result<(), Failure> {
-    let planned = pipeline::plan(context, &command.targets, Files::Fetched(command.how.refresh))?;
+    let mut planned = pipeline::plan(context, &command.targets, Files::Fetched(command.how.refresh))?;
+    if command.no_check {
+        planned.leave_out_checks(&command.targets.components);
+    }
     context.sink().event(Event::Stage {
         title: "Building packages",
     });
-    let results = pipeline::build(context, &planned, &command.how, &mut |_| {})?;
+    let (planned, results) = pipeline::build(context, planned, &command.how, &mut |_, _| {})?;
     export(context, &planned, &results)?;
     super::package::summarise(context, &results);
+    let packages = pipeline::packages(&planned, &results);
+    tell_checks(context, &packages);
     if command.twice {
         reproduce::compare(context, &planned, &results, &command.targets.components)?.check()?;
     }
@@ -35,7 +40,7 @@ pub fn run(context: &Context<'_>, command: &args::Build) -> Result<(), Failure> 
         let text = format!("flaky: `{component}` failed {failed} before it was built");
         context.sink().event(Event::Warning { text: &text });
     }
-    report::print(context, &pipeline::packages(&planned, &results), |packages| {
+    report::print(context, &packages, |packages| {
         let binary = packages
             .packages
             .iter()
@@ -52,6 +57,31 @@ pub fn run(context: &Context<'_>, command: &args::Build) -> Result<(), Failure> 
             &binary.map(row).collect::<Vec<_>>(),
         )
     })
+}
+
+/// What became of `%check`: how often it passed, and each that was left out.
+fn tell_checks(context: &Context<'_>, packages: &Packages) {
+    const MOST: usize = 20;
+    let note = |text: String| context.sink().event(Event::Note { text: &text });
+    let count = |wanted: &Check| packages.checks.values().filter(|check| *check == wanted).count();
+    let left_out: Vec<_> = (packages.checks.iter())
+        .filter(|(_, check)| matches!(check, Check::LeftOut { .. }))
+        .collect();
+    note(format!(
+        "%check: {} passed, {} left out, {} SPECs have none",
+        count(&Check::Passed),
+        left_out.len(),
+        count(&Check::None)
+    ));
+    for (component, check) in left_out.iter().take(MOST) {
+        note(format!("`{component}`: {check}"));
+    }
+    if left_out.len() > MOST {
+        let more = left_out.len() - MOST;
+        note(format!(
+            "%check left out of {more} more (`--output json` tells all)"
+        ));
+    }
 }
 
 /// Copies packages, provenance, log and timings to `out/packages/ARCH/COMPONENT/`, where they are not there already.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     context::Context,
     failure::{Class, Failure},
-    pipeline, rendered, report,
+    pipeline, rendered, replan, report,
 };
 
 /// A SPEC beyond this size has other problems.
@@ -74,6 +74,7 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     let recipes = pipeline::recipes(context, &project, &stage0)?;
     rendered::check(context, &project, &|_| true, false)?;
     keel_source::check(&project, &recipes, &pipeline::source_options(context)?)?;
+    let generated = replan::remembered(context, &project, &stage0, &recipes)?;
     // Nothing is fetched, so the plan is of jobs without their files.
     let no_files = |recipe: &Recipe| SourceSet {
         format: keel_source::FORMAT,
@@ -83,16 +84,16 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     };
     let sources: Vec<SourceSet> = recipes.iter().map(no_files).collect();
     let targets = pipeline::all(&project);
-    pipeline::select(context, &project, &stage0, &recipes, &targets)?;
+    pipeline::select(context, &project, &stage0, &recipes, &targets, &generated)?;
     let names = recipes.iter().map(|recipe| &recipe.component);
     let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
-    let plan = keel_plan::plan(&project, &recipes, &sources, &targets, &costs)?;
+    let plan = keel_plan::plan(&project, &recipes, &sources, &targets, &costs, &generated)?;
     let mut images = BTreeMap::new();
     for image in (project.images.values()).filter(|image| image.check_buildable().is_ok()) {
         let targets = Targets::Packages(image.packages.clone());
         images.insert(
             &image.name,
-            pipeline::select(context, &project, &stage0, &recipes, &targets)?.len(),
+            pipeline::select(context, &project, &stage0, &recipes, &targets, &generated)?.len(),
         );
     }
     let checked = Checked {

@@ -97,19 +97,19 @@ fn build(
         title: "Building packages",
     });
     let mut done: Vec<Option<Result<Built, Failure>>> = planned.images.iter().map(|_| None).collect();
-    let mut on_progress = |results: &Results| {
+    let mut on_progress = |planned: &Planned, results: &Results| {
         // What is complete only at the end is composed at the end, after the packages were put where users look.
         for (index, group) in planned.groups.iter().enumerate() {
             let is_complete = group.iter().all(|component| results.contains_key(component));
             let is_worth_it = results.len() < planned.plan.jobs.len();
             if done[index].is_none() && is_complete && is_worth_it {
-                done[index] = Some(compose(context, &planned, results, &key, index));
+                done[index] = Some(compose(context, planned, results, &key, index));
             }
         }
     };
-    let results = pipeline::build(context, &planned, how, &mut on_progress);
-    let results = match results {
-        Ok(results) => results,
+    let built = pipeline::build(context, planned, how, &mut on_progress);
+    let (planned, results) = match built {
+        Ok(built) => built,
         // An image that could not be composed is told before a package that failed later.
         Err(failure) => {
             return Err(done

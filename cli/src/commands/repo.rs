@@ -34,7 +34,7 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
             context.sink().event(Event::Stage {
                 title: "Building packages",
             });
-            let results = pipeline::build(context, &planned, &how, &mut |_| {})?;
+            let (planned, results) = pipeline::build(context, planned, &how, &mut |_, _| {})?;
             super::build::export(context, &planned, &results)?;
             if record {
                 names::check_locked(&planned, &results)?;

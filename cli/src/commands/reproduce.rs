@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     sync::Arc,
     time::Instant,
 };
@@ -10,6 +9,7 @@ use std::{
 use keel_artefact::{ComponentName, Event, event::Outcome};
 use keel_build::{Built, Error, Order, Results};
 use keel_config::Diagnostic;
+use keel_host::diffoscope;
 use serde::Serialize;
 
 use crate::{
@@ -22,8 +22,6 @@ use crate::{
 
 /// Of what diffoscope says, so many lines are shown; the rest is in a file.
 const SHOWN: usize = 40;
-/// How long diffoscope may take for one package.
-const PATIENCE: &str = "600";
 
 /// What became of one component.
 #[derive(Debug, Serialize)]
@@ -71,7 +69,7 @@ pub fn run(context: &Context<'_>, command: &Reproduce) -> Result<(), Failure> {
     context.sink().event(Event::Stage {
         title: "Building packages",
     });
-    let results = pipeline::build(context, &planned, &command.how, &mut |_| {})?;
+    let (planned, results) = pipeline::build(context, planned, &command.how, &mut |_, _| {})?;
     let rows = compare(context, &planned, &results, &command.targets.components)?;
     report::print(context, &rows, |rows| {
         let row = |row: &Row| {
@@ -202,23 +200,16 @@ fn row(
 /// Adds what diffoscope says of the two packages, if it is installed.
 fn explained(context: &Context<'_>, diagnostic: Diagnostic, kept: &Path, package: &str) -> Diagnostic {
     let file = kept.join(format!("{package}.diff.txt"));
-    let done = Command::new("timeout")
-        .args([PATIENCE, "diffoscope", "--text"])
-        .arg(&file)
-        .args([
-            kept.join("first").join(package),
-            kept.join("second").join(package),
-        ])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let (first, second) = (
+        kept.join("first").join(package),
+        kept.join("second").join(package),
+    );
+    let told = diffoscope::explain(&first, &second, &file);
     if context.interrupt.is_set() {
         return diagnostic;
     }
-    // diffoscope ends with 1 where files differ, and with others where it could not tell; timeout with 127 where there is none.
-    match (done.ok().and_then(|status| status.code()), std::fs::read(&file)) {
-        (Some(1), Ok(text)) => {
+    match (told, fs_err::read(&file)) {
+        (Ok(true), Ok(text)) => {
             let text = String::from_utf8_lossy(&text).into_owned();
             let mut lines: Vec<&str> = text.lines().take(SHOWN).collect();
             let more = format!("… the rest is in {}", file.display());
@@ -227,7 +218,9 @@ fn explained(context: &Context<'_>, diagnostic: Diagnostic, kept: &Path, package
             }
             diagnostic.note(lines.join("\n"))
         }
-        (Some(127), _) => diagnostic.hint("`apt install diffoscope`, and what differs is shown here"),
+        (Err(keel_host::Error::NotFound { .. }), _) => {
+            diagnostic.hint("`apt install diffoscope`, and what differs is shown here")
+        }
         _ => diagnostic.hint(format!("diffoscope could not tell what differs in {package}")),
     }
 }

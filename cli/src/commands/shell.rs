@@ -1,16 +1,18 @@
 //! `keel shell`: into the build root of a component.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{sync::Arc, time::SystemTime};
 
-use keel_artefact::{ComponentName, Event};
-use keel_build::{Built, kept::Place};
+use keel_artefact::{ComponentName, Epoch, Event};
+use keel_build::{Built, Error, Errors, kept::Place};
 use keel_sandbox::{Status, User};
+use keel_store::TempDir;
 
 use crate::{
     args::{self, shell::Shell},
     context::Context,
     failure::{Class, Failure},
-    pipeline::{self, Files},
+    pipeline::{self, Files, Planned},
+    replan,
 };
 
 /// Enters the root, and fails if what ran in it did.
@@ -23,13 +25,27 @@ pub fn run(context: &Context<'_>, command: &Shell) -> Result<(), Failure> {
             Place::kept(store, &project.output_dir, &command.component).map_err(|error| wrong(&error))?
         }
     };
-    let Some((place, _lock)) = kept else {
+    let Some(kept) = kept else {
         return fresh(context, command);
     };
-    let phase = place.failed_in.as_deref().unwrap_or("the build");
-    let text = format!("this is where `{}` failed, in {phase}", command.component);
-    context.sink().event(Event::Note { text: &text });
-    talk(context, place, command)
+    let (name, when) = (&command.component, time_of(kept.when));
+    let phase = kept.place.failed_in.as_deref().unwrap_or("the build");
+    if kept.is_older {
+        let text = format!(
+            "this is where an older build of `{name}` failed, in {phase}, on {when}: the root of the last one was not kept \
+             (`keel build --keep-root {name}` keeps it)"
+        );
+        context.sink().event(Event::Warning { text: &text });
+    } else {
+        let text = format!("this is where `{name}` failed, in {phase}, on {when}");
+        context.sink().event(Event::Note { text: &text });
+    }
+    talk(context, kept.place, command)
+}
+
+fn time_of(when: SystemTime) -> String {
+    let since = when.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Epoch(since.as_secs()).rfc3339()
 }
 
 /// Into a root made for it, after what belongs into it was built.
@@ -39,24 +55,42 @@ fn fresh(context: &Context<'_>, command: &Shell) -> Result<(), Failure> {
         components: vec![name.clone()],
         images: Vec::new(),
     };
-    let mut planned = pipeline::plan(context, &targets, Files::Fetched(args::Refresh::default()))?;
-    let at = planned.plan.jobs.iter().position(|job| job.component == *name);
-    let Some(at) = at else {
+    let planned = pipeline::plan(context, &targets, Files::Fetched(args::Refresh::default()))?;
+    let made = replan::until_known(context, planned, false, &mut |planned| {
+        place(context, planned, name)
+    });
+    let (_planned, (place, _folder)) = made?;
+    talk(context, place, command)
+}
+
+/// The root, after all that belongs into it was built.
+fn place(
+    context: &Context<'_>,
+    planned: &Planned,
+    name: &ComponentName,
+) -> Result<Result<(Place, TempDir), Errors>, Failure> {
+    let Some(job) = planned.plan.job(name) else {
         return Err(Failure::input(format!("nothing is built of `{name}`")));
     };
-    let job = planned.plan.jobs.remove(at);
-    let needed: BTreeSet<&ComponentName> = job.after.iter().collect();
-    planned
-        .plan
-        .jobs
-        .retain(|other| needed.contains(&other.component));
-    let results = pipeline::build(context, &planned, &args::How::default(), &mut |_| {})?;
+    let mut plan = planned.plan.clone();
+    plan.jobs.retain(|other| job.after.contains(&other.component));
+    let results = match pipeline::run(context, planned, &plan, &args::How::default(), &mut |_| {})? {
+        Ok(results) => results,
+        Err(errors) => return Ok(Err(errors)),
+    };
     let before: Vec<Arc<Built>> = results.values().map(|done| Arc::clone(&done.built)).collect();
-    let (place, _folder) = pipeline::with_workshop(context, &planned.project, &planned.stage0, |shop| {
-        shop.place(&job, &before)
-    })?
-    .map_err(|error| wrong(&error))?;
-    talk(context, place, command)
+    let placed = pipeline::with_workshop(context, &planned.project, &planned.stage0, |shop| {
+        shop.place(job, &before)
+    })?;
+    match placed {
+        Ok(placed) => Ok(Ok(placed)),
+        Err(Error::Wants(all)) => Ok(Err(Errors {
+            failed: Vec::new(),
+            wanted: [(name.clone(), all)].into(),
+            skipped: Vec::new(),
+        })),
+        Err(error) => Err(wrong(&error)),
+    }
 }
 
 fn wrong(error: &keel_build::Error) -> Failure {
@@ -89,8 +123,23 @@ fn talk(context: &Context<'_>, mut place: Place, command: &Shell) -> Result<(), 
         .map_err(|error| Failure::because(Class::Environment, "cannot enter the build root", &error))?;
     match status {
         Status::Code(0) => Ok(()),
-        other => Err(Failure::new(Class::Failed, format!("it ended with {other}"))),
+        other => Err(Failure::new(
+            Class::Ran(code(other)),
+            format!("it ended with {other}"),
+        )),
     }
+}
+
+/// How it ended, as a shell says it.
+fn code(status: Status) -> u8 {
+    let code = match status {
+        Status::Code(code) => code,
+        Status::Signal(signal) => 128 + signal,
+        Status::OutOfMemory => 128 + 9,
+        Status::TimedOut | Status::DiskFull => 1,
+    };
+    // More than a byte there is not.
+    u8::try_from(code & 0xff).unwrap_or(1)
 }
 
 /// A command as a shell reads it.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use keel_artefact::{ComponentName, Event};
 use keel_config::Project;
 use keel_host::stage0::Stage0;
+use keel_plan::Generated;
 use keel_source::{Mirrors, State, Trust};
 use keel_spec::Recipe;
 
@@ -63,7 +64,12 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
             })?;
             if !failed.is_empty() {
                 let skipped = Vec::new();
-                return Err(keel_build::Errors { failed, skipped }.into());
+                return Err(keel_build::Errors {
+                    failed,
+                    wanted: Generated::new(),
+                    skipped,
+                }
+                .into());
             }
             report::print(context, &made, |made| {
                 let lines: Vec<String> = made.iter().map(|file| file.display().to_string()).collect();

@@ -34,6 +34,7 @@ mod config;
 mod distro;
 mod errors;
 mod every_command;
+mod generated;
 mod harness;
 mod histories;
 mod killed;

@@ -111,6 +111,43 @@ fn what_always_fails_fails_after_all_its_runs_and_without_retry_at_once() {
     assert!(!ran.stderr.contains("runs again"), "{}", ran.stderr);
 }
 
+/// One fails and stops the run while another, which may run again, still goes on: nothing runs again, and nothing says so.
+#[test]
+fn after_a_stop_nothing_runs_again_and_nothing_says_that_it_does() {
+    let fixture = with(&[("quick", "exit 3"), ("slow", "sleep 12; exit 4")]);
+    let ran = fixture.keel(&["build", "quick", "slow", "-j", "2", "--retry", "1"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let again = |name: &str| {
+        let lines = ran.stderr.lines().filter(|line| line.contains("it runs again"));
+        lines.filter(|line| line.contains(name)).count()
+    };
+    assert_eq!((again("`quick`"), again("`slow`")), (1, 0), "{}", ran.stderr);
+}
+
+#[test]
+fn a_failure_tells_what_differs_from_the_last_good_build() {
+    // The store of all tests remembers builds of earlier runs.
+    let name = format!("changing{}", std::process::id());
+    let name = name.as_str();
+    let fixture = with(&[(name, "true")]);
+    let spec = fixture.path(&format!("specs/{name}.spec"));
+    let text = fs_err::read_to_string(&spec).unwrap();
+    let wrong = text.replace("%build\ntrue", "%build\nfalse");
+    fs_err::write(&spec, &wrong).unwrap();
+    let first = fixture.keel(&["build", name]);
+    assert!(!first.stderr.contains("last good build"), "{}", first.stderr);
+    fs_err::write(&spec, text).unwrap();
+    fixture.keel(&["build", name]).ok();
+    fs_err::write(&spec, wrong).unwrap();
+    for arguments in [&["build", name][..], &["build", name, "--output", "json"]] {
+        let ran = fixture.keel(arguments);
+        assert_eq!(ran.code, Some(1));
+        let told = ran.stderr.split("what differs from the last good build:").nth(1);
+        let told = told.unwrap_or_else(|| panic!("{}", ran.stderr));
+        assert!(told.contains("SPEC: ") && told.contains(", was "), "{told}");
+    }
+}
+
 #[test]
 fn memory_bounds_what_runs_together() {
     let names = ["one", "two", "three"];

@@ -34,6 +34,22 @@ fn a_shell_goes_where_a_build_failed() {
     let found = fixture.keel(&["shell", "hello", "--", "sh", "-c", look]).ok();
     assert_eq!(found.stdout, "1\n1000\nread-only\nhello.c\n");
     assert!(found.stderr.contains("failed, in %build"), "{}", found.stderr);
+    assert!(!found.stderr.contains("older"), "{}", found.stderr);
+    // Another failure, whose root is not kept: what is there is older, and says so.
+    let spec = fixture.path("specs/hello/hello.spec");
+    let text = fs::read_to_string(&spec).unwrap();
+    fs::write(&spec, text.replace("touch half-way\n", "touch half-way other\n")).unwrap();
+    assert_eq!(fixture.keel(&["build", "hello"]).code, Some(1));
+    let older = fixture.keel(&["shell", "hello", "--", "true"]).ok();
+    assert!(
+        older
+            .stderr
+            .contains("this is where an older build of `hello` failed, in %build, on 2"),
+        "{}",
+        older.stderr
+    );
+    fs::write(&spec, text).unwrap();
+    assert_eq!(fixture.keel(&["build", "hello"]).code, Some(1));
     // What is done there stays until the next build.
     fixture
         .keel(&["shell", "hello", "--", "touch", "/build/mark"])
@@ -72,6 +88,49 @@ fn what_would_build_it_builds_it() {
         output.status.success() && said.contains("/hello-1.0-1.fx1.x86_64.rpm"),
         "{said}"
     );
+}
+
+#[test]
+fn a_shell_ends_with_the_code_of_what_ran_in_it() {
+    let fixture = Fixture::new();
+    for (line, code) in [("exit 42", 42), ("kill -TERM $$", 128 + 15), ("true", 0)] {
+        let ran = fixture.keel(&["shell", "hello", "--", "sh", "-c", line]);
+        assert_eq!(ran.code, Some(code), "{line}: {}", ran.stderr);
+    }
+}
+
+/// What is typed while the command only writes waits, and what it says goes on; the window has the caller's size, then and later.
+#[test]
+fn a_paste_into_a_command_that_only_writes_does_not_hang() {
+    let fixture = Fixture::new();
+    fixture.keel(&["shell", "hello", "--", "true"]).ok();
+    let line = "stty -icanon; stty size; sleep 6; stty size; seq 1000000 1040000; echo all-\\\"\\\"said";
+    let keel = format!(
+        "{:?}",
+        fixture.command(".", &["shell", "hello", "--", "sh", "-c", "LINE"])
+    )
+    .replace('"', "'");
+    let keel = keel
+        .split_once("'/")
+        .map(|(_, rest)| format!("'/{rest}"))
+        .unwrap();
+    let keel = keel.replace("LINE", line);
+    let script = fixture.path("paste.sh");
+    let resize = "(sleep 4; stty -F /dev/tty rows 31 cols 91) & ";
+    let paste = "sleep 1; head -c 300000 /dev/zero | tr '\\0' x; sleep 12";
+    fs::write(
+        &script,
+        format!("({paste}) | script -qec \"stty rows 30 cols 90; {resize} {keel}\" /dev/null"),
+    )
+    .unwrap();
+    let said = judge("timeout", &["60", "sh", script.to_str().unwrap()]);
+    for part in ["30 90", "31 91", "all-said"] {
+        assert!(
+            said.contains(part),
+            "{part}: {}",
+            &said[said.len().saturating_sub(600)..]
+        );
+    }
 }
 
 /// On a terminal of its own: Ctrl-C ends what runs in the shell, not the shell, and nothing is left.

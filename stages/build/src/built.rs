@@ -32,6 +32,9 @@ pub struct Unchecked {
     /// Memory of all its processes at the peak, in bytes; 0 where an older Keel did not look.
     #[serde(default)]
     pub memory: u64,
+    /// Did `%check` run? None where an older Keel did not listen.
+    #[serde(default)]
+    pub checked: Option<bool>,
 }
 
 /// The result of a job, recorded in the store under its fingerprint.
@@ -59,6 +62,12 @@ pub struct Built {
     /// What scriptlets of foreign packages did in the build root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scriptlets: Option<Changes>,
+    /// What `%generate_buildrequires` printed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generated: Vec<Dependency>,
+    /// Did `%check` run? None where an older Keel did not listen.
+    #[serde(default)]
+    pub checked: Option<bool>,
 }
 
 /// What the linker's trace showed.

@@ -70,19 +70,14 @@ impl Workshop<'_> {
         // Of an earlier run.
         keel_store::temp::remove_all(kept)?;
         let root = Root::compose(self, job, built.root.clone())?;
-        let turn = Turn {
-            nice: 0,
-            cores: 1,
-            failures: 0,
-            retries: 0,
-        };
+        let turn = Turn::alone(1);
         let surroundings = Surroundings { other: Some(order) };
-        let make = || self.make(job, &root, &turn, &surroundings);
+        let make = || self.make(job, &root, &turn, &surroundings, &built.fingerprint);
         let again = match order {
             Order::Disorderfs => keel_sandbox::with_own_mounts(make)??,
             Order::Memory | Order::Same => make()?,
         };
-        let again = self.check(job, built.fingerprint, before, root, again)?;
+        let again = self.check(job, built.fingerprint, before, root, again, Vec::new())?;
         let missing = |output: &&Output| {
             let nevra = &output.package.nevra;
             again.outputs.iter().all(|again| again.package.nevra != *nevra)

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, io, path::PathBuf};
 
-use keel_artefact::{ComponentName, Evr, Interrupted, Nevra, PackageName};
+use keel_artefact::{ComponentName, Dependency, Evr, Interrupted, Nevra, PackageName};
+use keel_plan::Generated;
 
-use crate::{closure, trace::Leak};
+use crate::{closure, record::Since, trace::Leak};
 
 /// An error of one job.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,27 @@ pub enum Error {
     /// There is no such root. Planning finds what SPECs say; this is what rpmbuild found in files.
     #[error("{0}")]
     Closure(closure::Error),
+    /// The section printed requirements that the plan does not know. With them, there is another plan.
+    #[error("its %generate_buildrequires asks for what its plan does not know: {}", list(.0))]
+    Wants(Vec<Dependency>),
+    /// The section wants something new each time.
+    #[error(
+        "its %generate_buildrequires still asks for something new after {} rounds: {}",
+        crate::generate::ROUNDS,
+        list(.new)
+    )]
+    Restless {
+        /// What was new in the last round.
+        new: Vec<Dependency>,
+    },
+    /// The section printed more than a root can have.
+    #[error("its %generate_buildrequires asks for {count} things, and {most} are the most")]
+    TooMany {
+        /// So many.
+        count: usize,
+        /// So many may be.
+        most: usize,
+    },
     /// A kept build root is no longer whole.
     #[error("what was kept of `{0}` has lost a part of its root (`--fresh` makes a new one)")]
     KeptLost(ComponentName),
@@ -139,6 +161,11 @@ impl Error {
     pub fn may_be_flaky(&self) -> bool {
         matches!(self, Self::Failed(_))
     }
+
+    /// Is nothing wrong, but that another plan is needed?
+    pub fn is_postponed(&self) -> bool {
+        matches!(self, Self::Wants(_))
+    }
 }
 
 /// rpmbuild ended with an error.
@@ -156,6 +183,8 @@ pub struct Failure {
     pub log: PathBuf,
     /// Its build root was kept.
     pub kept: bool,
+    /// What differs from the last build that went well.
+    pub since: Since,
 }
 
 /// Errors of a run: each component that failed, and those that therefore were not built.
@@ -163,6 +192,9 @@ pub struct Failure {
 pub struct Errors {
     /// Failed.
     pub failed: Vec<(ComponentName, Error)>,
+    /// Asked by their own `%generate_buildrequires` for what the plan does not know: all that it is known to print. Nothing is wrong,
+    /// but that another plan is needed.
+    pub wanted: Generated,
     /// Not tried, since something they need failed.
     pub skipped: Vec<ComponentName>,
 }
@@ -172,7 +204,9 @@ impl std::fmt::Display for Errors {
         let names: Vec<_> = self
             .failed
             .iter()
-            .map(|(component, _)| format!("`{component}`"))
+            .map(|(component, _)| component)
+            .chain(self.wanted.keys())
+            .map(|component| format!("`{component}`"))
             .collect();
         write!(f, "cannot build {}", names.join(", "))
     }
@@ -188,11 +222,27 @@ fn names(packages: &[Nevra]) -> String {
         .join(", ")
 }
 
+/// The first ten, and how many more there are.
+fn list(requirements: &[Dependency]) -> String {
+    let mut names: Vec<String> = requirements.iter().take(10).map(ToString::to_string).collect();
+    if requirements.len() > 10 {
+        names.push(format!("and {} more", requirements.len() - 10));
+    }
+    names.join(", ")
+}
+
 fn failed(failure: &Failure) -> String {
     let mut text = format!("{} failed ({})", failure.phase, failure.how);
     for line in &failure.lines {
         text.push_str("\n    ");
         text.push_str(line);
+    }
+    let since = failure.since.lines();
+    if !since.is_empty() {
+        text.push_str("\n  what differs from the last good build:");
+        since
+            .iter()
+            .for_each(|line| text.push_str(&format!("\n    {line}")));
     }
     let component = &failure.component;
     let place = match failure.kept {

@@ -8,6 +8,7 @@
 //! | macro files of the distribution | yes |
 //! | stage0: versions and digests of its Debian packages, and how it is laid out | yes |
 //! | packages in the build root: identity and digest, unsigned | yes |
+//! | what `%generate_buildrequires` printed | yes |
 //! | architecture; whether Debian's libc is in the root (`bootstrap-libc`), and may be shipped (`borrowed-libc`) | yes |
 //! | how a build is run ([`PROTOCOL`]) | yes |
 //! | signing key | no: packages are signed afterwards |
@@ -17,7 +18,7 @@
 
 use std::fmt;
 
-use keel_artefact::{Fingerprint, Sha256};
+use keel_artefact::{Dependency, Fingerprint, Sha256};
 use keel_plan::Job;
 use keel_source::SourceSet;
 use keel_spec::Recipe;
@@ -70,6 +71,8 @@ pub enum Kind {
     BorrowedLibc,
     /// Whether Debian's libc is in the root.
     BootstrapLibc,
+    /// What `%generate_buildrequires` printed.
+    Generated,
     /// A package in the root.
     Package,
 }
@@ -87,6 +90,11 @@ pub enum Value {
 }
 
 impl Kind {
+    /// Is it known before there is a root?
+    pub fn is_own(self) -> bool {
+        !matches!(self, Self::Generated | Self::Package)
+    }
+
     /// The label in the fingerprint, and that of the value where there is a name.
     fn labels(self) -> (&'static str, &'static str) {
         match self {
@@ -102,6 +110,7 @@ impl Kind {
             Self::SkipCheck => ("skip-check", ""),
             Self::BorrowedLibc => ("borrowed-libc", ""),
             Self::BootstrapLibc => ("bootstrap-libc", ""),
+            Self::Generated => ("generated", ""),
             Self::Package => ("package", "rpm"),
         }
     }
@@ -116,6 +125,7 @@ impl fmt::Display for Kind {
             Self::Define => "macro",
             Self::Undefine => "undefined macro",
             Self::SkipCheck => "leaving out %check",
+            Self::Generated => "generated requirement",
             Self::Package => "root package",
             other => other.labels().0,
         })
@@ -142,9 +152,14 @@ impl fmt::Display for Value {
     }
 }
 
-/// All that `job` can see in a root of stage0 and `root`, which is sorted by name.
-pub fn inputs(job: &Job, stage0: &Sha256, root: &[BuiltPackage]) -> Vec<Input> {
+/// All that `job` can see in a root of stage0 and `root`, which is sorted by name, and what its `%generate_buildrequires` printed.
+pub fn inputs(job: &Job, stage0: &Sha256, root: &[BuiltPackage], generated: &[Dependency]) -> Vec<Input> {
     let mut inputs = own_inputs(&Own::from(job), stage0);
+    inputs.extend(generated.iter().map(|requirement| Input {
+        kind: Kind::Generated,
+        name: None,
+        value: Value::Text(requirement.to_string()),
+    }));
     inputs.extend(root.iter().map(|package| Input {
         kind: Kind::Package,
         name: Some(package.nevra.to_string()),

@@ -16,8 +16,9 @@ use keel_store::{Error, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Built, Names, closure,
+    Built, Names,
     fingerprint::{self, Input, Kind, Own},
+    generate::{Ground, Settled},
     job,
     record::{self, Change, Record},
 };
@@ -130,15 +131,28 @@ fn with_root(
     last: Option<&Record>,
     new: &mut Forecast,
 ) -> Result<Option<Built>, Error> {
-    let lends = |name: &str| job::lends(question.is_lent, job, name);
-    let root = match closure::close(&job.direct, before, &lends) {
-        Ok(root) => root,
+    let ground = Ground {
+        store: question.store,
+        stage0: question.stage0,
+        is_lent: question.is_lent,
+        job,
+        before,
+    };
+    let Settled { packages, generated } = match ground.settle(&mut |_| Ok(None)) {
+        Ok(Some(settled)) => settled,
+        // The section was never run in this root.
+        Ok(None) => return Ok(None),
+        Err(crate::Error::Store(error)) => return Err(error),
+        Err(crate::Error::Closure(error)) => {
+            new.problem = Some(error.to_string());
+            return Ok(None);
+        }
         Err(error) => {
             new.problem = Some(error.to_string());
             return Ok(None);
         }
     };
-    let mut inputs = fingerprint::inputs(job, question.stage0, &root);
+    let mut inputs = fingerprint::inputs(job, question.stage0, &packages, &generated);
     let mut key = fingerprint::of(&inputs);
     let mut built = job::recorded(question.store, &key)?;
     let differences = built
@@ -147,7 +161,7 @@ fn with_root(
     if let Some(differences) = differences {
         match question.names.raised(job) {
             Ok(raised) => {
-                inputs = fingerprint::inputs(&raised, question.stage0, &root);
+                inputs = fingerprint::inputs(&raised, question.stage0, &packages, &generated);
                 key = fingerprint::of(&inputs);
                 built = job::recorded(question.store, &key)?;
                 new.raised = Some(raised.recipe.evr);
@@ -186,7 +200,7 @@ fn without_root(
     }
     let own = fingerprint::own_inputs(&Own::from(job), question.stage0);
     if let Some(last) = last {
-        let is_own = |input: &&Input| input.kind != Kind::Package;
+        let is_own = |input: &&Input| input.kind.is_own();
         let was: Vec<Input> = last.inputs.iter().filter(is_own).cloned().collect();
         new.changes = record::changes(&was, &own);
     }

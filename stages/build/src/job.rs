@@ -6,25 +6,25 @@ use std::{
     cell::Cell,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
 };
 
-use keel_artefact::{ComponentName, Event, Interrupt, Interrupted, Sha256, Sink};
-use keel_host::{rpmbuild, stage0::Stage0};
+use keel_artefact::{Dependency, Event, Interrupt, Interrupted, Sha256, Sink};
+use keel_host::stage0::Stage0;
 use keel_inspect::{Facts, Findings, Package, Policy, Severity};
 use keel_plan::Job;
-use keel_store::{Claim, Store, TempDir};
+use keel_store::{Claim, Store};
 
 use crate::{
-    Built, BuiltPackage, Error, Failure,
+    Built, BuiltPackage, Error,
     built::{self, Output, Unchecked},
-    checks, closure,
-    compare::{Order, Surroundings},
+    checks,
+    compare::Surroundings,
     fingerprint::{self, Input},
-    folders::{self, Folders, tail},
-    kept::{self, Place},
+    generate::{Ground, Settled},
+    kept,
     names::{Names, Raised},
-    packages, record,
+    packages,
+    record::{self, Since},
     root::Root,
 };
 
@@ -70,6 +70,16 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// The only one.
+    pub fn alone(cores: usize) -> Self {
+        Self {
+            nice: 0,
+            cores,
+            failures: 0,
+            retries: 0,
+        }
+    }
+
     /// Does it run again, if it fails now?
     pub fn runs_again(&self) -> bool {
         self.failures < self.retries
@@ -148,9 +158,8 @@ impl Workshop<'_> {
     /// The result of just this job.
     fn have(&self, job: &Job, before: &[Arc<Built>], turn: &Turn, begins: &dyn Fn()) -> Result<Had, Error> {
         self.interrupt.check()?;
-        let packages =
-            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Closure)?;
-        let inputs = fingerprint::inputs(job, &self.stage0.digest, &packages);
+        let Settled { packages, generated } = self.settle(job, before, turn, begins)?;
+        let inputs = fingerprint::inputs(job, &self.stage0.digest, &packages, &generated);
         let key = fingerprint::of(&inputs);
         let cached = |built| Had {
             built,
@@ -170,12 +179,13 @@ impl Workshop<'_> {
         let unchecked = match self.unchecked(&key)? {
             Some(unchecked) => unchecked,
             None => {
-                let made = self.make(job, &root, turn, &Surroundings::default())?;
+                let made = self.make(job, &root, turn, &Surroundings::default(), &key);
+                let made = made.map_err(|error| self.compared(job, &inputs, error))?;
                 self.store.record("rpmbuild", &key, &made)?;
                 made
             }
         };
-        let built = self.check(job, key, before, root, unchecked)?;
+        let built = self.check(job, key, before, root, unchecked, generated)?;
         self.store.record("build", &key, &built)?;
         Ok(Had {
             built,
@@ -215,9 +225,45 @@ impl Workshop<'_> {
         Ok(findings)
     }
 
-    /// Is this met by stage0?
-    fn lends(&self, job: &Job, name: &str) -> bool {
-        lends(self.is_lent, job, name)
+    /// The job's root, with what its SPEC's own section asks for.
+    fn settle(
+        &self,
+        job: &Job,
+        before: &[Arc<Built>],
+        turn: &Turn,
+        begins: &dyn Fn(),
+    ) -> Result<Settled, Error> {
+        let ground = Ground {
+            store: self.store,
+            stage0: &self.stage0.digest,
+            is_lent: self.is_lent,
+            job,
+            before,
+        };
+        let settled = ground.settle(&mut |packages| {
+            begins();
+            let inputs = fingerprint::inputs(job, &self.stage0.digest, packages, &[]);
+            let printed = self.generate(job, packages.to_vec(), turn, &fingerprint::of(&inputs));
+            printed
+                .map(Some)
+                .map_err(|error| self.compared(job, &inputs, error))
+        })?;
+        Ok(settled.expect("every root is asked about"))
+    }
+
+    /// A failure with what differs from the last build that went well.
+    fn compared(&self, job: &Job, inputs: &[Input], error: Error) -> Error {
+        match (
+            error,
+            record::last(self.store, self.distribution, job.arch, &job.component),
+        ) {
+            (Error::Failed(mut failure), Ok(last)) => {
+                failure.since = Since::of(last.as_ref(), inputs);
+                Error::Failed(failure)
+            }
+            // That the store cannot be read is told by whoever needs it.
+            (error, _) => error,
+        }
     }
 
     /// What rpmbuild made of the same inputs before, if the store still has all of it.
@@ -230,92 +276,6 @@ impl Workshop<'_> {
         Ok(made.filter(is_whole))
     }
 
-    /// Runs rpmbuild in the root, and keeps what it made.
-    pub(crate) fn make(
-        &self,
-        job: &Job,
-        root: &Root,
-        turn: &Turn,
-        surroundings: &Surroundings,
-    ) -> Result<Unchecked, Error> {
-        let bench = self.store.temp_dir(&format!("build-{}", job.component))?;
-        let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
-        let id = format!("build:{}", job.component);
-        let mut sandbox = folders.in_sandbox(root.sandbox(), turn.nice);
-        let _shown = match surroundings.other {
-            Some(Order::Disorderfs) => Some(folders.in_disorder(&mut sandbox)?),
-            Some(Order::Memory) => {
-                folders::in_memory(&mut sandbox);
-                None
-            }
-            Some(Order::Same) | None => None,
-        };
-        let request = self.request(job, turn.cores, surroundings);
-        let started = Instant::now();
-        let mut phase = "%prep".to_owned();
-        let mut on_phase = |name: &str| {
-            phase = name.to_owned();
-            self.sink.event(Event::Message { id: &id, text: name });
-        };
-        let log = bench.path().join("log");
-        let exit = rpmbuild::run(&sandbox, &request, &log, &mut on_phase, self.interrupt)?;
-        self.interrupt.check()?;
-        if !exit.success() {
-            let name = match (surroundings.other.is_some(), turn.runs_again()) {
-                (true, _) => format!("{}.log.again", job.component),
-                (false, true) => format!("{}.log.{}", job.component, turn.failures + 1),
-                (false, false) => format!("{}.log", job.component),
-            };
-            let how = exit.status.to_string();
-            let mut failure = self.failure(&job.component, phase.clone(), how, &log, &name)?;
-            if self.keep_roots && surroundings.other.is_none() {
-                let sandbox = rpmbuild::surrounded(&sandbox, &request);
-                let place = Place::new(sandbox, rpmbuild::command(&request), Some(phase));
-                failure.kept = self.keep(place, bench, &job.component);
-            }
-            return Err(Error::Failed(Box::new(failure)));
-        }
-        let mut rpms = Vec::new();
-        for file in folders.packages()? {
-            rpms.push(self.store.put_file(&file)?);
-        }
-        Ok(Unchecked {
-            format: built::FORMAT_UNCHECKED,
-            rpms,
-            trace: self.store.put_bytes(&folders.trace()?)?,
-            log: self.store.put_file(&log)?,
-            wall: started.elapsed(),
-            cpu: exit.usage.user + exit.usage.system,
-            memory: exit.usage.peak_memory,
-        })
-    }
-
-    /// Keeps a build root; that it cannot be kept is told, but hides no failure.
-    fn keep(&self, place: Place, bench: TempDir, component: &ComponentName) -> bool {
-        let why = match place.keep(self.store, bench, &kept::name(self.output, component)) {
-            Ok(true) => return true,
-            Ok(false) => "somebody is in the one before".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        let text = format!("the build root of `{component}` is not kept: {why}");
-        self.sink.event(Event::Warning { text: &text });
-        false
-    }
-
-    fn request<'j>(&self, job: &'j Job, cores: usize, surroundings: &Surroundings) -> rpmbuild::Request<'j> {
-        rpmbuild::Request {
-            spec: format!("/build/SPECS/{}.spec", job.recipe.name),
-            arch: job.arch,
-            defines: &job.recipe.defines,
-            undefines: &job.recipe.undefines,
-            source_only: false,
-            skip_check: job.skip_check,
-            cores,
-            source_date_epoch: job.recipe.source_date_epoch,
-            other_surroundings: surroundings.other.is_some(),
-        }
-    }
-
     /// Checks what rpmbuild made. Refused packages stay in the store: mending a check does not build them again.
     pub(crate) fn check(
         &self,
@@ -324,6 +284,7 @@ impl Workshop<'_> {
         before: &[Arc<Built>],
         root: Root,
         made: Unchecked,
+        generated: Vec<Dependency>,
     ) -> Result<Built, Error> {
         let examine = |rpm: &Sha256| checks::examine(&self.store.object(rpm)?);
         let packages = made.rpms.iter().map(examine).collect::<Result<Vec<_>, _>>()?;
@@ -365,33 +326,8 @@ impl Workshop<'_> {
             memory: made.memory,
             links,
             scriptlets: root.changes,
-        })
-    }
-
-    fn failure(
-        &self,
-        component: &ComponentName,
-        phase: String,
-        how: String,
-        log: &Path,
-        name: &str,
-    ) -> Result<Failure, Error> {
-        let logs = self.output.join("logs");
-        let kept = logs.join(name);
-        fs_err::create_dir_all(logs)?;
-        fs_err::copy(log, &kept)?;
-        let text = tail(log)?;
-        let text = String::from_utf8_lossy(&text);
-        let lines = crate::log::lines_that_matter(&text);
-        let phase = crate::log::phase(&text, phase);
-        let component = component.clone();
-        Ok(Failure {
-            component,
-            phase,
-            how,
-            lines,
-            log: kept,
-            kept: false,
+            generated,
+            checked: made.checked,
         })
     }
 }

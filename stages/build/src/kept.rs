@@ -3,9 +3,9 @@
 //! What is kept of a failed build is its `/build`, as it was, and the record of all that was mounted around it. The layers
 //! themselves are the store's, immutable, and mounted again.
 
-use std::path::Path;
+use std::{path::Path, time::SystemTime};
 
-use keel_artefact::{ComponentName, Sha256, format};
+use keel_artefact::{ComponentName, Fingerprint, Sha256, format};
 use keel_sandbox::Sandbox;
 use keel_store::{FolderLock, Store, TempDir};
 use serde::{Deserialize, Serialize};
@@ -28,15 +28,32 @@ pub struct Place {
     pub command: Vec<String>,
     /// The phase that failed; none if nothing was run.
     pub failed_in: Option<String>,
+    /// The fingerprint of what failed.
+    #[serde(default)]
+    of: Option<Sha256>,
+}
+
+/// What was kept of a failed build.
+pub struct Kept {
+    /// The root.
+    pub place: Place,
+    /// Nobody else may be in it meanwhile.
+    pub lock: FolderLock,
+    /// When it was kept.
+    pub when: SystemTime,
+    /// The last build that failed was another one, of other inputs.
+    pub is_older: bool,
 }
 
 impl Place {
-    pub(crate) fn new(sandbox: Sandbox, command: Vec<String>, failed_in: Option<String>) -> Self {
+    pub(crate) fn new(sandbox: Sandbox, command: Vec<String>, failed: Option<(String, Sha256)>) -> Self {
+        let (failed_in, of) = failed.unzip();
         Self {
             format: FORMAT,
             sandbox,
             command,
             failed_in,
+            of,
         }
     }
 
@@ -54,16 +71,13 @@ impl Place {
         Ok(store.keep_folder(bench, name)?)
     }
 
-    /// What was kept of a component's last failed build, for as long as the lock is held; none if nothing was. `output` is the
+    /// What was kept of a failed build of a component; none if nothing was. `output` is the
     /// project's output folder.
-    pub fn kept(
-        store: &Store,
-        output: &Path,
-        component: &ComponentName,
-    ) -> Result<Option<(Self, FolderLock)>, Error> {
+    pub fn kept(store: &Store, output: &Path, component: &ComponentName) -> Result<Option<Kept>, Error> {
         let Some((folder, lock)) = store.kept(&name(output, component))? else {
             return Ok(None);
         };
+        let when = fs_err::metadata(folder.join(RECORD)).and_then(|record| record.modified());
         let lost = || Error::KeptLost(component.clone());
         let json = fs_err::read(folder.join(RECORD)).map_err(|_| lost())?;
         let place: Self = serde_json::from_slice(&json).map_err(|_| lost())?;
@@ -73,8 +87,34 @@ impl Place {
         if !is_whole {
             return Err(lost());
         }
-        Ok(Some((place, lock)))
+        let last: Option<Sha256> = store.action(LAST, &key(output, component))?;
+        Ok(Some(Kept {
+            is_older: place.of != last,
+            when: when.map_err(|_| lost())?,
+            place,
+            lock,
+        }))
     }
+}
+
+/// The store's name for the fingerprint of a component's last failed build.
+const LAST: &str = "last-failure";
+
+/// Remembers that a build failed, whether or not its root is kept.
+pub(crate) fn failed(
+    store: &Store,
+    output: &Path,
+    component: &ComponentName,
+    of: &Sha256,
+) -> Result<(), Error> {
+    Ok(store.record(LAST, &key(output, component), of)?)
+}
+
+fn key(output: &Path, component: &ComponentName) -> Sha256 {
+    Fingerprint::new("last-failure/1")
+        .add("output", output.as_os_str().as_encoded_bytes())
+        .add("component", component.as_str())
+        .finish()
 }
 
 /// Under which name a root is kept: projects that share a store do not share these.

@@ -1,7 +1,11 @@
 //! The artefact of this stage: what was built, and from what.
 
+use std::collections::BTreeMap;
+
 use keel_artefact::{Arch, ComponentName, Epoch, Nevra, Sha256, format};
 use serde::{Deserialize, Serialize};
+
+use crate::Check;
 
 /// The version of [`Packages`] as JSON.
 pub const FORMAT: format::Version = format::Version(1);
@@ -38,6 +42,9 @@ pub struct Packages {
     /// Components with a source that is not the locked one (`--refresh`), or a stage0 that is not: what was built from
     /// it says so in its provenance.
     pub unlocked: Vec<ComponentName>,
+    /// What became of each component's `%check`.
+    #[serde(default)]
+    pub checks: BTreeMap<ComponentName, Check>,
 }
 
 impl Packages {
@@ -55,6 +62,7 @@ impl Packages {
             arch,
             packages,
             unlocked,
+            checks: BTreeMap::new(),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What each component was made from, for whoever must prove it.
 
-use keel_artefact::{Arch, ComponentName, Nevra, Sha256, format};
+use keel_artefact::{Arch, ComponentName, Dependency, Nevra, Sha256, format};
 use keel_plan::Job;
 use serde::Serialize;
 
-use crate::{Built, BuiltPackage, scriptlets::Changes, trace::Leak};
+use crate::{Built, BuiltPackage, Check, scriptlets::Changes, trace::Leak};
 
 /// The version of [`Provenance`] as JSON.
 pub const FORMAT: format::Version = format::Version(1);
@@ -34,6 +34,11 @@ pub struct Provenance<'a> {
     pub sources: Vec<Material<'a>>,
     /// Keel packages in the build root.
     pub root: &'a [BuiltPackage],
+    /// What `%generate_buildrequires` asked for.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub generated: &'a [Dependency],
+    /// What became of `%check`.
+    pub check: &'static str,
     /// What it made.
     pub packages: Vec<Product<'a>>,
     /// May its packages be linked with Debian's libc? Only those of test fixtures may.
@@ -95,6 +100,8 @@ impl<'a> Provenance<'a> {
             macros: job.recipe.macros_digest,
             sources: job.sources.files.iter().map(material).collect(),
             root: &built.root,
+            generated: &built.generated,
+            check: Check::of(job, built).word(),
             packages: built.outputs.iter().map(product).collect(),
             borrowed_libc: job.borrowed_libc,
             links_traced: built.links.count,

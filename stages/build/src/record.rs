@@ -36,6 +36,41 @@ pub struct Record {
     pub memory: u64,
 }
 
+/// What differs from the last build of a component that went well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Since {
+    /// There was none.
+    #[default]
+    Never,
+    /// These inputs; none: it was built of the same.
+    Changed(Vec<Change>),
+}
+
+impl Since {
+    /// Of a build with these inputs.
+    pub fn of(last: Option<&Record>, inputs: &[Input]) -> Self {
+        last.map_or(Self::Never, |last| Self::Changed(changes(&last.inputs, inputs)))
+    }
+
+    /// At most ten lines; none where there is nothing to compare with.
+    pub fn lines(&self) -> Vec<String> {
+        const MOST: usize = 10;
+        let Self::Changed(changes) = self else {
+            return Vec::new();
+        };
+        if changes.is_empty() {
+            return vec!["nothing: the same inputs were built before".to_owned()];
+        }
+        let mut lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        if lines.len() > MOST {
+            let more = lines.len() - (MOST - 1);
+            lines.truncate(MOST - 1);
+            lines.push(format!("and {more} more"));
+        }
+        lines
+    }
+}
+
 /// One input that differs between two builds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
@@ -70,6 +105,9 @@ impl fmt::Display for Change {
                 write!(f, ": {}, was {}", nevra(is), nevra(was))
             }
             (Some(was), Some(is)) => write!(f, ": {}, was {}", is.value, was.value),
+            (None, Some(is)) if self.name.as_deref() == Some(is.value.to_string().as_str()) => {
+                f.write_str(" is new")
+            }
             (None, Some(is)) => write!(f, " is new: {}", is.value),
             (Some(_), None) => f.write_str(" is gone"),
             (None, None) => Ok(()),
@@ -105,8 +143,10 @@ fn by_name(inputs: &[Input]) -> BTreeMap<(Kind, Option<String>), Was> {
                 let nevra = Some(nevra.clone());
                 ((input.kind, Some(name)), Was { nevra, value })
             }
-            // What is undefined has a name, and nothing else.
-            (Kind::Undefine, _) => ((input.kind, Some(value.to_string())), Was { nevra: None, value }),
+            // What is undefined, or generated, has a name, and nothing else.
+            (Kind::Undefine | Kind::Generated, _) => {
+                ((input.kind, Some(value.to_string())), Was { nevra: None, value })
+            }
             (kind, name) => ((kind, name.clone()), Was { nevra: None, value }),
         }
     };
@@ -162,7 +202,7 @@ pub(crate) fn keep(
 ) -> Result<(), Error> {
     let own: Vec<Input> = inputs
         .iter()
-        .filter(|input| input.kind != Kind::Package)
+        .filter(|input| input.kind.is_own())
         .cloned()
         .collect();
     // Both are asked for, so that both stay in the store as long.

@@ -7,10 +7,10 @@ use std::{
 };
 
 use keel_artefact::{ComponentName, Event, event::Outcome};
-use keel_plan::{Job, Plan};
+use keel_plan::{Generated, Job, Plan};
 
 use crate::{
-    Built, Error, Errors, Packages, Workshop,
+    Built, Check, Error, Errors, Packages, Workshop,
     expected::{self, Expected},
     job::{self, Finished, Turn},
     progress::Progress,
@@ -85,6 +85,12 @@ pub fn run(
     let hooks = Hooks {
         run: run_one,
         may_run_again: Error::may_be_flaky,
+        is_postponed: Error::is_postponed,
+        failed: |start: Start, error: &Error, runs_again: bool| {
+            let again = runs_again.then_some((start.failures + 1, options.retries));
+            let text = warning(&plan.jobs[start.index], error, again);
+            shop.sink.event(Event::Warning { text: &text });
+        },
         settled: |queue| {
             progress.tell(queue, shop.sink);
             let so_far = lock().clone();
@@ -95,11 +101,13 @@ pub fn run(
     let fates = scheduler::run(queue, options.jobs, hooks);
     let mut errors = Errors {
         failed: Vec::new(),
+        wanted: Generated::new(),
         skipped: Vec::new(),
     };
     for (fate, job) in fates.into_iter().zip(&plan.jobs) {
         match fate {
             Fate::Done(()) => {}
+            Fate::Failed(Error::Wants(all)) => drop(errors.wanted.insert(job.component.clone(), all)),
             Fate::Failed(error) => errors.failed.push((job.component.clone(), error)),
             Fate::Skipped(_) => errors.skipped.push(job.component.clone()),
         }
@@ -110,7 +118,7 @@ pub fn run(
             keel_artefact::interrupt::Interrupted.into(),
         ));
     }
-    if errors.failed.is_empty() {
+    if errors.failed.is_empty() && errors.wanted.is_empty() {
         Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner))
     } else {
         Err(errors)
@@ -177,7 +185,14 @@ impl Packages {
             .filter(is_tainted)
             .map(|job| job.component.clone())
             .collect();
-        Self::new(plan.arch, packages, unlocked)
+        let check = |job: &Job| {
+            let done = results.get(&job.component)?;
+            Some((job.component.clone(), Check::of(job, &done.built)))
+        };
+        Self {
+            checks: plan.jobs.iter().filter_map(check).collect(),
+            ..Self::new(plan.arch, packages, unlocked)
+        }
     }
 }
 
@@ -230,35 +245,45 @@ fn tell(
                 id: &id,
                 title: &title,
             });
+            tell_check(shop, job, &id, finished);
             return result;
         }
         Ok(_) if turn.failures > 0 => Outcome::Flaky(turn.failures),
         Ok(_) => Outcome::Done,
-        Err(error) => {
-            let text = warning(job, turn, error);
-            shop.sink.event(Event::Warning { text: &text });
-            Outcome::Failed
-        }
+        Err(Error::Wants(_)) => Outcome::Postponed,
+        Err(_) => Outcome::Failed,
     };
     shop.sink.event(Event::Finished {
         id: &id,
         outcome,
         elapsed: started.elapsed(),
     });
+    if let Ok(finished) = &result {
+        tell_check(shop, job, &id, finished);
+    }
     result
 }
 
+/// Tells what became of `%check`.
+fn tell_check(shop: &Workshop<'_>, job: &Job, id: &str, finished: &Finished) {
+    let check = Check::of(job, &finished.built);
+    let by = match &check {
+        Check::LeftOut { by } => Some(by.as_str()),
+        Check::Passed | Check::None => None,
+    };
+    let result = check.word();
+    shop.sink.event(Event::Checked { id, result, by });
+}
+
 /// The first line of an error: it is told again at the end, with all others, but a long run should not keep it to itself until
-/// then. Of what runs again nothing is told later: here is all.
-fn warning(job: &Job, turn: &Turn, error: &Error) -> String {
+/// then. Of what runs `again` (for which time, and how often it may) nothing is told later: here is all.
+fn warning(job: &Job, error: &Error, again: Option<(usize, usize)>) -> String {
     let text = error.to_string();
     let component = &job.component;
     let first = text.lines().next().unwrap_or_default();
-    match error {
-        Error::Failed(failure) if turn.runs_again() => format!(
-            "`{component}`: {first}; it runs again ({} of {}); log: {}",
-            turn.failures + 1,
-            turn.retries,
+    match (error, again) {
+        (Error::Failed(failure), Some((time, most))) => format!(
+            "`{component}`: {first}; it runs again ({time} of {most}); log: {}",
             failure.log.display()
         ),
         _ => format!("`{component}`: {first}"),

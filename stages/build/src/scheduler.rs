@@ -31,11 +31,15 @@ struct Shared<T, E> {
 }
 
 /// What [`run`] asks and tells.
-pub struct Hooks<Run, Again, Settled, Stop> {
+pub struct Hooks<Run, Again, Postponed, Failed, Settled, Stop> {
     /// Does one task, on a worker. Calls what it is given when there is something to be told meanwhile.
     pub run: Run,
     /// May a task that failed so run again?
     pub may_run_again: Again,
+    /// Is a task that ended so only to be done in another run? Then nothing stops because of it.
+    pub is_postponed: Postponed,
+    /// Called on a worker when a task failed: which, why, and whether it runs again.
+    pub failed: Failed,
     /// Called on the calling thread at the start, after each end, and when a task asks for it, with the queue as it is then. It may take its time: workers
     /// go on meanwhile, and several ends may be told at once.
     pub settled: Settled,
@@ -44,22 +48,26 @@ pub struct Hooks<Run, Again, Settled, Stop> {
 }
 
 /// Runs every task of the queue on `threads` threads, and gives their fates in the order of the tasks.
-pub fn run<T, E, Run, Again, Settled, Stop>(
+pub fn run<T, E, Run, Again, Postponed, Failed, Settled, Stop>(
     queue: Queue,
     threads: usize,
-    hooks: Hooks<Run, Again, Settled, Stop>,
+    hooks: Hooks<Run, Again, Postponed, Failed, Settled, Stop>,
 ) -> Vec<Fate<T, E>>
 where
     T: Send,
     E: Send,
     Run: Fn(Start, &dyn Fn()) -> Result<T, E> + Sync,
     Again: Fn(&E) -> bool + Sync,
+    Postponed: Fn(&E) -> bool + Sync,
+    Failed: Fn(Start, &E, bool) + Sync,
     Settled: FnMut(Queue),
     Stop: Fn() -> bool + Sync,
 {
     let Hooks {
         run,
         may_run_again,
+        is_postponed,
+        failed,
         mut settled,
         stop,
     } = hooks;
@@ -93,12 +101,26 @@ where
             drop(shared);
             let result = run(start, &tell);
             shared = lock();
+            // A run that is stopped starts nothing again.
+            if stop() {
+                shared.queue.stop();
+            }
             let is_last = match &result {
                 Ok(_) => {
                     shared.queue.done(start.index);
                     true
                 }
-                Err(error) => !shared.queue.failed(start.index, may_run_again(error)),
+                Err(error) if is_postponed(error) => {
+                    shared.queue.postponed(start.index);
+                    true
+                }
+                Err(error) => {
+                    let runs_again = shared.queue.failed(start.index, may_run_again(error));
+                    drop(shared);
+                    failed(start, error, runs_again);
+                    shared = lock();
+                    !runs_again
+                }
             };
             if is_last {
                 shared.results[start.index] = Some(result);

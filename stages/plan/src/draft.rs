@@ -9,7 +9,7 @@ use keel_spec::Recipe;
 use crate::{
     Targets,
     graph::{self, Knot},
-    job::Because,
+    job::{Because, Generated},
     needs::{self, Needs},
     providers::{self, Providers},
     select::{self, Chosen},
@@ -45,10 +45,11 @@ impl Draft {
         recipes: &[Recipe],
         targets: &Targets,
         variants: &Variants<'_>,
+        generated: &Generated,
     ) -> Result<Self, Errors> {
         let providers = Providers::new(recipes, &project.stage0.lends);
         let mut wrong = providers::made_twice(recipes);
-        let needs = needs::all(project, recipes, &providers);
+        let needs = needs::all(project, recipes, &providers, generated);
         let chosen = match select::select(project, recipes, &providers, &needs, targets) {
             Ok(chosen) => chosen,
             Err(errors) => return Err(errors.and(wrong)),
@@ -73,6 +74,7 @@ impl Draft {
                 project,
                 recipes,
                 providers: &providers,
+                generated,
                 shortest: knot.shortest.iter().map(|node| indices[*node]).collect(),
                 members: knot.members.iter().map(|node| indices[*node]).collect(),
                 cuts: cuts
@@ -114,6 +116,7 @@ struct Tangle<'a, 'r> {
     project: &'a Project,
     recipes: &'r [Recipe],
     providers: &'a Providers<'r>,
+    generated: &'a Generated,
     shortest: Vec<usize>,
     members: BTreeSet<usize>,
     cuts: Vec<(usize, usize)>,
@@ -214,7 +217,8 @@ impl Tangle<'_, '_> {
         for index in order.into_iter().take(MOST_READ) {
             for variant in variants(&self.recipes[index]) {
                 let base = self.draft.needs[index].base(self.project);
-                let then = needs::of(&variant.recipe, &base, self.providers);
+                let generated = needs::generated_of(&variant.recipe, self.generated);
+                let then = needs::of(&variant.recipe, &base, generated, self.providers);
                 let gone: Vec<&str> = needed[&index]
                     .iter()
                     .filter(|need| !then.jobs.contains_key(need))
@@ -251,7 +255,8 @@ pub struct Suggestion {
 /// Capabilities that nobody provides, as they are asked for: those that most ask for first, then by name.
 pub fn missing(project: &Project, recipes: &[Recipe]) -> Vec<Suggestion> {
     let providers = Providers::new(recipes, &project.stage0.lends);
-    unmet(&needs::all(project, recipes, &providers), recipes, &providers)
+    let needs = needs::all(project, recipes, &providers, &Generated::new());
+    unmet(&needs, recipes, &providers)
 }
 
 fn unmet(needs: &[Needs], recipes: &[Recipe], providers: &Providers<'_>) -> Vec<Suggestion> {
@@ -283,7 +288,7 @@ pub fn suggest(project: &Project, recipes: &[Recipe]) -> Vec<Suggestion> {
     let indices: Vec<usize> = (0..recipes.len()).collect();
     loop {
         let providers = Providers::new(recipes, &project.stage0.lends);
-        let needs = needs::all(&project, recipes, &providers);
+        let needs = needs::all(&project, recipes, &providers, &Generated::new());
         let mut new = unmet(&needs, recipes, &providers);
         if new.is_empty() {
             let knots = graph::knots(&edges(&needs, &indices));

@@ -208,18 +208,6 @@ pub(crate) fn order(needs: &[BTreeSet<usize>]) -> Vec<usize> {
     order
 }
 
-/// For each node the cost of the most expensive chain from it to a node that nobody needs, both included.
-/// `order` is that of [`order`].
-pub(crate) fn critical_paths(needs: &[BTreeSet<usize>], order: &[usize], cost: &[f64]) -> Vec<f64> {
-    let users = users(needs);
-    let mut path = vec![0.0; needs.len()];
-    for &node in order.iter().rev() {
-        let rest = users[node].iter().map(|user| path[*user]).fold(0.0, f64::max);
-        path[node] = cost[node] + rest;
-    }
-    path
-}
-
 /// For each node all that it needs, directly or not, in ascending order. `order` is that of [`order`].
 pub(crate) fn all_needs(needs: &[BTreeSet<usize>], order: &[usize]) -> Vec<Vec<usize>> {
     let mut all: Vec<Vec<u64>> = vec![Vec::new(); needs.len()];
@@ -300,10 +288,6 @@ mod tests {
         let needs = graph(&[&[3], &[], &[1], &[2], &[]]);
         let order = order(&needs);
         assert_eq!(order, [1, 2, 3, 0, 4]);
-        assert_eq!(
-            critical_paths(&needs, &order, &[1.0, 10.0, 2.0, 3.0, 4.0]),
-            [1.0, 16.0, 6.0, 4.0, 4.0]
-        );
         assert_eq!(all_needs(&needs, &order)[0], [1, 2, 3]);
     }
 

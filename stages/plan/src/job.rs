@@ -24,6 +24,10 @@ pub struct Job {
     pub after: Vec<ComponentName>,
     /// What must be in its build root and is met by Keel's packages, in the SPEC's order.
     pub direct: Vec<Dependency>,
+    /// What `%generate_buildrequires` printed in earlier builds of the same inputs, in the order in which it did. Its providers are
+    /// among `needs`; what is in the build root is what the section prints this time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub generated: Vec<Dependency>,
     /// What must be in its build root and is met by stage0, by name.
     pub lent: Vec<String>,
     /// Its build root has Debian's libc.
@@ -32,6 +36,9 @@ pub struct Job {
     pub borrowed_libc: bool,
     /// `%check` is left out.
     pub skip_check: bool,
+    /// Who left it out; none: nobody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip: Option<Skip>,
     /// Why it is in the plan: the first reason that was found.
     pub why: Why,
     /// For each of `needs`, the first requirement that leads to it.
@@ -50,8 +57,31 @@ pub struct Job {
     pub wall_seconds: Option<f64>,
     /// How well `cpu_seconds` is known.
     pub cost_from: CostFrom,
-    /// What the most expensive chain of jobs that starts with this one costs: the scheduler's priority.
-    pub critical_path: f64,
+}
+
+/// Who left `%check` out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+pub enum Skip {
+    /// `build.check.skip` of the component.
+    Configuration {
+        /// `skip_reason`.
+        reason: Option<String>,
+    },
+    /// Whoever called, for this run.
+    CommandLine,
+}
+
+impl std::fmt::Display for Skip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Configuration { reason: Some(reason) } => write!(f, "by the configuration: {reason}"),
+            Self::Configuration { reason: None } => {
+                f.write_str("by the configuration, which gives no reason")
+            }
+            Self::CommandLine => f.write_str("by the command line"),
+        }
+    }
 }
 
 /// Why a component is in a plan.
@@ -121,6 +151,9 @@ pub struct Cost {
 
 /// What the last builds of components cost.
 pub type Costs = BTreeMap<ComponentName, Cost>;
+
+/// What components' `%generate_buildrequires` are known to print.
+pub type Generated = BTreeMap<ComponentName, Vec<Dependency>>;
 
 /// Jobs in an order in which they can be built one after another.
 #[derive(Debug, Clone, Serialize)]

@@ -5,11 +5,11 @@
 //! Input: the project, all its recipes, the source sets of those that are built, the targets. Output: a [`Plan`].
 //!
 //! 1. Index what all packages provide, and what stage0 lends ([`providers`]).
-//! 2. Ask the solver of [`keel_rpm::solve`] for each build root: what stage0 lends is borrowed, all else comes from Keel's
-//!    packages. What a package in a build root is known to require, and stage0 does not lend, is needed, too ([`needs`]).
+//! 2. Ask the solver of [`keel_rpm::solve`] for each build root, with what `%generate_buildrequires` is known to print: what stage0 lends is
+//!    borrowed, all else comes from Keel's packages. What a package in a build root is known to require, and stage0 does not lend, is
+//!    needed, too ([`needs`]).
 //! 3. Choose the components that the targets need ([`select()`]).
-//! 4. Refuse cycles, with the ways out of each ([`draft`]); order the jobs, find the critical path ([`graph`]).
-//! 5. Reckon how long what is left takes ([`outlook`]).
+//! 4. Refuse cycles, with the ways out of each ([`draft`]); order the jobs ([`graph`]).
 //!
 //! What makes a job's fingerprint (the build stage computes it, because it needs the packages of earlier jobs):
 //!
@@ -22,6 +22,7 @@
 //! | macro files of the distribution ([`Recipe::macros_digest`]) | yes |
 //! | stage0: its Debian packages by digest, and how it is laid out | yes |
 //! | packages in the build root: digests of the *unsigned* packages | yes |
+//! | what `%generate_buildrequires` printed | yes |
 //! | architecture | yes |
 //! | `bootstrap-libc`; whether `%check` runs | yes |
 //! | version of the build's protocol | yes |
@@ -42,7 +43,6 @@
 //! Files owned: none.
 
 mod draft;
-mod estimate;
 mod graph;
 mod job;
 mod needs;
@@ -59,8 +59,7 @@ use keel_source::SourceSet;
 use keel_spec::Recipe;
 
 pub use draft::{Suggestion, Variant, Variants, missing, suggest};
-pub use estimate::{Outlook, Step, outlook};
-pub use job::{Because, Cost, CostFrom, Costs, Job, Plan, Targets, Why};
+pub use job::{Because, Cost, CostFrom, Costs, Generated, Job, Plan, Skip, Targets, Why};
 pub use providers::without_isa;
 
 use draft::Draft;
@@ -89,15 +88,17 @@ pub enum Error {
 /// The components that are built for `targets`, by name: those whose sources [`plan`] wants.
 ///
 /// `recipes` are those of all components, as for [`plan`]; everything that is wrong is reported as there. `variants` is
-/// asked for other readings of the SPECs on a cycle, to tell which of them is a way out.
+/// asked for other readings of the SPECs on a cycle, to tell which of them is a way out. `generated` is what sections of SPECs are
+/// known to ask for besides.
 pub fn select(
     project: &Project,
     recipes: &[Recipe],
     targets: &Targets,
     variants: &Variants<'_>,
+    generated: &Generated,
 ) -> Result<Vec<ComponentName>, Error> {
     let recipes = by_name(recipes);
-    let draft = Draft::new(project, &recipes, targets, variants)?;
+    let draft = Draft::new(project, &recipes, targets, variants, generated)?;
     Ok(draft
         .chosen
         .keys()
@@ -106,17 +107,19 @@ pub fn select(
 }
 
 /// Plans the builds for `targets`. `recipes` are those of all components; `sources` those of the ones that are built;
-/// `costs` what earlier builds cost, where that is known: only the order in which ready jobs start depends on it.
+/// `costs` what earlier builds cost, where that is known: only the order in which ready jobs start depends on it; `generated` as
+/// for [`select()`].
 pub fn plan(
     project: &Project,
     recipes: &[Recipe],
     sources: &[SourceSet],
     targets: &Targets,
     costs: &Costs,
+    generated: &Generated,
 ) -> Result<Plan, Error> {
     let recipes = by_name(recipes);
     let arch = arch(&recipes)?;
-    let draft = Draft::new(project, &recipes, targets, &|_| Vec::new())?;
+    let draft = Draft::new(project, &recipes, targets, &|_| Vec::new(), generated)?;
     let sources: BTreeMap<&ComponentName, &SourceSet> =
         sources.iter().map(|set| (&set.component, set)).collect();
 
@@ -127,8 +130,6 @@ pub fn plan(
         .iter()
         .map(|index| cost(project, &recipes[*index], costs))
         .collect();
-    let cpu: Vec<f64> = costs.iter().map(|(cost, _)| cost.cpu).collect();
-    let critical = graph::critical_paths(&edges, &order, &cpu);
     let after = graph::all_needs(&edges, &order);
     let name = |node: &usize| recipes[indices[*node]].component.clone();
 
@@ -157,10 +158,14 @@ pub fn plan(
             needs: edges[node].iter().map(name).collect(),
             after: after[node].iter().map(name).collect(),
             direct: needs.direct.clone(),
+            generated: needs::generated_of(recipe, generated).to_vec(),
             lent: needs.lent.iter().cloned().collect(),
             bootstrap_libc: build.bootstrap_libc,
             borrowed_libc: build.borrowed_libc,
             skip_check: build.check.skip,
+            skip: build.check.skip.then(|| Skip::Configuration {
+                reason: build.check.skip_reason.clone(),
+            }),
             why: draft.chosen[&indices[node]].named(&recipes),
             because: because.collect(),
             cpu_seconds: cost.cpu,
@@ -170,7 +175,6 @@ pub fn plan(
             memory: build.memory,
             peak_memory: (cost_from == CostFrom::Measured).then_some(cost.memory),
             expensive: build.expensive,
-            critical_path: critical[node],
         });
     }
     let providers = (recipes.iter())

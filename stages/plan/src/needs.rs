@@ -7,10 +7,13 @@ use keel_config::{Diagnostic, Location, Project};
 use keel_spec::Recipe;
 
 use crate::{
-    job::Because,
+    job::{Because, Generated},
     providers::{Needed, Providers, Through},
     select,
 };
+
+/// What is said where a section of the SPEC printed a requirement.
+const GENERATED: &str = "%generate_buildrequires";
 
 /// What one build needs.
 #[derive(Debug, Default, Clone)]
@@ -89,10 +92,17 @@ impl Needs {
 }
 
 /// The needs of all recipes, in their order.
-pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'_>) -> Vec<Needs> {
-    let plain: Vec<Needs> = (0..recipes.len())
-        .map(|index| of(&recipes[index], &[], providers))
-        .collect();
+pub(crate) fn all(
+    project: &Project,
+    recipes: &[Recipe],
+    providers: &Providers<'_>,
+    generated: &Generated,
+) -> Vec<Needs> {
+    let of = |index: usize, base: &[Dependency]| {
+        let recipe = &recipes[index];
+        of(recipe, base, generated_of(recipe, generated), providers)
+    };
+    let plain: Vec<Needs> = (0..recipes.len()).map(|index| of(index, &[])).collect();
     let base: Vec<Dependency> = project.base_requires.iter().map(Dependency::any).collect();
     if base.is_empty() {
         return plain;
@@ -104,7 +114,7 @@ pub(crate) fn all(project: &Project, recipes: &[Recipe], providers: &Providers<'
             if below.contains(&index) {
                 needs
             } else {
-                of(&recipes[index], &base, providers)
+                of(index, &base)
             }
         })
         .collect()
@@ -128,8 +138,21 @@ fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTr
     below
 }
 
+/// What `%generate_buildrequires` of this recipe is known to print.
+pub(crate) fn generated_of<'g>(recipe: &Recipe, generated: &'g Generated) -> &'g [Dependency] {
+    match recipe.generates {
+        Some(_) => generated.get(&recipe.component).map_or(&[], Vec::as_slice),
+        None => &[],
+    }
+}
+
 /// The needs of one recipe, which need not be one of those that provide.
-pub(crate) fn of(recipe: &Recipe, base: &[Dependency], providers: &Providers<'_>) -> Needs {
+pub(crate) fn of(
+    recipe: &Recipe,
+    base: &[Dependency],
+    generated: &[Dependency],
+    providers: &Providers<'_>,
+) -> Needs {
     let mut needs = Needs {
         has_base: !base.is_empty(),
         ..Needs::default()
@@ -141,8 +164,12 @@ pub(crate) fn of(recipe: &Recipe, base: &[Dependency], providers: &Providers<'_>
         .build_requires
         .iter()
         .map(|require| (&require.dependency, require.line, "BuildRequires"));
+    let section = recipe.generates.filter(|line| *line > 0);
+    let from_section = generated
+        .iter()
+        .map(|requirement| (requirement, section, GENERATED));
     let mut asked: Vec<Asked<'_>> = Vec::new();
-    for (requirement, line, tag) in from_base.chain(from_spec) {
+    for (requirement, line, tag) in from_base.chain(from_spec).chain(from_section) {
         if lends(requirement, providers, &mut needs.lent) {
             continue;
         }
@@ -186,7 +213,8 @@ pub(crate) fn of(recipe: &Recipe, base: &[Dependency], providers: &Providers<'_>
     let met = asked
         .iter()
         .enumerate()
-        .filter(|(number, _)| !in_vain.contains(number));
+        // What the section prints, the build hears from the section.
+        .filter(|(number, asked)| !in_vain.contains(number) && asked.tag != GENERATED);
     needs.direct = met.map(|(_, asked)| asked.requirement.clone()).collect();
     needs
 }

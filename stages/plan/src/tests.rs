@@ -19,6 +19,7 @@ mod solver;
 struct World {
     project: Project,
     recipes: Vec<Recipe>,
+    generated: Generated,
 }
 
 fn world(components: &[&str]) -> World {
@@ -38,7 +39,11 @@ fn world(components: &[&str]) -> World {
         };
         project.components.insert(recipe.component.clone(), component);
     }
-    World { project, recipes }
+    World {
+        project,
+        recipes,
+        generated: Generated::new(),
+    }
 }
 
 fn recipe(text: &str) -> Recipe {
@@ -104,6 +109,8 @@ fn recipe(text: &str) -> Recipe {
         defines: BTreeMap::new(),
         undefines: vec![],
         rebuild: 0,
+        generates: None,
+        has_check: false,
     }
 }
 
@@ -163,9 +170,16 @@ impl World {
             &self.sources(),
             targets,
             &Costs::new(),
+            &self.generated,
         )?;
         let names: BTreeSet<_> = plan.jobs.iter().map(|job| job.component.clone()).collect();
-        let selected = select(&self.project, &self.recipes, targets, &|_| vec![])?;
+        let selected = select(
+            &self.project,
+            &self.recipes,
+            targets,
+            &|_| vec![],
+            &self.generated,
+        )?;
         assert_eq!(names.into_iter().collect::<Vec<_>>(), selected);
         Ok(plan)
     }
@@ -260,7 +274,7 @@ fn targets_choose_what_they_need_and_no_more() {
 }
 
 #[test]
-fn costs_make_the_critical_path() {
+fn costs_and_switches_come_from_the_configuration() {
     let world = small()
         .build("glibc", |build| build.cpu_seconds = Some(100.0))
         .build("zlib", |build| build.expensive = true)
@@ -269,11 +283,53 @@ fn costs_make_the_critical_path() {
         });
     let plan = world.plan(&Targets::All).unwrap();
     let job = |name: &str| plan.job(&name.parse().unwrap()).unwrap();
-    assert_eq!(job("bash").critical_path, 20.0);
+    assert_eq!(job("bash").cpu_seconds, 20.0);
     assert_eq!(job("zlib").cpu_seconds, 600.0);
-    assert_eq!(job("glibc").critical_path, 100.0 + 600.0 + 20.0);
+    assert_eq!(job("glibc").cpu_seconds, 100.0);
     assert!(job("kernel-headers").bootstrap_libc && job("kernel-headers").skip_check);
     assert!(!job("glibc").bootstrap_libc);
+}
+
+#[test]
+fn what_a_section_prints_is_planned_but_is_not_what_the_spec_says() {
+    let mut world = small();
+    let zlib = world
+        .recipes
+        .iter()
+        .position(|recipe| recipe.component.as_str() == "zlib")
+        .unwrap();
+    let generated = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+    world
+        .generated
+        .insert("zlib".parse().unwrap(), generated(&["bash", "gcc"]));
+    let job = |world: &World| {
+        let plan = world.plan(&components(&["zlib"])).unwrap();
+        plan.job(&"zlib".parse().unwrap()).unwrap().clone()
+    };
+    // A SPEC without the section prints nothing, whatever is remembered of it.
+    let before = job(&world);
+    assert!(before.generated.is_empty() && !before.needs.iter().any(|need| need.as_str() == "ncurses"));
+    world.recipes[zlib].generates = Some(20);
+    world
+        .generated
+        .insert("zlib".parse().unwrap(), generated(&["ncurses-libs", "gcc"]));
+    let after = job(&world);
+    assert_eq!(after.generated, generated(&["ncurses-libs", "gcc"]));
+    assert_eq!(after.direct, before.direct);
+    let because = &after.because["ncurses"];
+    assert_eq!(
+        (because.line, because.says.as_str()),
+        (Some(20), "%generate_buildrequires: ncurses-libs")
+    );
+    world
+        .generated
+        .insert("zlib".parse().unwrap(), generated(&["ncurses-lib"]));
+    let told = world.error(&components(&["zlib"]));
+    assert!(
+        told.contains("zlib.spec:20: %generate_buildrequires: ncurses-lib")
+            && told.contains("did you mean `ncurses-libs`?"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -362,6 +418,7 @@ fn world_of(other: &World) -> World {
     World {
         project: other.project.clone(),
         recipes: other.recipes.clone(),
+        generated: Generated::new(),
     }
 }
 
@@ -415,13 +472,22 @@ fn wrong_targets_and_callers_are_told() {
         &[],
         &components(&["ca"]),
         &Costs::new(),
+        &Generated::new(),
     )
     .unwrap_err();
     assert_eq!(
         error.to_string(),
         "the sources of `ca` were not fetched before planning"
     );
-    let error = plan(&world.project, &[], &[], &Targets::All, &Costs::new()).unwrap_err();
+    let error = plan(
+        &world.project,
+        &[],
+        &[],
+        &Targets::All,
+        &Costs::new(),
+        &Generated::new(),
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("has the project no components?"));
 }
 
@@ -440,6 +506,7 @@ fn what_was_measured_counts_before_hints() {
         &world.sources(),
         &Targets::All,
         &costs.into(),
+        &Generated::new(),
     )
     .unwrap();
     let job = |name: &str| plan.job(&name.parse().unwrap()).unwrap();

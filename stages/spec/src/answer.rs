@@ -25,11 +25,17 @@ pub(crate) struct Evaluated {
     pub(crate) build_requires: Vec<BuildRequire>,
     pub(crate) packages: Vec<RecipePackage>,
     pub(crate) sources: Vec<RecipeSource>,
+    /// Line of `%generate_buildrequires`; 0: nobody knows which.
+    pub(crate) generates: Option<u32>,
+    pub(crate) has_check: bool,
     pub(crate) warnings: Vec<Warning>,
     /// `%dist`, where it was made to end with a rebuild counter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) raised_dist: Option<String>,
 }
+
+/// The section that prints further build requirements.
+const GENERATOR: &str = "generate_buildrequires";
 
 /// A SPEC that does not say what it must, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +65,8 @@ pub(crate) fn read(spec: &eval::Evaluated, spec_text: &str, arch: Arch) -> Resul
         build_requires: build_requires(&spec.source, spec_text)?,
         packages: binaries,
         sources: sources(spec)?,
+        generates: (spec.sections.contains_key(GENERATOR)).then(|| section_line(spec_text, GENERATOR)),
+        has_check: spec.sections.contains_key("check"),
         warnings: Vec::new(),
         raised_dist: None,
     })
@@ -194,6 +202,19 @@ fn build_require_lines(text: &str) -> BTreeMap<&str, u32> {
         }
     }
     lines
+}
+
+/// The line that begins a section; 0 if none does literally.
+fn section_line(text: &str, section: &str) -> u32 {
+    let begins = |line: &str| {
+        let word = line
+            .split_whitespace()
+            .next()
+            .and_then(|word| word.strip_prefix('%'));
+        word.is_some_and(|word| word.eq_ignore_ascii_case(section))
+    };
+    let found = (1..).zip(text.lines()).find(|(_, line)| begins(line));
+    found.map_or(0, |(number, _)| number)
 }
 
 fn sources(spec: &eval::Evaluated) -> Result<Vec<RecipeSource>, Odd> {

@@ -334,6 +334,8 @@ impl Evaluation<'_> {
             build_requires: evaluated.build_requires,
             packages: evaluated.packages,
             sources: evaluated.sources,
+            generates: evaluated.generates,
+            has_check: evaluated.has_check,
             defines,
             undefines,
             rebuild,

@@ -48,6 +48,13 @@ pub struct Recipe {
     pub packages: Vec<RecipePackage>,
     /// `SourceN` and `PatchN`: sources first, each by number.
     pub sources: Vec<RecipeSource>,
+    /// The line of `%generate_buildrequires`, which prints requirements that are known when it has run; 0: of a macro. None:
+    /// there is no such section.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generates: Option<u32>,
+    /// It has a `%check`.
+    #[serde(default)]
+    pub has_check: bool,
     /// Macros defined before it is read, the `--with` and `--without` switches included, as rpmbuild must get them.
     pub defines: BTreeMap<String, String>,
     /// Macros undefined before it is read, as rpmbuild must get them.
@@ -100,6 +107,8 @@ impl Recipe {
             build_requires: read.build_requires,
             packages: read.packages,
             sources: read.sources,
+            generates: read.generates,
+            has_check: read.has_check,
             defines: BTreeMap::new(),
             undefines: Vec::new(),
             rebuild: 0,

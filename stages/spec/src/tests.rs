@@ -171,6 +171,24 @@ fn a_recipe_says_what_its_spec_says() {
 }
 
 #[test]
+fn a_recipe_knows_of_the_sections_that_a_build_must_tell_of() {
+    let with = GOOD.replace(
+        "%files\n%files",
+        "%generate_buildrequires\necho gcc\n%check\ntrue\n%files\n%files",
+    );
+    let asker = with.replace("Name: demo", "Name: asker");
+    let line = (1..)
+        .zip(asker.lines())
+        .find(|(_, line)| *line == "%generate_buildrequires");
+    let world = World::new(&[("asker", &asker), ("demo", GOOD)]);
+    let recipes = world.all();
+    let said = |at: usize| (recipes[at].generates, recipes[at].has_check);
+    assert_eq!(said(0), (line.map(|(number, _)| number), true));
+    assert!(said(0).0.is_some());
+    assert_eq!(said(1), (None, GOOD.contains("%check")));
+}
+
+#[test]
 fn only_what_changed_is_asked_about() {
     let mut world = World::new(&[
         ("demo", GOOD),

@@ -30,6 +30,8 @@ pub struct Explained<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     raised_because: Option<&'a String>,
     waits_for: Vec<Wait<'a>>,
+    /// What `%generate_buildrequires` asked for in earlier builds of the same.
+    generated: Vec<String>,
     /// Jobs that may wait for it.
     awaited_by: Vec<&'a ComponentName>,
     cost_from: CostFrom,
@@ -88,6 +90,7 @@ pub fn of<'a>(foreseen: &'a Foreseen<'a>, name: &str) -> Result<Explained<'a>, F
         problem: forecast.problem.as_ref(),
         raised_because: forecast.raised_because.as_ref(),
         waits_for: forecast.waits_for.iter().map(wait).collect(),
+        generated: job.generated.iter().map(ToString::to_string).collect(),
         awaited_by: awaited.map(|other| &other.component).collect(),
         cost_from: job.cost_from,
         cpu_seconds: job.cpu_seconds,
@@ -158,6 +161,13 @@ impl fmt::Display for Explained<'_> {
         for wait in &self.waits_for {
             let because = wait.because.as_deref().unwrap_or("through others");
             writeln!(f, "  {} ({}): {because}", wait.component, word(wait.state))?;
+        }
+        if !self.generated.is_empty() {
+            writeln!(
+                f,
+                "\n%generate_buildrequires asks for\n  {}",
+                self.generated.join("\n  ")
+            )?;
         }
         const MOST: usize = 12;
         if !self.awaited_by.is_empty() {

@@ -13,8 +13,9 @@ use keel_artefact::ComponentName;
 use keel_build::{
     Forecast,
     forecast::{Question, State},
+    scheduler::Policy,
 };
-use keel_plan::{CostFrom, Job, Outlook, Plan, Step};
+use keel_plan::{CostFrom, Job, Plan};
 use serde::Serialize;
 
 use crate::{
@@ -117,7 +118,15 @@ impl<'a> Foreseen<'a> {
             chosen.map(|(job, _)| job).collect()
         };
         let (open, sure) = (jobs(&[State::Build, State::Maybe]), jobs(&[State::Build]));
-        let most = outlook(&open, at_once, cores);
+        let policy = Policy {
+            memory: machine::memory(),
+            ..Policy::jobs(at_once)
+        };
+        let outlook = |chosen: &[&Job]| {
+            let names: BTreeSet<&ComponentName> = chosen.iter().map(|job| &job.component).collect();
+            keel_build::outlook(plan, &|job| names.contains(&job.component), policy)
+        };
+        let most = outlook(&open);
         let names = most.critical.iter().map(|index| open[*index].component.clone());
         let with_cost = |from| open.iter().filter(|job| job.cost_from == from).count();
         let summary = Summary {
@@ -126,7 +135,7 @@ impl<'a> Foreseen<'a> {
             build: sure.len(),
             maybe: open.len() - sure.len(),
             seconds: most.seconds,
-            seconds_at_least: outlook(&sure, at_once, cores).seconds,
+            seconds_at_least: outlook(&sure).seconds,
             critical: names.collect(),
             critical_seconds: most.critical_seconds,
             at_once,
@@ -202,18 +211,6 @@ struct Shown<'a> {
     plan: &'a Plan,
     forecast: &'a [Forecast],
     summary: &'a Summary,
-}
-
-fn outlook(jobs: &[&Job], at_once: usize, cores: usize) -> Outlook {
-    let places: BTreeMap<&ComponentName, usize> = (jobs.iter().enumerate())
-        .map(|(at, job)| (&job.component, at))
-        .collect();
-    let step = |job: &&Job| {
-        let before = job.after.iter().filter_map(|name| places.get(name).copied());
-        Step::of(job, cores, before.collect())
-    };
-    let steps: Vec<Step> = jobs.iter().map(step).collect();
-    keel_plan::outlook(&steps, at_once, cores)
 }
 
 /// `75 s`; with what it is worth, where nobody measured it.

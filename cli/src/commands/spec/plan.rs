@@ -9,7 +9,7 @@ use std::{
 
 use keel_artefact::{ComponentName, Event};
 use keel_config::{Diagnostic, Location, Project};
-use keel_plan::{Costs, Plan, Suggestion, Targets};
+use keel_plan::{Costs, Generated, Plan, Suggestion, Targets};
 use keel_source::SourceSet;
 use keel_spec::Recipe;
 use serde::Serialize;
@@ -62,7 +62,14 @@ pub fn plan(
     }
     clock.phase("resolving");
     let sources: Vec<SourceSet> = recipes.iter().map(no_files).collect();
-    let plan = keel_plan::plan(&project, &recipes, &sources, &Targets::All, &Costs::new())?;
+    let plan = keel_plan::plan(
+        &project,
+        &recipes,
+        &sources,
+        &Targets::All,
+        &Costs::new(),
+        &Generated::new(),
+    )?;
     clock.phase("planning");
     let drawing = drawn(&plan);
     if let Some(form) = graph {

@@ -52,6 +52,8 @@ fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Ar
         memory: 0,
         links: Links::default(),
         scriptlets: None,
+        generated: vec![],
+        checked: None,
     })
 }
 

@@ -55,6 +55,8 @@ pub(crate) fn job(name: &str, version: &str) -> Job {
             defines: BTreeMap::from([("_with_x".to_owned(), "1".to_owned())]),
             undefines: vec!["u".to_owned()],
             rebuild: 0,
+            generates: None,
+            has_check: false,
         },
         sources: SourceSet {
             format: keel_source::FORMAT,
@@ -65,10 +67,12 @@ pub(crate) fn job(name: &str, version: &str) -> Job {
         needs: vec![],
         after: vec![],
         direct: vec![],
+        generated: vec![],
         lent: vec![],
         bootstrap_libc: true,
         borrowed_libc: false,
         skip_check: false,
+        skip: None,
         why: Why::Asked,
         because: BTreeMap::new(),
         cpu_seconds: 20.0,
@@ -78,7 +82,6 @@ pub(crate) fn job(name: &str, version: &str) -> Job {
         peak_memory: None,
         expensive: false,
         cost_from: CostFrom::Guess,
-        critical_path: 20.0,
     }
 }
 
@@ -118,5 +121,5 @@ fn fingerprints_are_those_of_all_stores() {
     print.add("bootstrap-libc", [1]);
     print.add("package", "demo-1:2-3.noarch");
     print.add_digest("rpm", &Sha256::of(b"rpm"));
-    assert_eq!(of(&inputs(&job, &stage0, &root)), print.finish());
+    assert_eq!(of(&inputs(&job, &stage0, &root, &[])), print.finish());
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     BuiltPackage,
     built::{self, Links, Output},
+    closure,
     fingerprint::tests::job,
     record::Record,
 };
@@ -40,7 +41,7 @@ fn plan(versions: [&str; 4]) -> Plan {
 fn build(store: &Store, job: &Job, before: &[Arc<Built>], bytes: &str) -> Arc<Built> {
     let stage0 = Sha256::of(b"stage0");
     let root = closure::close(&job.direct, before, &|_| false).unwrap();
-    let inputs = fingerprint::inputs(job, &stage0, &root);
+    let inputs = fingerprint::inputs(job, &stage0, &root, &[]);
     let nevra = job.recipe.packages[0].nevra.clone();
     let built = Built {
         format: built::FORMAT,
@@ -70,6 +71,8 @@ fn build(store: &Store, job: &Job, before: &[Arc<Built>], bytes: &str) -> Arc<Bu
         memory: 0,
         links: Links::default(),
         scriptlets: None,
+        generated: vec![],
+        checked: None,
     };
     store.record("build", &built.fingerprint, &built).unwrap();
     record::keep(store, DISTRIBUTION, job, inputs, &built).unwrap();

@@ -5,16 +5,17 @@ use std::{
     sync::Arc,
 };
 
-use keel_host::rpmbuild;
+use keel_host::rpmbuild::{self, What};
 use keel_plan::Job;
 use keel_source::SourceSet;
 use keel_spec::Recipe;
 use keel_store::TempDir;
 
-use super::Workshop;
+use super::{Turn, Workshop};
 use crate::{
-    Built, Error, Surroundings, closure,
+    Built, Error, Surroundings,
     folders::Folders,
+    generate::Settled,
     kept::Place,
     root::{self, Root},
 };
@@ -24,8 +25,8 @@ impl Workshop<'_> {
     /// folder that is given with it.
     pub fn place(&self, job: &Job, before: &[Arc<Built>]) -> Result<(Place, TempDir), Error> {
         self.interrupt.check()?;
-        let packages =
-            closure::close(&job.direct, before, &|name| self.lends(job, name)).map_err(Error::Closure)?;
+        let turn = Turn::alone(self.cores);
+        let Settled { packages, .. } = self.settle(job, before, &turn, &|| ())?;
         let root = Root::compose(self, job, packages)?;
         let bench = self.store.temp_dir(&format!("shell-{}", job.component))?;
         let folders = Folders::lay_out(self.store, &job.recipe, &job.sources, bench.path())?;
@@ -44,7 +45,7 @@ impl Workshop<'_> {
             arch: recipe.arch,
             defines: &recipe.defines,
             undefines: &recipe.undefines,
-            source_only: true,
+            what: What::Source,
             skip_check: false,
             cores: self.cores,
             source_date_epoch: recipe.source_date_epoch,

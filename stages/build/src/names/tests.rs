@@ -70,6 +70,8 @@ fn built(job: &Job, bytes: &str, source: &str) -> Arc<Built> {
         memory: 0,
         links: Links::default(),
         scriptlets: None,
+        generated: vec![],
+        checked: None,
     })
 }
 

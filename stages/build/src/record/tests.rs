@@ -59,7 +59,12 @@ fn records_come_back_as_they_were() {
         format: FORMAT,
         component: "demo".parse().unwrap(),
         fingerprint: Sha256::of(b"x"),
-        inputs: fingerprint::inputs(&job("demo", &"a".repeat(64)), &Sha256::of(b"s"), &[]),
+        inputs: fingerprint::inputs(
+            &job("demo", &"a".repeat(64)),
+            &Sha256::of(b"s"),
+            &[],
+            &["g >= 1".parse().unwrap()],
+        ),
         wall: Duration::from_millis(1500),
         cpu: Duration::from_secs(2),
         memory: 3 << 20,
@@ -87,6 +92,8 @@ fn a_build_is_remembered_by_its_component_and_by_its_own_inputs() {
         memory: 7,
         links: Links::default(),
         scriptlets: None,
+        generated: vec![],
+        checked: None,
     };
     let with = |bytes: &str| {
         let mut inputs = own.clone();

@@ -257,6 +257,12 @@ impl Queue {
         false
     }
 
+    /// A running task can only be done in another run. Everything goes on that does not need it.
+    pub fn postponed(&mut self, index: usize) {
+        self.ended(index, State::Skipped(None));
+        self.skip_users(index);
+    }
+
     /// Starts nothing more.
     pub fn stop(&mut self) {
         self.stopped = true;
@@ -330,7 +336,7 @@ impl Queue {
 }
 
 /// For each task those that need it.
-pub(super) fn users(tasks: &[Task]) -> Vec<Vec<usize>> {
+pub(crate) fn users(tasks: &[Task]) -> Vec<Vec<usize>> {
     let mut users = vec![Vec::new(); tasks.len()];
     for (index, task) in tasks.iter().enumerate() {
         task.needs.iter().for_each(|need| users[*need].push(index));
@@ -339,7 +345,7 @@ pub(super) fn users(tasks: &[Task]) -> Vec<Vec<usize>> {
 }
 
 /// For each task how long the longest chain takes that starts with it. A task of a circle counts for itself.
-pub(super) fn ways(tasks: &[Task], users: &[Vec<usize>]) -> Vec<f64> {
+pub(crate) fn ways(tasks: &[Task], users: &[Vec<usize>]) -> Vec<f64> {
     let mut ways: Vec<f64> = tasks.iter().map(|task| task.seconds).collect();
     let mut missing: Vec<usize> = users.iter().map(Vec::len).collect();
     let mut last: Vec<usize> = (0..tasks.len()).filter(|index| missing[*index] == 0).collect();

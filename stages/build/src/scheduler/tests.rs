@@ -47,6 +47,8 @@ fn on_threads<E: Send>(
     let hooks = Hooks {
         run: |start: Start, _: &dyn Fn()| run(start),
         may_run_again: |_: &E| true,
+        is_postponed: |_: &E| false,
+        failed: |_, _: &E, _| {},
         settled: |_| {},
         stop: || stop,
     };
@@ -87,6 +89,8 @@ fn two_run_at_once_and_all_ends_are_told() {
             Ok(start.index as f64 + start.share)
         },
         may_run_again: |_: &()| false,
+        is_postponed: |_: &()| false,
+        failed: |_, _: &(), _| {},
         settled: |queue: Queue| {
             let done = |state: &&State| **state == State::Done;
             told = queue.states().iter().filter(done).count();

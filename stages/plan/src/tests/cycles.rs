@@ -53,9 +53,15 @@ fn a_condition_that_breaks_a_cycle_is_a_way_out() {
             _ => vec![],
         }
     };
-    let told = select(&world.project, &world.recipes, &Targets::All, &read)
-        .unwrap_err()
-        .to_string();
+    let told = select(
+        &world.project,
+        &world.recipes,
+        &Targets::All,
+        &read,
+        &Generated::new(),
+    )
+    .unwrap_err()
+    .to_string();
     let ways: Vec<&str> = told.lines().filter(|line| line.contains("way out")).collect();
     assert_eq!(
         ways,

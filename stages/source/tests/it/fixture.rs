@@ -114,6 +114,8 @@ impl Fixture {
             defines: BTreeMap::new(),
             undefines: Vec::new(),
             rebuild: 0,
+            generates: None,
+            has_check: false,
         }
     }
 
