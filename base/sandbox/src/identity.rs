@@ -60,6 +60,18 @@ pub fn hand_over(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Gives a file or folder to [`owner`] as [`hand_over`] does, but nothing that is in it.
+pub fn hand_over_alone(path: &Path) -> Result<(), Error> {
+    let Identity::FromRoot { outside } = Identity::of_caller() else {
+        return Ok(());
+    };
+    let given = fs_err::symlink_metadata(path).and_then(|metadata| give(path, &metadata, outside));
+    given.map_err(|source| Error::Owner {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// Takes a file, or a folder with all that is in it, back for the caller, and makes it readable and removable.
 pub fn take_back(path: &Path) -> Result<(), Error> {
     let caller = rustix::process::geteuid().as_raw();

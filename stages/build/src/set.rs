@@ -39,9 +39,7 @@ type Users = BTreeMap<PathBuf, String>;
 pub(crate) struct Set<'a> {
     /// The packages, sorted by name.
     pub(crate) packages: &'a [BuiltPackage],
-    /// Their trees.
-    pub(crate) trees: &'a [PathBuf],
-    /// The layers that are made of these trees.
+    /// The layers that their trees are.
     pub(crate) layers: &'a [PathBuf],
     /// Layers of stage0: the fixes, and what is below the packages.
     pub(crate) borrowed: &'a [PathBuf],
@@ -164,8 +162,8 @@ impl Set<'_> {
             let text = format!("installing foreign packages into a build root: {text}");
             shop.sink.event(keel_artefact::Event::Warning { text: &text });
         }
-        let users = scriptlets::users(&installed, &self.borrowed[0], self.trees)?;
-        let changes = Changes::of(&installed, self.trees, with_scripts(infos), done.warnings)?;
+        let users = scriptlets::users(&installed, &self.borrowed[0], self.layers)?;
+        let changes = Changes::of(&installed, self.layers, with_scripts(infos), done.warnings)?;
         scriptlets::settle(&installed, clock)?;
         changes.write(&folder.join(RECORD))?;
         Ok((done.database, users))

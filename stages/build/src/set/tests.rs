@@ -193,7 +193,6 @@ fn the_database_of_a_root_names_its_packages_and_nothing_else() {
     // Made again, it has the same bytes.
     let set = Set {
         packages: std::slice::from_ref(&plain),
-        trees: &root.trees,
         layers: &root.trees,
         borrowed: &fixture.stage0.build_lowers(true),
         has_libc: false,
@@ -270,4 +269,62 @@ fn a_pre_that_fails_stops_and_leaves_no_layer() {
             "{said}"
         );
     }
+}
+
+/// What scriptlets may not reach: a folder outside of the root, by a link that they put in the place of one inside.
+fn replaces(folder: &str, decoy: &Path) -> String {
+    let decoy = decoy.display();
+    format!(
+        "Name: replaces\nVersion: 1\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: noarch\nRequires(post): plain\n\
+         %description\nx\n%post\nset -e\nmkdir -p {folder}\nmv {folder} /var/aside\nln -s {decoy} {folder}\necho done >&2\n%files\n"
+    )
+}
+
+#[test]
+fn a_link_that_a_scriptlet_puts_in_place_of_a_folder_is_never_followed() {
+    let fixture = Fixture::new();
+    let decoy = fixture.folder.path().join("decoy");
+    for name in ["rpm", "ldconfig", "ld.so.cache.d"] {
+        fs_err::create_dir_all(decoy.join(name)).unwrap();
+        fs_err::write(decoy.join(name).join("kept"), "kept").unwrap();
+    }
+    fs_err::write(decoy.join("passwd"), "outside:x:5:5::/:/bin/false\n").unwrap();
+    fs_err::write(decoy.join("two"), "two\n").unwrap();
+    let plain = fixture.package(PLAIN, "links");
+    for folder in ["/var/lib", "/var/cache", "/usr/share"] {
+        let replaces = fixture.package(&replaces(folder, &decoy), folder);
+        let root = fixture.root(vec![plain.clone(), replaces]).unwrap();
+        let changes = root.changes.unwrap();
+        assert!(changes.added.contains(&folder[1..]), "{changes:?}");
+        assert!(
+            folder != "/usr/share" || changes.removed.contains("usr/share/two"),
+            "what is outside is not what was shipped: {changes:?}"
+        );
+    }
+    for name in ["rpm", "ldconfig", "ld.so.cache.d"] {
+        assert!(decoy.join(name).join("kept").is_file(), "{name}");
+    }
+    assert!(decoy.join("passwd").is_file());
+}
+
+#[test]
+fn a_database_behind_a_link_or_that_is_no_file_is_an_error() {
+    let fixture = Fixture::new();
+    let decoy = fixture.folder.path().join("decoy");
+    fs_err::create_dir_all(decoy.join("rpm")).unwrap();
+    let mut foreign = b"SQLite format 3\0".to_vec();
+    foreign.resize(4096, 0);
+    fs_err::write(decoy.join("rpm/rpmdb.sqlite"), &foreign).unwrap();
+    let behind = replaces("/usr/lib/sysimage", &decoy);
+    let fifo = "Name: fifo\nVersion: 1\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: noarch\n%description\nx\n\
+                %post\nrm /usr/lib/sysimage/rpm/rpmdb.sqlite\nmkfifo /usr/lib/sysimage/rpm/rpmdb.sqlite\n%files\n";
+    for (spec, why) in [(behind.as_str(), "behind a link"), (fifo, "no regular file")] {
+        let package = fixture.package(spec, why);
+        let error = fixture.root(vec![package]).map(|_| ()).unwrap_err();
+        let Error::Transaction { source, .. } = &error else {
+            panic!("{error}")
+        };
+        assert!(source.to_string().contains(why), "{source}");
+    }
+    assert_eq!(fs_err::read(decoy.join("rpm/rpmdb.sqlite")).unwrap(), foreign);
 }
