@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Built, Names,
     fingerprint::{self, Input, Kind, Own},
-    generate::{Ground, Settled},
+    generate::Ground,
     job,
     record::{self, Change, Record},
+    set,
 };
 
 /// Will a job be built?
@@ -137,10 +138,18 @@ fn with_root(
         is_lent: question.is_lent,
         job,
         before,
+        scriptlets: &|packages| {
+            Ok(set::seen(
+                question.store,
+                question.stage0,
+                job.bootstrap_libc,
+                packages,
+            )?)
+        },
     };
-    let Settled { packages, generated } = match ground.settle(&mut |_| Ok(None)) {
+    let settled = match ground.settle(&mut |_, _| Ok(None)) {
         Ok(Some(settled)) => settled,
-        // The section was never run in this root.
+        // The section was never run in this root; or the scriptlets of its packages were not.
         Ok(None) => return Ok(None),
         Err(crate::Error::Store(error)) => return Err(error),
         Err(crate::Error::Closure(error)) => {
@@ -152,7 +161,11 @@ fn with_root(
             return Ok(None);
         }
     };
-    let mut inputs = fingerprint::inputs(job, question.stage0, &packages, &generated);
+    let inputs_of = |job: &Job| {
+        let (packages, generated) = (&settled.packages, &settled.generated);
+        fingerprint::inputs(job, question.stage0, packages, settled.scriptlets, generated)
+    };
+    let mut inputs = inputs_of(job);
     let mut key = fingerprint::of(&inputs);
     let mut built = job::recorded(question.store, &key)?;
     let differences = built
@@ -161,7 +174,7 @@ fn with_root(
     if let Some(differences) = differences {
         match question.names.raised(job) {
             Ok(raised) => {
-                inputs = fingerprint::inputs(&raised, question.stage0, &packages, &generated);
+                inputs = inputs_of(&raised);
                 key = fingerprint::of(&inputs);
                 built = job::recorded(question.store, &key)?;
                 new.raised = Some(raised.recipe.evr);

@@ -54,6 +54,7 @@ impl Root {
             layers: &layers,
             borrowed: &borrowed,
             has_libc,
+            bootstrap_libc: job.bootstrap_libc,
         };
         let set = set.layer(shop)?;
         let (layers, trees, changes) = match set.installed {

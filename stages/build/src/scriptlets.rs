@@ -9,12 +9,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::Metadata,
     io::{self, Read},
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
 
-use keel_artefact::{Epoch, format};
+use keel_artefact::{Epoch, Fingerprint, Sha256, format};
 use keel_host::rpmdb;
 use keel_sandbox::{Beneath, Found};
 use serde::{Deserialize, Serialize};
@@ -51,6 +54,17 @@ pub struct Changes {
     pub removed: BTreeSet<String>,
     /// What rpm warned of: a `%post` that failed does not fail the transaction.
     pub warnings: Vec<String>,
+}
+
+/// What a build sees of the scriptlets of its root's packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// There are none.
+    Nothing,
+    /// What they made has this digest.
+    Made(Sha256),
+    /// They have not run in this store.
+    NotRun,
 }
 
 impl Changes {
@@ -167,6 +181,30 @@ pub(crate) fn settle(installed: &Path, clock: Epoch) -> Result<(), Error> {
         }
         Ok(())
     })
+}
+
+/// The digest of what is in a root after a transaction, [settled](settle): the whole tree, and the users.
+pub(crate) fn digest(installed: &Path, users: &BTreeMap<PathBuf, String>) -> Result<Sha256, Error> {
+    let mut print = Fingerprint::new("scriptlets/1");
+    walk(installed, &mut |path, metadata| {
+        let name = path.strip_prefix(installed).unwrap_or(path);
+        print.add("path", name.as_os_str().as_bytes());
+        // File types have bits of their own in the mode (inode(7)).
+        print.add("mode", metadata.mode().to_le_bytes());
+        if metadata.is_symlink() {
+            print.add("target", fs_err::read_link(path)?.as_os_str().as_bytes());
+            return Ok(());
+        }
+        print.add("time", metadata.mtime().to_le_bytes());
+        if metadata.is_file() {
+            print.add_digest("content", &Sha256::of_file(path)?.0);
+        }
+        Ok(())
+    })?;
+    for (path, text) in users {
+        print.add("users", path.as_os_str().as_bytes()).add("text", text);
+    }
+    Ok(print.finish())
 }
 
 fn opened(layers: &[PathBuf]) -> io::Result<Vec<Beneath>> {

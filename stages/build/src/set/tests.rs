@@ -137,6 +137,7 @@ impl Fixture {
             .path();
         let info = keel_rpm::read(&made).unwrap();
         BuiltPackage {
+            scriptlets: !info.scripts.is_empty(),
             component: info.nevra.name.as_str().parse().unwrap(),
             nevra: info.nevra,
             kind: crate::Kind::Binary,
@@ -196,6 +197,7 @@ fn the_database_of_a_root_names_its_packages_and_nothing_else() {
         layers: &root.trees,
         borrowed: &fixture.stage0.build_lowers(true),
         has_libc: false,
+        bootstrap_libc: true,
     };
     let database = |layer: &Path| fs_err::read(layer.join("usr/lib/sysimage/rpm/rpmdb.sqlite")).unwrap();
     let one = database(&set.layer(&fixture.shop()).unwrap().layer);
@@ -295,7 +297,8 @@ fn a_link_that_a_scriptlet_puts_in_place_of_a_folder_is_never_followed() {
         let replaces = fixture.package(&replaces(folder, &decoy), folder);
         let root = fixture.root(vec![plain.clone(), replaces]).unwrap();
         let changes = root.changes.unwrap();
-        assert!(changes.added.contains(&folder[1..]), "{changes:?}");
+        let told = changes.added.union(&changes.changed);
+        assert!(told.into_iter().any(|name| *name == folder[1..]), "{changes:?}");
         assert!(
             folder != "/usr/share" || changes.removed.contains("usr/share/two"),
             "what is outside is not what was shipped: {changes:?}"
@@ -327,4 +330,43 @@ fn a_database_behind_a_link_or_that_is_no_file_is_an_error() {
         assert!(source.to_string().contains(why), "{source}");
     }
     assert_eq!(fs_err::read(decoy.join("rpm/rpmdb.sqlite")).unwrap(), foreign);
+}
+
+#[test]
+fn what_scriptlets_made_is_seen_and_another_tree_is_another_digest() {
+    let fixture = Fixture::new();
+    let digest = |spec: &str, salt: &str| {
+        let packages = [spec, PLAIN].map(|spec| fixture.package(spec, salt));
+        let seen = || super::seen(fixture.store, &fixture.stage0.digest, true, &packages).unwrap();
+        fixture
+            .store
+            .remove_tree(&key(&fixture.stage0.digest, true, &packages))
+            .unwrap();
+        assert_eq!(seen(), Seen::NotRun);
+        fixture.root(packages.to_vec()).unwrap();
+        match seen() {
+            Seen::Made(digest) => digest,
+            other => panic!("{other:?}"),
+        }
+    };
+    let one = digest(FOREIGN, "seen");
+    assert_eq!(one, digest(FOREIGN, "seen"), "made again, it is the same");
+    // The same packages, and a scriptlet that does something else each time.
+    let random = FOREIGN.replace("echo added >", "cat /proc/sys/kernel/random/uuid >");
+    assert_ne!(digest(&random, "seen"), digest(&random, "seen"));
+    let plain = fixture.package(PLAIN, "seen");
+    let seen = super::seen(fixture.store, &fixture.stage0.digest, true, &[plain]).unwrap();
+    assert_eq!(seen, Seen::Nothing);
+}
+
+#[test]
+fn a_package_with_scriptlets_that_is_not_marked_is_refused() {
+    let fixture = Fixture::new();
+    let mut package = fixture.package(TRIGGER, "not marked");
+    package.scriptlets = false;
+    let error = fixture.root(vec![package]).map(|_| ()).unwrap_err();
+    assert!(
+        matches!(&error, Error::Scriptlets { scripts, .. } if !scripts.is_empty()),
+        "{error}"
+    );
 }
