@@ -311,6 +311,24 @@ fn a_link_that_a_scriptlet_puts_in_place_of_a_folder_is_never_followed() {
 }
 
 #[test]
+fn users_behind_a_link_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = |name: &str| dir.path().join(name);
+    for name in ["fixes/etc", "installed", "decoy"] {
+        fs_err::create_dir_all(folder(name)).unwrap();
+    }
+    fs_err::write(folder("fixes/etc/passwd"), "root:x:0:0::/:/bin/sh\n").unwrap();
+    fs_err::write(folder("decoy/passwd"), "outside:x:5:5::/:/bin/false\n").unwrap();
+    symlink(folder("decoy"), folder("installed/etc")).unwrap();
+    let users = || scriptlets::users(&folder("installed"), &folder("fixes"), &[]).unwrap();
+    assert_eq!(users(), Users::new());
+    fs_err::remove_file(folder("installed/etc")).unwrap();
+    fs_err::rename(folder("decoy"), folder("installed/etc")).unwrap();
+    let passwd = "root:x:0:0::/:/bin/sh\noutside:x:5:5::/:/bin/false\n".to_owned();
+    assert_eq!(users(), Users::from([("etc/passwd".into(), passwd)]));
+}
+
+#[test]
 fn a_database_behind_a_link_or_that_is_no_file_is_an_error() {
     let fixture = Fixture::new();
     let decoy = fixture.folder.path().join("decoy");
