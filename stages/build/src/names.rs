@@ -1,6 +1,6 @@
 //! Names never lie: a build that gives a published name other bytes gets a rebuild counter, and is made again with it.
 //!
-//! docs/explanation/names.md has the rules (N1 to N12) and a table of cases.
+//! docs/explanation/names.md has the rules (N1 to N14) and a table of cases.
 
 use std::sync::Arc;
 
