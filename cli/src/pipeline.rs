@@ -85,9 +85,12 @@ pub fn plan_of(
         recipes,
         sources: Vec::new(),
         generated,
+        asked: BTreeSet::new(),
+        failed: BTreeSet::new(),
         unchecked: None,
+        files,
     };
-    material.planned(context, project, stage0, images, files)
+    material.planned(context, project, stage0, images)
 }
 
 /// What a plan is made of besides the project: with more of it, there is another plan.
@@ -98,8 +101,13 @@ struct Material {
     /// Of those that were chosen before.
     sources: Vec<SourceSet>,
     generated: Generated,
+    /// Of `generated`, what was asked for in this run: the rest are hints of earlier ones.
+    asked: BTreeSet<ComponentName>,
+    /// What failed by an earlier plan of this run.
+    failed: BTreeSet<ComponentName>,
     /// Whose `%check` the command line leaves out: of these components, or of all if there is none.
     unchecked: Option<Vec<ComponentName>>,
+    files: Files,
 }
 
 impl Material {
@@ -109,20 +117,22 @@ impl Material {
         project: Project,
         stage0: Stage0,
         images: Vec<Image>,
-        files: Files,
     ) -> Result<Planned, Failure> {
+        self.leave_out_hints(&project);
         let choose = |recipes: &[Recipe], targets: &Targets| {
             select(context, &project, &stage0, recipes, targets, &self.generated)
         };
         let needed = choose(&self.recipes, &self.targets)?;
-        let may_fetch = matches!(files, Files::Fetched(_));
+        let may_fetch = matches!(self.files, Files::Fetched(_));
         rendered::check(context, &project, &|name| needed.contains(name), may_fetch)?;
         let mut groups = Vec::new();
         for image in &images {
             let packages = Targets::Packages(image.packages.clone());
             groups.push(choose(&self.recipes, &packages)?.into_iter().collect());
         }
-        self.gather(context, &project, &stage0, &needed, files)?;
+        self.gather(context, &project, &stage0, &needed)?;
+        // Of refreshed sources there are other versions.
+        self.leave_out_hints(&project);
         let names = self.recipes.iter().map(|recipe| &recipe.component);
         let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
         let (recipes, sources) = (&self.recipes, &self.sources);
@@ -140,6 +150,13 @@ impl Material {
         })
     }
 
+    /// Leaves out what sections printed in earlier runs, and cannot print now.
+    fn leave_out_hints(&mut self, project: &Project) {
+        let is_asked = |component: &ComponentName| self.asked.contains(component);
+        let known = std::mem::take(&mut self.generated);
+        self.generated = keel_plan::fitting(project, &self.recipes, known, &is_asked);
+    }
+
     /// Adds the sources of those that are needed and have none yet.
     fn gather(
         &mut self,
@@ -147,7 +164,6 @@ impl Material {
         project: &Project,
         stage0: &Stage0,
         needed: &[ComponentName],
-        files: Files,
     ) -> Result<(), Failure> {
         let has_sources: BTreeSet<ComponentName> =
             self.sources.iter().map(|set| set.component.clone()).collect();
@@ -155,7 +171,7 @@ impl Material {
             std::mem::take(&mut self.recipes).into_iter().partition(|recipe| {
                 needed.contains(&recipe.component) && !has_sources.contains(&recipe.component)
             });
-        let (recipes, sources) = match files {
+        let (recipes, sources) = match self.files {
             Files::Fetched(refresh) => {
                 let mut options = source_options(context)?;
                 options.tools = stage0.tool_lowers();
@@ -176,12 +192,21 @@ impl Material {
 }
 
 impl Planned {
-    /// Another plan, which knows that components asked for this.
-    pub fn again(self, context: &Context<'_>, wanted: Generated) -> Result<Self, Failure> {
+    /// Another plan, which knows that components asked for this, and that others failed.
+    pub fn again(
+        self,
+        context: &Context<'_>,
+        wanted: Generated,
+        failed: BTreeSet<ComponentName>,
+    ) -> Result<Self, Failure> {
         let mut material = self.material;
+        material.asked.extend(wanted.keys().cloned());
         material.generated.extend(wanted);
-        let files = Files::Fetched(args::Refresh::default());
-        material.planned(context, self.project, self.stage0, self.images, files)
+        material.failed = failed;
+        if let Files::Pinned = material.files {
+            material.files = Files::Fetched(args::Refresh::default());
+        }
+        material.planned(context, self.project, self.stage0, self.images)
     }
 
     /// Leaves out `%check` of these components, or of all if none is named.
@@ -298,6 +323,7 @@ pub fn run(
         memory: how.memory.unwrap_or_else(machine::memory),
         retries: how.retry,
         groups: planned.groups.clone(),
+        failed: planned.material.failed.clone(),
     };
     with_workshop(context, &planned.project, &planned.stage0, |shop| {
         let shop = Workshop {
