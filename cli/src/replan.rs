@@ -68,7 +68,11 @@ pub fn until_known<T>(
             return Err(errors.into());
         }
         tell(context, &planned, &errors.wanted);
-        let names = errors.failed.iter().map(|(component, _)| component.clone()).collect();
+        let names = errors
+            .failed
+            .iter()
+            .map(|(component, _)| component.clone())
+            .collect();
         failed = errors.failed;
         planned = planned.again(context, errors.wanted, names)?;
     }

@@ -78,10 +78,7 @@ mod tests {
         for (phases, expected) in [
             ("%prep %build %install %check", true),
             // The source package says what the section prints, and unpacks again for that.
-            (
-                "%prep %build %install %check %prep %generate_buildrequires",
-                true,
-            ),
+            ("%prep %build %install %check %prep %generate_buildrequires", true),
             ("%prep %check %build %install", false),
             ("%prep %build %check %install", false),
             ("%prep %build %install", false),

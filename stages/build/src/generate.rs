@@ -45,7 +45,12 @@ impl Kept {
         Ok(kept.map(|kept| kept.rounds))
     }
 
-    fn record(store: &Store, kind: &str, key: &Sha256, rounds: &[Vec<Dependency>]) -> Result<(), keel_store::Error> {
+    fn record(
+        store: &Store,
+        kind: &str,
+        key: &Sha256,
+        rounds: &[Vec<Dependency>],
+    ) -> Result<(), keel_store::Error> {
         let kept = Self {
             format: FORMAT,
             rounds: rounds.to_vec(),
@@ -151,7 +156,11 @@ impl Ground<'_> {
             let asked = round.iter().filter(|requirement| !self.is_borrowed(requirement));
             asked.map(Dependency::to_string).collect()
         };
-        let planned = self.job.rounds.get(rounds.len()).map(|round| texts(&round.prints));
+        let planned = self
+            .job
+            .rounds
+            .get(rounds.len())
+            .map(|round| texts(&round.prints));
         match planned == rounds.last().map(|round| texts(round)) {
             true => Ok(()),
             false => self.wants(rounds),

@@ -147,7 +147,14 @@ impl Workshop<'_> {
             }
         };
         let job = raised.as_ref().map_or(job, |raised| &raised.job);
-        record::keep(self.store, self.distribution, job, &planned, had.inputs, &had.built)?;
+        record::keep(
+            self.store,
+            self.distribution,
+            job,
+            &planned,
+            had.inputs,
+            &had.built,
+        )?;
         // What may be there is of a build that failed.
         self.store.drop_kept(&kept::name(self.output, &job.component));
         Ok(Finished {

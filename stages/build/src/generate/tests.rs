@@ -159,7 +159,12 @@ fn what_the_plan_does_not_know_is_remembered_and_asks_for_another_plan() {
         };
         assert_eq!(world.remembered().as_ref(), Some(&all));
         world.job.rounds = rounds(known);
-        let planned: Printed = world.job.rounds.iter().map(|round| round.prints.clone()).collect();
+        let planned: Printed = world
+            .job
+            .rounds
+            .iter()
+            .map(|round| round.prints.clone())
+            .collect();
         assert_eq!(all, planned[1..]);
     }
     assert!(world.settle(&in_rounds).unwrap().is_some());
@@ -204,9 +209,16 @@ fn a_root_that_was_never_asked_about_is_not_settled() {
 /// What an earlier run remembered is replaced by what is printed now, and asks for a plan without it.
 #[test]
 fn what_is_no_longer_printed_is_forgotten() {
-    for stale in [&["three"][..], &["gcc one", "three"], &["gcc one", "two", "three"]] {
+    for stale in [
+        &["three"][..],
+        &["gcc one", "three"],
+        &["gcc one", "two", "three"],
+    ] {
         let mut world = World::new(stale);
-        let known: Printed = world.job.rounds[1..].iter().map(|round| round.prints.clone()).collect();
+        let known: Printed = world.job.rounds[1..]
+            .iter()
+            .map(|round| round.prints.clone())
+            .collect();
         let key = remembered_key(&Own::from(&world.job), &Sha256::of(b"stage0"));
         Kept::record(&world.store, "generates", &key, &known).unwrap();
         let mut plans = 0;
@@ -227,7 +239,10 @@ fn what_is_no_longer_printed_is_forgotten() {
         assert_eq!(names(&settled.packages), ["one", "two"]);
         let fresh = World::new(&["gcc one", "two"]);
         let as_new = fresh.settle(&in_rounds).unwrap().unwrap();
-        assert_eq!((settled.packages, settled.generated), (as_new.packages, as_new.generated));
+        assert_eq!(
+            (settled.packages, settled.generated),
+            (as_new.packages, as_new.generated)
+        );
         assert_eq!(world.remembered(), fresh.remembered());
     }
 }
@@ -262,6 +277,10 @@ fn a_round_chooses_among_what_its_own_requirements_lead_to() {
         world.job.rounds[1].after = vec!["more".parse().unwrap(), second.parse().unwrap()];
         let settled = world.settle(&|_| words("more")).unwrap().unwrap();
         assert_eq!(world.asked.borrow()[0], first);
-        assert!(names(&settled.packages).contains(&second), "{:?}", settled.packages);
+        assert!(
+            names(&settled.packages).contains(&second),
+            "{:?}",
+            settled.packages
+        );
     }
 }

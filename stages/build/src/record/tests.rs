@@ -149,7 +149,10 @@ fn a_counter_hides_no_build_and_is_no_change() {
     let planned = job("demo", "1");
     let mut raised = planned.clone();
     raised.recipe.rebuild = 1;
-    raised.recipe.defines.insert("dist".to_owned(), ".kl1.1".to_owned());
+    raised
+        .recipe
+        .defines
+        .insert("dist".to_owned(), ".kl1.1".to_owned());
     let inputs = fingerprint::inputs(&raised, &stage0, &[], &[]);
     let own = fingerprint::own_inputs(&Own::from(&planned), &stage0);
     keep(&store, "d", &raised, &own, inputs.clone(), &built(&inputs)).unwrap();
@@ -163,7 +166,10 @@ fn a_counter_hides_no_build_and_is_no_change() {
     assert_eq!(Since::of(Some(&record), &raised, &inputs), Since::Changed(vec![]));
     // What the configuration defines is one, with the same counter.
     let mut other = raised.clone();
-    other.recipe.defines.insert("dist".to_owned(), ".kl2.1".to_owned());
+    other
+        .recipe
+        .defines
+        .insert("dist".to_owned(), ".kl2.1".to_owned());
     let own = fingerprint::own_inputs(&Own::from(&other), &stage0);
     let Since::OwnChanged(changes) = Since::of_own(Some(&record), &other, &own) else {
         panic!("{record:?}");
