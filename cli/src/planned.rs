@@ -140,6 +140,10 @@ impl Material {
             std::mem::take(&mut self.recipes).into_iter().partition(|recipe| {
                 needed.contains(&recipe.component) && !has_sources.contains(&recipe.component)
             });
+        if new.is_empty() {
+            self.recipes = others;
+            return Ok(());
+        }
         let (recipes, sources) = match self.files {
             Files::Fetched(refresh) => {
                 let mut options = source_options(context)?;

@@ -47,6 +47,9 @@ pub fn remembered(
     Ok(keel_plan::fitting(project, recipes, generated, &|_| false))
 }
 
+/// What is done with a plan: in the outer result what ends all of it, in the inner one what became of builds.
+type Work<'a, T> = dyn FnMut(&Planned) -> Result<Result<T, keel_build::Errors>, Failure> + 'a;
+
 /// Does `work` with a plan, and with another one for as long as components ask for what it does not know: what is finished is
 /// cached, so that this costs little. Where something failed, too, that is the end, but for those who want to `keep_going`: it
 /// is not tried again by the next plan.
@@ -54,7 +57,7 @@ pub fn until_known<T>(
     context: &Context<'_>,
     mut planned: Planned,
     keep_going: bool,
-    work: &mut dyn FnMut(&Planned) -> Result<Result<T, keel_build::Errors>, Failure>,
+    work: &mut Work<'_, T>,
 ) -> Result<(Planned, T), Failure> {
     let mut failed = Vec::new();
     for _ in 0..MOST_PLANS {
