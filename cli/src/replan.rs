@@ -47,8 +47,8 @@ pub fn remembered(
     Ok(keel_plan::fitting(project, recipes, generated, &|_| false))
 }
 
-/// What is done with a plan: in the outer result what ends all of it, in the inner one what became of builds.
-type Work<'a, T> = dyn FnMut(&Planned) -> Result<Result<T, keel_build::Errors>, Failure> + 'a;
+/// What is done with a plan; the inner errors may ask for another one.
+pub type Work<'w, T> = dyn FnMut(&Planned) -> Result<Result<T, keel_build::Errors>, Failure> + 'w;
 
 /// Does `work` with a plan, and with another one for as long as components ask for what it does not know: what is finished is
 /// cached, so that this costs little. Where something failed, too, that is the end, but for those who want to `keep_going`: it
