@@ -260,7 +260,7 @@ impl From<keel_build::Errors> for Failure {
         {
             let names: Vec<_> = errors.wanted.keys().map(|name| format!("`{name}`")).collect();
             diagnostics.push(last.hint(format!(
-                "{} asked for more packages by %generate_buildrequires: the next run plans with them",
+                "{} asked for other packages by %generate_buildrequires: the next run plans with them",
                 names.join(", ")
             )));
         }

@@ -14,6 +14,7 @@ mod inputs;
 mod machine;
 mod names;
 mod pipeline;
+mod planned;
 mod policy;
 mod rendered;
 mod rendering;

@@ -128,11 +128,11 @@ pub fn check_locked(planned: &Planned, results: &Results) -> Result<(), Failure>
         .hint("pin them with `keel source update` or `keel source lock`, and leave `--refresh` out"))
 }
 
-/// Writes down what is published now.
-pub fn record(planned: &Planned, results: &Results) -> Result<(), Failure> {
+/// Writes down what is published now: `packages` are those that [`to_publish`] gave.
+pub fn record(planned: &Planned, results: &Results, packages: &Packages) -> Result<(), Failure> {
     let project = &planned.project;
     let is_known = |component: &keel_artefact::ComponentName| project.components.contains_key(component);
-    let lock = names::record(&lock(project)?, &planned.plan, results, &is_known);
+    let lock = names::record(&lock(project)?, &planned.plan, results, packages, &is_known);
     Ok(lock
         .write(&project.lock_file)
         .map_err(keel_source::Errors::from)?)

@@ -10,7 +10,7 @@ use keel_artefact::{ComponentName, ImageName, Interrupt, PackageName};
 use keel_build::{Names, Packages, Results, Workshop};
 use keel_config::{Image, Project, diagnostic::nearest};
 use keel_host::{git::Git, stage0::Stage0};
-use keel_plan::{Generated, Job, Plan, Skip, Targets};
+use keel_plan::{Generated, Job, Plan, Targets};
 use keel_source::SourceSet;
 use keel_spec::{Additions, Recipe};
 
@@ -20,26 +20,14 @@ use crate::{
     failure::{Class, Failure},
     machine,
     names::{self, Again},
-    rendered, replan,
+    planned::Material,
+    replan,
 };
 
 /// Macros that refreshed sources bring to the SPECs of their components.
 pub use keel_spec::Overrides;
 
-/// All that is known before anything is built.
-pub struct Planned {
-    /// The configuration.
-    pub project: Project,
-    /// The root that lends compiler and tools.
-    pub stage0: Stage0,
-    /// Jobs in order.
-    pub plan: Plan,
-    /// Images that were asked for, in the order wanted.
-    pub images: Vec<Image>,
-    /// The components that each of these images needs, build requirements included.
-    pub groups: Vec<BTreeSet<ComponentName>>,
-    material: Material,
-}
+pub use crate::planned::Planned;
 
 /// The project as it is built: with its overlays applied.
 pub fn project(context: &Context<'_>) -> Result<Project, Failure> {
@@ -85,120 +73,12 @@ pub fn plan_of(
         recipes,
         sources: Vec::new(),
         generated,
+        asked: BTreeSet::new(),
+        failed: BTreeSet::new(),
         unchecked: None,
+        files,
     };
-    material.planned(context, project, stage0, images, files)
-}
-
-/// What a plan is made of besides the project: with more of it, there is another plan.
-struct Material {
-    targets: Targets,
-    /// Of all components.
-    recipes: Vec<Recipe>,
-    /// Of those that were chosen before.
-    sources: Vec<SourceSet>,
-    generated: Generated,
-    /// Whose `%check` the command line leaves out: of these components, or of all if there is none.
-    unchecked: Option<Vec<ComponentName>>,
-}
-
-impl Material {
-    fn planned(
-        mut self,
-        context: &Context<'_>,
-        project: Project,
-        stage0: Stage0,
-        images: Vec<Image>,
-        files: Files,
-    ) -> Result<Planned, Failure> {
-        let choose = |recipes: &[Recipe], targets: &Targets| {
-            select(context, &project, &stage0, recipes, targets, &self.generated)
-        };
-        let needed = choose(&self.recipes, &self.targets)?;
-        let may_fetch = matches!(files, Files::Fetched(_));
-        rendered::check(context, &project, &|name| needed.contains(name), may_fetch)?;
-        let mut groups = Vec::new();
-        for image in &images {
-            let packages = Targets::Packages(image.packages.clone());
-            groups.push(choose(&self.recipes, &packages)?.into_iter().collect());
-        }
-        self.gather(context, &project, &stage0, &needed, files)?;
-        let names = self.recipes.iter().map(|recipe| &recipe.component);
-        let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
-        let (recipes, sources) = (&self.recipes, &self.sources);
-        let mut plan = keel_plan::plan(&project, recipes, sources, &self.targets, &costs, &self.generated)?;
-        if let Some(names) = &self.unchecked {
-            leave_out_checks(&mut plan, names);
-        }
-        Ok(Planned {
-            project,
-            stage0,
-            plan,
-            images,
-            groups,
-            material: self,
-        })
-    }
-
-    /// Adds the sources of those that are needed and have none yet.
-    fn gather(
-        &mut self,
-        context: &Context<'_>,
-        project: &Project,
-        stage0: &Stage0,
-        needed: &[ComponentName],
-        files: Files,
-    ) -> Result<(), Failure> {
-        let has_sources: BTreeSet<ComponentName> =
-            self.sources.iter().map(|set| set.component.clone()).collect();
-        let (new, others): (Vec<Recipe>, Vec<Recipe>) =
-            std::mem::take(&mut self.recipes).into_iter().partition(|recipe| {
-                needed.contains(&recipe.component) && !has_sources.contains(&recipe.component)
-            });
-        let (recipes, sources) = match files {
-            Files::Fetched(refresh) => {
-                let mut options = source_options(context)?;
-                options.tools = stage0.tool_lowers();
-                let (recipes, mut sources) = fetch(context, project, stage0, new, options, refresh)?;
-                overlaid(context, project, &mut sources)?;
-                (recipes, sources)
-            }
-            Files::Pinned => {
-                let sources = pinned(context, project, &new)?;
-                (new, sources)
-            }
-        };
-        self.recipes = recipes;
-        self.recipes.extend(others);
-        self.sources.extend(sources);
-        Ok(())
-    }
-}
-
-impl Planned {
-    /// Another plan, which knows that components asked for this.
-    pub fn again(self, context: &Context<'_>, wanted: Generated) -> Result<Self, Failure> {
-        let mut material = self.material;
-        material.generated.extend(wanted);
-        let files = Files::Fetched(args::Refresh::default());
-        material.planned(context, self.project, self.stage0, self.images, files)
-    }
-
-    /// Leaves out `%check` of these components, or of all if none is named.
-    pub fn leave_out_checks(&mut self, names: &[ComponentName]) {
-        leave_out_checks(&mut self.plan, names);
-        self.material.unchecked = Some(names.to_vec());
-    }
-}
-
-fn leave_out_checks(plan: &mut Plan, names: &[ComponentName]) {
-    let is_meant = |job: &&mut Job| names.is_empty() || names.contains(&job.component);
-    for job in plan.jobs.iter_mut().filter(is_meant) {
-        if job.recipe.has_check && !job.skip_check {
-            job.skip_check = true;
-            job.skip = Some(Skip::CommandLine);
-        }
-    }
+    material.planned(context, project, stage0, images)
 }
 
 /// The components that are built for `targets`. On a cycle, SPECs are read otherwise to find a way out.
@@ -298,6 +178,7 @@ pub fn run(
         memory: how.memory.unwrap_or_else(machine::memory),
         retries: how.retry,
         groups: planned.groups.clone(),
+        failed: planned.material.failed.clone(),
     };
     with_workshop(context, &planned.project, &planned.stage0, |shop| {
         let shop = Workshop {

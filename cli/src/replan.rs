@@ -1,7 +1,7 @@
 //! What components ask for while they are built (`%generate_buildrequires`): remembered between runs, and planned again in a run that
 //! finds it out.
 
-use keel_artefact::Event;
+use keel_artefact::{Dependency, Event};
 use keel_build::{fingerprint::Own, generate};
 use keel_config::Project;
 use keel_host::stage0::Stage0;
@@ -43,31 +43,41 @@ pub fn remembered(
             generated.insert(recipe.component.clone(), known);
         }
     }
-    Ok(generated)
+    // What cannot be met any more is asked for anew, if it still is.
+    Ok(keel_plan::fitting(project, recipes, generated, &|_| false))
 }
 
 /// What is done with a plan; the inner errors may ask for another one.
 pub type Work<'w, T> = dyn FnMut(&Planned) -> Result<Result<T, keel_build::Errors>, Failure> + 'w;
 
 /// Does `work` with a plan, and with another one for as long as components ask for what it does not know: what is finished is
-/// cached, so that this costs little. Where something failed, too, that is the end, but for those who want to `keep_going`.
+/// cached, so that this costs little. Where something failed, too, that is the end, but for those who want to `keep_going`: it
+/// is not tried again by the next plan.
 pub fn until_known<T>(
     context: &Context<'_>,
     mut planned: Planned,
     keep_going: bool,
     work: &mut Work<'_, T>,
 ) -> Result<(Planned, T), Failure> {
+    let mut failed = Vec::new();
     for _ in 0..MOST_PLANS {
-        let errors = match work(&planned)? {
+        let mut errors = match work(&planned)? {
             Ok(done) => return Ok((planned, done)),
             Err(errors) => errors,
         };
         context.interrupt.check()?;
+        errors.failed.splice(0..0, std::mem::take(&mut failed));
         if errors.wanted.is_empty() || !(errors.failed.is_empty() || keep_going) {
             return Err(errors.into());
         }
         tell(context, &planned, &errors.wanted);
-        planned = planned.again(context, errors.wanted)?;
+        let names = errors
+            .failed
+            .iter()
+            .map(|(component, _)| component.clone())
+            .collect();
+        failed = errors.failed;
+        planned = planned.again(context, errors.wanted, names)?;
     }
     let text = format!("what %generate_buildrequires asks for does not come to rest in {MOST_PLANS} plans");
     Err(Failure::new(Class::Failed, text))
@@ -75,8 +85,9 @@ pub fn until_known<T>(
 
 fn tell(context: &Context<'_>, planned: &Planned, wanted: &Generated) {
     for (component, all) in wanted {
-        let known = planned.plan.job(component).map_or(&[][..], |job| &job.generated);
-        let new = all.iter().filter(|requirement| !known.contains(requirement));
+        let job = planned.plan.job(component);
+        let known: Vec<&Dependency> = job.into_iter().flat_map(|job| job.generated()).collect();
+        let new = (all.iter().flatten()).filter(|requirement| !known.contains(requirement));
         let mut names: Vec<String> = new.map(|requirement| format!("`{requirement}`")).collect();
         const MOST: usize = 10;
         if names.len() > MOST {
@@ -84,10 +95,11 @@ fn tell(context: &Context<'_>, planned: &Planned, wanted: &Generated) {
             names.truncate(MOST);
             names.push(format!("{more} more"));
         }
-        let text = format!(
-            "`{component}` asks for {} (%generate_buildrequires): planned again",
-            names.join(", ")
-        );
+        let asks = match names.as_slice() {
+            [] => "no longer asks for all that it did".to_owned(),
+            names => format!("asks for {}", names.join(", ")),
+        };
+        let text = format!("`{component}` {asks} (%generate_buildrequires): planned again");
         context.sink().event(Event::Note { text: &text });
     }
 }

@@ -86,11 +86,18 @@ pub fn run(
     Ok(exit)
 }
 
-/// The phase that a line of rpmbuild's output announces: `Executing(%build): …`.
+/// The phase that a line of rpmbuild's output announces: `Executing(%build): /bin/sh -e /var/tmp/rpm-tmp.XXXXXX`. Only that form counts, so that
+/// what a build prints by chance is none.
 pub fn phase(line: &[u8]) -> Option<&str> {
-    let rest = line.strip_prefix(b"Executing(")?;
-    let end = rest.iter().position(|byte| *byte == b')')?;
-    std::str::from_utf8(&rest[..end]).ok()
+    let line = std::str::from_utf8(line).ok()?;
+    let (phase, command) = line.strip_prefix("Executing(")?.split_once("): ")?;
+    let (program, script) = (command.split(' ').next()?, command.rsplit(' ').next()?);
+    let script = script.strip_prefix("/var/tmp/rpm-tmp.")?;
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_phase = phase.strip_prefix('%').is_some_and(|name| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    });
+    (is_phase && program.starts_with('/') && is_name(script)).then_some(phase)
 }
 
 /// The sandbox with the environment of the build.
@@ -195,7 +202,16 @@ mod tests {
     fn phases_are_recognised() {
         for (line, expected) in [
             ("Executing(%prep): /bin/sh -e /var/tmp/rpm-tmp.x", Some("%prep")),
-            ("Executing(%install): /bin/sh", Some("%install")),
+            (
+                "Executing(%generate_buildrequires): /bin/sh -e /var/tmp/rpm-tmp.Ab3",
+                Some("%generate_buildrequires"),
+            ),
+            ("Executing(%install): /bin/sh", None),
+            ("Executing(%check)", None),
+            ("Executing(%check): all tests", None),
+            ("Executing(%check): /var/tmp/rpm-tmp.", None),
+            ("Executing(check): /bin/sh -e /var/tmp/rpm-tmp.x", None),
+            (" Executing(%check): /bin/sh -e /var/tmp/rpm-tmp.x", None),
             ("+ make", None),
             ("Executing(", None),
         ] {

@@ -42,9 +42,10 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
             let standing = standing(context, &planned.project)?;
             super::package::before_publishing(context, &planned, &results, &standing)?;
             let key = context.key(&signing)?;
-            let repository = create(context, &planned, &results, &key, &standing)?;
+            let packages = names::to_publish(context, &planned, &results)?;
+            let repository = create(context, &planned, &packages, &key, &standing)?;
             if record {
-                names::record(&planned, &results)?;
+                names::record(&planned, &results, &packages)?;
             }
             report::print(context, &repository, |repository| {
                 format!(
@@ -117,17 +118,16 @@ fn unsound(dir: &Path, differences: usize, is_own_key: bool) -> Failure {
     }
 }
 
-/// The repository of everything in `results`.
-pub fn create(
+/// The repository of these packages.
+fn create(
     context: &Context<'_>,
     planned: &Planned,
-    results: &keel_build::Results,
+    packages: &keel_build::Packages,
     key: &keel_rpm::sign::Key,
     standing: &Standing,
 ) -> Result<Repository, Failure> {
-    let packages = names::to_publish(context, planned, results)?;
     let store = context.store()?;
-    for nevra in keel_repo::other_bytes(standing, &packages, store, key, &context.interrupt)? {
+    for nevra in keel_repo::other_bytes(standing, packages, store, key, &context.interrupt)? {
         let text = format!(
             "{nevra} is published with other bytes, and gets new ones: clients that have it see no update (`--record` prevents that \
              from the next time on; now, raise `Release`)"
@@ -136,8 +136,8 @@ pub fn create(
     }
     let dir = pipeline::repository_dir(context, &planned.project);
     Ok(keel_repo::create(
-        &packages,
-        context.store()?,
+        packages,
+        store,
         Some(key),
         &dir,
         context.sink(),

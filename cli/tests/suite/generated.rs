@@ -67,7 +67,11 @@ fn a_section_brings_packages_of_other_components_and_the_second_run_plans_with_t
     let plan = packages(&plan);
     let job = (plan["jobs"].as_array().unwrap().iter()).find(|job| job["component"] == "asker");
     let job = job.unwrap();
-    assert_eq!(job["generated"].as_array().unwrap().len(), 3);
+    let rounds = job["rounds"].as_array().unwrap().iter();
+    let prints: Vec<usize> = rounds
+        .map(|round| round["prints"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(prints, [0, 2, 1]);
     let says = job["because"]["zlib"]["says"].as_str().unwrap();
     assert_eq!(says, "%generate_buildrequires: zlib-devel");
     assert_eq!(plan["summary"]["build"], 0, "{}", plan["summary"]);
@@ -97,6 +101,65 @@ fn what_nobody_provides_is_told_with_its_place_and_a_near_name() {
             assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
         }
     }
+}
+
+/// A component without files of its own but one, which holds its text; `tags` are lines of its SPEC.
+fn small(fixture: &Fixture, name: &str, tags: &str, text: &str) {
+    let toml =
+        format!("[components.{name}]\nspec = {{ type = \"local\", path = \"../specs/{name}.spec\" }}\n");
+    fs_err::write(fixture.path(&format!("components/{name}.toml")), toml).unwrap();
+    let run = format!("{} {:?}", std::process::id(), std::thread::current().id());
+    let spec = format!(
+        "# {run}\nName: {name}\nVersion: 1\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: noarch\n{tags}\n\
+         %description\n%install\nmkdir -p %{{buildroot}}/usr/share\necho '{text}' > %{{buildroot}}/usr/share/{name}\n\
+         %files\n/usr/share/{name}\n%changelog\n* Thu Jan 01 2026 K <k@example.org> - 1-1\n- x\n"
+    );
+    fs_err::write(fixture.path(&format!("specs/{name}.spec")), spec).unwrap();
+}
+
+#[test]
+fn what_a_section_no_longer_asks_for_stands_in_nobodys_way() {
+    let fixture = asking("cat /usr/share/says", "true");
+    let spec = fixture.path("specs/asker.spec");
+    let text = fs_err::read_to_string(&spec).unwrap();
+    fs_err::write(&spec, text.replace("BuildRequires: make", "BuildRequires: says")).unwrap();
+    for abi in ["abi(3.12)", "abi(3.13)"] {
+        small(&fixture, "says", "", abi);
+        small(&fixture, "provider", &format!("Provides: {abi}"), abi);
+        // What is remembered of the first time is met by nobody the second time.
+        fixture.keel(&["plan"]).ok();
+        let ran = fixture.keel(&["build", "asker", "--output", "json"]).ok();
+        let asks = format!("`asker` asks for `{abi}` (%generate_buildrequires): planned again");
+        assert!(ran.stderr.contains(&asks), "{}", ran.stderr);
+    }
+    // It asks for nothing, and the provider is not in the plan any more.
+    small(&fixture, "says", "", "");
+    let ran = fixture.keel(&["build", "asker"]).ok();
+    let says = "`asker` no longer asks for all that it did (%generate_buildrequires): planned again";
+    assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    let plan = packages(&fixture.keel(&["plan", "asker", "--output", "json"]).ok());
+    let jobs = plan["jobs"].as_array().unwrap().iter();
+    let names: Vec<&str> = jobs.map(|job| job["component"].as_str().unwrap()).collect();
+    assert!(!names.contains(&"provider"), "{names:?}");
+    assert_eq!(plan["summary"]["build"], 0, "{}", plan["summary"]);
+}
+
+#[test]
+fn what_failed_is_not_tried_again_by_the_next_plan() {
+    let fixture = asking(ROUNDS, "true");
+    small(&fixture, "broken", "", "'; exit 3; : '");
+    small(&fixture, "user", "BuildRequires: broken", "");
+    let ran = fixture.keel(&["build", "asker", "user", "--keep-going"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("planned again").count(), 2, "{}", ran.stderr);
+    let failures = ran.stderr.matches("`broken`: %install failed").count();
+    assert_eq!(failures, 1, "{}", ran.stderr);
+    for part in ["cannot build `broken`", "not built because of this: `user`"] {
+        assert!(ran.errors().contains(part), "{part}: {}", ran.stderr);
+    }
+    // The rest is done.
+    let plan = packages(&fixture.keel(&["plan", "asker", "--output", "json"]).ok());
+    assert_eq!(plan["summary"]["build"], 0, "{}", plan["summary"]);
 }
 
 #[test]

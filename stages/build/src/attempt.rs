@@ -14,6 +14,7 @@ use keel_store::TempDir;
 use crate::{
     BuiltPackage, Error, Failure,
     built::{self, Unchecked},
+    checked,
     compare::{Order, Surroundings},
     folders::{self, Folders, tail},
     job::{Turn, Workshop},
@@ -139,7 +140,7 @@ impl Workshop<'_> {
         let (mut phase, mut checked) = ("%prep".to_owned(), false);
         let mut on_phase = |name: &str| {
             phase = name.to_owned();
-            checked |= name == "%check";
+            checked = checked::heard(checked, name);
             self.sink.event(Event::Message { id: &id, text: name });
         };
         let log = bench.path().join("log");

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io, path::PathBuf};
 
 use keel_artefact::{ComponentName, Dependency, Evr, Interrupted, Nevra, PackageName};
-use keel_plan::Generated;
+use keel_plan::{Generated, Printed};
 
 use crate::{closure, record::Since, trace::Leak};
 
@@ -37,9 +37,12 @@ pub enum Error {
     /// There is no such root. Planning finds what SPECs say; this is what rpmbuild found in files.
     #[error("{0}")]
     Closure(closure::Error),
-    /// The section printed requirements that the plan does not know. With them, there is another plan.
-    #[error("its %generate_buildrequires asks for what its plan does not know: {}", list(.0))]
-    Wants(Vec<Dependency>),
+    /// The section printed something else than the plan knows: this, round by round. With it, there is another plan.
+    #[error("its %generate_buildrequires does not ask for what its plan knows, but for: {}", rounds(.0))]
+    Wants(Printed),
+    /// It failed in this run before, by another plan.
+    #[error("it failed before")]
+    FailedBefore,
     /// The section wants something new each time.
     #[error(
         "its %generate_buildrequires still asks for something new after {} rounds: {}",
@@ -162,9 +165,9 @@ impl Error {
         matches!(self, Self::Failed(_))
     }
 
-    /// Is nothing wrong, but that another plan is needed?
+    /// Is there nothing to be told of it, but that it is not done by this plan?
     pub fn is_postponed(&self) -> bool {
-        matches!(self, Self::Wants(_))
+        matches!(self, Self::Wants(_) | Self::FailedBefore)
     }
 }
 
@@ -192,7 +195,7 @@ pub struct Failure {
 pub struct Errors {
     /// Failed.
     pub failed: Vec<(ComponentName, Error)>,
-    /// Asked by their own `%generate_buildrequires` for what the plan does not know: all that it is known to print. Nothing is wrong,
+    /// Asked by their own `%generate_buildrequires` for something else than the plan knows: all that it printed. Nothing is wrong,
     /// but that another plan is needed.
     pub wanted: Generated,
     /// Not tried, since something they need failed.
@@ -220,6 +223,13 @@ fn names(packages: &[Nevra]) -> String {
         .map(Nevra::to_string)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+fn rounds(printed: &[Vec<Dependency>]) -> String {
+    match printed.concat().as_slice() {
+        [] => "nothing".to_owned(),
+        all => list(all),
+    }
 }
 
 /// The first ten, and how many more there are.

@@ -132,6 +132,49 @@ fn with_root(
     last: Option<&Record>,
     new: &mut Forecast,
 ) -> Result<Option<Built>, Error> {
+    let Some(mut inputs) = inputs(question, job, before, new)? else {
+        return Ok(None);
+    };
+    let mut key = fingerprint::of(&inputs);
+    let mut built = job::recorded(question.store, &key)?;
+    let differences = built
+        .as_ref()
+        .and_then(|built| question.names.differences(job, built));
+    if let Some(differences) = differences {
+        match question.names.raised(job) {
+            Ok(raised) => {
+                new.raised = Some(raised.recipe.evr.clone());
+                new.raised_because = Some(differences.to_string());
+                // Its own section may never have run.
+                inputs = match self::inputs(question, &raised, before, new)? {
+                    Some(inputs) => inputs,
+                    None => return Ok(None),
+                };
+                key = fingerprint::of(&inputs);
+                built = job::recorded(question.store, &key)?;
+            }
+            Err(error) => {
+                new.problem = Some(error.to_string());
+                return Ok(None);
+            }
+        }
+    }
+    new.fingerprint = Some(key);
+    if built.is_some() {
+        new.state = State::Cached;
+        return Ok(built);
+    }
+    new.changes = last.map_or_else(Vec::new, |last| last.changes(job, &inputs));
+    Ok(None)
+}
+
+/// All that a job sees in its root; none: that is not known, or there is a problem.
+fn inputs(
+    question: &Question<'_>,
+    job: &Job,
+    before: &[Arc<Built>],
+    new: &mut Forecast,
+) -> Result<Option<Vec<Input>>, Error> {
     let ground = Ground {
         store: question.store,
         stage0: question.stage0,
@@ -147,52 +190,18 @@ fn with_root(
             )?)
         },
     };
-    let settled = match ground.settle(&mut |_, _| Ok(None)) {
-        Ok(Some(settled)) => settled,
-        // The section was never run in this root; or the scriptlets of its packages were not.
-        Ok(None) => return Ok(None),
-        Err(crate::Error::Store(error)) => return Err(error),
-        Err(crate::Error::Closure(error)) => {
-            new.problem = Some(error.to_string());
-            return Ok(None);
-        }
+    // None: the section was never run in this root; or the scriptlets of its packages were not.
+    match ground.settle(&mut |_, _| Ok(None)) {
+        Ok(settled) => Ok(settled.map(|settled| {
+            let (packages, generated) = (&settled.packages, &settled.generated);
+            fingerprint::inputs(job, question.stage0, packages, settled.scriptlets, generated)
+        })),
+        Err(crate::Error::Store(error)) => Err(error),
         Err(error) => {
             new.problem = Some(error.to_string());
-            return Ok(None);
-        }
-    };
-    let inputs_of = |job: &Job| {
-        let (packages, generated) = (&settled.packages, &settled.generated);
-        fingerprint::inputs(job, question.stage0, packages, settled.scriptlets, generated)
-    };
-    let mut inputs = inputs_of(job);
-    let mut key = fingerprint::of(&inputs);
-    let mut built = job::recorded(question.store, &key)?;
-    let differences = built
-        .as_ref()
-        .and_then(|built| question.names.differences(job, built));
-    if let Some(differences) = differences {
-        match question.names.raised(job) {
-            Ok(raised) => {
-                inputs = inputs_of(&raised);
-                key = fingerprint::of(&inputs);
-                built = job::recorded(question.store, &key)?;
-                new.raised = Some(raised.recipe.evr);
-                new.raised_because = Some(differences.to_string());
-            }
-            Err(error) => {
-                new.problem = Some(error.to_string());
-                return Ok(None);
-            }
+            Ok(None)
         }
     }
-    new.fingerprint = Some(key);
-    if built.is_some() {
-        new.state = State::Cached;
-        return Ok(built);
-    }
-    new.changes = last.map_or_else(Vec::new, |last| record::changes(&last.inputs, &inputs));
-    Ok(None)
 }
 
 /// Something before the job is to be built.
@@ -213,9 +222,7 @@ fn without_root(
     }
     let own = fingerprint::own_inputs(&Own::from(job), question.stage0);
     if let Some(last) = last {
-        let is_own = |input: &&Input| input.kind.is_own();
-        let was: Vec<Input> = last.inputs.iter().filter(is_own).cloned().collect();
-        new.changes = record::changes(&was, &own);
+        new.changes = last.own_changes(job, &own);
     }
     let Some(same) = record::last_of_own(question.store, &own)? else {
         return Ok(());

@@ -4,21 +4,24 @@
 //! 2. The section runs in it; what it prints is kept in the store under all that it could see.
 //! 3. Is there something new, the root is closed with that, too, and the section runs again: at most [`ROUNDS`] times. What it
 //!    printed once stays, as what was installed stays in other builders.
-//! 4. Only a plan that knows what is printed gives the root: else what is known is remembered, and [`Error::Wants`] asks for
-//!    another plan. So the root is the same in the run that finds it out and in all later ones.
+//! 4. Only a plan that knows just what is printed gives the root. Else that, and nothing of what was known before, is remembered, and
+//!    [`Error::Wants`] asks for another plan.
+//!
+//! Each round chooses among packages of those jobs that its own requirements lead to ([`keel_plan::Round::after`]). So the root is the same
+//! in the run that finds it out and in all later ones, and whatever a store remembers.
 //!
 //! What stage0 lends is in every root, and asks for no other plan.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use keel_artefact::{Dependency, Sha256, format};
-use keel_plan::Job;
+use keel_plan::{Job, Printed};
 use keel_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Built, BuiltPackage, Error, closure,
-    fingerprint::{self, Input, Own},
+    fingerprint::{self, Own},
     job,
     scriptlets::Seen,
 };
@@ -27,33 +30,33 @@ use crate::{
 pub const ROUNDS: usize = 10;
 
 /// The version of what is kept of the section.
-const FORMAT: format::Version = format::Version(1);
+const FORMAT: format::Version = format::Version(2);
 
 /// What the section printed.
 #[derive(Debug, Serialize, Deserialize)]
-struct Printed {
+struct Kept {
     format: format::Version,
-    requirements: Vec<Dependency>,
+    rounds: Printed,
 }
 
-impl Printed {
-    fn of(store: &Store, kind: &str, key: &Sha256) -> Result<Option<Vec<Dependency>>, keel_store::Error> {
-        let printed: Option<Self> = store.action(kind, key)?;
-        let printed = printed.filter(|printed| printed.format == FORMAT);
-        Ok(printed.map(|printed| printed.requirements))
+impl Kept {
+    fn of(store: &Store, kind: &str, key: &Sha256) -> Result<Option<Printed>, keel_store::Error> {
+        let kept: Option<Self> = store.action(kind, key)?;
+        let kept = kept.filter(|kept| kept.format == FORMAT);
+        Ok(kept.map(|kept| kept.rounds))
     }
 
     fn record(
         store: &Store,
         kind: &str,
         key: &Sha256,
-        requirements: &[Dependency],
+        rounds: &[Vec<Dependency>],
     ) -> Result<(), keel_store::Error> {
-        let printed = Self {
+        let kept = Self {
             format: FORMAT,
-            requirements: requirements.to_vec(),
+            rounds: rounds.to_vec(),
         };
-        store.record(kind, key, &printed)
+        store.record(kind, key, &kept)
     }
 }
 
@@ -84,70 +87,63 @@ pub struct Ground<'a> {
     pub scriptlets: &'a dyn Fn(&[BuiltPackage]) -> Result<Seen, Error>,
 }
 
-/// Runs the section in a root, of which these are the inputs; none: not now.
-pub type Ask<'a> = dyn FnMut(&[BuiltPackage], &[Input]) -> Result<Option<Vec<Dependency>>, Error> + 'a;
+/// Runs the section in a root of these packages, and [keeps](keep) what it prints under the key; none: not now.
+pub type Ask<'a> = dyn FnMut(&[BuiltPackage], &Sha256) -> Result<Option<Vec<Dependency>>, Error> + 'a;
 
 impl Ground<'_> {
     /// The job's root. None if `ask` would have to be asked, and gave nothing; or if scriptlets have not run.
     pub fn settle(&self, ask: &mut Ask<'_>) -> Result<Option<Settled>, Error> {
-        let Some(mut settled) = self.close(Vec::new())? else {
+        let Some(mut settled) = self.close(Vec::new(), 0)? else {
             return Ok(None);
         };
         if self.job.recipe.generates.is_none() {
             return Ok(Some(settled));
         }
-        let mut round = 0;
+        let mut rounds = Printed::new();
         loop {
-            let Settled {
-                packages,
-                scriptlets,
-                generated,
-            } = &settled;
-            let inputs = fingerprint::inputs(self.job, self.stage0, packages, *scriptlets, &[]);
+            let packages = &settled.packages;
+            let inputs = fingerprint::inputs(self.job, self.stage0, packages, settled.scriptlets, &[]);
             let key = fingerprint::of(&inputs);
-            let printed = match Printed::of(self.store, "generated", &key)? {
-                Some(printed) => printed,
-                None => match ask(packages, &inputs)? {
-                    Some(printed) => {
-                        Printed::record(self.store, "generated", &key, &printed)?;
-                        printed
-                    }
+            let said = match printed(self.store, &key)? {
+                Some(said) => said,
+                None => match ask(packages, &key)? {
+                    Some(said) => said,
                     None => return Ok(None),
                 },
             };
-            let mut all = generated.clone();
-            all.extend(
-                printed
-                    .into_iter()
-                    .filter(|requirement| !generated.contains(requirement)),
-            );
-            if all.len() == generated.len() {
-                return Ok(Some(settled));
+            let new: Vec<Dependency> = said
+                .into_iter()
+                .filter(|requirement| !settled.generated.contains(requirement))
+                .collect();
+            settled.generated.extend(new.iter().cloned());
+            if new.iter().all(|requirement| self.is_borrowed(requirement)) {
+                break;
             }
-            if round == ROUNDS {
-                let new = all.split_off(generated.len());
+            if rounds.len() == ROUNDS {
                 return Err(Error::Restless { new });
             }
-            self.check_planned(&all)?;
-            let Some(next) = self.close(all)? else {
+            rounds.push(new);
+            self.check_planned(&rounds)?;
+            let Some(next) = self.close(settled.generated.clone(), rounds.len())? else {
                 return Ok(None);
             };
-            if next.packages == *packages {
-                return Ok(Some(next));
+            if next.packages == settled.packages {
+                break;
             }
             settled = next;
-            round += 1;
         }
+        self.check_ended(&rounds)?;
+        Ok(Some(settled))
     }
 
-    /// The root with what the section printed so far; none: its scriptlets have not run.
-    fn close(&self, generated: Vec<Dependency>) -> Result<Option<Settled>, Error> {
+    /// The root after so many rounds, which printed this; none: its scriptlets have not run.
+    fn close(&self, generated: Vec<Dependency>, round: usize) -> Result<Option<Settled>, Error> {
         let kept = generated
             .iter()
             .filter(|requirement| !self.is_borrowed(requirement));
         let asked: Vec<Dependency> = self.job.direct.iter().chain(kept).cloned().collect();
         let lends = |name: &str| job::lends(self.is_lent, self.job, name);
-        let packages = closure::close(&asked, self.before, &lends).map_err(Error::Closure)?;
+        let packages = closure::close(&asked, &self.candidates(round), &lends).map_err(Error::Closure)?;
         let scriptlets = match (self.scriptlets)(&packages)? {
             Seen::Nothing => None,
             Seen::Made(digest) => Some(digest),
@@ -160,41 +156,83 @@ impl Ground<'_> {
         }))
     }
 
+    /// What the root of a round may hold, whatever else is built for other rounds.
+    fn candidates(&self, round: usize) -> Vec<Arc<Built>> {
+        let after = self.job.rounds.get(round).map(|round| &round.after);
+        let is_candidate = |built: &&Arc<Built>| {
+            let component = built.outputs.first().map(|output| &output.package.component);
+            after.is_none_or(|after| component.is_some_and(|component| after.contains(component)))
+        };
+        self.before.iter().filter(is_candidate).cloned().collect()
+    }
+
     fn is_borrowed(&self, requirement: &Dependency) -> bool {
         !requirement.is_rich() && (self.is_lent)(&requirement.name)
     }
 
-    /// Does the plan know all of this? What it knew besides stays.
-    fn check_planned(&self, generated: &[Dependency]) -> Result<(), Error> {
-        let planned = &self.job.generated;
-        let mut new = generated
-            .iter()
-            .filter(|requirement| !planned.contains(requirement));
-        if new.clone().all(|requirement| self.is_borrowed(requirement)) {
-            return Ok(());
+    /// Does the plan know just what the last of these rounds printed?
+    fn check_planned(&self, rounds: &[Vec<Dependency>]) -> Result<(), Error> {
+        let texts = |round: &[Dependency]| -> BTreeSet<String> {
+            let asked = round.iter().filter(|requirement| !self.is_borrowed(requirement));
+            asked.map(Dependency::to_string).collect()
+        };
+        let planned = self
+            .job
+            .rounds
+            .get(rounds.len())
+            .map(|round| texts(&round.prints));
+        match planned == rounds.last().map(|round| texts(round)) {
+            true => Ok(()),
+            false => self.wants(rounds),
         }
-        let all: Vec<Dependency> = planned.iter().chain(&mut new).cloned().collect();
-        Printed::record(
-            self.store,
-            "generates",
-            &key(&Own::from(self.job), self.stage0),
-            &all,
-        )?;
-        Err(Error::Wants(all))
+    }
+
+    /// These are all rounds there are. Did the plan know of others, it is of other jobs than it should be.
+    fn check_ended(&self, rounds: &[Vec<Dependency>]) -> Result<(), Error> {
+        if self.job.rounds.len() > rounds.len() + 1 {
+            return self.wants(rounds);
+        }
+        let known = remembered(self.store, &Own::from(self.job), self.stage0)?;
+        if known.unwrap_or_default() != rounds {
+            self.remember(rounds)?;
+        }
+        Ok(())
+    }
+
+    fn wants(&self, rounds: &[Vec<Dependency>]) -> Result<(), Error> {
+        self.remember(rounds)?;
+        Err(Error::Wants(rounds.to_vec()))
+    }
+
+    fn remember(&self, rounds: &[Vec<Dependency>]) -> Result<(), keel_store::Error> {
+        let key = remembered_key(&Own::from(self.job), self.stage0);
+        Kept::record(self.store, "generates", &key, rounds)
     }
 }
 
-/// What the section of a job with this SPEC and these sources is known to print, from earlier runs.
+/// What the section is known to print in the root with this key.
+pub(crate) fn printed(store: &Store, key: &Sha256) -> Result<Option<Vec<Dependency>>, keel_store::Error> {
+    let kept = Kept::of(store, "generated", key)?;
+    Ok(kept.map(|rounds| rounds.into_iter().flatten().collect()))
+}
+
+/// Keeps what the section printed in the root with this key.
+pub(crate) fn keep(store: &Store, key: &Sha256, printed: &[Dependency]) -> Result<(), keel_store::Error> {
+    Kept::record(store, "generated", key, &[printed.to_vec()])
+}
+
+/// What the section of a job with this SPEC and these sources printed when it ran last, round by round. That is a hint: it may print something
+/// else among other packages.
 pub fn remembered(
     store: &Store,
     own: &Own<'_>,
     stage0: &Sha256,
-) -> Result<Option<Vec<Dependency>>, keel_store::Error> {
-    Printed::of(store, "generates", &key(own, stage0))
+) -> Result<Option<Printed>, keel_store::Error> {
+    Kept::of(store, "generates", &remembered_key(own, stage0))
 }
 
 /// Whether `%check` runs, or which libc is there, is nothing to the section: what is remembered is so for all.
-fn key(own: &Own<'_>, stage0: &Sha256) -> Sha256 {
+fn remembered_key(own: &Own<'_>, stage0: &Sha256) -> Sha256 {
     let own = Own {
         skip_check: false,
         borrowed_libc: false,
@@ -205,4 +243,4 @@ fn key(own: &Own<'_>, stage0: &Sha256) -> Sha256 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

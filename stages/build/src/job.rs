@@ -19,12 +19,12 @@ use crate::{
     built::{self, Output, Unchecked},
     checks,
     compare::Surroundings,
-    fingerprint::{self, Input},
-    generate::{Ground, Settled},
+    fingerprint::{self, Input, Own},
+    generate::{self, Ground, Settled},
     kept,
     names::{Names, Raised},
     packages,
-    record::{self, Since},
+    record::{self, Record, Since},
     root::Root,
     scriptlets::Seen,
     set,
@@ -110,6 +110,9 @@ impl Finished {
     }
 }
 
+/// How a failed build is compared with the last one.
+type Compare = fn(Option<&Record>, &Job, &[Input]) -> Since;
+
 /// A result, of this run or an earlier one.
 struct Had {
     built: Built,
@@ -135,6 +138,7 @@ impl Workshop<'_> {
             }
         };
         let first = self.have(job, before, turn, &begins)?;
+        let planned = record::own(&first.inputs);
         let raised = (self.names.instead(job, &first.built, self.sink)?).map(Arc::new);
         let had = match &raised {
             None => first,
@@ -145,7 +149,14 @@ impl Workshop<'_> {
             }
         };
         let job = raised.as_ref().map_or(job, |raised| &raised.job);
-        record::keep(self.store, self.distribution, job, had.inputs, &had.built)?;
+        record::keep(
+            self.store,
+            self.distribution,
+            job,
+            &planned,
+            had.inputs,
+            &had.built,
+        )?;
         // What may be there is of a build that failed.
         self.store.drop_kept(&kept::name(self.output, &job.component));
         Ok(Finished {
@@ -186,7 +197,7 @@ impl Workshop<'_> {
             Some(unchecked) => unchecked,
             None => {
                 let made = self.make(job, &root, turn, &Surroundings::default(), &key);
-                let made = made.map_err(|error| self.compared(job, &inputs, error))?;
+                let made = made.map_err(|error| self.compared(job, &inputs, Since::of, error))?;
                 self.store.record("rpmbuild", &key, &made)?;
                 made
             }
@@ -247,12 +258,19 @@ impl Workshop<'_> {
             before,
             scriptlets: &|packages| self.scriptlets(job, packages),
         };
-        let settled = ground.settle(&mut |packages, inputs| {
+        let settled = ground.settle(&mut |packages, key| {
+            let _claim = self.claim(job, key)?;
+            // By another run, meanwhile.
+            if let Some(printed) = generate::printed(self.store, key)? {
+                return Ok(Some(printed));
+            }
             begins();
-            let printed = self.generate(job, packages.to_vec(), turn, &fingerprint::of(inputs));
-            printed
-                .map(Some)
-                .map_err(|error| self.compared(job, inputs, error))
+            // A root of a round is none that the last build was made in: only the job's own inputs can be compared.
+            let own = fingerprint::own_inputs(&Own::from(job), &self.stage0.digest);
+            let printed = self.generate(job, packages.to_vec(), turn, key);
+            let printed = printed.map_err(|error| self.compared(job, &own, Since::of_own, error))?;
+            generate::keep(self.store, key, &printed)?;
+            Ok(Some(printed))
         })?;
         Ok(settled.expect("every root is asked about"))
     }
@@ -270,13 +288,13 @@ impl Workshop<'_> {
     }
 
     /// A failure with what differs from the last build that went well.
-    fn compared(&self, job: &Job, inputs: &[Input], error: Error) -> Error {
+    fn compared(&self, job: &Job, inputs: &[Input], since: Compare, error: Error) -> Error {
         match (
             error,
             record::last(self.store, self.distribution, job.arch, &job.component),
         ) {
             (Error::Failed(mut failure), Ok(last)) => {
-                failure.since = Since::of(last.as_ref(), inputs);
+                failure.since = since(last.as_ref(), job, inputs);
                 Error::Failed(failure)
             }
             // That the store cannot be read is told by whoever needs it.

@@ -1,8 +1,8 @@
 //! Names never lie: a build that gives a published name other bytes gets a rebuild counter, and is made again with it.
 //!
-//! docs/explanation/names.md has the rules (N1 to N12) and a table of cases.
+//! docs/explanation/names.md has the rules (N1 to N14) and a table of cases.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use keel_artefact::{ComponentName, Event, Nevra, Sha256, Sink};
 use keel_plan::{Job, Plan};
@@ -12,7 +12,7 @@ use keel_source::{
 };
 use keel_spec::Recipe;
 
-use crate::{Built, Error, Kind, Results, built::Output};
+use crate::{Built, Error, Kind, Packages, Results, built::Output};
 
 /// Reads a component's SPEC with a rebuild counter.
 pub type Raise<'a> = dyn Fn(&Job, u32) -> Result<Recipe, keel_spec::Error> + Sync + 'a;
@@ -129,17 +129,22 @@ fn check(before: &Recipe, raised: &Recipe) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a lock says after all `results` are published: records of the plan's architecture are these, those of other
-/// architectures stay. A component of `known` that has no result keeps its record.
+/// What a lock says after all `results` are published as these `packages`, of which source packages may be others than were made: records of
+/// the plan's architecture are these, those of other architectures stay. A component of `known` that has no result keeps its record.
 pub fn record(
     lock: &Lock,
     plan: &Plan,
     results: &Results,
+    packages: &Packages,
     is_known: &dyn Fn(&ComponentName) -> bool,
 ) -> Lock {
     let mut lock = lock.clone();
     lock.published
         .retain(|(component, arch), _| *arch != plan.arch || is_known(component));
+    let sources: BTreeMap<&ComponentName, Sha256> = (packages.packages.iter())
+        .filter(|package| package.kind == Kind::Source)
+        .map(|package| (&package.component, package.rpm))
+        .collect();
     for job in &plan.jobs {
         let Some(finished) = results.get(&job.component) else {
             continue;
@@ -152,28 +157,17 @@ pub fn record(
             Some(before) if recipe.rebuild > 0 => before.evr.clone(),
             _ => recipe.evr.clone(),
         };
-        let source = source(&finished.built).map(|output| output.package.rpm);
         let new = Published {
             evr,
             rebuild: recipe.rebuild,
-            source,
+            source: sources.get(&job.component).copied(),
             packages: products(&finished.built)
                 .map(|(nevra, digest)| (nevra.to_string(), *digest))
                 .collect(),
         };
-        match before {
-            // The source package that is published stays, while the others are the same.
-            Some(before) if is_same(before, &new) => {}
-            _ => drop(lock.published.insert(key, new)),
-        }
+        lock.published.insert(key, new);
     }
     lock
-}
-
-/// All the same, but for the source package.
-fn is_same(one: &Published, other: &Published) -> bool {
-    (&one.evr, one.rebuild, &one.packages) == (&other.evr, other.rebuild, &other.packages)
-        && one.source.is_some()
 }
 
 /// The source package of a result.

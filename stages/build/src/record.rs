@@ -1,7 +1,11 @@
 //! What the last build of each component was made from, and what it cost: to tell what changed since, and how long the next
 //! one takes.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 use keel_artefact::{Arch, ComponentName, Fingerprint, Sha256, format};
 use keel_plan::{Cost, Costs, Job};
@@ -34,6 +38,38 @@ pub struct Record {
     /// Memory of all its processes together at the peak, in bytes.
     #[serde(default)]
     pub memory: u64,
+    /// The rebuild counter in its Release.
+    #[serde(default)]
+    pub rebuild: u32,
+}
+
+impl Record {
+    /// What differs from this build in one of `job` with these inputs. That a counter is another one is no difference: it follows from others.
+    pub fn changes(&self, job: &Job, inputs: &[Input]) -> Vec<Change> {
+        let mut changes = changes(&self.inputs, inputs);
+        if self.rebuild != job.recipe.rebuild {
+            let is_counter =
+                |change: &Change| change.kind == Kind::Define && change.name.as_deref() == Some("dist");
+            changes.retain(|change| !is_counter(change));
+        }
+        changes
+    }
+
+    /// The same of its own inputs alone.
+    pub fn own_changes(&self, job: &Job, own: &[Input]) -> Vec<Change> {
+        let inputs = self::own(&self.inputs);
+        let was = Self {
+            inputs,
+            ..self.clone()
+        };
+        was.changes(job, own)
+    }
+}
+
+/// Those that are known before there is a root.
+pub fn own(inputs: &[Input]) -> Vec<Input> {
+    let own = inputs.iter().filter(|input| input.kind.is_own());
+    own.cloned().collect()
 }
 
 /// What differs from the last build of a component that went well.
@@ -44,22 +80,31 @@ pub enum Since {
     Never,
     /// These inputs; none: it was built of the same.
     Changed(Vec<Change>),
+    /// These of its own inputs; of packages in the root nothing is said.
+    OwnChanged(Vec<Change>),
 }
 
 impl Since {
     /// Of a build with these inputs.
-    pub fn of(last: Option<&Record>, inputs: &[Input]) -> Self {
-        last.map_or(Self::Never, |last| Self::Changed(changes(&last.inputs, inputs)))
+    pub fn of(last: Option<&Record>, job: &Job, inputs: &[Input]) -> Self {
+        last.map_or(Self::Never, |last| Self::Changed(last.changes(job, inputs)))
+    }
+
+    /// Of a job with these own inputs, in a root that is not the one of its build.
+    pub fn of_own(last: Option<&Record>, job: &Job, own: &[Input]) -> Self {
+        last.map_or(Self::Never, |last| Self::OwnChanged(last.own_changes(job, own)))
     }
 
     /// At most ten lines; none where there is nothing to compare with.
     pub fn lines(&self) -> Vec<String> {
         const MOST: usize = 10;
-        let Self::Changed(changes) = self else {
-            return Vec::new();
+        let (changes, nothing) = match self {
+            Self::Never => return Vec::new(),
+            Self::Changed(changes) => (changes, "nothing: the same inputs were built before"),
+            Self::OwnChanged(changes) => (changes, "nothing of its own: not SPEC, sources or macros"),
         };
         if changes.is_empty() {
-            return vec!["nothing: the same inputs were built before".to_owned()];
+            return vec![nothing.to_owned()];
         }
         let mut lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
         if lines.len() > MOST {
@@ -118,7 +163,7 @@ impl fmt::Display for Change {
 /// What differs between two lists of inputs, in the order of kinds, then by name.
 pub fn changes(was: &[Input], is: &[Input]) -> Vec<Change> {
     let (was, is) = (by_name(was), by_name(is));
-    let keys: std::collections::BTreeSet<_> = was.keys().chain(is.keys()).collect();
+    let keys: BTreeSet<_> = was.keys().chain(is.keys()).collect();
     let mut changes = Vec::new();
     for key in keys {
         let (was, is) = (was.get(key), is.get(key));
@@ -192,23 +237,22 @@ pub fn costs<'c>(
     Ok(costs)
 }
 
-/// Remembers that `job` saw these inputs and became this.
+/// Remembers that `job` saw these inputs and became this. `planned` are the own inputs that it was planned with: without the counter that it
+/// got in this run, if it did.
 pub(crate) fn keep(
     store: &Store,
     distribution: &str,
     job: &Job,
+    planned: &[Input],
     inputs: Vec<Input>,
     built: &Built,
 ) -> Result<(), Error> {
-    let own: Vec<Input> = inputs
-        .iter()
-        .filter(|input| input.kind.is_own())
-        .cloned()
-        .collect();
-    // Both are asked for, so that both stay in the store as long.
+    let own = own(&inputs);
+    // All are asked for, so that all stay in the store as long.
     let known = [
         last(store, distribution, job.arch, &job.component)?,
         last_of_own(store, &own)?,
+        last_of_own(store, planned)?,
     ];
     let is_same = |known: &Option<Record>| {
         known
@@ -226,9 +270,13 @@ pub(crate) fn keep(
         wall: built.wall,
         cpu: built.cpu,
         memory: built.memory,
+        rebuild: job.recipe.rebuild,
     };
     let last = key(distribution, job.arch, &job.component);
-    store.record("last-own-build", &fingerprint::of(&own), &record)?;
+    let owns: BTreeSet<Sha256> = [&own[..], planned].map(fingerprint::of).into();
+    for own in &owns {
+        store.record("last-own-build", own, &record)?;
+    }
     store.record("last-build", &last, &record)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! All jobs of a plan, in the right order, two or more at once.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -28,6 +29,8 @@ pub struct Options {
     pub memory: u64,
     /// How often a build that failed runs again.
     pub retries: usize,
+    /// What failed in this run by an earlier plan: it is not built again, and neither is what needs it.
+    pub failed: BTreeSet<ComponentName>,
     /// What the user waits for, first things first: jobs of the first group (and what they need) run before those
     /// of the second, which get what processor time is left. Jobs in no group come last.
     pub groups: Vec<BTreeSet<ComponentName>>,
@@ -56,6 +59,9 @@ pub fn run(
     let lock = || results.lock().unwrap_or_else(PoisonError::into_inner);
     let run_one = |start: Start, changed: &dyn Fn()| -> Result<(), Error> {
         let job = &plan.jobs[start.index];
+        if options.failed.contains(&job.component) {
+            return Err(Error::FailedBefore);
+        }
         let before: Vec<Arc<Built>> = {
             let results = lock();
             job.after
@@ -104,10 +110,12 @@ pub fn run(
         wanted: Generated::new(),
         skipped: Vec::new(),
     };
+    let mut is_whole = true;
     for (fate, job) in fates.into_iter().zip(&plan.jobs) {
         match fate {
             Fate::Done(()) => {}
             Fate::Failed(Error::Wants(all)) => drop(errors.wanted.insert(job.component.clone(), all)),
+            Fate::Failed(Error::FailedBefore) => is_whole = false,
             Fate::Failed(error) => errors.failed.push((job.component.clone(), error)),
             Fate::Skipped(_) => errors.skipped.push(job.component.clone()),
         }
@@ -118,7 +126,7 @@ pub fn run(
             keel_artefact::interrupt::Interrupted.into(),
         ));
     }
-    if errors.failed.is_empty() && errors.wanted.is_empty() {
+    if is_whole && errors.failed.is_empty() && errors.wanted.is_empty() {
         Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner))
     } else {
         Err(errors)
@@ -226,7 +234,9 @@ fn tell(
 ) -> Result<Finished, Error> {
     let id = format!("build:{}", job.component);
     let title = format!("{} {}", job.component, job.recipe.evr);
+    let begun = Cell::new(false);
     let begins = || {
+        begun.set(true);
         shop.sink.event(Event::Started {
             id: &id,
             title: &title,
@@ -240,6 +250,8 @@ fn tell(
     let started = Instant::now();
     let result = work(&begins);
     let outcome = match &result {
+        // A section may have run, and nothing after it.
+        Ok(finished) if finished.was_cached && begun.get() => Outcome::Cached,
         Ok(finished) if finished.was_cached => {
             shop.sink.event(Event::Unchanged {
                 id: &id,

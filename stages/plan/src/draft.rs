@@ -93,7 +93,7 @@ impl Draft {
     }
 }
 
-fn edges(needs: &[Needs], indices: &[usize]) -> Vec<BTreeSet<usize>> {
+pub(crate) fn edges(needs: &[Needs], indices: &[usize]) -> Vec<BTreeSet<usize>> {
     let position: BTreeMap<usize, usize> = indices
         .iter()
         .enumerate()

@@ -24,10 +24,9 @@ pub struct Job {
     pub after: Vec<ComponentName>,
     /// What must be in its build root and is met by Keel's packages, in the SPEC's order.
     pub direct: Vec<Dependency>,
-    /// What `%generate_buildrequires` printed in earlier builds of the same inputs, in the order in which it did. Its providers are
-    /// among `needs`; what is in the build root is what the section prints this time.
+    /// The rounds of `%generate_buildrequires`, as far as they are known: the first one prints nothing yet. Empty without the section.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub generated: Vec<Dependency>,
+    pub rounds: Vec<Round>,
     /// What must be in its build root and is met by stage0, by name.
     pub lent: Vec<String>,
     /// Its build root has Debian's libc.
@@ -57,6 +56,17 @@ pub struct Job {
     pub wall_seconds: Option<f64>,
     /// How well `cpu_seconds` is known.
     pub cost_from: CostFrom,
+}
+
+/// What is in a build root when `%generate_buildrequires` has run so often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Round {
+    /// What it printed last, and not before. That is a hint of an earlier run, or what it asked for in this one: a build goes by what the
+    /// section prints then, and asks for another plan if that is something else.
+    pub prints: Vec<Dependency>,
+    /// Jobs whose packages may be in the root then, by name: for what the SPEC says, and what was printed in this round and those before.
+    /// It does not depend on what is known of later rounds.
+    pub after: Vec<ComponentName>,
 }
 
 /// Who left `%check` out.
@@ -152,8 +162,18 @@ pub struct Cost {
 /// What the last builds of components cost.
 pub type Costs = BTreeMap<ComponentName, Cost>;
 
+/// What a `%generate_buildrequires` prints: what is new in each round, in the order of rounds.
+pub type Printed = Vec<Vec<Dependency>>;
+
 /// What components' `%generate_buildrequires` are known to print.
-pub type Generated = BTreeMap<ComponentName, Vec<Dependency>>;
+pub type Generated = BTreeMap<ComponentName, Printed>;
+
+impl Job {
+    /// All that its `%generate_buildrequires` is known to print.
+    pub fn generated(&self) -> impl Iterator<Item = &Dependency> {
+        self.rounds.iter().flat_map(|round| &round.prints)
+    }
+}
 
 /// Jobs in an order in which they can be built one after another.
 #[derive(Debug, Clone, Serialize)]

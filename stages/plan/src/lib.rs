@@ -5,8 +5,8 @@
 //! Input: the project, all its recipes, the source sets of those that are built, the targets. Output: a [`Plan`].
 //!
 //! 1. Index what all packages provide, and what stage0 lends ([`providers`]).
-//! 2. Ask the solver of [`keel_rpm::solve`] for each build root, with what `%generate_buildrequires` is known to print: what stage0 lends is
-//!    borrowed, all else comes from Keel's packages. What a package in a build root is known to require, and stage0 does not lend, is
+//! 2. Ask the solver of [`keel_rpm::solve`] for each build root, with what `%generate_buildrequires` is known to print ([`Round`]; what of
+//!    that can still be so, [`fitting`] says): what stage0 lends is borrowed, all else comes from Keel's packages. What a package in a build root is known to require, and stage0 does not lend, is
 //!    needed, too ([`needs`]).
 //! 3. Choose the components that the targets need ([`select()`]).
 //! 4. Refuse cycles, with the ways out of each ([`draft`]); order the jobs ([`graph`]).
@@ -44,6 +44,7 @@
 
 mod draft;
 mod graph;
+mod hints;
 mod job;
 mod needs;
 mod providers;
@@ -53,19 +54,21 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keel_artefact::{Arch, ComponentName};
+use keel_artefact::{Arch, ComponentName, Dependency};
 use keel_config::{Errors, Project};
 use keel_source::SourceSet;
 use keel_spec::Recipe;
 
 pub use draft::{Suggestion, Variant, Variants, missing, suggest};
-pub use job::{Because, Cost, CostFrom, Costs, Generated, Job, Plan, Skip, Targets, Why};
+pub use hints::fitting;
+pub use job::{Because, Cost, CostFrom, Costs, Generated, Job, Plan, Printed, Round, Skip, Targets, Why};
 pub use providers::without_isa;
 
 use draft::Draft;
+use needs::{Needs, generated_of};
 
 /// The version of [`Plan`]'s serialised form.
-pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(1);
+pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(2);
 
 /// Guesses of a build's cost in CPU seconds, where nobody measured it.
 const CPU_SECONDS: f64 = 20.0;
@@ -158,7 +161,7 @@ pub fn plan(
             needs: edges[node].iter().map(name).collect(),
             after: after[node].iter().map(name).collect(),
             direct: needs.direct.clone(),
-            generated: needs::generated_of(recipe, generated).to_vec(),
+            rounds: rounds(needs, generated_of(recipe, generated), &indices, &after, &name),
             lent: needs.lent.iter().cloned().collect(),
             bootstrap_libc: build.bootstrap_libc,
             borrowed_libc: build.borrowed_libc,
@@ -191,6 +194,28 @@ pub fn plan(
         jobs,
         providers,
     })
+}
+
+/// The rounds of a section. `indices` are recipes by node, `after` the nodes below each one.
+fn rounds(
+    needs: &Needs,
+    generated: &[Vec<Dependency>],
+    indices: &[usize],
+    after: &[Vec<usize>],
+    name: &dyn Fn(&usize) -> ComponentName,
+) -> Vec<Round> {
+    let prints = std::iter::once(&[][..]).chain(generated.iter().map(Vec::as_slice));
+    let round = |(prints, jobs): (&[Dependency], &BTreeSet<usize>)| {
+        let nodes = jobs.iter().filter_map(|job| indices.binary_search(job).ok());
+        let all: BTreeSet<usize> = nodes
+            .flat_map(|node| after[node].iter().copied().chain([node]))
+            .collect();
+        Round {
+            prints: prints.to_vec(),
+            after: all.iter().map(name).collect(),
+        }
+    };
+    prints.zip(&needs.rounds).map(round).collect()
 }
 
 fn by_name(recipes: &[Recipe]) -> Vec<Recipe> {

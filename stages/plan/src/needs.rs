@@ -30,6 +30,9 @@ pub(crate) struct Needs {
     pub(crate) has_base: bool,
     /// Recipe by index → where the requirement stands that led to it.
     pub(crate) because: BTreeMap<usize, Because>,
+    /// Recipes, by index, that each round of `%generate_buildrequires` needs, that before the first one included; none without the
+    /// section. `jobs` has all of them.
+    pub(crate) rounds: Vec<BTreeSet<usize>>,
 }
 
 /// A requirement that nobody meets, or that stands against the others.
@@ -45,6 +48,8 @@ pub(crate) struct Unmet {
     by: Option<String>,
     /// Why it cannot be met together with the rest.
     apart: Vec<String>,
+    /// What `%generate_buildrequires` printed, if that led to it.
+    pub(crate) generated: Option<Dependency>,
 }
 
 impl Unmet {
@@ -139,18 +144,45 @@ fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTr
 }
 
 /// What `%generate_buildrequires` of this recipe is known to print.
-pub(crate) fn generated_of<'g>(recipe: &Recipe, generated: &'g Generated) -> &'g [Dependency] {
+pub(crate) fn generated_of<'g>(recipe: &Recipe, generated: &'g Generated) -> &'g [Vec<Dependency>] {
     match recipe.generates {
         Some(_) => generated.get(&recipe.component).map_or(&[], Vec::as_slice),
         None => &[],
     }
 }
 
-/// The needs of one recipe, which need not be one of those that provide.
+/// The needs of one recipe, which need not be one of those that provide: of all rounds of its section.
 pub(crate) fn of(
     recipe: &Recipe,
     base: &[Dependency],
-    generated: &[Dependency],
+    generated: &[Vec<Dependency>],
+    providers: &Providers<'_>,
+) -> Needs {
+    let mut needs = at_once(recipe, base, generated, providers);
+    if recipe.generates.is_none() {
+        return needs;
+    }
+    let last = needs.jobs.keys().copied().collect();
+    for round in 0..generated.len() {
+        let earlier = at_once(recipe, base, &generated[..round], providers);
+        needs.rounds.push(earlier.jobs.keys().copied().collect());
+        // With less to ask for, the solver may choose another provider.
+        for (need, requirement) in earlier.jobs {
+            needs.jobs.entry(need).or_insert(requirement);
+        }
+        for (need, because) in earlier.because {
+            needs.because.entry(need).or_insert(because);
+        }
+    }
+    needs.rounds.push(last);
+    needs
+}
+
+/// The needs of the root in which the section printed just this.
+fn at_once(
+    recipe: &Recipe,
+    base: &[Dependency],
+    generated: &[Vec<Dependency>],
     providers: &Providers<'_>,
 ) -> Needs {
     let mut needs = Needs {
@@ -167,6 +199,7 @@ pub(crate) fn of(
     let section = recipe.generates.filter(|line| *line > 0);
     let from_section = generated
         .iter()
+        .flatten()
         .map(|requirement| (requirement, section, GENERATED));
     let mut asked: Vec<Asked<'_>> = Vec::new();
     for (requirement, line, tag) in from_base.chain(from_spec).chain(from_section) {
@@ -258,6 +291,7 @@ impl Asked<'_> {
             requirement: None,
             by: None,
             apart: Vec::new(),
+            generated: (self.tag == GENERATED).then(|| self.requirement.clone()),
         }
     }
 

@@ -12,6 +12,7 @@ use keel_spec::{BuildRequire, RecipePackage};
 use super::*;
 
 mod cycles;
+mod sections;
 mod solver;
 
 /// A distribution in a few words: `component: build requirements; package: requirements; …`.
@@ -288,48 +289,6 @@ fn costs_and_switches_come_from_the_configuration() {
     assert_eq!(job("glibc").cpu_seconds, 100.0);
     assert!(job("kernel-headers").bootstrap_libc && job("kernel-headers").skip_check);
     assert!(!job("glibc").bootstrap_libc);
-}
-
-#[test]
-fn what_a_section_prints_is_planned_but_is_not_what_the_spec_says() {
-    let mut world = small();
-    let zlib = world
-        .recipes
-        .iter()
-        .position(|recipe| recipe.component.as_str() == "zlib")
-        .unwrap();
-    let generated = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
-    world
-        .generated
-        .insert("zlib".parse().unwrap(), generated(&["bash", "gcc"]));
-    let job = |world: &World| {
-        let plan = world.plan(&components(&["zlib"])).unwrap();
-        plan.job(&"zlib".parse().unwrap()).unwrap().clone()
-    };
-    // A SPEC without the section prints nothing, whatever is remembered of it.
-    let before = job(&world);
-    assert!(before.generated.is_empty() && !before.needs.iter().any(|need| need.as_str() == "ncurses"));
-    world.recipes[zlib].generates = Some(20);
-    world
-        .generated
-        .insert("zlib".parse().unwrap(), generated(&["ncurses-libs", "gcc"]));
-    let after = job(&world);
-    assert_eq!(after.generated, generated(&["ncurses-libs", "gcc"]));
-    assert_eq!(after.direct, before.direct);
-    let because = &after.because["ncurses"];
-    assert_eq!(
-        (because.line, because.says.as_str()),
-        (Some(20), "%generate_buildrequires: ncurses-libs")
-    );
-    world
-        .generated
-        .insert("zlib".parse().unwrap(), generated(&["ncurses-lib"]));
-    let told = world.error(&components(&["zlib"]));
-    assert!(
-        told.contains("zlib.spec:20: %generate_buildrequires: ncurses-lib")
-            && told.contains("did you mean `ncurses-libs`?"),
-        "{told}"
-    );
 }
 
 #[test]

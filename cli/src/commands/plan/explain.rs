@@ -90,7 +90,7 @@ pub fn of<'a>(foreseen: &'a Foreseen<'a>, name: &str) -> Result<Explained<'a>, F
         problem: forecast.problem.as_ref(),
         raised_because: forecast.raised_because.as_ref(),
         waits_for: forecast.waits_for.iter().map(wait).collect(),
-        generated: job.generated.iter().map(ToString::to_string).collect(),
+        generated: job.generated().map(ToString::to_string).collect(),
         awaited_by: awaited.map(|other| &other.component).collect(),
         cost_from: job.cost_from,
         cpu_seconds: job.cpu_seconds,

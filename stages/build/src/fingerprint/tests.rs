@@ -67,7 +67,7 @@ pub(crate) fn job(name: &str, version: &str) -> Job {
         needs: vec![],
         after: vec![],
         direct: vec![],
-        generated: vec![],
+        rounds: vec![],
         lent: vec![],
         bootstrap_libc: true,
         borrowed_libc: false,

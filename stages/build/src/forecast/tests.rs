@@ -76,7 +76,8 @@ fn build(store: &Store, job: &Job, before: &[Arc<Built>], bytes: &str) -> Arc<Bu
         checked: None,
     };
     store.record("build", &built.fingerprint, &built).unwrap();
-    record::keep(store, DISTRIBUTION, job, inputs, &built).unwrap();
+    let own = record::own(&inputs);
+    record::keep(store, DISTRIBUTION, job, &own, inputs, &built).unwrap();
     Arc::new(built)
 }
 

@@ -76,7 +76,13 @@ fn built(job: &Job, bytes: &str, source: &str) -> Arc<Built> {
     })
 }
 
+/// The lock after this is published, with the source package of the lock where that is to stay.
 fn publish(lock: &Lock, job: &Job, built: &Arc<Built>) -> Lock {
+    publish_with(lock, job, built, published_source(lock, job, built))
+}
+
+/// The same, with another source package than was made, if one is named.
+fn publish_with(lock: &Lock, job: &Job, built: &Arc<Built>, source: Option<Sha256>) -> Lock {
     let plan = Plan {
         format: keel_plan::FORMAT,
         arch: job.arch,
@@ -91,7 +97,13 @@ fn publish(lock: &Lock, job: &Job, built: &Arc<Built>) -> Lock {
         raised: None,
     };
     let results = Results::from([(job.component.clone(), finished)]);
-    record(lock, &plan, &results, &|_| true)
+    let mut packages = Packages::of(&plan, &results);
+    for package in &mut packages.packages {
+        package.rpm = source
+            .filter(|_| package.kind == Kind::Source)
+            .unwrap_or(package.rpm);
+    }
+    record(lock, &plan, &results, &packages, &|_| true)
 }
 
 /// N3 to N6: what raises the counter, and what does not.
@@ -161,6 +173,11 @@ fn comments_publish_no_other_source_package() {
         Some(Sha256::of(b"s"))
     );
     assert_eq!(publish(&lock, &first, &commented), lock);
+    // It is lost, and the new one is published: that is what is recorded.
+    let lost = publish_with(&lock, &first, &commented, None);
+    let published = lost.published.values().next().unwrap();
+    assert_eq!(published.source, Some(Sha256::of(b"other")));
+    assert_eq!(published_source(&lost, &first, &commented), None);
     assert_eq!(published_source(&lock, &first, &built(&first, "a", "s")), None);
     assert_eq!(
         published_source(&lock, &first, &built(&first, "b", "other")),
@@ -229,7 +246,8 @@ fn records_are_of_one_architecture() {
         providers: BTreeMap::new(),
     };
     let is_known = |name: &keel_artefact::ComponentName| name.as_str() != "gone";
-    let after = record(&lock, &plan, &Results::new(), &is_known);
+    let nothing = Packages::of(&plan, &Results::new());
+    let after = record(&lock, &plan, &Results::new(), &nothing, &is_known);
     let left: Vec<String> = after
         .published
         .keys()

@@ -69,9 +69,27 @@ fn records_come_back_as_they_were() {
         wall: Duration::from_millis(1500),
         cpu: Duration::from_secs(2),
         memory: 3 << 20,
+        rebuild: 1,
     };
     let text = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+}
+
+fn built(of: &[Input]) -> Built {
+    Built {
+        format: built::FORMAT,
+        fingerprint: fingerprint::of(of),
+        outputs: vec![],
+        root: vec![],
+        log: Sha256::of(b"log"),
+        wall: Duration::from_secs(3),
+        cpu: Duration::from_secs(5),
+        memory: 7,
+        links: Links::default(),
+        scriptlets: None,
+        generated: vec![],
+        checked: None,
+    }
 }
 
 /// Both records are written, each where the other is there already, and neither without need.
@@ -82,20 +100,6 @@ fn a_build_is_remembered_by_its_component_and_by_its_own_inputs() {
     let stage0 = Sha256::of(b"stage0");
     let job = job("demo", "1");
     let own = fingerprint::own_inputs(&Own::from(&job), &stage0);
-    let built = |of: &[Input]| Built {
-        format: built::FORMAT,
-        fingerprint: fingerprint::of(of),
-        outputs: vec![],
-        root: vec![],
-        log: stage0,
-        wall: Duration::from_secs(3),
-        cpu: Duration::from_secs(5),
-        memory: 7,
-        links: Links::default(),
-        scriptlets: None,
-        generated: vec![],
-        checked: None,
-    };
     let with = |bytes: &str| {
         let mut inputs = own.clone();
         inputs.push(package("glibc-2.41-1.x86_64", bytes));
@@ -107,7 +111,7 @@ fn a_build_is_remembered_by_its_component_and_by_its_own_inputs() {
     };
     assert_eq!(known(&own), (None, None));
     let first = with("a");
-    keep(&store, "d", &job, first.clone(), &built(&first)).unwrap();
+    keep(&store, "d", &job, &own, first.clone(), &built(&first)).unwrap();
     let (last, of_own) = known(&own);
     let last = last.unwrap();
     assert_eq!(Some(&last), of_own.as_ref());
@@ -118,7 +122,7 @@ fn a_build_is_remembered_by_its_component_and_by_its_own_inputs() {
     assert_eq!((last.wall, last.memory), (Duration::from_secs(3), 7));
     // Another root: both are of it.
     let second = with("b");
-    keep(&store, "d", &job, second.clone(), &built(&second)).unwrap();
+    keep(&store, "d", &job, &own, second.clone(), &built(&second)).unwrap();
     let is_second = |record: Option<Record>| record.unwrap().fingerprint == fingerprint::of(&second);
     let (last, of_own) = known(&own);
     assert!(is_second(last) && is_second(of_own));
@@ -128,11 +132,68 @@ fn a_build_is_remembered_by_its_component_and_by_its_own_inputs() {
         ("last-own-build", fingerprint::of(&own)),
     ] {
         store.forget(kind, &key).unwrap();
-        keep(&store, "d", &job, second.clone(), &built(&second)).unwrap();
+        keep(&store, "d", &job, &own, second.clone(), &built(&second)).unwrap();
         let (last, of_own) = known(&own);
         assert!(is_second(last) && is_second(of_own), "{kind}");
     }
     // Of another distribution nothing is known by the component, but by its inputs.
     let other = super::last(&store, "other", job.arch, &job.component).unwrap();
     assert_eq!(other, None);
+}
+
+/// A build that got a counter is found by what it was planned with, and the counter is no difference to any other build.
+#[test]
+fn a_counter_hides_no_build_and_is_no_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let stage0 = Sha256::of(b"stage0");
+    let planned = job("demo", "1");
+    let mut raised = planned.clone();
+    raised.recipe.rebuild = 1;
+    raised
+        .recipe
+        .defines
+        .insert("dist".to_owned(), ".kl1.1".to_owned());
+    let inputs = fingerprint::inputs(&raised, &stage0, &[], None, &[]);
+    let own = fingerprint::own_inputs(&Own::from(&planned), &stage0);
+    keep(&store, "d", &raised, &own, inputs.clone(), &built(&inputs)).unwrap();
+    let record = last_of_own(&store, &own).unwrap().unwrap();
+    assert_eq!(record.fingerprint, fingerprint::of(&inputs));
+    assert_eq!(
+        last_of_own(&store, &super::own(&inputs)).unwrap().as_ref(),
+        Some(&record)
+    );
+    assert!(record.own_changes(&planned, &own).is_empty());
+    assert_eq!(Since::of(Some(&record), &raised, &inputs), Since::Changed(vec![]));
+    // What the configuration defines is one, with the same counter.
+    let mut other = raised.clone();
+    other
+        .recipe
+        .defines
+        .insert("dist".to_owned(), ".kl2.1".to_owned());
+    let own = fingerprint::own_inputs(&Own::from(&other), &stage0);
+    let Since::OwnChanged(changes) = Since::of_own(Some(&record), &other, &own) else {
+        panic!("{record:?}");
+    };
+    assert_eq!(changes[0].to_string(), "macro dist: .kl2.1, was .kl1.1");
+}
+
+/// A section fails in a root that no build was made in: of its packages nothing is said.
+#[test]
+fn a_section_is_compared_by_the_jobs_own_inputs() {
+    let stage0 = Sha256::of(b"stage0");
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut job = job("demo", "1");
+    let own = fingerprint::own_inputs(&Own::from(&job), &stage0);
+    let mut inputs = own.clone();
+    inputs.push(package("glibc-2.41-1.x86_64", "a"));
+    keep(&store, "d", &job, &own, inputs.clone(), &built(&inputs)).unwrap();
+    let last = last(&store, "d", job.arch, &job.component).unwrap();
+    let since = Since::of_own(last.as_ref(), &job, &own);
+    assert_eq!(since.lines(), ["nothing of its own: not SPEC, sources or macros"]);
+    job.recipe.spec_digest = Sha256::of(b"other");
+    let own = fingerprint::own_inputs(&Own::from(&job), &stage0);
+    let lines = Since::of_own(last.as_ref(), &job, &own).lines();
+    assert!(lines.len() == 1 && lines[0].starts_with("SPEC: "), "{lines:?}");
 }
