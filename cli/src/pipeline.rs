@@ -126,7 +126,9 @@ impl Material {
         let names = self.recipes.iter().map(|recipe| &recipe.component);
         let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
         let (recipes, sources) = (&self.recipes, &self.sources);
-        let mut plan = keel_plan::plan(&project, recipes, sources, &self.targets, &costs, &self.generated)?;
+        let (targets, generated) = (&self.targets, &self.generated);
+        let stop = &context.interrupt;
+        let mut plan = keel_plan::plan(&project, recipes, sources, targets, &costs, generated, stop)?;
         if let Some(names) = &self.unchecked {
             leave_out_checks(&mut plan, names);
         }
@@ -212,7 +214,12 @@ pub fn select(
 ) -> Result<Vec<ComponentName>, Failure> {
     let variants = |recipe: &Recipe| crate::variants::of(context, project, stage0, recipe);
     Ok(keel_plan::select(
-        project, recipes, targets, &variants, generated,
+        project,
+        recipes,
+        targets,
+        &variants,
+        generated,
+        &context.interrupt,
     )?)
 }
 

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use keel_artefact::{Dependency, Sha256, format};
+use keel_artefact::{Dependency, Interrupt, Sha256, format};
 use keel_plan::Job;
 use keel_store::Store;
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,8 @@ pub struct Ground<'a> {
     pub job: &'a Job,
     /// Results of [`Job::after`].
     pub before: &'a [Arc<Built>],
+    /// Ends a search for the packages.
+    pub interrupt: &'a Interrupt,
 }
 
 /// Runs the section in a root; none: not now.
@@ -130,7 +132,7 @@ impl Ground<'_> {
             .filter(|requirement| !self.is_borrowed(requirement));
         let asked: Vec<Dependency> = self.job.direct.iter().chain(kept).cloned().collect();
         let lends = |name: &str| job::lends(self.is_lent, self.job, name);
-        closure::close(&asked, self.before, &lends).map_err(Error::Closure)
+        Ok(closure::close(&asked, self.before, &lends, self.interrupt)?)
     }
 
     fn is_borrowed(&self, requirement: &Dependency) -> bool {

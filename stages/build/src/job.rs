@@ -218,7 +218,8 @@ impl Workshop<'_> {
             };
             digests.iter().map(facts).collect()
         };
-        let findings = keel_inspect::check::kept(self.store, component, &digests, self.policy, read)?;
+        let findings =
+            keel_inspect::check::kept(self.store, component, &digests, self.policy, read, self.interrupt)?;
         if findings.count(Severity::Error) > 0 {
             return Err(Error::Refused(findings.of(Severity::Error).cloned().collect()));
         }
@@ -239,6 +240,7 @@ impl Workshop<'_> {
             is_lent: self.is_lent,
             job,
             before,
+            interrupt: self.interrupt,
         };
         let settled = ground.settle(&mut |packages| {
             begins();

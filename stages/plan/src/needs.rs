@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use keel_artefact::{Dependency, Rich};
+use keel_artefact::{Dependency, Interrupted, Rich};
 use keel_config::{Diagnostic, Location, Project};
+use keel_rpm::solve::Stopped;
 use keel_spec::Recipe;
 
 use crate::{
@@ -45,6 +46,8 @@ pub(crate) struct Unmet {
     by: Option<String>,
     /// Why it cannot be met together with the rest.
     apart: Vec<String>,
+    /// Why nobody knows whether it can be met.
+    too_hard: Option<String>,
 }
 
 impl Unmet {
@@ -72,6 +75,9 @@ impl Unmet {
         let mut new = Diagnostic::new(format!("cannot plan `{}`", recipe.component))
             .at(Location::line(&recipe.spec_shown, self.line.unwrap_or(0)))
             .note(&self.says);
+        if let Some(why) = &self.too_hard {
+            return new.cause(why).hint(Stopped::HINT);
+        }
         let Some(requirement) = &self.requirement else {
             new = new.cause("the packages of the build root cannot be installed together");
             return (self.apart.iter()).fold(new, |new, line| new.cause(line));
@@ -97,22 +103,23 @@ pub(crate) fn all(
     recipes: &[Recipe],
     providers: &Providers<'_>,
     generated: &Generated,
-) -> Vec<Needs> {
+) -> Result<Vec<Needs>, Interrupted> {
     let of = |index: usize, base: &[Dependency]| {
         let recipe = &recipes[index];
         of(recipe, base, generated_of(recipe, generated), providers)
     };
-    let plain: Vec<Needs> = (0..recipes.len()).map(|index| of(index, &[])).collect();
+    let plain = (0..recipes.len()).map(|index| of(index, &[]));
+    let plain: Vec<Needs> = plain.collect::<Result<_, _>>()?;
     let base: Vec<Dependency> = project.base_requires.iter().map(Dependency::any).collect();
     if base.is_empty() {
-        return plain;
+        return Ok(plain);
     }
     // What the base itself is built from cannot have it in its build root.
-    let below = below(&base, &plain, providers);
+    let below = below(&base, &plain, providers)?;
     (plain.into_iter().enumerate())
         .map(|(index, needs)| {
             if below.contains(&index) {
-                needs
+                Ok(needs)
             } else {
                 of(index, &base)
             }
@@ -121,21 +128,25 @@ pub(crate) fn all(
 }
 
 /// The components that make the base, and all that these need to be built.
-fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTreeSet<usize> {
+fn below(
+    base: &[Dependency],
+    needs: &[Needs],
+    providers: &Providers<'_>,
+) -> Result<BTreeSet<usize>, Interrupted> {
     let mut below = BTreeSet::new();
     let kept: Vec<Dependency> = base
         .iter()
         .filter(|wish| !providers.is_lent(&wish.name))
         .cloned()
         .collect();
-    let answer = providers.in_root(&kept);
+    let answer = providers.in_root(&kept)?;
     let mut queue: VecDeque<usize> = answer.packages.iter().map(|needed| needed.recipe).collect();
     while let Some(index) = queue.pop_front() {
         if below.insert(index) {
             queue.extend(needs[index].jobs.keys());
         }
     }
-    below
+    Ok(below)
 }
 
 /// What `%generate_buildrequires` of this recipe is known to print.
@@ -152,7 +163,7 @@ pub(crate) fn of(
     base: &[Dependency],
     generated: &[Dependency],
     providers: &Providers<'_>,
-) -> Needs {
+) -> Result<Needs, Interrupted> {
     let mut needs = Needs {
         has_base: !base.is_empty(),
         ..Needs::default()
@@ -180,7 +191,7 @@ pub(crate) fn of(
         });
     }
     let wishes: Vec<Dependency> = asked.iter().map(|asked| asked.requirement.clone()).collect();
-    let answer = providers.in_root(&wishes);
+    let answer = providers.in_root(&wishes)?;
     for needed in &answer.packages {
         let Some(asked) = asked.get(needed.wish) else {
             continue;
@@ -209,14 +220,21 @@ pub(crate) fn of(
     let in_vain: BTreeSet<usize> = (answer.unmet.iter().filter(|unmet| unmet.by.is_none()))
         .map(|unmet| unmet.wish)
         .collect();
-    needs.unmet = unmet.into_iter().map(|(_, unmet)| unmet).collect();
+    if let (Some(why), Some(first)) = (answer.too_hard, asked.first()) {
+        let too_hard = Some(why);
+        needs.unmet.push(Unmet {
+            too_hard,
+            ..first.unmet()
+        });
+    }
+    needs.unmet.extend(unmet.into_iter().map(|(_, unmet)| unmet));
     let met = asked
         .iter()
         .enumerate()
         // What the section prints, the build hears from the section.
         .filter(|(number, asked)| !in_vain.contains(number) && asked.tag != GENERATED);
     needs.direct = met.map(|(_, asked)| asked.requirement.clone()).collect();
-    needs
+    Ok(needs)
 }
 
 /// Does stage0 lend all that a requirement names? What stage0 lends is borrowed even where a component makes it, too: glibc is
@@ -258,6 +276,7 @@ impl Asked<'_> {
             requirement: None,
             by: None,
             apart: Vec::new(),
+            too_hard: None,
         }
     }
 

@@ -171,6 +171,7 @@ impl World {
             targets,
             &Costs::new(),
             &self.generated,
+            &Interrupt::default(),
         )?;
         let names: BTreeSet<_> = plan.jobs.iter().map(|job| job.component.clone()).collect();
         let selected = select(
@@ -179,6 +180,7 @@ impl World {
             targets,
             &|_| vec![],
             &self.generated,
+            &Interrupt::default(),
         )?;
         assert_eq!(names.into_iter().collect::<Vec<_>>(), selected);
         Ok(plan)
@@ -473,6 +475,7 @@ fn wrong_targets_and_callers_are_told() {
         &components(&["ca"]),
         &Costs::new(),
         &Generated::new(),
+        &Interrupt::default(),
     )
     .unwrap_err();
     assert_eq!(
@@ -486,6 +489,7 @@ fn wrong_targets_and_callers_are_told() {
         &Targets::All,
         &Costs::new(),
         &Generated::new(),
+        &Interrupt::default(),
     )
     .unwrap_err();
     assert!(error.to_string().contains("has the project no components?"));
@@ -507,6 +511,7 @@ fn what_was_measured_counts_before_hints() {
         &Targets::All,
         &costs.into(),
         &Generated::new(),
+        &Interrupt::default(),
     )
     .unwrap();
     let job = |name: &str| plan.job(&name.parse().unwrap()).unwrap();

@@ -78,6 +78,7 @@ impl World {
             store: &self.store,
             stage0: &Sha256::of(b"stage0"),
             is_lent: &|name| name == "gcc",
+            interrupt: &Interrupt::default(),
             job: &self.job,
             before: &self.before,
         };
@@ -182,6 +183,7 @@ fn a_root_that_was_never_asked_about_is_not_settled() {
         is_lent: &|_| false,
         job: &world.job,
         before: &world.before,
+        interrupt: &Interrupt::default(),
     };
     assert!(ground.settle(&mut |_| Ok(None)).unwrap().is_none());
 }
