@@ -58,7 +58,7 @@ impl Unmet {
         };
         let mut names = Vec::new();
         if let (Ok(rich), true) = (Rich::of(requirement), requirement.is_rich()) {
-            rich.leaves(&mut |leaf| {
+            select::asked(&rich, &mut |leaf| {
                 if !providers.is_there(leaf) {
                     names.push(leaf.name.clone());
                 }

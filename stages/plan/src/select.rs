@@ -246,6 +246,22 @@ fn packages_of(recipes: &[Recipe]) -> impl Iterator<Item = &RecipePackage> {
     recipes.iter().flat_map(|recipe| &recipe.packages)
 }
 
+/// What an expression asks for. A condition asks for nothing, and what `without` takes away neither. The depth is bounded by the
+/// parser.
+pub(crate) fn asked(rich: &Rich, leaf: &mut dyn FnMut(&Dependency)) {
+    match rich {
+        Rich::Simple(one) => leaf(one),
+        Rich::And(all) | Rich::Or(all) | Rich::With(all) => all.iter().for_each(|one| asked(one, leaf)),
+        Rich::Without(one, _) => asked(one, leaf),
+        Rich::If(then, _, otherwise) | Rich::Unless(then, _, otherwise) => {
+            asked(then, leaf);
+            if let Some(otherwise) = otherwise {
+                asked(otherwise, leaf);
+            }
+        }
+    }
+}
+
 /// Adds why a requirement is not met: of a boolean one, what nobody provides in it.
 pub(crate) fn unmet(
     new: Diagnostic,
@@ -257,7 +273,7 @@ pub(crate) fn unmet(
         return new.cause("this is no dependency that rpm could read");
     };
     let mut missing = Vec::new();
-    rich.leaves(&mut |leaf| missing.push(leaf.clone()));
+    asked(&rich, &mut |leaf| missing.push(leaf.clone()));
     if requirement.is_rich() {
         missing.retain(|leaf| !providers.is_there(leaf));
     }

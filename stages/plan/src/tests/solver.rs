@@ -230,3 +230,11 @@ fn what_is_too_hard_is_told_and_an_interrupt_ends_it() {
     interrupt.set();
     assert!(matches!(plan(&interrupt), Err(Error::Interrupted(_))));
 }
+
+#[test]
+fn a_condition_lacks_nothing() {
+    let world = world(&["app: (gcc2 if z else c), (d without e), (f unless g)"]);
+    let missing = missing(&world.project, &world.recipes, &Interrupt::default()).unwrap();
+    let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["c", "d", "f", "gcc2"]);
+}

@@ -68,3 +68,26 @@ fn an_interrupt_ends_a_search() {
     });
     assert_eq!(answer, Err(NoAnswer::Stopped(Stopped::Interrupted(Interrupted))));
 }
+
+#[test]
+fn what_is_too_large_is_not_told_as_missing() {
+    // Each part has a provider; all ways to put them together are more than a clause may have.
+    let parts: Vec<String> = (0..24).map(|i| format!("(a{i} and b{i})")).collect();
+    let large = format!("({})", parts.join(" or "));
+    let mut all: Vec<String> = (0..24)
+        .flat_map(|i| [format!("a{i} 1-1"), format!("b{i} 1-1")])
+        .collect();
+    all.push(format!("x 1-1 req:{large}"));
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let pool = pool(&[repository("repo", &all)]);
+    for wish in ["x", large.as_str()] {
+        let wish: Dependency = wish.parse().unwrap();
+        let answer = install(&pool, &[wish], &[], false, &Limits::default());
+        let Err(NoAnswer::Refused(refusal)) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(refusal.missing, []);
+        let told = refusal.problems[0].to_string();
+        assert!(told.contains("too large"), "{told}");
+    }
+}
