@@ -324,7 +324,7 @@ impl From<keel_inspect::Error> for Failure {
     fn from(error: keel_inspect::Error) -> Self {
         use keel_inspect::Error;
         let class = match &error {
-            Error::Package(_) | Error::Interrupted(_) => Class::Failed,
+            Error::Package(_) | Error::TooHard(_) | Error::Interrupted(_) => Class::Failed,
             Error::File(_) | Error::Store(_) => Class::Environment,
         };
         Self::because(class, "packages cannot be checked", &error)

@@ -92,7 +92,12 @@ pub fn select(
 ) -> Result<Vec<ComponentName>, Failure> {
     let variants = |recipe: &Recipe| crate::variants::of(context, project, stage0, recipe);
     Ok(keel_plan::select(
-        project, recipes, targets, &variants, generated,
+        project,
+        recipes,
+        targets,
+        &variants,
+        generated,
+        &context.interrupt,
     )?)
 }
 

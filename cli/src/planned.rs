@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use keel_artefact::ComponentName;
+use keel_artefact::{ComponentName, Interrupt};
 use keel_config::{Image, Project};
 use keel_host::stage0::Stage0;
 use keel_plan::{Generated, Job, Plan, Skip, Targets};
@@ -87,7 +87,7 @@ impl Material {
         stage0: Stage0,
         images: Vec<Image>,
     ) -> Result<Planned, Failure> {
-        self.leave_out_hints(&project);
+        self.leave_out_hints(&project, &context.interrupt)?;
         let choose = |recipes: &[Recipe], targets: &Targets| {
             select(context, &project, &stage0, recipes, targets, &self.generated)
         };
@@ -101,11 +101,13 @@ impl Material {
         }
         self.gather(context, &project, &stage0, &needed)?;
         // Of refreshed sources there are other versions.
-        self.leave_out_hints(&project);
+        self.leave_out_hints(&project, &context.interrupt)?;
         let names = self.recipes.iter().map(|recipe| &recipe.component);
         let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
         let (recipes, sources) = (&self.recipes, &self.sources);
-        let mut plan = keel_plan::plan(&project, recipes, sources, &self.targets, &costs, &self.generated)?;
+        let (targets, generated) = (&self.targets, &self.generated);
+        let stop = &context.interrupt;
+        let mut plan = keel_plan::plan(&project, recipes, sources, targets, &costs, generated, stop)?;
         if let Some(names) = &self.unchecked {
             leave_out_checks(&mut plan, names);
         }
@@ -120,10 +122,11 @@ impl Material {
     }
 
     /// Leaves out what sections printed in earlier runs, and cannot print now.
-    fn leave_out_hints(&mut self, project: &Project) {
+    fn leave_out_hints(&mut self, project: &Project, stop: &Interrupt) -> Result<(), Failure> {
         let is_asked = |component: &ComponentName| self.asked.contains(component);
         let known = std::mem::take(&mut self.generated);
-        self.generated = keel_plan::fitting(project, &self.recipes, known, &is_asked);
+        self.generated = keel_plan::fitting(project, &self.recipes, known, &is_asked, stop)?;
+        Ok(())
     }
 
     /// Adds the sources of those that are needed and have none yet.

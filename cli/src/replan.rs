@@ -6,6 +6,7 @@ use keel_build::{fingerprint::Own, generate};
 use keel_config::Project;
 use keel_host::stage0::Stage0;
 use keel_plan::Generated;
+use keel_source::SourceSet;
 use keel_spec::Recipe;
 
 use crate::{
@@ -26,12 +27,16 @@ pub fn remembered(
 ) -> Result<Generated, Failure> {
     let store = context.store()?;
     let mut generated = Generated::new();
-    for recipe in recipes.iter().filter(|recipe| recipe.generates.is_some()) {
-        // What is wrong with its sources is told when they are fetched, if they are.
-        let Ok(sources) = pipeline::pinned(context, project, std::slice::from_ref(recipe)) else {
-            continue;
-        };
-        let Some(sources) = sources.first() else { continue };
+    let asking: Vec<Recipe> = (recipes.iter())
+        .filter(|recipe| recipe.generates.is_some())
+        .cloned()
+        .collect();
+    if asking.is_empty() {
+        return Ok(generated);
+    }
+    let all = pinned(context, project, &asking);
+    for (recipe, sources) in asking.iter().zip(&all) {
+        let Some(sources) = sources else { continue };
         let own = Own {
             recipe,
             sources,
@@ -44,11 +49,29 @@ pub fn remembered(
         }
     }
     // What cannot be met any more is asked for anew, if it still is.
-    Ok(keel_plan::fitting(project, recipes, generated, &|_| false))
+    Ok(keel_plan::fitting(
+        project,
+        recipes,
+        generated,
+        &|_| false,
+        &context.interrupt,
+    )?)
 }
 
 /// What is done with a plan; the inner errors may ask for another one.
 pub type Work<'w, T> = dyn FnMut(&Planned) -> Result<Result<T, keel_build::Errors>, Failure> + 'w;
+
+/// What is pinned for each. The locks are read once; where something is wrong, once for each: what that is is told when they are
+/// fetched, if they are.
+fn pinned(context: &Context<'_>, project: &Project, recipes: &[Recipe]) -> Vec<Option<SourceSet>> {
+    if let Ok(all) = pipeline::pinned(context, project, recipes) {
+        return all.into_iter().map(Some).collect();
+    }
+    let one = |recipe: &Recipe| pipeline::pinned(context, project, std::slice::from_ref(recipe)).ok();
+    (recipes.iter())
+        .map(|recipe| one(recipe).and_then(|all| all.into_iter().next()))
+        .collect()
+}
 
 /// Does `work` with a plan, and with another one for as long as components ask for what it does not know: what is finished is
 /// cached, so that this costs little. Where something failed, too, that is the end, but for those who want to `keep_going`: it

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use keel_artefact::{Fingerprint, Sha256, format::Version};
+use keel_artefact::{Fingerprint, Interrupt, Sha256, format::Version};
 use keel_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,7 @@ pub fn kept(
     digests: &[Sha256],
     policy: &Policy,
     read: impl FnOnce() -> Result<Vec<Package>, Error>,
+    interrupt: &Interrupt,
 ) -> Result<Findings, Error> {
     const FORMAT: Version = Version(1);
     let mut print = Fingerprint::new("component-checks");
@@ -85,7 +86,8 @@ pub fn kept(
         return Ok(kept.findings);
     }
     let packages = read()?;
-    let findings = component(&packages.iter().collect::<Vec<_>>(), policy, true);
+    let packages: Vec<&Package> = packages.iter().collect();
+    let findings = component(&packages, policy, true, interrupt)?;
     let kept = Kept {
         format: FORMAT,
         findings,
@@ -95,8 +97,13 @@ pub fn kept(
 }
 
 /// What rules of packages and, if the packages are all of a component, those of components find.
-pub fn component(packages: &[&Package], policy: &Policy, is_whole: bool) -> Findings {
-    let world = World::new(packages.iter().copied());
+pub fn component(
+    packages: &[&Package],
+    policy: &Policy,
+    is_whole: bool,
+    interrupt: &Interrupt,
+) -> Result<Findings, Error> {
+    let world = World::new(packages.iter().copied(), interrupt)?;
     let mut findings = Vec::new();
     for rule in rules() {
         let Some(mut report) = report(rule, policy, &mut findings) else {
@@ -126,12 +133,12 @@ pub fn component(packages: &[&Package], policy: &Policy, is_whole: bool) -> Find
         .collect();
     components.sort_unstable();
     components.dedup();
-    except(findings, policy, &components, scopes)
+    Ok(except(findings, policy, &components, scopes))
 }
 
 /// What rules of repositories find.
-pub fn repository(packages: &[Package], policy: &Policy) -> Findings {
-    let world = World::new(packages);
+pub fn repository(packages: &[Package], policy: &Policy, interrupt: &Interrupt) -> Result<Findings, Error> {
+    let world = World::new(packages, interrupt)?;
     let mut findings = Vec::new();
     for rule in rules() {
         if let Check::Repository(check) = rule.check
@@ -146,7 +153,7 @@ pub fn repository(packages: &[Package], policy: &Policy) -> Findings {
         .collect();
     components.sort_unstable();
     components.dedup();
-    except(findings, policy, &components, &[Scope::Repository])
+    Ok(except(findings, policy, &components, &[Scope::Repository]))
 }
 
 /// What rules about two builds find, and what differs, for each package of `new` that `old` has in another build.

@@ -29,12 +29,17 @@ pub use policy::{Allowance, Policy};
 pub use rules::{Finding, Rule, Scope, Severity, rules};
 pub use world::World;
 
+use keel_rpm::solve::Stopped;
+
 /// A package cannot be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The user interrupted.
     #[error(transparent)]
     Interrupted(#[from] keel_artefact::Interrupted),
+    /// What a package requires is too hard to tell.
+    #[error("{stopped} ({hint})", stopped = .0, hint = Stopped::HINT)]
+    TooHard(Stopped),
     /// A package cannot be read.
     #[error(transparent)]
     Package(#[from] keel_rpm::Error),
@@ -44,4 +49,13 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] keel_store::Error),
+}
+
+impl From<Stopped> for Error {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Interrupted(interrupted) => Self::Interrupted(interrupted),
+            stopped => Self::TooHard(stopped),
+        }
+    }
 }

@@ -1,18 +1,15 @@
 //! All packages of a repository, or of a component, and who has what. What meets a requirement, and what comes with a package,
 //! the solver of [`keel_rpm::solve`] says.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::OnceLock,
-};
+use std::collections::{BTreeSet, HashMap};
 
-use keel_artefact::Dependency;
+use keel_artefact::{Dependency, Interrupt, parallel};
 use keel_rpm::{
     FileInfo, FileKind,
-    solve::{self, PackageId, Pool, Repository, Target},
+    solve::{self, Limits, PackageId, Pool, Repository, Target},
 };
 
-use crate::{Kind, Package};
+use crate::{Error, Kind, Package};
 
 /// Links that are followed for one path, at most: what Linux allows.
 const MOST_LINKS: usize = 40;
@@ -27,17 +24,19 @@ const FIRST: &str = "filesystem";
 pub struct World<'a> {
     /// Binary packages and those of debugging information.
     pub packages: Vec<&'a Package>,
-    /// The same for the solver, and what it calls each.
+    /// The same for the solver.
     pool: Pool,
-    ids: Vec<PackageId>,
-    /// What each requires; found once.
-    required: Vec<OnceLock<BTreeSet<usize>>>,
+    /// What each requires, and itself.
+    required: Vec<BTreeSet<usize>>,
     by_path: HashMap<&'a str, Vec<(usize, &'a FileInfo)>>,
 }
 
 impl<'a> World<'a> {
-    /// Looks at all packages once.
-    pub fn new(packages: impl IntoIterator<Item = &'a Package>) -> Self {
+    /// Looks at all packages once, and asks the solver, on all cores, what each requires.
+    pub fn new(
+        packages: impl IntoIterator<Item = &'a Package>,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Error> {
         let packages: Vec<&'a Package> = (packages.into_iter())
             .filter(|package| package.facts.kind() != Kind::Source)
             .collect();
@@ -50,19 +49,23 @@ impl<'a> World<'a> {
             pool.expect("one repository, and of fewer packages than fit into memory with all their files");
         let mut ids: Vec<PackageId> = pool.packages().collect();
         ids.sort_by_key(|id| pool.place(*id));
+        let limits = Limits::until(interrupt);
+        let required = parallel::map(&ids, interrupt, |id| {
+            let all = solve::closure(&pool, *id, &limits).map_err(Error::from)?;
+            Ok::<_, Error>(all.into_iter().map(|id| pool.place(id)).collect())
+        })?;
         let mut by_path: HashMap<&str, Vec<(usize, &FileInfo)>> = HashMap::new();
         for (index, package) in packages.iter().enumerate() {
             for file in &package.info().files {
                 by_path.entry(file.path.as_str()).or_default().push((index, file));
             }
         }
-        Self {
-            required: packages.iter().map(|_| OnceLock::new()).collect(),
+        Ok(Self {
+            required,
             packages,
             pool,
-            ids,
             by_path,
-        }
+        })
     }
 
     /// Paths that more than one package has, sorted, with all of them.
@@ -92,10 +95,7 @@ impl<'a> World<'a> {
 
     /// A package itself and what it requires, as the solver chooses; what is missing is left out.
     pub(crate) fn required(&self, package: usize) -> &BTreeSet<usize> {
-        self.required[package].get_or_init(|| {
-            let all = solve::closure(&self.pool, self.ids[package]);
-            all.into_iter().map(|id| self.pool.place(id)).collect()
-        })
+        &self.required[package]
     }
 
     /// The package that comes first on every machine: `filesystem` or, where no package provides that, who owns `/usr`.

@@ -87,7 +87,8 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     pipeline::select(context, &project, &stage0, &recipes, &targets, &generated)?;
     let names = recipes.iter().map(|recipe| &recipe.component);
     let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
-    let plan = keel_plan::plan(&project, &recipes, &sources, &targets, &costs, &generated)?;
+    let stop = &context.interrupt;
+    let plan = keel_plan::plan(&project, &recipes, &sources, &targets, &costs, &generated, stop)?;
     let mut images = BTreeMap::new();
     for image in (project.images.values()).filter(|image| image.check_buildable().is_ok()) {
         let targets = Targets::Packages(image.packages.clone());

@@ -54,9 +54,9 @@ fn checks(context: &Context<'_>, command: &Check) -> Result<(), Failure> {
     let (mut findings, mut count) = (Findings::default(), 0);
     let mut add = |named: Named| -> Result<(), Failure> {
         count += named.packages.len();
-        findings.extend(of_components(&named, &policy));
+        findings.extend(of_components(context, &named, &policy)?);
         if named.is_repository {
-            findings.extend(check::repository(&named.packages, &policy));
+            findings.extend(check::repository(&named.packages, &policy, &context.interrupt)?);
         }
         if let Some(old) = published(context, project.as_ref(), command)? {
             findings.extend(check::versions(&old, &named.packages, &policy).1);
@@ -81,14 +81,15 @@ fn checks(context: &Context<'_>, command: &Check) -> Result<(), Failure> {
 }
 
 /// What rules of single packages and of components find, component by component.
-fn of_components(named: &Named, policy: &Policy) -> Findings {
+fn of_components(context: &Context<'_>, named: &Named, policy: &Policy) -> Result<Findings, Failure> {
     let mut packages: Vec<&Package> = named.packages.iter().collect();
     packages.sort_by(|one, other| (&one.component, one.name()).cmp(&(&other.component, other.name())));
     let mut findings = Findings::default();
     for packages in packages.chunk_by(|one, other| one.component == other.component) {
-        findings.extend(check::component(packages, policy, named.is_whole));
+        let found = check::component(packages, policy, named.is_whole, &context.interrupt)?;
+        findings.extend(found);
     }
-    findings
+    Ok(findings)
 }
 
 fn tell(context: &Context<'_>, command: &Check, packages: usize, all: &Findings) -> Result<(), Failure> {
@@ -335,7 +336,7 @@ pub fn before_publishing(
         let component = component.to_string();
         Ok::<_, keel_inspect::Error>(Package { component, facts })
     })?;
-    let mut findings = check::repository(&packages, &policy);
+    let mut findings = check::repository(&packages, &policy, &context.interrupt)?;
     let published: Vec<PathBuf> = standing.installable().map(|entry| entry.file.clone()).collect();
     if !published.is_empty() {
         let old = read(context, Some(&planned.project), &published)?;

@@ -1,12 +1,17 @@
 //! `keel component render`: from pristine SPECs to the folders that are checked in, and built.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use keel_artefact::{Event, Interrupted};
-use keel_config::{Component, Diagnostic, Project, Spec, overlay::Overlay};
+use keel_config::{
+    Component, Diagnostic, Project, Spec,
+    component::{Origin, SignaturePlace},
+    overlay::Overlay,
+};
 use keel_spec::render::{
     self, Outcome,
     autospec::Change,
@@ -88,6 +93,7 @@ pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
             stale::find(
                 &specs,
                 names,
+                &used(&project),
                 &Seen {
                     context,
                     store: context.store()?,
@@ -100,6 +106,40 @@ pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
         stale::remove(&specs, &stale)?;
     }
     tell(context, &rows, &stale, command.check_only)
+}
+
+/// The files of the tree, absolute, from which components are made.
+fn used(project: &Project) -> BTreeSet<PathBuf> {
+    let mut all = BTreeSet::new();
+    for component in project.components.values() {
+        if let Some(Spec::Local { path }) = &component.spec {
+            all.insert(path.clone());
+        }
+        for overlay in &component.overlays {
+            use keel_config::overlay::Change as Does;
+            if let Does::PatchAdd { source, .. } | Does::FileAdd { source, .. } = &overlay.change {
+                all.insert(source.clone());
+            }
+        }
+        for file in &component.source_files {
+            for origin in &file.origins {
+                match origin {
+                    Origin::File { path } => _ = all.insert(path.clone()),
+                    Origin::Custom { script, inputs, .. } => {
+                        all.extend(inputs.iter().chain([script]).cloned())
+                    }
+                    _ => {}
+                }
+            }
+            if let Some(signature) = &file.signature {
+                all.insert(signature.key.clone());
+                if let SignaturePlace::File(path) = &signature.place {
+                    all.insert(path.clone());
+                }
+            }
+        }
+    }
+    all
 }
 
 /// What the store and git know of rendered folders.

@@ -150,7 +150,9 @@ fn standing(context: &Context<'_>, project: &keel_config::Project) -> Result<Sta
     let dir = pipeline::repository_dir(context, project);
     let standing = keel_repo::standing(&dir, &context.interrupt)?;
     for damaged in &standing.damaged {
-        let text = format!("{damaged}; it is made anew from the store");
+        let text = format!(
+            "{damaged}; what the distribution still makes is made anew from the store, the rest goes"
+        );
         context.sink().event(Event::Warning { text: &text });
     }
     Ok(standing)

@@ -6,8 +6,10 @@
 
 use std::{fmt, sync::Arc};
 
-use keel_artefact::{Dependency, PackageName};
-use keel_rpm::solve::{self, Missing, Package, PackageId, Pool, Refusal, Repository, Target};
+use keel_artefact::{Dependency, Interrupt, PackageName};
+use keel_rpm::solve::{
+    self, Limits, Missing, NoAnswer, Package, PackageId, Pool, Refusal, Repository, Stopped, Target,
+};
 
 use crate::{Built, BuiltPackage, built::Output};
 
@@ -29,6 +31,8 @@ pub enum Error {
     Apart(Vec<Vec<String>>),
     /// More packages than the solver takes.
     TooMany(solve::Error),
+    /// The solver ended without an answer.
+    Stopped(Stopped),
 }
 
 impl fmt::Display for Error {
@@ -53,6 +57,7 @@ impl fmt::Display for Error {
                 Ok(())
             }
             Self::TooMany(error) => error.fmt(f),
+            Self::Stopped(stopped) => write!(f, "{stopped} ({})", Stopped::HINT),
         }
     }
 }
@@ -64,6 +69,7 @@ pub fn close(
     asked: &[Dependency],
     candidates: &[Arc<Built>],
     is_lent: &dyn Fn(&str) -> bool,
+    interrupt: &Interrupt,
 ) -> Result<Vec<BuiltPackage>, Error> {
     let binary = |output: &&Output| output.package.kind == crate::Kind::Binary;
     let outputs: Vec<&Output> = (candidates.iter())
@@ -95,8 +101,11 @@ pub fn close(
         })
         .collect();
     let name = |id| outputs[pool.place(id)].package.nevra.name.clone();
-    let solution =
-        solve::install(&pool, &wishes, &[], false).map_err(|refusal| refused(&refusal, &wishes, &name))?;
+    let answer = solve::install(&pool, &wishes, &[], false, &Limits::until(interrupt));
+    let solution = answer.map_err(|none| match none {
+        NoAnswer::Refused(refusal) => refused(&refusal, &wishes, &name),
+        NoAnswer::Stopped(stopped) => Error::Stopped(stopped),
+    })?;
     let chosen = solution.install.iter();
     let mut chosen: Vec<BuiltPackage> = chosen
         .map(|chosen| outputs[pool.place(chosen.package)].package.clone())

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io, path::PathBuf};
 
 use keel_artefact::{ComponentName, Dependency, Evr, Interrupted, Nevra, PackageName};
 use keel_plan::{Generated, Printed};
+use keel_rpm::solve::Stopped;
 
 use crate::{closure, record::Since, trace::Leak};
 
@@ -274,6 +275,15 @@ fn leaked(leaks: &[Leak]) -> String {
         text.push_str(&format!("\n    and {} more", leaks.len() - 10));
     }
     text
+}
+
+impl From<closure::Error> for Error {
+    fn from(error: closure::Error) -> Self {
+        match error {
+            closure::Error::Stopped(Stopped::Interrupted(interrupted)) => Self::Interrupted(interrupted),
+            error => Self::Closure(error),
+        }
+    }
 }
 
 fn refused(findings: &[keel_inspect::Finding]) -> String {

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use keel_artefact::{ComponentName, Evr, Sha256};
+use keel_artefact::{ComponentName, Evr, Interrupt, Sha256};
 use keel_plan::{Job, Plan};
 use keel_store::{Error, Store};
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,8 @@ pub struct Question<'a> {
     pub names: Names<'a>,
     /// Capabilities that stage0 lends.
     pub is_lent: &'a dyn Fn(&str) -> bool,
+    /// Ends it.
+    pub interrupt: &'a Interrupt,
 }
 
 /// The forecast of each job, in the order of the plan.
@@ -181,6 +183,7 @@ fn inputs(
         is_lent: question.is_lent,
         job,
         before,
+        interrupt: question.interrupt,
         scriptlets: &|packages| {
             Ok(set::seen(
                 question.store,

@@ -14,7 +14,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use keel_artefact::{Dependency, Sha256, format};
+use keel_artefact::{Dependency, Interrupt, Sha256, format};
 use keel_plan::{Job, Printed};
 use keel_store::Store;
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,8 @@ pub struct Ground<'a> {
     pub before: &'a [Arc<Built>],
     /// What scriptlets made of a root of these packages.
     pub scriptlets: &'a dyn Fn(&[BuiltPackage]) -> Result<Seen, Error>,
+    /// Ends a search for the packages.
+    pub interrupt: &'a Interrupt,
 }
 
 /// Runs the section in a root of these packages, and [keeps](keep) what it prints under the key; none: not now.
@@ -143,7 +145,7 @@ impl Ground<'_> {
             .filter(|requirement| !self.is_borrowed(requirement));
         let asked: Vec<Dependency> = self.job.direct.iter().chain(kept).cloned().collect();
         let lends = |name: &str| job::lends(self.is_lent, self.job, name);
-        let packages = closure::close(&asked, &self.candidates(round), &lends).map_err(Error::Closure)?;
+        let packages = closure::close(&asked, &self.candidates(round), &lends, self.interrupt)?;
         let scriptlets = match (self.scriptlets)(&packages)? {
             Seen::Nothing => None,
             Seen::Made(digest) => Some(digest),

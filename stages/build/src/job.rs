@@ -235,7 +235,8 @@ impl Workshop<'_> {
             };
             digests.iter().map(facts).collect()
         };
-        let findings = keel_inspect::check::kept(self.store, component, &digests, self.policy, read)?;
+        let findings =
+            keel_inspect::check::kept(self.store, component, &digests, self.policy, read, self.interrupt)?;
         if findings.count(Severity::Error) > 0 {
             return Err(Error::Refused(findings.of(Severity::Error).cloned().collect()));
         }
@@ -257,6 +258,7 @@ impl Workshop<'_> {
             job,
             before,
             scriptlets: &|packages| self.scriptlets(job, packages),
+            interrupt: self.interrupt,
         };
         let settled = ground.settle(&mut |packages, key| {
             let _claim = self.claim(job, key)?;

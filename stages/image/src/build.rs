@@ -12,7 +12,7 @@ use keel_config::{
     Image,
     image::{Container, Format},
 };
-use keel_rpm::PackageInfo;
+use keel_rpm::{PackageInfo, solve::Stopped};
 use keel_store::Store;
 
 use crate::{
@@ -77,10 +77,14 @@ pub fn make(
         .map(|package| package.info.clone())
         .collect();
     let image = request.image;
-    let chosen = resolve::resolve(&infos, &image.packages, &image.exclude, image.install_weak_deps);
-    let chosen = chosen.map_err(|source| Error::Resolve {
-        image: name.to_owned(),
-        source,
+    let (wanted, weak) = (&image.packages, image.install_weak_deps);
+    let chosen = resolve::resolve(&infos, wanted, &image.exclude, weak, interrupt);
+    let chosen = chosen.map_err(|source| match source {
+        resolve::Error::Stopped(Stopped::Interrupted(interrupted)) => Error::Interrupted(interrupted),
+        source => Error::Resolve {
+            image: name.to_owned(),
+            source,
+        },
     })?;
     let chosen: Vec<&Candidate> = chosen.into_iter().map(|index| &request.packages[index]).collect();
     let key = key(request, &chosen);

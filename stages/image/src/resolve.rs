@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keel_artefact::{Dependency, PackageName, Rich};
+use keel_artefact::{Dependency, Interrupt, PackageName, Rich};
 use keel_rpm::{
     PackageInfo,
-    solve::{self, Missing, Package, PackageId, Pool, Refusal, Repository, Target},
+    solve::{
+        self, Limits, Missing, NoAnswer, Package, PackageId, Pool, Refusal, Repository, Stopped, Target,
+    },
 };
 
 /// A requirement that nothing in the repository meets.
@@ -50,6 +52,9 @@ pub enum Error {
     /// More packages than the solver takes.
     #[error(transparent)]
     TooMany(#[from] solve::Error),
+    /// The solver ended without an answer.
+    #[error("{stopped} ({hint})", stopped = .0, hint = Stopped::HINT)]
+    Stopped(Stopped),
 }
 
 /// The packages of an image, as indices into `all`, sorted by name. With `weak`, what they recommend and what supplements
@@ -62,6 +67,7 @@ pub fn resolve(
     wanted: &[PackageName],
     exclude: &[PackageName],
     weak: bool,
+    interrupt: &Interrupt,
 ) -> Result<Vec<usize>, Error> {
     let repository = Repository {
         name: "repository".to_owned(),
@@ -71,8 +77,11 @@ pub fn resolve(
     let pool = Pool::new(&[repository], &Target::default())?;
     let view = View::new(&pool, exclude);
     let wishes: Vec<Dependency> = wanted.iter().map(|name| Dependency::any(name.as_str())).collect();
-    let solution = solve::install(&pool, &wishes, &view.hidden, weak)
-        .map_err(|refusal| view.refused(&refusal, &wishes))?;
+    let answer = solve::install(&pool, &wishes, &view.hidden, weak, &Limits::until(interrupt));
+    let solution = answer.map_err(|none| match none {
+        NoAnswer::Refused(refusal) => view.refused(&refusal, &wishes),
+        NoAnswer::Stopped(stopped) => Error::Stopped(stopped),
+    })?;
     let mut taken: Vec<usize> = solution
         .install
         .iter()

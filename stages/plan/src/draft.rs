@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keel_artefact::ComponentName;
+use keel_artefact::{ComponentName, Interrupt, Interrupted};
 use keel_config::{Diagnostic, Errors, Location, Project};
 use keel_spec::Recipe;
 
 use crate::{
-    Targets,
+    Error, Targets,
     graph::{self, Knot},
     job::{Because, Generated},
     needs::{self, Needs},
@@ -46,13 +46,15 @@ impl Draft {
         targets: &Targets,
         variants: &Variants<'_>,
         generated: &Generated,
-    ) -> Result<Self, Errors> {
-        let providers = Providers::new(recipes, &project.stage0.lends);
+        interrupt: &Interrupt,
+    ) -> Result<Self, Error> {
+        let providers = Providers::new(recipes, &project.stage0.lends, interrupt);
         let mut wrong = providers::made_twice(recipes);
-        let needs = needs::all(project, recipes, &providers, generated);
+        let needs = needs::all(project, recipes, &providers, generated)?;
         let chosen = match select::select(project, recipes, &providers, &needs, targets) {
             Ok(chosen) => chosen,
-            Err(errors) => return Err(errors.and(wrong)),
+            Err(Error::Input(errors)) => return Err(errors.and(wrong).into()),
+            Err(error) => return Err(error),
         };
         for index in chosen.keys() {
             let why = select::why(*index, recipes, &chosen);
@@ -82,9 +84,9 @@ impl Draft {
                     .map(|(from, to)| (indices[*from], indices[*to]))
                     .collect(),
             };
-            wrong.push(tangle.told(variants));
+            wrong.push(tangle.told(variants)?);
         }
-        Errors::check(draft, wrong)
+        Ok(Errors::check(draft, wrong)?)
     }
 
     /// The needs among `indices`, which are ascending, by position there.
@@ -135,7 +137,7 @@ impl Tangle<'_, '_> {
     }
 
     /// The loop as an error; the rest as hints.
-    fn told(&self, variants: &Variants<'_>) -> Diagnostic {
+    fn told(&self, variants: &Variants<'_>) -> Result<Diagnostic, Interrupted> {
         let names: Vec<&str> = self.shortest.iter().map(|index| self.name(*index)).collect();
         let message = match names.as_slice() {
             [one] => format!("cannot plan `{one}`: it needs itself to be built"),
@@ -159,10 +161,10 @@ impl Tangle<'_, '_> {
         if let Some(why) = select::why(self.shortest[0], self.recipes, &self.draft.chosen) {
             new = new.hint(why);
         }
-        for way in self.ways_out(variants) {
+        for way in self.ways_out(variants)? {
             new = new.hint(way);
         }
-        new.hint("drop one of these requirements, or let stage0 lend it (`keel.stage0.lends`)")
+        Ok(new.hint("drop one of these requirements, or let stage0 lend it (`keel.stage0.lends`)"))
     }
 
     fn whole(&self) -> String {
@@ -202,7 +204,7 @@ impl Tangle<'_, '_> {
     }
 
     /// Build conditions that, turned round, take an edge away.
-    fn ways_out(&self, variants: &Variants<'_>) -> Vec<String> {
+    fn ways_out(&self, variants: &Variants<'_>) -> Result<Vec<String>, Interrupted> {
         let mut needed: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         let mut order: Vec<usize> = Vec::new();
         let pairs = self.shortest.iter().enumerate();
@@ -218,7 +220,7 @@ impl Tangle<'_, '_> {
             for variant in variants(&self.recipes[index]) {
                 let base = self.draft.needs[index].base(self.project);
                 let generated = needs::generated_of(&variant.recipe, self.generated);
-                let then = needs::of(&variant.recipe, &base, generated, self.providers);
+                let then = needs::of(&variant.recipe, &base, generated, self.providers)?;
                 let gone: Vec<&str> = needed[&index]
                     .iter()
                     .filter(|need| !then.jobs.contains_key(need))
@@ -235,7 +237,7 @@ impl Tangle<'_, '_> {
                 }
             }
         }
-        ways
+        Ok(ways)
     }
 }
 
@@ -253,10 +255,14 @@ pub struct Suggestion {
 }
 
 /// Capabilities that nobody provides, as they are asked for: those that most ask for first, then by name.
-pub fn missing(project: &Project, recipes: &[Recipe]) -> Vec<Suggestion> {
-    let providers = Providers::new(recipes, &project.stage0.lends);
-    let needs = needs::all(project, recipes, &providers, &Generated::new());
-    unmet(&needs, recipes, &providers)
+pub fn missing(
+    project: &Project,
+    recipes: &[Recipe],
+    interrupt: &Interrupt,
+) -> Result<Vec<Suggestion>, Interrupted> {
+    let providers = Providers::new(recipes, &project.stage0.lends, interrupt);
+    let needs = needs::all(project, recipes, &providers, &Generated::new())?;
+    Ok(unmet(&needs, recipes, &providers))
 }
 
 fn unmet(needs: &[Needs], recipes: &[Recipe], providers: &Providers<'_>) -> Vec<Suggestion> {
@@ -282,13 +288,17 @@ fn unmet(needs: &[Needs], recipes: &[Recipe], providers: &Providers<'_>) -> Vec<
 
 /// Capabilities that, lent, leave all recipes with a plan: those that nobody provides, and of those on cycles as few as
 /// taking the one that most of a knot asks for, again and again, finds. In the order of finding.
-pub fn suggest(project: &Project, recipes: &[Recipe]) -> Vec<Suggestion> {
+pub fn suggest(
+    project: &Project,
+    recipes: &[Recipe],
+    interrupt: &Interrupt,
+) -> Result<Vec<Suggestion>, Interrupted> {
     let mut project = project.clone();
     let mut found = Vec::new();
     let indices: Vec<usize> = (0..recipes.len()).collect();
     loop {
-        let providers = Providers::new(recipes, &project.stage0.lends);
-        let needs = needs::all(&project, recipes, &providers, &Generated::new());
+        let providers = Providers::new(recipes, &project.stage0.lends, interrupt);
+        let needs = needs::all(&project, recipes, &providers, &Generated::new())?;
         let mut new = unmet(&needs, recipes, &providers);
         if new.is_empty() {
             let knots = graph::knots(&edges(&needs, &indices));
@@ -298,7 +308,7 @@ pub fn suggest(project: &Project, recipes: &[Recipe]) -> Vec<Suggestion> {
                 .collect();
         }
         if new.is_empty() {
-            return found;
+            return Ok(found);
         }
         let names = new.iter().map(|one| (one.name.clone(), Vec::new()));
         project.stage0.lends.extend(names);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use keel_artefact::{ComponentName, Dependency};
+use keel_artefact::{ComponentName, Dependency, Interrupt, Interrupted};
 use keel_config::Project;
 use keel_spec::Recipe;
 
@@ -20,13 +20,14 @@ pub fn fitting(
     recipes: &[Recipe],
     mut generated: Generated,
     is_asked: &dyn Fn(&ComponentName) -> bool,
-) -> Generated {
+    interrupt: &Interrupt,
+) -> Result<Generated, Interrupted> {
     if generated.keys().all(is_asked) {
-        return generated;
+        return Ok(generated);
     }
     let recipes = by_name(recipes);
-    let providers = Providers::new(&recipes, &project.stage0.lends);
-    let mut needs = needs::all(project, &recipes, &providers, &generated);
+    let providers = Providers::new(&recipes, &project.stage0.lends, interrupt);
+    let mut needs = needs::all(project, &recipes, &providers, &generated)?;
     // What is blamed alone, then all that a component has, then all on a cycle: each time less is left.
     for step in [blamed, refused, tangled] {
         let wrong: Vec<(usize, Option<Vec<Dependency>>)> = step(&needs)
@@ -48,10 +49,10 @@ pub fn fitting(
             }
         }
         if !wrong.is_empty() {
-            needs = needs::all(project, &recipes, &providers, &generated);
+            needs = needs::all(project, &recipes, &providers, &generated)?;
         }
     }
-    generated
+    Ok(generated)
 }
 
 /// Recipes by index, and what is wrong with what their sections printed; none: all of it may be.

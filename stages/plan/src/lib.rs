@@ -54,7 +54,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keel_artefact::{Arch, ComponentName, Dependency};
+use keel_artefact::{Arch, ComponentName, Dependency, Interrupt, Interrupted};
 use keel_config::{Errors, Project};
 use keel_source::SourceSet;
 use keel_spec::Recipe;
@@ -80,6 +80,9 @@ pub enum Error {
     /// Something is wrong with the input.
     #[error(transparent)]
     Input(#[from] Errors),
+    /// The user interrupted it.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// Whoever called did not fetch what [`select()`] named.
     #[error("the sources of `{0}` were not fetched before planning")]
     NoSources(ComponentName),
@@ -92,16 +95,17 @@ pub enum Error {
 ///
 /// `recipes` are those of all components, as for [`plan`]; everything that is wrong is reported as there. `variants` is
 /// asked for other readings of the SPECs on a cycle, to tell which of them is a way out. `generated` is what sections of SPECs are
-/// known to ask for besides.
+/// known to ask for besides. `interrupt` ends it, here and in [`plan`].
 pub fn select(
     project: &Project,
     recipes: &[Recipe],
     targets: &Targets,
     variants: &Variants<'_>,
     generated: &Generated,
+    interrupt: &Interrupt,
 ) -> Result<Vec<ComponentName>, Error> {
     let recipes = by_name(recipes);
-    let draft = Draft::new(project, &recipes, targets, variants, generated)?;
+    let draft = Draft::new(project, &recipes, targets, variants, generated, interrupt)?;
     Ok(draft
         .chosen
         .keys()
@@ -119,10 +123,11 @@ pub fn plan(
     targets: &Targets,
     costs: &Costs,
     generated: &Generated,
+    interrupt: &Interrupt,
 ) -> Result<Plan, Error> {
     let recipes = by_name(recipes);
     let arch = arch(&recipes)?;
-    let draft = Draft::new(project, &recipes, targets, &|_| Vec::new(), generated)?;
+    let draft = Draft::new(project, &recipes, targets, &|_| Vec::new(), generated, interrupt)?;
     let sources: BTreeMap<&ComponentName, &SourceSet> =
         sources.iter().map(|set| (&set.component, set)).collect();
 

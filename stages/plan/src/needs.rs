@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use keel_artefact::{Dependency, Rich};
+use keel_artefact::{Dependency, Interrupted, Rich};
 use keel_config::{Diagnostic, Location, Project};
+use keel_rpm::solve::Stopped;
 use keel_spec::Recipe;
 
 use crate::{
@@ -50,6 +51,8 @@ pub(crate) struct Unmet {
     apart: Vec<String>,
     /// What `%generate_buildrequires` printed, if that led to it.
     pub(crate) generated: Option<Dependency>,
+    /// Why nobody knows whether it can be met.
+    too_hard: Option<String>,
 }
 
 impl Unmet {
@@ -60,7 +63,7 @@ impl Unmet {
         };
         let mut names = Vec::new();
         if let (Ok(rich), true) = (Rich::of(requirement), requirement.is_rich()) {
-            rich.leaves(&mut |leaf| {
+            select::asked(&rich, &mut |leaf| {
                 if !providers.is_there(leaf) {
                     names.push(leaf.name.clone());
                 }
@@ -77,6 +80,9 @@ impl Unmet {
         let mut new = Diagnostic::new(format!("cannot plan `{}`", recipe.component))
             .at(Location::line(&recipe.spec_shown, self.line.unwrap_or(0)))
             .note(&self.says);
+        if let Some(why) = &self.too_hard {
+            return new.cause(why).hint(Stopped::HINT);
+        }
         let Some(requirement) = &self.requirement else {
             new = new.cause("the packages of the build root cannot be installed together");
             return (self.apart.iter()).fold(new, |new, line| new.cause(line));
@@ -102,22 +108,23 @@ pub(crate) fn all(
     recipes: &[Recipe],
     providers: &Providers<'_>,
     generated: &Generated,
-) -> Vec<Needs> {
+) -> Result<Vec<Needs>, Interrupted> {
     let of = |index: usize, base: &[Dependency]| {
         let recipe = &recipes[index];
         of(recipe, base, generated_of(recipe, generated), providers)
     };
-    let plain: Vec<Needs> = (0..recipes.len()).map(|index| of(index, &[])).collect();
+    let plain = (0..recipes.len()).map(|index| of(index, &[]));
+    let plain: Vec<Needs> = plain.collect::<Result<_, _>>()?;
     let base: Vec<Dependency> = project.base_requires.iter().map(Dependency::any).collect();
     if base.is_empty() {
-        return plain;
+        return Ok(plain);
     }
     // What the base itself is built from cannot have it in its build root.
-    let below = below(&base, &plain, providers);
+    let below = below(&base, &plain, providers)?;
     (plain.into_iter().enumerate())
         .map(|(index, needs)| {
             if below.contains(&index) {
-                needs
+                Ok(needs)
             } else {
                 of(index, &base)
             }
@@ -126,21 +133,25 @@ pub(crate) fn all(
 }
 
 /// The components that make the base, and all that these need to be built.
-fn below(base: &[Dependency], needs: &[Needs], providers: &Providers<'_>) -> BTreeSet<usize> {
+fn below(
+    base: &[Dependency],
+    needs: &[Needs],
+    providers: &Providers<'_>,
+) -> Result<BTreeSet<usize>, Interrupted> {
     let mut below = BTreeSet::new();
     let kept: Vec<Dependency> = base
         .iter()
         .filter(|wish| !providers.is_lent(&wish.name))
         .cloned()
         .collect();
-    let answer = providers.in_root(&kept);
+    let answer = providers.in_root(&kept)?;
     let mut queue: VecDeque<usize> = answer.packages.iter().map(|needed| needed.recipe).collect();
     while let Some(index) = queue.pop_front() {
         if below.insert(index) {
             queue.extend(needs[index].jobs.keys());
         }
     }
-    below
+    Ok(below)
 }
 
 /// What `%generate_buildrequires` of this recipe is known to print.
@@ -157,14 +168,14 @@ pub(crate) fn of(
     base: &[Dependency],
     generated: &[Vec<Dependency>],
     providers: &Providers<'_>,
-) -> Needs {
-    let mut needs = at_once(recipe, base, generated, providers);
+) -> Result<Needs, Interrupted> {
+    let mut needs = at_once(recipe, base, generated, providers)?;
     if recipe.generates.is_none() {
-        return needs;
+        return Ok(needs);
     }
     let last = needs.jobs.keys().copied().collect();
     for round in 0..generated.len() {
-        let earlier = at_once(recipe, base, &generated[..round], providers);
+        let earlier = at_once(recipe, base, &generated[..round], providers)?;
         needs.rounds.push(earlier.jobs.keys().copied().collect());
         // With less to ask for, the solver may choose another provider.
         for (need, requirement) in earlier.jobs {
@@ -175,7 +186,7 @@ pub(crate) fn of(
         }
     }
     needs.rounds.push(last);
-    needs
+    Ok(needs)
 }
 
 /// The needs of the root in which the section printed just this.
@@ -184,7 +195,7 @@ fn at_once(
     base: &[Dependency],
     generated: &[Vec<Dependency>],
     providers: &Providers<'_>,
-) -> Needs {
+) -> Result<Needs, Interrupted> {
     let mut needs = Needs {
         has_base: !base.is_empty(),
         ..Needs::default()
@@ -213,7 +224,7 @@ fn at_once(
         });
     }
     let wishes: Vec<Dependency> = asked.iter().map(|asked| asked.requirement.clone()).collect();
-    let answer = providers.in_root(&wishes);
+    let answer = providers.in_root(&wishes)?;
     for needed in &answer.packages {
         let Some(asked) = asked.get(needed.wish) else {
             continue;
@@ -242,14 +253,21 @@ fn at_once(
     let in_vain: BTreeSet<usize> = (answer.unmet.iter().filter(|unmet| unmet.by.is_none()))
         .map(|unmet| unmet.wish)
         .collect();
-    needs.unmet = unmet.into_iter().map(|(_, unmet)| unmet).collect();
+    if let (Some(why), Some(first)) = (answer.too_hard, asked.first()) {
+        let too_hard = Some(why);
+        needs.unmet.push(Unmet {
+            too_hard,
+            ..first.unmet()
+        });
+    }
+    needs.unmet.extend(unmet.into_iter().map(|(_, unmet)| unmet));
     let met = asked
         .iter()
         .enumerate()
         // What the section prints, the build hears from the section.
         .filter(|(number, asked)| !in_vain.contains(number) && asked.tag != GENERATED);
     needs.direct = met.map(|(_, asked)| asked.requirement.clone()).collect();
-    needs
+    Ok(needs)
 }
 
 /// Does stage0 lend all that a requirement names? What stage0 lends is borrowed even where a component makes it, too: glibc is
@@ -292,6 +310,7 @@ impl Asked<'_> {
             by: None,
             apart: Vec::new(),
             generated: (self.tag == GENERATED).then(|| self.requirement.clone()),
+            too_hard: None,
         }
     }
 

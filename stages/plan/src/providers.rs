@@ -6,10 +6,11 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
 };
 
-use keel_artefact::{Dependency, Evr, Provide, Rich};
+use keel_artefact::{Dependency, Evr, Interrupt, Interrupted, Provide, Rich};
 use keel_config::{Diagnostic, Lends, Location};
 use keel_rpm::solve::{
-    self, Chosen, Missing, Package, PackageId, Pool, Problem, Remedy, Repository, Solution, Target, Why,
+    self, Chosen, Limits, Missing, NoAnswer, Package, PackageId, Pool, Problem, Remedy, Repository, Solution,
+    Stopped, Target, Why,
 };
 use keel_spec::{Recipe, RecipePackage};
 
@@ -18,6 +19,7 @@ pub(crate) struct Providers<'a> {
     /// All packages, with the index of their recipe.
     packages: Vec<(usize, &'a RecipePackage)>,
     lends: &'a Lends,
+    limits: Limits,
     /// As they are in a build root: what stage0 lends is there.
     roots: Pool,
     /// As they are in an image.
@@ -32,6 +34,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) unmet: Vec<Unmet<'a>>,
     /// Why the rest cannot be together: the requirement to blame, and the reasons.
     pub(crate) apart: Vec<(usize, Vec<String>)>,
+    /// Why nobody knows; then nothing else is said.
+    pub(crate) too_hard: Option<String>,
 }
 
 /// A package that is needed.
@@ -69,7 +73,7 @@ pub(crate) struct Unmet<'a> {
 }
 
 impl<'a> Providers<'a> {
-    pub(crate) fn new(recipes: &'a [Recipe], lends: &'a Lends) -> Self {
+    pub(crate) fn new(recipes: &'a [Recipe], lends: &'a Lends, interrupt: &Interrupt) -> Self {
         let packages: Vec<(usize, &RecipePackage)> = packages(recipes).collect();
         let lent = |name: &str| is_lent(lends, name);
         let known = Known::new(&packages);
@@ -94,6 +98,7 @@ impl<'a> Providers<'a> {
             images: OnceCell::new(),
             packages,
             lends,
+            limits: Limits::until(interrupt),
         }
     }
 
@@ -111,7 +116,7 @@ impl<'a> Providers<'a> {
     }
 
     /// What a build root holds that meets `wishes`, what stage0 lends left out.
-    pub(crate) fn in_root(&self, wishes: &[Dependency]) -> Answer<'a> {
+    pub(crate) fn in_root(&self, wishes: &[Dependency]) -> Result<Answer<'a>, Interrupted> {
         let lent: Vec<Dependency> = wishes
             .iter()
             .map(|wish| solve::lent(wish, &|name| self.is_lent(name)))
@@ -120,7 +125,12 @@ impl<'a> Providers<'a> {
     }
 
     /// What an image holds that asks for `wishes` and excludes the packages of some names.
-    pub(crate) fn in_image(&self, wishes: &[Dependency], exclude: &BTreeSet<&str>, weak: bool) -> Answer<'a> {
+    pub(crate) fn in_image(
+        &self,
+        wishes: &[Dependency],
+        exclude: &BTreeSet<&str>,
+        weak: bool,
+    ) -> Result<Answer<'a>, Interrupted> {
         let pool = self.images();
         let disabled: Vec<PackageId> = pool
             .packages()
@@ -129,14 +139,28 @@ impl<'a> Providers<'a> {
         self.answer(pool, wishes, &disabled, weak)
     }
 
-    fn answer(&self, pool: &Pool, wishes: &[Dependency], disabled: &[PackageId], weak: bool) -> Answer<'a> {
-        match solve::install(pool, wishes, disabled, weak) {
+    fn answer(
+        &self,
+        pool: &Pool,
+        wishes: &[Dependency],
+        disabled: &[PackageId],
+        weak: bool,
+    ) -> Result<Answer<'a>, Interrupted> {
+        Ok(match solve::install(pool, wishes, disabled, weak, &self.limits) {
             Ok(solution) => Answer {
                 packages: self.needed(pool, &solution).0,
                 unmet: Vec::new(),
                 apart: Vec::new(),
+                too_hard: None,
             },
-            Err(refusal) => {
+            Err(NoAnswer::Stopped(Stopped::Interrupted(interrupted))) => return Err(interrupted),
+            Err(NoAnswer::Stopped(stopped)) => Answer {
+                packages: Vec::new(),
+                unmet: Vec::new(),
+                apart: Vec::new(),
+                too_hard: Some(stopped.to_string()),
+            },
+            Err(NoAnswer::Refused(refusal)) => {
                 let (packages, wish_of) = self.needed(pool, &refusal.without);
                 let unmet = refusal.missing.into_iter().map(|missing| match missing {
                     Missing::Asked(wish) => Unmet {
@@ -154,9 +178,10 @@ impl<'a> Providers<'a> {
                     packages,
                     unmet: unmet.collect(),
                     apart: refusal.problems.into_iter().map(apart).collect(),
+                    too_hard: None,
                 }
             }
-        }
+        })
     }
 
     /// The packages of a solution, and the number of the wish that leads to each.

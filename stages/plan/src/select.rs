@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use keel_artefact::{Dependency, PackageName, Rich};
+use keel_artefact::{Dependency, Interrupted, PackageName, Rich};
 use keel_config::{Diagnostic, Errors, Image, Location, Project};
+use keel_rpm::solve::Stopped;
 use keel_spec::{Recipe, RecipePackage};
 
 use crate::{
-    Targets, job,
+    Error, Targets, job,
     needs::Needs,
     providers::{Needed, Providers, Through},
 };
@@ -63,14 +64,14 @@ pub(crate) fn select(
     providers: &Providers<'_>,
     needs: &[Needs],
     targets: &Targets,
-) -> Result<Chosen, Errors> {
+) -> Result<Chosen, Error> {
     let mut wrong = Vec::new();
     let mut queue: VecDeque<(usize, Why)> = VecDeque::new();
     let mut rest = 0..0;
     match targets {
         Targets::All => {
             // Images first: they are the better reason to be here.
-            queue.extend(run_time(recipes, providers, &images(project), &mut Vec::new()));
+            queue.extend(run_time(recipes, providers, &images(project), &mut Vec::new())?);
             rest = 0..recipes.len();
         }
         Targets::Components(names) => {
@@ -87,7 +88,7 @@ pub(crate) fn select(
             }
         }
         Targets::Packages(names) => {
-            queue.extend(run_time(recipes, providers, &named(project, names), &mut wrong));
+            queue.extend(run_time(recipes, providers, &named(project, names), &mut wrong)?);
         }
     }
     let mut chosen = Chosen::new();
@@ -109,7 +110,7 @@ pub(crate) fn select(
             ));
         }
     }
-    Errors::check(chosen, wrong)
+    Ok(Errors::check(chosen, wrong)?)
 }
 
 /// Packages that are to be installed together, by an image or for somebody.
@@ -156,7 +157,7 @@ fn run_time(
     providers: &Providers<'_>,
     groups: &[Group<'_>],
     wrong: &mut Vec<Diagnostic>,
-) -> Vec<(usize, Why)> {
+) -> Result<Vec<(usize, Why)>, Interrupted> {
     let mut found = Vec::new();
     let mut told = BTreeSet::new();
     for group in groups {
@@ -172,7 +173,7 @@ fn run_time(
             .map(PackageName::as_str)
             .collect();
         let weak = group.image.is_some_and(|image| image.install_weak_deps);
-        let answer = providers.in_image(&wishes, &exclude, weak);
+        let answer = providers.in_image(&wishes, &exclude, weak)?;
         // What was asked for first: that is the better reason to be here.
         let (asked, required): (Vec<_>, Vec<_>) = answer
             .packages
@@ -191,6 +192,13 @@ fn run_time(
                 .note(format!("Requires: {}", unmet.requirement));
             wrong.push(self::unmet(new, &unmet.requirement, recipes, providers));
         }
+        if let Some(why) = &answer.too_hard {
+            let new = Diagnostic::new(match group.image {
+                Some(image) => format!("cannot choose the packages of image `{}`", image.name),
+                None => "cannot choose what the packages require".to_owned(),
+            });
+            wrong.push(new.cause(why).hint(Stopped::HINT));
+        }
         for (_, chain) in &answer.apart {
             let new = Diagnostic::new(match group.image {
                 Some(image) => format!(
@@ -202,7 +210,7 @@ fn run_time(
             wrong.push(chain.iter().fold(new, |new, line| new.cause(line)));
         }
     }
-    found
+    Ok(found)
 }
 
 /// Why a package of an image is there.
@@ -238,6 +246,22 @@ fn packages_of(recipes: &[Recipe]) -> impl Iterator<Item = &RecipePackage> {
     recipes.iter().flat_map(|recipe| &recipe.packages)
 }
 
+/// What an expression asks for. A condition asks for nothing, and what `without` takes away neither. The depth is bounded by the
+/// parser.
+pub(crate) fn asked(rich: &Rich, leaf: &mut dyn FnMut(&Dependency)) {
+    match rich {
+        Rich::Simple(one) => leaf(one),
+        Rich::And(all) | Rich::Or(all) | Rich::With(all) => all.iter().for_each(|one| asked(one, leaf)),
+        Rich::Without(one, _) => asked(one, leaf),
+        Rich::If(then, _, otherwise) | Rich::Unless(then, _, otherwise) => {
+            asked(then, leaf);
+            if let Some(otherwise) = otherwise {
+                asked(otherwise, leaf);
+            }
+        }
+    }
+}
+
 /// Adds why a requirement is not met: of a boolean one, what nobody provides in it.
 pub(crate) fn unmet(
     new: Diagnostic,
@@ -249,7 +273,7 @@ pub(crate) fn unmet(
         return new.cause("this is no dependency that rpm could read");
     };
     let mut missing = Vec::new();
-    rich.leaves(&mut |leaf| missing.push(leaf.clone()));
+    asked(&rich, &mut |leaf| missing.push(leaf.clone()));
     if requirement.is_rich() {
         missing.retain(|leaf| !providers.is_there(leaf));
     }

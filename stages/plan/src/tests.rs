@@ -172,6 +172,7 @@ impl World {
             targets,
             &Costs::new(),
             &self.generated,
+            &Interrupt::default(),
         )?;
         let names: BTreeSet<_> = plan.jobs.iter().map(|job| job.component.clone()).collect();
         let selected = select(
@@ -180,6 +181,7 @@ impl World {
             targets,
             &|_| vec![],
             &self.generated,
+            &Interrupt::default(),
         )?;
         assert_eq!(names.into_iter().collect::<Vec<_>>(), selected);
         Ok(plan)
@@ -432,6 +434,7 @@ fn wrong_targets_and_callers_are_told() {
         &components(&["ca"]),
         &Costs::new(),
         &Generated::new(),
+        &Interrupt::default(),
     )
     .unwrap_err();
     assert_eq!(
@@ -445,6 +448,7 @@ fn wrong_targets_and_callers_are_told() {
         &Targets::All,
         &Costs::new(),
         &Generated::new(),
+        &Interrupt::default(),
     )
     .unwrap_err();
     assert!(error.to_string().contains("has the project no components?"));
@@ -466,6 +470,7 @@ fn what_was_measured_counts_before_hints() {
         &Targets::All,
         &costs.into(),
         &Generated::new(),
+        &Interrupt::default(),
     )
     .unwrap();
     let job = |name: &str| plan.job(&name.parse().unwrap()).unwrap();

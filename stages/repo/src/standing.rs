@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -56,6 +57,10 @@ pub fn standing(dir: &Path, interrupt: &Interrupt) -> Result<Standing, Error> {
     for section in Section::ALL {
         let repodata = section_dir(dir, section).join("repodata");
         if !repodata.exists() {
+            if section_dir(dir, section).join("Packages").exists() {
+                let why = "it is gone, and there are packages".to_owned();
+                standing.damaged.push(Damaged { file: repodata, why });
+            }
             continue;
         }
         match Opened::read(dir, section, None) {
@@ -82,10 +87,13 @@ fn damage(file: &Path, error: Error) -> Result<Damaged, Error> {
         Error::Damaged { file: inner, why } if inner == file => why,
         Error::Damaged { file: inner, why } => format!("{}: {why}", inner.display()),
         Error::NotRepository { why, .. } => why,
-        Error::Package(error) => error.to_string(),
-        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+        Error::Package(keel_rpm::Error::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
             "it is gone".to_owned()
         }
+        // It cannot be opened, for want of rights or of descriptors: that says nothing of what it holds.
+        error @ Error::Package(keel_rpm::Error::Read { .. }) => return Err(error),
+        Error::Package(error) => error.to_string(),
+        Error::File { source, .. } if source.kind() == ErrorKind::NotFound => "it is gone".to_owned(),
         error => return Err(error),
     };
     Ok(Damaged {

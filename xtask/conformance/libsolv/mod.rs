@@ -16,7 +16,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use keel_rpm::solve::{self, PackageId, Pool, Solution, Target};
+use keel_rpm::solve::{self, Limits, NoSolution, PackageId, Pool, Request, Solution, Target, Unsolvable};
 use serde::Deserialize;
 
 use crate::options::Options;
@@ -176,7 +176,7 @@ fn verdict(file: &File, block: &Block, beside: &mut (usize, usize)) -> Result<Ve
     let request = translate::request(file, &pool, block)?;
     let expected = expected(block);
     let impossible = block.result.iter().any(|line| line.starts_with("problem "));
-    Ok(match (solve::solve(&pool, &request), impossible) {
+    Ok(match (answer(&pool, &request)?, impossible) {
         (Ok(solution), false) => {
             let found = lines(file, &pool, &solution);
             match found == expected {
@@ -265,4 +265,13 @@ fn lines(file: &File, pool: &Pool, solution: &Solution) -> Vec<String> {
     all.extend(gone.map(|id| format!("erase {}", show(*id))));
     all.sort();
     all
+}
+
+/// What Keel says, within its usual limits.
+fn answer(pool: &Pool, request: &Request) -> Result<Result<Solution, Unsolvable>> {
+    Ok(match solve::solve(pool, request, &Limits::default()) {
+        Ok(solution) => Ok(solution),
+        Err(NoSolution::Unsolvable(unsolvable)) => Err(unsolvable),
+        Err(NoSolution::Stopped(stopped)) => return Err(stopped.into()),
+    })
 }

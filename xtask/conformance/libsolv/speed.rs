@@ -7,12 +7,13 @@ use std::{fmt::Write as _, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use keel_artefact::{Comparison, Dependency, Evr};
-use keel_rpm::solve::{self, Action, Job, Package, Pool, Repository, Request, Select, Target};
+use keel_rpm::solve::{Action, Job, Package, Pool, Repository, Request, Select, Target};
 use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeValLike as _,
 };
 
+use super::answer;
 use crate::options::Options;
 
 /// Numbers that look random and never change.
@@ -65,19 +66,18 @@ pub fn run(mut options: Options) -> Result<()> {
     let mut slowest = 0;
     for (title, jobs) in problems {
         let request = request(&jobs);
-        let (first, took) = timed(|| solve::solve(&pool, &request));
-        let mut times: Vec<Duration> = (0..5)
-            .map(|_| timed(|| solve::solve(&pool, &request)).1)
-            .collect();
+        let (first, took) = timed(|| answer(&pool, &request));
+        let mut times: Vec<Duration> = (0..5).map(|_| timed(|| answer(&pool, &request)).1).collect();
         times.sort();
         slowest = slowest.max(times[2].as_millis());
         let answer = match &first {
-            Ok(solution) => format!(
+            Ok(Ok(solution)) => format!(
                 "{} new, {} replaced",
                 solution.install.len(),
                 solution.replace.len()
             ),
-            Err(unsolvable) => match unsolvable.problems.first() {
+            Err(error) => bail!("{title}: {error:#}"),
+            Ok(Err(unsolvable)) => match unsolvable.problems.first() {
                 Some(problem) => bail!("{title}: no solution was found:\n{problem}"),
                 None => bail!("{title}: no solution was found"),
             },

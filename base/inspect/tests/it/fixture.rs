@@ -67,7 +67,13 @@ pub fn found(findings: &Findings) -> Vec<String> {
 /// What single-package and component rules find.
 pub fn check(packages: &[Package]) -> Findings {
     let policy = keel_inspect::Policy::default();
-    keel_inspect::component(&packages.iter().collect::<Vec<_>>(), &policy, true)
+    keel_inspect::component(
+        &packages.iter().collect::<Vec<_>>(),
+        &policy,
+        true,
+        &Interrupt::default(),
+    )
+    .unwrap()
 }
 
 /// Compiles a program or library into the build root with these flags.

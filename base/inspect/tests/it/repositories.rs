@@ -1,5 +1,6 @@
 //! Rules about all packages of a repository.
 
+use keel_artefact::Interrupt;
 use keel_inspect::{Policy, repository};
 
 use crate::fixture::{build, found, spec};
@@ -39,7 +40,7 @@ fn packages_of_a_repository_fit_together() {
     for text in [one, two, three, filesystem] {
         all.extend(build(&text));
     }
-    let mut found = found(&repository(&all, &Policy::default()));
+    let mut found = found(&repository(&all, &Policy::default(), &Interrupt::default()).unwrap());
     found.sort();
     let expected = [
         "dangling-symlink one /usr/share/both/alias",
@@ -94,7 +95,7 @@ fn boolean_dependencies_mean_what_rpm_means() {
     let both = format!("{noarch}Provides: one-way");
     all.extend(build(&spec("packs", &packs, "", "")));
     all.extend(build(&spec("both", &both, "", "")));
-    let findings = repository(&all, &Policy::default());
+    let findings = repository(&all, &Policy::default(), &Interrupt::default()).unwrap();
     let mut told: Vec<&str> = findings
         .0
         .iter()

@@ -1,5 +1,6 @@
 //! Rules about one package, and about those of a component: a package with everything wrong, and one with nothing.
 
+use keel_artefact::Interrupt;
 use keel_inspect::{Allowance, Policy, Severity, component, policy::Accounts};
 
 use crate::fixture::{HARD, binary, build, check, found, gcc, packages, spec};
@@ -74,7 +75,7 @@ fn headers() {
         ..Policy::default()
     };
     let all: Vec<_> = all.iter().collect();
-    let findings = component(&all, &policy, true);
+    let findings = component(&all, &policy, true, &Interrupt::default()).unwrap();
     let owners = findings
         .0
         .iter()
@@ -90,7 +91,7 @@ fn headers() {
     let accounts = policy.accounts.as_mut().unwrap();
     accounts.users.insert("nobody".to_owned());
     accounts.groups.insert("mail".to_owned());
-    let known = component(&all, &policy, true);
+    let known = component(&all, &policy, true, &Interrupt::default()).unwrap();
     assert!(known.0.iter().all(|finding| finding.rule != "unknown-owner"));
 }
 
@@ -267,7 +268,7 @@ fn exceptions_explain_and_are_told_when_nothing_needs_them() {
         ],
     );
     let packages: Vec<_> = all.iter().collect();
-    let findings = component(&packages, &policy, true);
+    let findings = component(&packages, &policy, true, &Interrupt::default()).unwrap();
     assert_found(
         &findings,
         &[
@@ -282,13 +283,24 @@ fn exceptions_explain_and_are_told_when_nothing_needs_them() {
         "{errors:?}"
     );
     // Of some packages of a component nobody can tell what is not needed.
-    assert_eq!(component(&packages, &policy, false).0.len(), 2);
+    assert_eq!(
+        component(&packages, &policy, false, &Interrupt::default())
+            .unwrap()
+            .0
+            .len(),
+        2
+    );
     // Severities are the tree's to change.
     policy.severities.insert("setuid-file".to_owned(), None);
     policy
         .severities
         .insert("unused-exception".to_owned(), Some(Severity::Error));
-    assert_eq!(component(&packages, &policy, true).count(Severity::Error), 1);
+    assert_eq!(
+        component(&packages, &policy, true, &Interrupt::default())
+            .unwrap()
+            .count(Severity::Error),
+        1
+    );
 }
 
 #[test]
@@ -311,7 +323,7 @@ fn results_are_kept_and_other_rules_or_exceptions_look_again() {
             reads.set(reads.get() + 1);
             Ok(packages(&files))
         };
-        keel_inspect::check::kept(&store, "kept", &digests, policy, read).unwrap()
+        keel_inspect::check::kept(&store, "kept", &digests, policy, read, &Interrupt::default()).unwrap()
     };
     let mut policy = Policy::default();
     let first = look(&policy);

@@ -3,7 +3,8 @@
 use keel_artefact::{Dependency, Rich};
 
 use super::{
-    Action, Job, Missing, PackageId, Policy, Pool, Problem, Request, Select, Solution, solve, world::World,
+    Action, Job, Limits, Missing, NoSolution, PackageId, Policy, Pool, Problem, Request, Select, Solution,
+    Stopped, quick, searched, solve, world::World,
 };
 
 /// There is no such set of packages.
@@ -17,6 +18,21 @@ pub struct Refusal {
     pub without: Solution,
 }
 
+/// There is no such set of packages, or none was found in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// It is proved that there is none.
+    Refused(Box<Refusal>),
+    /// Nothing is known.
+    Stopped(Stopped),
+}
+
+impl From<Stopped> for NoAnswer {
+    fn from(stopped: Stopped) -> Self {
+        Self::Stopped(stopped)
+    }
+}
+
 /// Packages that meet all `wishes`, and what they require, without those that are `disabled`; with what they recommend, if
 /// `weak` says so. The jobs of the answer are the wishes, by number.
 pub fn install(
@@ -24,8 +40,9 @@ pub fn install(
     wishes: &[Dependency],
     disabled: &[PackageId],
     weak: bool,
-) -> Result<Solution, Box<Refusal>> {
-    let mut request = Request {
+    limits: &Limits,
+) -> Result<Solution, NoAnswer> {
+    let request = Request {
         jobs: wishes.iter().map(wish).collect(),
         disabled: disabled.to_vec(),
         policy: Policy {
@@ -33,26 +50,33 @@ pub fn install(
             ..Policy::default()
         },
     };
-    let first = match solve(pool, &request) {
-        Ok(solution) => return Ok(solution),
-        Err(unsolvable) => unsolvable.problems,
+    if let Some(solution) = quick::forced(pool, &request) {
+        return Ok(solution);
+    }
+    let first = searched(pool, &request, limits)?;
+    if first.found.is_empty() {
+        return Ok(first.solution());
+    }
+    // Sentences are made for what is told, only: they take longer than the search.
+    let refuse = |without: Solution, problems: Vec<Problem>| {
+        let problems = match without.missing.is_empty() && problems.is_empty() {
+            true => first.problems(),
+            false => problems,
+        };
+        NoAnswer::Refused(Box::new(Refusal {
+            missing: without.missing.clone(),
+            problems,
+            without,
+        }))
     };
-    request.policy.weak = false;
-    request.policy.allow_missing = true;
-    let (without, problems) = match solve(pool, &request) {
-        Ok(without) => (without, Vec::new()),
-        Err(unsolvable) => (unsolvable.without, unsolvable.problems),
-    };
-    let missing = without.missing.clone();
-    let problems = match missing.is_empty() && problems.is_empty() {
-        true => first,
-        false => problems,
-    };
-    Err(Box::new(Refusal {
-        missing,
-        problems,
-        without,
-    }))
+    let mut lenient = request.clone();
+    lenient.policy.weak = false;
+    lenient.policy.allow_missing = true;
+    Err(match solve(pool, &lenient, limits) {
+        Ok(without) => refuse(without, Vec::new()),
+        Err(NoSolution::Unsolvable(unsolvable)) => refuse(unsolvable.without, unsolvable.problems),
+        Err(NoSolution::Stopped(stopped)) => NoAnswer::Stopped(stopped),
+    })
 }
 
 /// Can any package meet a requirement, or rpm itself? Of a condition that some package meets, what it asks for must be there,
@@ -63,22 +87,22 @@ pub fn is_met(pool: &Pool, requirement: &Dependency) -> bool {
 }
 
 /// A package and what it requires, as far as that is there; by id.
-pub fn closure(pool: &Pool, package: PackageId) -> Vec<PackageId> {
+pub fn closure(pool: &Pool, package: PackageId, limits: &Limits) -> Result<Vec<PackageId>, Stopped> {
     let mut request = Request {
         jobs: vec![Job::new(Action::Install, Select::Package(package))],
         ..Request::default()
     };
     request.policy.weak = false;
     request.policy.allow_missing = true;
-    let solution = match solve(pool, &request) {
-        Ok(solution) => solution,
-        Err(unsolvable) => unsolvable.without,
+    let solution = match quick::forced(pool, &request) {
+        Some(solution) => solution,
+        None => searched(pool, &request, limits)?.solution(),
     };
     let mut all = solution.packages();
     if let Err(at) = all.binary_search(&package) {
         all.insert(at, package);
     }
-    all
+    Ok(all)
 }
 
 /// What cannot be read is no package's.

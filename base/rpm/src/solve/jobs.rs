@@ -70,7 +70,7 @@ impl World<'_> {
     /// Is there no package that an install job could mean?
     pub fn means_nothing(&self, select: &Select) -> bool {
         match select {
-            Select::Provides(rich, _) if !is_set(rich) => !matches!(self.cnf_of(rich, true), Cnf::All(_)),
+            Select::Provides(rich, _) if !is_set(rich) => self.cnf_of(rich, true) == Cnf::Never,
             _ => self.select(select).is_empty(),
         }
     }

@@ -32,7 +32,7 @@
 //!
 //! Invariants: the same packages in any order give the same answer; an answer satisfies every dependency of what it
 //! installs; no answer is given up that exists ("unsolvable" is proved); no dependency, however nested, makes this panic,
-//! loop or recurse without bound.
+//! loop or recurse without bound; where a search would take too long, [`Stopped`] says so ([`Limits`]).
 //!
 //! Never: reads files, the clock or the environment; looks at payloads; downloads.
 //!
@@ -50,6 +50,7 @@ mod install;
 mod jobs;
 mod keep;
 mod lend;
+mod limits;
 mod package;
 mod pool;
 mod problem;
@@ -69,8 +70,9 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use install::{Refusal, closure, install, is_met};
+pub use install::{NoAnswer, Refusal, closure, install, is_met};
 pub use lend::{lend, lent};
+pub use limits::{Limits, NoSolution, Stopped};
 pub use package::{Package, Repository};
 pub use pool::{PackageId, Pool, Target};
 pub use problem::{Problem, Remedy};
@@ -101,23 +103,38 @@ pub struct Unsolvable {
 }
 
 /// Solves a problem.
-pub fn solve(pool: &Pool, request: &Request) -> Result<Solution, Unsolvable> {
+pub fn solve(pool: &Pool, request: &Request, limits: &Limits) -> Result<Solution, NoSolution> {
     match quick::forced(pool, request) {
         Some(solution) => Ok(solution),
-        None => search(pool, request),
+        None => search(pool, request, limits),
     }
 }
 
 /// [`solve`] without its short cut.
-fn search(pool: &Pool, request: &Request) -> Result<Solution, Unsolvable> {
-    let mut solver = solver::Solver::new(pool, request);
-    solver.run();
+fn search(pool: &Pool, request: &Request, limits: &Limits) -> Result<Solution, NoSolution> {
+    let solver = searched(pool, request, limits).map_err(NoSolution::Stopped)?;
     let solution = solver.solution();
     if solver.found.is_empty() {
         return Ok(solution);
     }
-    Err(Unsolvable {
+    Err(NoSolution::Unsolvable(Unsolvable {
         problems: solver.problems(),
         without: solution,
-    })
+    }))
+}
+
+/// A solver that is done.
+fn searched<'a>(
+    pool: &'a Pool,
+    request: &'a Request,
+    limits: &'a Limits,
+) -> Result<solver::Solver<'a>, Stopped> {
+    limits.interrupt.check()?;
+    let mut solver = solver::Solver::new(pool, request, limits);
+    solver.run();
+    match solver.sat.halt() {
+        None => Ok(solver),
+        Some(sat::Halt::Interrupted) => Err(Stopped::Interrupted(keel_artefact::Interrupted)),
+        Some(sat::Halt::Conflicts) => Err(Stopped::too_hard(pool, request, limits)),
+    }
 }

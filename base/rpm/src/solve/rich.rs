@@ -170,7 +170,7 @@ impl World<'_> {
     /// Can nothing that there is make a dependency hold?
     pub fn is_missing(&self, need: Need) -> bool {
         match self.pool.kept(need) {
-            Kept::Rich(_) => !matches!(self.cnf(need, true), Cnf::All(_)),
+            Kept::Rich(_) => matches!(self.cnf(need, true), Cnf::Never),
             Kept::Plain { .. } => self.providers(need).next().is_none(),
         }
     }

@@ -223,7 +223,8 @@ impl Solver<'_> {
                     Cnf::TooBig => Kind::TooBig(id, need),
                     _ => Kind::Missing(id, need),
                 };
-                if is_hard && !frozen && !self.world.policy.allow_missing {
+                let passes = self.world.policy.allow_missing && matches!(why, Kind::Missing(..));
+                if is_hard && !frozen && !passes {
                     drafts.push([-lit(id)], why);
                 }
                 return;

@@ -3,6 +3,8 @@
 //! Who decides, and in which order, is the caller's business: [`Sat::decide`] takes one literal at a time and returns at
 //! which level the search stands then. Clauses are never reordered; two watched literals are kept beside them.
 
+use super::Limits;
+
 /// A variable, or its negation. Never 0.
 pub(super) type Lit = i32;
 /// A clause.
@@ -41,10 +43,22 @@ pub(super) enum Outcome {
     Level(i32),
     /// The clause cannot hold, whatever is decided.
     Unsolvable(ClauseId),
+    /// The search must end ([`Sat::halt`]).
+    Halted,
+}
+
+/// Why a search must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Halt {
+    Interrupted,
+    Conflicts,
 }
 
 #[derive(Debug)]
 pub(super) struct Sat {
+    limits: Limits,
+    conflicts: u32,
+    halt: Option<Halt>,
     clauses: Vec<Clause>,
     literals: Vec<Lit>,
     watches: Vec<Vec<ClauseId>>,
@@ -62,8 +76,11 @@ pub(super) struct Sat {
 }
 
 impl Sat {
-    pub fn new(variables: usize) -> Self {
+    pub fn new(variables: usize, limits: &Limits) -> Self {
         Self {
+            limits: limits.clone(),
+            conflicts: 0,
+            halt: None,
             clauses: Vec::new(),
             literals: Vec::new(),
             watches: vec![Vec::new(); variables * 2],
@@ -253,12 +270,31 @@ impl Sat {
             if level <= 1 {
                 return Outcome::Unsolvable(broken);
             }
+            self.conflicts += 1;
+            if self.is_spent() {
+                return Outcome::Halted;
+            }
             let (learnt, back) = self.learn(broken, level);
             level = back;
             let first = self.literals(learnt)[0];
             self.set(first, level, Why::Forced(learnt));
         }
         Outcome::Level(level)
+    }
+
+    /// Why the search ended, if not because all is decided.
+    pub fn halt(&self) -> Option<Halt> {
+        self.halt
+    }
+
+    /// Must the search end?
+    pub fn is_spent(&mut self) -> bool {
+        if self.limits.interrupt.is_set() {
+            self.halt = Some(Halt::Interrupted);
+        } else if self.conflicts > self.limits.conflicts {
+            self.halt = Some(Halt::Conflicts);
+        }
+        self.halt.is_some()
     }
 
     /// First unique implication point: the clause that follows from `broken` and from what forced its literals.

@@ -15,7 +15,8 @@ use super::{
 const STEPS_BACK: u32 = 500;
 
 impl Solver<'_> {
-    /// Searches until nothing is open, giving up what makes it impossible ([`Solver::found`] tells).
+    /// Searches until nothing is open, giving up what makes it impossible ([`Solver::found`] tells), or until it must end
+    /// ([`Sat::halt`](super::sat::Sat::halt) tells).
     pub(super) fn run(&mut self) {
         let mut level = 0;
         self.next_installed = self.world.installed().start;
@@ -24,6 +25,9 @@ impl Solver<'_> {
         let has_installed = !self.world.installed().is_empty();
         let focus = self.world.policy.focus;
         loop {
+            if self.sat.is_spent() {
+                return;
+            }
             if level <= 0 {
                 level = self.ground();
                 if let Some(broken) = self.sat.propagate(level) {
@@ -162,6 +166,10 @@ impl Solver<'_> {
                 now
             }
             Outcome::Unsolvable(broken) => self.unsolvable(broken),
+            Outcome::Halted => {
+                self.restart();
+                0
+            }
         }
     }
 

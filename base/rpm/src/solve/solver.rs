@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{
-    Action, Job, Request,
+    Action, Job, Limits, Request,
     agenda::Agenda,
     choose::Ranks,
     jobs::Lift,
@@ -79,7 +79,7 @@ pub(super) struct Solver<'a> {
 }
 
 impl<'a> Solver<'a> {
-    pub fn new(pool: &'a Pool, request: &'a Request) -> Self {
+    pub fn new(pool: &'a Pool, request: &'a Request, limits: &Limits) -> Self {
         let mut world = World::new(pool, request);
         for job in request
             .jobs
@@ -92,7 +92,7 @@ impl<'a> Solver<'a> {
         }
         let ground = pool.entries.len() as Lit;
         let mut solver = Self {
-            sat: Sat::new(pool.entries.len() + 1),
+            sat: Sat::new(pool.entries.len() + 1, limits),
             world,
             jobs: &request.jobs,
             maps: Maps::default(),

@@ -104,6 +104,7 @@ impl<'a> Foreseen<'a> {
             distribution: &planned.project.name,
             stage0: &planned.stage0.digest,
             is_lent: &|name| pipeline::is_lent(&planned.project, name),
+            interrupt: &context.interrupt,
         };
         let forecasts = keel_build::forecast(&question, &planned.plan)?;
         Ok(Self::with(&planned.plan, forecasts, at_once))

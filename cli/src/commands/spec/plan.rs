@@ -51,12 +51,12 @@ pub fn plan(
     clock.phase("evaluating");
     let recipes = once(context, recipes);
     if suggest {
-        let suggested = keel_plan::suggest(&project, &recipes);
+        let suggested = keel_plan::suggest(&project, &recipes, &context.interrupt)?;
         clock.phase("looking for what must be provided");
         report::line(&list(&project, suggested))?;
         return read;
     }
-    let missing = keel_plan::missing(&project, &recipes);
+    let missing = keel_plan::missing(&project, &recipes, &context.interrupt)?;
     if !missing.is_empty() {
         return Err(told(&missing, &recipes));
     }
@@ -69,6 +69,7 @@ pub fn plan(
         &Targets::All,
         &Costs::new(),
         &Generated::new(),
+        &context.interrupt,
     )?;
     clock.phase("planning");
     let drawing = drawn(&plan);

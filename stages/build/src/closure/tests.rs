@@ -61,7 +61,7 @@ fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Ar
 fn names(asked: &[&str], candidates: &[Arc<Built>]) -> Result<Vec<String>, Error> {
     let asked: Vec<Dependency> = asked.iter().map(|text| text.parse().unwrap()).collect();
     let lent = |name: &str| matches!(name, "gcc" | "/usr/bin/sh");
-    let packages = close(&asked, candidates, &lent)?;
+    let packages = close(&asked, candidates, &lent, &Interrupt::default())?;
     Ok(packages
         .iter()
         .map(|package| package.nevra.name.to_string())

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use keel_artefact::{Arch, Epoch, Provide};
+use keel_artefact::{Arch, Epoch, Interrupt, Provide};
 
 use super::*;
 use crate::{
@@ -40,7 +40,7 @@ fn plan(versions: [&str; 4]) -> Plan {
 /// What an earlier build left in the store. `bytes`: what its package is made of.
 fn build(store: &Store, job: &Job, before: &[Arc<Built>], bytes: &str) -> Arc<Built> {
     let stage0 = Sha256::of(b"stage0");
-    let root = closure::close(&job.direct, before, &|_| false).unwrap();
+    let root = closure::close(&job.direct, before, &|_| false, &Interrupt::default()).unwrap();
     let inputs = fingerprint::inputs(job, &stage0, &root, None, &[]);
     let nevra = job.recipe.packages[0].nevra.clone();
     let built = Built {
@@ -98,6 +98,7 @@ fn states(store: &Store, plan: &Plan) -> Vec<Forecast> {
         stage0: &Sha256::of(b"stage0"),
         names: crate::names::tests::names(&lock),
         is_lent: &|_| false,
+        interrupt: &Interrupt::default(),
     };
     forecast(&question, plan).unwrap()
 }

@@ -96,6 +96,7 @@ impl World {
             store: &self.store,
             stage0: &Sha256::of(b"stage0"),
             is_lent: &|name| name == "gcc",
+            interrupt: &Interrupt::default(),
             job: &self.job,
             before: &self.before,
             scriptlets: &|_| Ok(Seen::Nothing),
@@ -205,6 +206,7 @@ fn a_root_that_was_never_asked_about_is_not_settled() {
         job: &world.job,
         before: &world.before,
         scriptlets: &|_| Ok(Seen::Nothing),
+        interrupt: &Interrupt::default(),
     };
     assert!(ground.settle(&mut |_, _| Ok(None)).unwrap().is_none());
 }
@@ -223,6 +225,7 @@ fn a_root_whose_scriptlets_have_not_run_is_not_foretold() {
             job: &world.job,
             before: &world.before,
             scriptlets: &|_| Ok(seen),
+            interrupt: &Interrupt::default(),
         };
         let found = ground.settle(&mut |_, _| Ok(Some(Vec::new()))).unwrap();
         assert_eq!(found.map(|settled| settled.scriptlets), settled);

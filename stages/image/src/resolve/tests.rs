@@ -84,7 +84,7 @@ fn run_with(packages: &[&str], wanted: &[&str], exclude: &[&str], weak: bool) ->
     let mut all: Vec<_> = packages.iter().map(|text| package(text)).collect();
     let mut results = Vec::new();
     for _ in 0..2 {
-        let result = resolve(&all, &names(wanted), &names(exclude), weak);
+        let result = resolve(&all, &names(wanted), &names(exclude), weak, &Interrupt::default());
         results.push(match result {
             Ok(taken) => Ok(taken
                 .iter()

@@ -59,6 +59,7 @@ fn a_condition_that_breaks_a_cycle_is_a_way_out() {
         &Targets::All,
         &read,
         &Generated::new(),
+        &Interrupt::default(),
     )
     .unwrap_err()
     .to_string();
@@ -81,7 +82,7 @@ fn a_list_of_what_must_be_lent_makes_a_plan() {
         "sed2: gcc2, libc, (a and b)",
         "tool: libc, sed2, scons",
     ]);
-    let suggested = suggest(&world.project, &world.recipes);
+    let suggested = suggest(&world.project, &world.recipes, &Interrupt::default()).unwrap();
     let names: Vec<(&str, bool)> = suggested
         .iter()
         .map(|one| (one.name.as_str(), one.is_missing))

@@ -60,9 +60,9 @@ fn what_was_printed_and_cannot_be_any_more_is_left_out_but_not_what_is_asked_now
     };
     let fitting = |known: &[(&str, &[&str])], asked: &str| -> Generated {
         let known = known.iter().map(|(of, texts)| (name(of), rounds(texts)));
-        crate::fitting(&world.project, &world.recipes, known.collect(), &|component| {
-            component.as_str() == asked
-        })
+        let is_asked = |component: &ComponentName| component.as_str() == asked;
+        let stop = keel_artefact::Interrupt::default();
+        crate::fitting(&world.project, &world.recipes, known.collect(), &is_asked, &stop).unwrap()
     };
     let gone: &[(&str, &[&str])] = &[("a", &["c,gone", "c >= 7"]), ("d", &["c", "b"])];
     let left = fitting(gone, "");

@@ -183,3 +183,58 @@ fn an_image_that_cannot_be_had_is_told_once() {
     // Two packages that nobody wants together.
     assert_eq!(jobs(&world, &components(&["app", "enemy"])), "app enemy");
 }
+
+/// More pigeons than holes, each hole for one: what a search takes for ever to find impossible.
+fn pigeons(pigeons: usize, holes: usize) -> World {
+    let mut texts = Vec::new();
+    for pigeon in 0..pigeons {
+        let any: Vec<String> = (0..holes).map(|hole| format!("h{hole}in{pigeon}")).collect();
+        texts.push(format!("pig{pigeon}: ; pig{pigeon}: ({})", any.join(" or ")));
+        texts.extend(any.iter().map(|hole| format!("{hole}: ")));
+    }
+    let all: Vec<String> = (0..pigeons).map(|pigeon| format!("pig{pigeon}")).collect();
+    texts.push(format!("app: {}", all.join(", ")));
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut world = world(&texts);
+    for package in world.recipes.iter_mut().flat_map(|recipe| &mut recipe.packages) {
+        if let Some((hole, _)) = package.nevra.name.as_str().split_once("in") {
+            let others = (0..pigeons).map(|other| format!("{hole}in{other}"));
+            let others = others.filter(|other| other != package.nevra.name.as_str());
+            package.conflicts = others.map(|other| other.parse().unwrap()).collect();
+        }
+    }
+    world
+}
+
+#[test]
+fn what_is_too_hard_is_told_and_an_interrupt_ends_it() {
+    let world = pigeons(11, 10);
+    let (recipes, generated) = (&world.recipes, Generated::new());
+    let app = components(&["app"]);
+    let plan =
+        |interrupt: &Interrupt| select(&world.project, recipes, &app, &|_| vec![], &generated, interrupt);
+    let told = plan(&Interrupt::default()).unwrap_err().to_string();
+    assert!(
+        told.contains("cannot plan `app`") && told.contains("app.spec:10"),
+        "{told}"
+    );
+    assert!(
+        told.contains("too hard to tell") && told.contains("install pig0"),
+        "{told}"
+    );
+    assert!(
+        told.contains("hint: many packages that exclude each other"),
+        "{told}"
+    );
+    let interrupt = Interrupt::default();
+    interrupt.set();
+    assert!(matches!(plan(&interrupt), Err(Error::Interrupted(_))));
+}
+
+#[test]
+fn a_condition_lacks_nothing() {
+    let world = world(&["app: (gcc2 if z else c), (d without e), (f unless g)"]);
+    let missing = missing(&world.project, &world.recipes, &Interrupt::default()).unwrap();
+    let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["c", "d", "f", "gcc2"]);
+}

@@ -61,6 +61,8 @@ pub enum Why {
     NotCommitted,
     /// It says that rendering failed, and holds other files.
     BesideMarker,
+    /// A component is made from it, or from something in it.
+    InUse,
 }
 
 impl std::fmt::Display for Why {
@@ -70,18 +72,22 @@ impl std::fmt::Display for Why {
                 "its SPEC has no header of rendering, and this store did not see it rendered"
             }
             Self::NotCommitted => "it was rendered, but not all of it is committed as it is now",
+            Self::InUse => "a component that there is uses files in it",
             Self::BesideMarker => "beside RENDER_FAILED it holds files that rendering did not write",
         })
     }
 }
 
-/// Finds them: what is in folders with names of one letter, holds what rendering makes, and is no component's.
+/// Finds them: what is in folders with names of one letter, holds what rendering makes, and is no component's. Where one of the
+/// files that are `used` lies in such a folder, however deep, it stays.
 pub fn find<'n, W: Witness>(
     specs: &Path,
     names: impl IntoIterator<Item = &'n str>,
+    used: &BTreeSet<PathBuf>,
     witness: &W,
 ) -> Result<Stale, W::Error> {
     let names: BTreeSet<&str> = names.into_iter().collect();
+    let used: BTreeSet<PathBuf> = used.iter().map(|path| real(path)).collect();
     let mut stale = Stale::default();
     for (folder, name) in folders(specs)? {
         if names.contains(name.as_str()) {
@@ -89,6 +95,10 @@ pub fn find<'n, W: Witness>(
         }
         match judged(&specs.join(&folder), &name, witness)? {
             Judged::NotRenderings => {}
+            Judged::Made if is_used(&real(&specs.join(&folder)), &used) => {
+                let why = Why::InUse;
+                stale.left.push(Left { folder, why });
+            }
             Judged::Made => stale.made.push(folder),
             Judged::Left(why) => stale.left.push(Left { folder, why }),
         }
@@ -96,6 +106,16 @@ pub fn find<'n, W: Witness>(
     stale.made.sort();
     stale.left.sort_by(|a, b| a.folder.cmp(&b.folder));
     Ok(stale)
+}
+
+/// Where a path leads; as it is written, where nothing is there.
+fn real(path: &Path) -> PathBuf {
+    fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn is_used(folder: &Path, used: &BTreeSet<PathBuf>) -> bool {
+    let mut from = used.range(folder.to_owned()..);
+    from.next().is_some_and(|file| file.starts_with(folder))
 }
 
 /// Removes those that rendering made, with the links beside them.

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 
 use super::{
     super::{
-        Action, Job, Package, PackageId, Pool, Repository, Request, Select, Target, lend, pool::overlap,
-        quick, search, solve,
+        Action, Job, Limits, Package, PackageId, Pool, Repository, Request, Select, Target, lend,
+        pool::overlap, quick, search,
     },
-    package, pool, state,
+    package, pool, solve, state, within,
 };
 
 /// A random package of one of a few names.
@@ -237,7 +237,7 @@ proptest! {
         request.policy.weak = false;
         request.policy.allow_missing = allow_missing;
         if let Some(quick) = quick::forced(&pool, &request) {
-            prop_assert_eq!(Ok(quick), search(&pool, &request));
+            prop_assert_eq!(Ok(quick), within(search(&pool, &request, &Limits::default())));
         }
     }
 }

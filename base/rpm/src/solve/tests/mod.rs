@@ -1,11 +1,14 @@
 //! The rules by their numbers, reasons and problems; [`brute`] checks answers by trying everything.
 
 mod brute;
+mod hard;
 mod rules;
 
 use keel_artefact::{Comparison, Dependency, Evr};
 
-use super::{Job, Package, PackageId, Pool, Repository, Request, Solution, Target, solve};
+use super::{
+    Job, Limits, NoSolution, Package, PackageId, Pool, Repository, Request, Solution, Target, Unsolvable,
+};
 
 /// `name version [tag: dependency; …]`, the tags by their first letters: `req`, `prv`, `con`, `obs`, `rec`, `sug`, `sup`,
 /// `enh`, `file`, `arch`, `vendor`.
@@ -103,6 +106,18 @@ pub(super) fn run(repositories: &[Repository], jobs: Vec<Job>) -> Result<Vec<Str
             ..Request::default()
         },
     )
+}
+
+/// What becomes of a request, within the usual limits.
+pub(super) fn solve(pool: &Pool, request: &Request) -> Result<Solution, Unsolvable> {
+    within(super::solve(pool, request, &Limits::default()))
+}
+
+pub(super) fn within(answer: Result<Solution, NoSolution>) -> Result<Solution, Unsolvable> {
+    answer.map_err(|none| match none {
+        NoSolution::Unsolvable(unsolvable) => unsolvable,
+        NoSolution::Stopped(stopped) => panic!("{stopped}"),
+    })
 }
 
 /// The state that a request ends in, or the last sentence of each problem.

@@ -2,7 +2,7 @@
 
 use keel_artefact::{Dependency, Rich};
 
-use super::{super::*, pool, repository, run, run_with, short, state};
+use super::{super::*, pool, repository, run, run_with, short, solve, state};
 
 fn install(name: &str) -> Job {
     Job::new(Action::Install, Select::name(name))
@@ -457,7 +457,7 @@ fn what_is_lent_is_met_and_brings_nothing_in() {
     let wishes = [lent(&wish, &is_lent)];
     let lender = lend(&mut new.packages, &wishes, &is_lent);
     let pool = Pool::new(&[lender, new], &Target::default()).unwrap();
-    let solution = super::super::install(&pool, &wishes, &[], false).unwrap();
+    let solution = super::super::install(&pool, &wishes, &[], false, &Limits::default()).unwrap();
     let new: Vec<String> = solution
         .install
         .iter()
@@ -473,7 +473,10 @@ fn all_that_is_missing_is_told_at_once() {
         &["x 1-1 req:one; req:y; req:(y and two)", "y 1-1 req:three"],
     )]);
     let wishes = ["x", "four"].map(Dependency::any);
-    let refusal = super::super::install(&pool, &wishes, &[], false).unwrap_err();
+    let answer = super::super::install(&pool, &wishes, &[], false, &Limits::default());
+    let Err(NoAnswer::Refused(refusal)) = answer else {
+        panic!("{answer:?}")
+    };
     let told: Vec<String> = (refusal.missing.iter())
         .map(|missing| match missing {
             Missing::Asked(number) => wishes[*number].to_string(),

@@ -109,6 +109,9 @@ fn only_folders_that_rendering_made_are_stale() {
         ("tooling/x/x.spec", &rendered),
         ("q/.q.keel-new-7/q.spec", ""),
         ("s/src/notes", ""),
+        ("u/used/used.spec", &rendered),
+        ("u/used/deep/a.patch", ""),
+        ("u/used+/used+.spec", &rendered),
         ("a/file", ""),
         ("README.md", ""),
     ] {
@@ -121,12 +124,14 @@ fn only_folders_that_rendering_made_are_stale() {
         std::os::unix::fs::symlink(format!("{name}{target}"), link).unwrap();
     }
     let names = ["abc", "gtk+"];
+    // A SPEC that is there, told by another way to it.
+    let used = [specs.join("a/../u/used/deep/a.patch"), specs.join("abc.spec")].into();
     let told = Told {
-        made: &["g/gone++"],
+        made: &["g/gone++", "u/used", "u/used+"],
         committed: &["a/committed", "h/hand"],
     };
-    let found = stale::find(specs, names, &told).unwrap();
-    let made = ["a/committed", "b/other", "g/gone++", "q/.q.keel-new-7"];
+    let found = stale::find(specs, names, &used, &told).unwrap();
+    let made = ["a/committed", "b/other", "g/gone++", "q/.q.keel-new-7", "u/used+"];
     assert_eq!(found.made, made.map(std::path::PathBuf::from));
     let left: Vec<_> = found
         .left
@@ -138,10 +143,11 @@ fn only_folders_that_rendering_made_are_stale() {
         ("b/beside", stale::Why::BesideMarker),
         ("h/half", stale::Why::NotRendered),
         ("h/hand", stale::Why::NotRendered),
+        ("u/used", stale::Why::InUse),
     ];
     assert_eq!(left, expected);
     stale::remove(specs, &found).unwrap();
-    let again = stale::find(specs, names, &told).unwrap();
+    let again = stale::find(specs, names, &used, &told).unwrap();
     assert_eq!((again.made.len(), again.left), (0, found.left));
     assert!(specs.join("g/gone%2B%2B").symlink_metadata().is_err());
     for stays in [
@@ -154,7 +160,7 @@ fn only_folders_that_rendering_made_are_stale() {
         assert!(specs.join(stays).exists(), "{stays}");
     }
     assert_eq!(
-        stale::find(&specs.join("none"), names, &told).unwrap(),
+        stale::find(&specs.join("none"), names, &used, &told).unwrap(),
         stale::Stale::default()
     );
 }
