@@ -284,8 +284,9 @@ fn a_machine_boots_and_answers_tests() {
     assert_eq!(ran.code, Some(1));
     assert!(
         ran.stdout.contains("FAILED wrong") && ran.stdout.contains("why"),
-        "{}",
-        ran.stdout
+        "{}\n{}",
+        ran.stdout,
+        ran.stderr
     );
 }
 
