@@ -116,13 +116,7 @@ pub fn close(
 
 fn refused(refusal: &Refusal, wishes: &[Dependency], name: &dyn Fn(PackageId) -> PackageName) -> Error {
     if refusal.missing.is_empty() {
-        return Error::Apart(
-            refusal
-                .problems
-                .iter()
-                .map(|problem| problem.chain.clone())
-                .collect(),
-        );
+        return Error::Apart(refusal.chains());
     }
     let unmet = refusal.missing.iter().map(|missing| match missing {
         Missing::Asked(number) => Unmet {

@@ -123,13 +123,7 @@ impl<'a> View<'a> {
 
     fn refused(&self, refusal: &Refusal, wishes: &[Dependency]) -> Error {
         if refusal.missing.is_empty() {
-            return Error::Apart(
-                refusal
-                    .problems
-                    .iter()
-                    .map(|problem| problem.chain.clone())
-                    .collect(),
-            );
+            return Error::Apart(refusal.chains());
         }
         let unmet: BTreeSet<Unmet> = (refusal.missing.iter())
             .map(|missing| match missing {

@@ -18,6 +18,16 @@ pub struct Refusal {
     pub without: Solution,
 }
 
+impl Refusal {
+    /// Each problem from what is asked for down to what makes it impossible.
+    pub fn chains(&self) -> Vec<Vec<String>> {
+        self.problems
+            .iter()
+            .map(|problem| problem.chain.clone())
+            .collect()
+    }
+}
+
 /// There is no such set of packages, or none was found in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoAnswer {
