@@ -7,7 +7,7 @@ use std::{
 };
 
 use keel_artefact::{ComponentName, ImageName, Interrupt, PackageName};
-use keel_build::{Names, Packages, Results, Workshop};
+use keel_build::{Foreign, Names, Packages, Results, Workshop};
 use keel_config::{Image, Project, diagnostic::nearest};
 use keel_host::{git::Git, stage0::Stage0};
 use keel_plan::{Generated, Job, Plan, Skip, Targets};
@@ -16,6 +16,7 @@ use keel_spec::{Additions, Recipe};
 
 use crate::{
     args,
+    base::{Base, Bringer},
     context::Context,
     failure::{Class, Failure},
     machine,
@@ -36,8 +37,10 @@ pub struct Planned {
     pub plan: Plan,
     /// Images that were asked for, in the order wanted.
     pub images: Vec<Image>,
-    /// The components that each of these images needs, build requirements included.
+    /// The components that each of these images needs and that are built, build requirements included.
     pub groups: Vec<BTreeSet<ComponentName>>,
+    /// The components that each of these images may need and that a base's repository has.
+    pub foreign: Vec<BTreeSet<ComponentName>>,
     material: Material,
 }
 
@@ -76,15 +79,18 @@ pub fn plan_of(
     for name in &targets.components {
         crate::commands::check_component(&project, name)?;
     }
+    let asked = Targets::Components(targets.components.clone());
     let targets = wanted(&project, targets, &images);
     let stage0 = context.stage0(&project)?;
     let recipes = recipes(context, &project, &stage0)?;
     let generated = replan::remembered(context, &project, &stage0, &recipes)?;
+    let base = Base::of(context, &project, &recipes, &asked)?;
     let material = Material {
         targets,
         recipes,
         sources: Vec::new(),
         generated,
+        base,
         unchecked: None,
     };
     material.planned(context, project, stage0, images, files)
@@ -98,6 +104,8 @@ struct Material {
     /// Of those that were chosen before.
     sources: Vec<SourceSet>,
     generated: Generated,
+    /// What is not built.
+    base: Base,
     /// Whose `%check` the command line leaves out: of these components, or of all if there is none.
     unchecked: Option<Vec<ComponentName>>,
 }
@@ -112,21 +120,36 @@ impl Material {
         files: Files,
     ) -> Result<Planned, Failure> {
         let choose = |recipes: &[Recipe], targets: &Targets| {
-            select(context, &project, &stage0, recipes, targets, &self.generated)
+            let known = (&self.generated, &self.base);
+            select(context, &project, &stage0, recipes, targets, known)
         };
-        let needed = choose(&self.recipes, &self.targets)?;
+        let is_built = |name: &ComponentName| !self.base.has(name);
+        let mut needed = choose(&self.recipes, &self.targets)?;
+        needed.retain(is_built);
         let may_fetch = matches!(files, Files::Fetched(_));
         rendered::check(context, &project, &|name| needed.contains(name), may_fetch)?;
-        let mut groups = Vec::new();
+        let (mut groups, mut foreign) = (Vec::new(), Vec::new());
         for image in &images {
             let packages = Targets::Packages(image.packages.clone());
-            groups.push(choose(&self.recipes, &packages)?.into_iter().collect());
+            let chosen = choose(&self.recipes, &packages)?.into_iter();
+            let (built, others): (BTreeSet<_>, BTreeSet<_>) = chosen.partition(is_built);
+            groups.push(built);
+            foreign.push(others);
         }
         self.gather(context, &project, &stage0, &needed, files)?;
         let names = self.recipes.iter().map(|recipe| &recipe.component);
         let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
         let (recipes, sources) = (&self.recipes, &self.sources);
-        let mut plan = keel_plan::plan(&project, recipes, sources, &self.targets, &costs, &self.generated)?;
+        let published = &self.base.published;
+        let mut plan = keel_plan::plan(
+            &project,
+            recipes,
+            sources,
+            &self.targets,
+            &costs,
+            &self.generated,
+            published,
+        )?;
         if let Some(names) = &self.unchecked {
             leave_out_checks(&mut plan, names);
         }
@@ -136,6 +159,7 @@ impl Material {
             plan,
             images,
             groups,
+            foreign,
             material: self,
         })
     }
@@ -176,6 +200,11 @@ impl Material {
 }
 
 impl Planned {
+    /// What is not built, because a base's repository has it.
+    pub fn base(&self) -> &Base {
+        &self.material.base
+    }
+
     /// Another plan, which knows that components asked for this.
     pub fn again(self, context: &Context<'_>, wanted: Generated) -> Result<Self, Failure> {
         let mut material = self.material;
@@ -208,11 +237,16 @@ pub fn select(
     stage0: &Stage0,
     recipes: &[Recipe],
     targets: &Targets,
-    generated: &Generated,
+    (generated, base): (&Generated, &Base),
 ) -> Result<Vec<ComponentName>, Failure> {
     let variants = |recipe: &Recipe| crate::variants::of(context, project, stage0, recipe);
     Ok(keel_plan::select(
-        project, recipes, targets, &variants, generated,
+        project,
+        recipes,
+        targets,
+        &variants,
+        generated,
+        &base.published,
     )?)
 }
 
@@ -299,7 +333,7 @@ pub fn run(
         retries: how.retry,
         groups: planned.groups.clone(),
     };
-    with_workshop(context, &planned.project, &planned.stage0, |shop| {
+    with_workshop(context, &planned.project, &planned.stage0, planned.base(), |shop| {
         let shop = Workshop {
             keep_roots: how.keep_root,
             names: Names {
@@ -317,14 +351,21 @@ pub fn with_workshop<T>(
     context: &Context<'_>,
     project: &Project,
     stage0: &Stage0,
+    base: &Base,
     work: impl FnOnce(&Workshop<'_>) -> T,
 ) -> Result<T, Failure> {
     let lends = |name: &str| is_lent(project, name);
     let policy = crate::policy::of(project)?;
     let (lock, again) = (names::lock(project)?, again(context, project, stage0)?);
     let raise = |job: &Job, rebuild| again.raise(job, rebuild);
+    let bringer = Bringer::new(context, base)?;
+    let bring = |packages: &[&keel_build::BuiltPackage]| bringer.bring(packages);
     Ok(work(&Workshop {
         policy: &policy,
+        foreign: Foreign {
+            components: &base.components,
+            bring: &bring,
+        },
         names: Names {
             lock: &lock,
             raise: &raise,

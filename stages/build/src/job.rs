@@ -15,7 +15,7 @@ use keel_plan::Job;
 use keel_store::{Claim, Store};
 
 use crate::{
-    Built, BuiltPackage, Error,
+    Built, BuiltPackage, Error, Foreign,
     built::{self, Output, Unchecked},
     checks,
     compare::Surroundings,
@@ -42,6 +42,8 @@ pub struct Workshop<'a> {
     pub policy: &'a Policy,
     /// What is published under which name.
     pub names: Names<'a>,
+    /// What comes from a base's repositories.
+    pub foreign: Foreign<'a>,
     /// Capabilities that stage0 lends.
     pub is_lent: &'a (dyn Fn(&str) -> bool + Sync),
     /// The project's output folder. Logs of failed builds are in `logs` there.

@@ -56,14 +56,7 @@ pub fn run(
     let lock = || results.lock().unwrap_or_else(PoisonError::into_inner);
     let run_one = |start: Start, changed: &dyn Fn()| -> Result<(), Error> {
         let job = &plan.jobs[start.index];
-        let before: Vec<Arc<Built>> = {
-            let results = lock();
-            job.after
-                .iter()
-                .filter_map(|name| results.get(name))
-                .map(|done| Arc::clone(&done.built))
-                .collect()
-        };
+        let before: Vec<Arc<Built>> = shop.foreign.before(job, &lock());
         let turn = Turn {
             nice: if ranks[start.index] == 0 { 0 } else { 10 },
             cores: share_of(shop.cores, start.share),

@@ -12,6 +12,7 @@ use crate::{
     job::{Because, Generated},
     needs::{self, Needs},
     providers::{self, Providers},
+    published::Published,
     select::{self, Chosen},
 };
 
@@ -37,6 +38,8 @@ const MOST_PLACES: usize = 12;
 pub(crate) struct Draft {
     pub(crate) needs: Vec<Needs>,
     pub(crate) chosen: Chosen,
+    /// Published packages that are needed.
+    pub(crate) taken: select::Taken,
 }
 
 impl Draft {
@@ -46,12 +49,16 @@ impl Draft {
         targets: &Targets,
         variants: &Variants<'_>,
         generated: &Generated,
+        published: &Published,
     ) -> Result<Self, Errors> {
-        let providers = Providers::new(recipes, &project.stage0.lends);
+        let not_built = recipes.iter().enumerate();
+        let not_built = not_built.filter(|(_, recipe)| published.has(&recipe.component));
+        let not_built = not_built.map(|(index, _)| index).collect();
+        let providers = Providers::new(recipes, &project.stage0.lends).with_published(not_built);
         let mut wrong = providers::made_twice(recipes);
         let needs = needs::all(project, recipes, &providers, generated);
-        let chosen = match select::select(project, recipes, &providers, &needs, targets) {
-            Ok(chosen) => chosen,
+        let (chosen, taken) = match select::select(project, recipes, &providers, &needs, targets) {
+            Ok(selected) => selected,
             Err(errors) => return Err(errors.and(wrong)),
         };
         for index in chosen.keys() {
@@ -64,7 +71,7 @@ impl Draft {
                 });
             }
         }
-        let draft = Self { needs, chosen };
+        let draft = Self { needs, chosen, taken };
         let indices: Vec<usize> = draft.chosen.keys().copied().collect();
         let edges = draft.edges(&indices);
         for knot in graph::knots(&edges) {

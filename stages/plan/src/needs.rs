@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use keel_artefact::{Dependency, Rich};
+use keel_artefact::{Dependency, PackageName, Rich};
 use keel_config::{Diagnostic, Location, Project};
 use keel_spec::Recipe;
 
@@ -28,6 +28,8 @@ pub(crate) struct Needs {
     pub(crate) unmet: Vec<Unmet>,
     /// What the project puts into every root is in its root, too.
     pub(crate) has_base: bool,
+    /// Published packages that are in its root: recipe by index, name, the first requirement that led to it.
+    pub(crate) taken: Vec<(usize, PackageName, String)>,
     /// Recipe by index → where the requirement stands that led to it.
     pub(crate) because: BTreeMap<usize, Because>,
 }
@@ -100,6 +102,9 @@ pub(crate) fn all(
 ) -> Vec<Needs> {
     let of = |index: usize, base: &[Dependency]| {
         let recipe = &recipes[index];
+        if providers.is_published(index) {
+            return Needs::default();
+        }
         of(recipe, base, generated_of(recipe, generated), providers)
     };
     let plain: Vec<Needs> = (0..recipes.len()).map(|index| of(index, &[])).collect();
@@ -186,6 +191,10 @@ pub(crate) fn of(
             continue;
         };
         (needs.jobs.entry(needed.recipe)).or_insert_with(|| asked.requirement.to_string());
+        if providers.is_published(needed.recipe) {
+            let name = needed.package.nevra.name.clone();
+            (needs.taken).push((needed.recipe, name, asked.requirement.to_string()));
+        }
         (needs.because.entry(needed.recipe)).or_insert_with(|| asked.because(needed));
     }
     let missing = answer.unmet.iter().filter_map(|unmet| {

@@ -20,6 +20,7 @@ struct World {
     project: Project,
     recipes: Vec<Recipe>,
     generated: Generated,
+    published: Published,
 }
 
 fn world(components: &[&str]) -> World {
@@ -43,6 +44,7 @@ fn world(components: &[&str]) -> World {
         project,
         recipes,
         generated: Generated::new(),
+        published: Published::default(),
     }
 }
 
@@ -171,6 +173,7 @@ impl World {
             targets,
             &Costs::new(),
             &self.generated,
+            &self.published,
         )?;
         let names: BTreeSet<_> = plan.jobs.iter().map(|job| job.component.clone()).collect();
         let selected = select(
@@ -179,6 +182,7 @@ impl World {
             targets,
             &|_| vec![],
             &self.generated,
+            &self.published,
         )?;
         assert_eq!(names.into_iter().collect::<Vec<_>>(), selected);
         Ok(plan)
@@ -419,6 +423,7 @@ fn world_of(other: &World) -> World {
         project: other.project.clone(),
         recipes: other.recipes.clone(),
         generated: Generated::new(),
+        published: Published::default(),
     }
 }
 

@@ -219,6 +219,7 @@ fn forecasts(now: &Planned, old: &Old, all: bool) -> Vec<Forecast> {
             problem: None,
             raised: None,
             raised_because: None,
+            scriptlets: None,
         });
     }
     forecasts

@@ -69,6 +69,7 @@ pub fn plan(
         &Targets::All,
         &Costs::new(),
         &Generated::new(),
+        &keel_plan::Published::default(),
     )?;
     clock.phase("planning");
     let drawing = drawn(&plan);

@@ -80,6 +80,7 @@ fn publish(lock: &Lock, job: &Job, built: &Arc<Built>) -> Lock {
         format: keel_plan::FORMAT,
         arch: job.arch,
         jobs: vec![job.clone()],
+        published: vec![],
         providers: BTreeMap::new(),
     };
     let finished = crate::job::Finished {
@@ -225,6 +226,7 @@ fn records_are_of_one_architecture() {
         format: keel_plan::FORMAT,
         arch: first.arch,
         jobs: vec![],
+        published: vec![],
         providers: BTreeMap::new(),
     };
     let is_known = |name: &keel_artefact::ComponentName| name.as_str() != "gone";

@@ -59,6 +59,7 @@ fn a_condition_that_breaks_a_cycle_is_a_way_out() {
         &Targets::All,
         &read,
         &Generated::new(),
+        &Published::default(),
     )
     .unwrap_err()
     .to_string();
