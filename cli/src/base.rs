@@ -130,7 +130,9 @@ impl Base {
             self.take(&recipe.component, there, asked, trusted);
         }
         let rest = by_source.into_values().flatten();
-        self.published.replaced.extend(rest.map(|offered| published(&offered)));
+        self.published
+            .replaced
+            .extend(rest.map(|offered| published(&offered)));
     }
 
     fn take(
@@ -222,7 +224,10 @@ impl<'a> Bringer<'a> {
             return Err(refused(text));
         }
         if signed.info.nevra != package.nevra {
-            let text = format!("it is `{}`, the repository says `{}`", signed.info.nevra, package.nevra);
+            let text = format!(
+                "it is `{}`, the repository says `{}`",
+                signed.info.nevra, package.nevra
+            );
             return Err(refused(text));
         }
         checked().insert(package.rpm);
@@ -330,7 +335,8 @@ fn current(
     };
     let manifest = document(MANIFEST)?;
     let signature = document(MANIFEST_SIGNATURE).map_err(|failure| {
-        failure.hint("it has to be signed: `repomd.xml.asc` lies beside `repomd.xml` in its folder `repodata`")
+        failure
+            .hint("it has to be signed: `repomd.xml.asc` lies beside `repomd.xml` in its folder `repodata`")
     })?;
     verify(asked, &manifest, &signature, trusted)?;
     Ok((manifest, signature))
@@ -349,17 +355,17 @@ fn verify(
         Err(error) => {
             let text = format!("the repository {} is refused", asked.address);
             let key = asked.repository.key.display();
-            Err(Failure::because(Class::Input, text, &error)
-                .hint(format!("`gpg-key` of `[keel.base]` names the key to trust: {key}")))
+            Err(Failure::because(Class::Input, text, &error).hint(format!(
+                "`gpg-key` of `[keel.base]` names the key to trust: {key}"
+            )))
         }
     }
 }
 
 /// All packages of the repository, by what its signed `repomd.xml` says.
 fn packages(context: &Context<'_>, asked: &Asked<'_>, manifest: &[u8]) -> Result<Vec<Offered>, Failure> {
-    let unreadable = |why: String| {
-        Failure::input(format!("cannot read the repository {}: {why}", asked.address))
-    };
+    let unreadable =
+        |why: String| Failure::input(format!("cannot read the repository {}: {why}", asked.address));
     let primary = offer::primary(manifest).map_err(unreadable)?;
     let remote = Remote {
         name: format!("packages of {}", asked.address),
@@ -386,6 +392,13 @@ pub struct State {
     pub pinned: Option<Sha256>,
     /// What it is now.
     pub now: Sha256,
+}
+
+impl State {
+    /// Is it another one than the pinned one?
+    pub fn is_newer(&self) -> bool {
+        self.pinned != Some(self.now)
+    }
 }
 
 /// The state of each repository now; each is signed as it must be.
@@ -433,7 +446,7 @@ pub fn pin_new(context: &Context<'_>, project: &Project) -> Result<(), Failure> 
 /// Pins the states given.
 pub fn pin_states(context: &Context<'_>, project: &Project, states: &[State]) -> Result<(), Failure> {
     let mut lock = names::lock(project)?;
-    for state in states.iter().filter(|state| state.pinned != Some(state.now)) {
+    for state in states.iter().filter(|state| state.is_newer()) {
         pin(context, &mut lock, &state.address, state.now);
     }
     write(&lock, &project.lock_file)

@@ -333,17 +333,23 @@ pub fn run(
         retries: how.retry,
         groups: planned.groups.clone(),
     };
-    with_workshop(context, &planned.project, &planned.stage0, planned.base(), |shop| {
-        let shop = Workshop {
-            keep_roots: how.keep_root,
-            names: Names {
-                locked: how.locked,
-                ..shop.names
-            },
-            ..*shop
-        };
-        keel_build::run(&shop, plan, &options, on_progress)
-    })
+    with_workshop(
+        context,
+        &planned.project,
+        &planned.stage0,
+        planned.base(),
+        |shop| {
+            let shop = Workshop {
+                keep_roots: how.keep_root,
+                names: Names {
+                    locked: how.locked,
+                    ..shop.names
+                },
+                ..*shop
+            };
+            keel_build::run(&shop, plan, &options, on_progress)
+        },
+    )
 }
 
 /// Calls `work` with what all builds share.

@@ -83,6 +83,10 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
             &recipes,
             &options,
             &trust(context)?,
+            &match names.is_empty() {
+                true => base::states(context, &project)?,
+                false => Vec::new(),
+            },
             *check_only,
         ),
         args::Source::Lock { .. } => {

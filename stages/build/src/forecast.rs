@@ -16,8 +16,9 @@ use keel_store::{Error, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Built, Names, foreign,
+    Built, Names,
     fingerprint::{self, Input, Kind, Own},
+    foreign,
     generate::{Ground, Settled},
     job,
     record::{self, Change, Record},

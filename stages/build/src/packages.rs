@@ -50,7 +50,11 @@ pub struct Packages {
 impl Packages {
     /// Adds packages that no job made.
     pub fn add(&mut self, others: Vec<BuiltPackage>) {
-        let new = Self::new(self.arch, self.packages.drain(..).chain(others).collect(), Vec::new());
+        let new = Self::new(
+            self.arch,
+            self.packages.drain(..).chain(others).collect(),
+            Vec::new(),
+        );
         self.packages = new.packages;
     }
 

@@ -254,9 +254,9 @@ impl Layers {
         };
         let Some(key) = candidates.iter().find(|file| file.is_file()) else {
             let wrong = self.sources.wrong(key_at, format!("there is no key `{key}`"));
-            let wrong = candidates
-                .iter()
-                .fold(wrong, |wrong, file| wrong.cause(format!("`{}` is no file", file.display())));
+            let wrong = candidates.iter().fold(wrong, |wrong, file| {
+                wrong.cause(format!("`{}` is no file", file.display()))
+            });
             self.problems.push(wrong.hint(
                 "the key is a file, so that a review sees when another is trusted: fetch it once and keep it in the tree",
             ));

@@ -120,7 +120,10 @@ impl Published {
             }
         };
         for recipe in recipes {
-            recipe.build_requires.iter().for_each(|need| add(&need.dependency));
+            recipe
+                .build_requires
+                .iter()
+                .for_each(|need| add(&need.dependency));
             let requires = recipe.packages.iter().flat_map(|package| &package.requires);
             requires.for_each(&mut add);
         }

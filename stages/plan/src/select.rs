@@ -107,7 +107,10 @@ pub(crate) fn select(
         chosen.insert(index, why);
         for (recipe, package, requirement) in &needs[index].taken {
             let requirement = requirement.clone();
-            (taken.entry((*recipe, package.clone()))).or_insert(Why::Build { of: index, requirement });
+            (taken.entry((*recipe, package.clone()))).or_insert(Why::Build {
+                of: index,
+                requirement,
+            });
         }
         for (need, requirement) in &needs[index].jobs {
             queue.push_back((

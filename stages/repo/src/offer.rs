@@ -285,9 +285,7 @@ fn evr(tag: &Tag<'_>) -> Result<Option<Evr>, String> {
     let epoch = tag.attribute("epoch")?.unwrap_or_default();
     let epoch = match epoch.as_str() {
         "" => 0,
-        text => text
-            .parse()
-            .map_err(|_| format!("`{text}` is not an epoch"))?,
+        text => text.parse().map_err(|_| format!("`{text}` is not an epoch"))?,
     };
     let release = tag.attribute("rel")?.unwrap_or_default();
     Ok(Some(Evr {

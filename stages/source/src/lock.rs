@@ -244,7 +244,11 @@ impl Lock {
                 return Err(bad("repository", &"a lock of version 1 has no such records"));
             }
             let digest = repository.sha256.parse().map_err(|error| bad("sha256", &error))?;
-            if lock.repositories.insert(repository.address.clone(), digest).is_some() {
+            if lock
+                .repositories
+                .insert(repository.address.clone(), digest)
+                .is_some()
+            {
                 return Err(bad("repository", &"it is listed twice"));
             }
         }

@@ -211,8 +211,19 @@ impl fmt::Display for Explained<'_> {
             for (package, scripts) in &changes.packages {
                 writeln!(f, "  {package}: {}", scripts.join(" "))?;
             }
-            let Changes { added, changed, removed, .. } = changes;
-            writeln!(f, "  files: {} added, {} changed, {} removed", added.len(), changed.len(), removed.len())?;
+            let Changes {
+                added,
+                changed,
+                removed,
+                ..
+            } = changes;
+            writeln!(
+                f,
+                "  files: {} added, {} changed, {} removed",
+                added.len(),
+                changed.len(),
+                removed.len()
+            )?;
         }
         const MOST: usize = 12;
         if !self.awaited_by.is_empty() {

@@ -485,7 +485,7 @@ static BASE: Table = Table {
         ),
         ours(
             "repository",
-            Form::Text(&URL),
+            Form::Text(&ORIGIN_URL),
             "where the packages of the base may be had: what a `.repo` file calls `baseurl`, `https://…` or `file:///…`, `$basearch` \
              is the architecture. What it has of the base is not built",
         ),

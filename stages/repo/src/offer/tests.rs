@@ -82,7 +82,10 @@ fn evil_changes_are_errors_and_cuts_never_a_panic() {
         assert!(text.contains(from), "{from}");
         assert!(packages(&text.replace(from, to)).is_err(), "{to}");
     }
-    for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)).step_by(7) {
+    for end in (0..text.len())
+        .filter(|end| text.is_char_boundary(*end))
+        .step_by(7)
+    {
         let _ = packages(&text[..end]);
     }
     // A bomb ends at the size that repomd.xml says.
