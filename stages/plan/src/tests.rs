@@ -12,6 +12,7 @@ use keel_spec::{BuildRequire, RecipePackage};
 use super::*;
 
 mod cycles;
+mod published;
 mod solver;
 
 /// A distribution in a few words: `component: build requirements; package: requirements; …`.
@@ -478,6 +479,7 @@ fn wrong_targets_and_callers_are_told() {
         &components(&["ca"]),
         &Costs::new(),
         &Generated::new(),
+        &Published::default(),
     )
     .unwrap_err();
     assert_eq!(
@@ -491,6 +493,7 @@ fn wrong_targets_and_callers_are_told() {
         &Targets::All,
         &Costs::new(),
         &Generated::new(),
+        &Published::default(),
     )
     .unwrap_err();
     assert!(error.to_string().contains("has the project no components?"));
@@ -512,6 +515,7 @@ fn what_was_measured_counts_before_hints() {
         &Targets::All,
         &costs.into(),
         &Generated::new(),
+        &Published::default(),
     )
     .unwrap();
     let job = |name: &str| plan.job(&name.parse().unwrap()).unwrap();
