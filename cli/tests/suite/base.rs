@@ -1,5 +1,5 @@
-//! A tree on another one builds its own, and takes the rest from where that is published. Rules M61 to M66 of
-//! docs/explanation/model.md.
+//! A tree on another one builds its own, and takes the rest from where that is published. Rule M61 of
+//! docs/explanation/model.md, and rules B1 to B5 of docs/explanation/base-packages.md.
 
 use std::{
     collections::BTreeSet,
@@ -119,7 +119,7 @@ fn flip(file: &Path) {
     fs_err::write(file, bytes).unwrap();
 }
 
-/// M61, M62, M63: what is not pinned is not used; what is pinned is used, only the team's own is built, a root holds the base's
+/// M61, B1, B2: what is not pinned is not used; what is pinned is used, only the team's own is built, a root holds the base's
 /// package, an image both; a second time nothing is built.
 #[test]
 fn a_team_builds_its_own_only() {
@@ -193,7 +193,7 @@ fn a_team_builds_its_own_only() {
     );
 }
 
-/// M62: a state is pinned until somebody says otherwise, whatever the repository has meanwhile; `source update` takes the newer one.
+/// B1: a state is pinned until somebody says otherwise, whatever the repository has meanwhile; `source update` takes the newer one.
 #[test]
 fn a_state_is_used_until_another_is_pinned() {
     let team = Team::new();
@@ -233,7 +233,7 @@ impl Team {
     }
 }
 
-/// M64: every byte is what something signed says it is.
+/// B3: every byte is what something signed says it is.
 #[test]
 fn flipped_bytes_and_other_keys_are_refused() {
     let team = Team::new();
@@ -301,7 +301,7 @@ fn sign(os: &Path, key: &Path) {
     fs_err::write(os.join("repodata/repomd.xml.asc"), signature).unwrap();
 }
 
-/// M65: a package of the base that has scriptlets, in a repository that createrepo_c made, goes through a real transaction.
+/// B4: a package of the base that has scriptlets, in a repository that createrepo_c made, goes through a real transaction.
 #[test]
 fn scriptlets_of_the_base_run_in_a_transaction() {
     let fixture = Fixture::new();

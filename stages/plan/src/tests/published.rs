@@ -1,4 +1,4 @@
-//! Trees that stand on another one and its repository: rules M63 and M66 of docs/explanation/model.md.
+//! Trees that stand on another one and its repository: rules B2 and B5 of docs/explanation/base-packages.md.
 
 use super::*;
 
@@ -42,7 +42,7 @@ fn components(names: &[&str]) -> Targets {
     Targets::Components(names.iter().map(|name| name.parse().unwrap()).collect())
 }
 
-/// M63: what a repository has is not built, nor what it would be built with; what it requires is taken, too.
+/// B2: what a repository has is not built, nor what it would be built with; what it requires is taken, too.
 #[test]
 fn what_is_published_is_no_job() {
     let mut world = world(&[
@@ -65,7 +65,7 @@ fn what_is_published_is_no_job() {
     assert_eq!(told(&world, &packages), ("app".to_owned(), taken));
 }
 
-/// M63: a package is found by its files, where somebody asks for one.
+/// B2: a package is found by its files, where somebody asks for one.
 #[test]
 fn files_of_published_packages_are_known() {
     let mut world = world(&["awk: ", "tool: ", "app: /usr/bin/awk"]);
@@ -77,7 +77,7 @@ fn files_of_published_packages_are_known() {
     assert_eq!(told(&world, &components(&["app"])), ("app".to_owned(), taken));
 }
 
-/// M66: what a published package requires of a component that the tree has in its place comes from that, though no SPEC says that it
+/// B5: what a published package requires of a component that the tree has in its place comes from that, though no SPEC says that it
 /// provides it: the published one did.
 #[test]
 fn what_takes_a_packages_place_is_what_others_get() {

@@ -43,7 +43,7 @@ fn what_is_wrong_is_named() {
     }
 }
 
-/// M62: a lock says which state of a base's repository is used, strictly; one without such records is as it always was.
+/// B1: a lock says which state of a base's repository is used, strictly; one without such records is as it always was.
 #[test]
 fn states_of_repositories_are_strict() {
     let record = format!(
