@@ -46,13 +46,16 @@ pub fn remembered(
     Ok(generated)
 }
 
+/// What is done with a plan; the inner errors may ask for another one.
+pub type Work<'w, T> = dyn FnMut(&Planned) -> Result<Result<T, keel_build::Errors>, Failure> + 'w;
+
 /// Does `work` with a plan, and with another one for as long as components ask for what it does not know: what is finished is
 /// cached, so that this costs little. Where something failed, too, that is the end, but for those who want to `keep_going`.
 pub fn until_known<T>(
     context: &Context<'_>,
     mut planned: Planned,
     keep_going: bool,
-    work: &mut dyn FnMut(&Planned) -> Result<Result<T, keel_build::Errors>, Failure>,
+    work: &mut Work<'_, T>,
 ) -> Result<(Planned, T), Failure> {
     for _ in 0..MOST_PLANS {
         let errors = match work(&planned)? {

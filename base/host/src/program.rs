@@ -32,10 +32,8 @@ pub enum Program {
     Disorderfs,
     /// A virtual machine. Of the machine.
     Qemu(Arch),
-    /// Tells what differs between two files. Of the machine.
+    /// Tells what differs between two files. Of the machine, in a sandbox.
     Diffoscope,
-    /// Ends what takes too long. Of the machine.
-    Timeout,
     /// `ldconfig`, in the root it is for.
     Ldconfig,
     /// `mkfs.erofs`, in stage0.
@@ -60,7 +58,6 @@ impl Program {
             Self::Qemu(Arch::X86_64) => "qemu-system-x86_64",
             Self::Qemu(Arch::Aarch64) => "qemu-system-aarch64",
             Self::Diffoscope => "diffoscope",
-            Self::Timeout => "timeout",
             Self::Ldconfig => "ldconfig",
             Self::MkfsErofs => "mkfs.erofs",
             Self::FsckErofs => "fsck.erofs",
@@ -80,7 +77,6 @@ impl Program {
             Self::Qemu(Arch::X86_64) => "qemu-system-x86",
             Self::Qemu(Arch::Aarch64) => "qemu-system-arm",
             Self::Diffoscope => "diffoscope",
-            Self::Timeout => "coreutils",
             Self::Ldconfig => "libc-bin",
             Self::MkfsErofs | Self::FsckErofs => "erofs-utils",
             Self::Rpm | Self::Rpmbuild => "rpm",

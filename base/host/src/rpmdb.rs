@@ -7,7 +7,7 @@ use std::{
 };
 
 use keel_artefact::{Epoch, Interrupt};
-use keel_sandbox::{Bind, Sandbox, User};
+use keel_sandbox::{Beneath, Bind, Sandbox, User};
 use keel_store::Store;
 
 use crate::{Error, Program, stage0::Stage0};
@@ -20,6 +20,9 @@ const ELSEWHERE: &str = "/tmp/root";
 
 /// The database's one file.
 const FILE: &str = "rpmdb.sqlite";
+
+/// Bytes of the largest database that is read. A root of 5000 packages has a tenth of it.
+const MOST: u64 = 1 << 30;
 
 /// The files of the database (by name; to lie in [`FOLDER`]) for these package files, installed at `clock`.
 ///
@@ -53,7 +56,7 @@ pub fn make(
         Program::Rpm.run_in(&sandbox, &install, interrupt)?;
     }
     keel_sandbox::take_back(&root)?;
-    read(&root.join(&FOLDER[1..]))
+    read(&Beneath::open(&root)?)
 }
 
 /// What a transaction gave.
@@ -87,9 +90,10 @@ pub fn install(
     sandbox.ignore_owners = true;
     let exit = Program::Rpm.run_in(&sandbox, &installing("/", &[], packages.len()), interrupt)?;
     keel_sandbox::take_back(&upper)?;
-    let folder = upper.join(&FOLDER[1..]);
-    let database = read(&folder)?;
-    fs_err::remove_dir_all(folder)?;
+    // Scriptlets may have put links there that lead out of it.
+    let upper = Beneath::open(&upper)?;
+    let database = read(&upper)?;
+    upper.remove(Path::new(&FOLDER[1..]))?;
     let said = String::from_utf8_lossy(&exit.stderr).into_owned();
     let is_warning = |line: &&str| line.starts_with("warning:") || line.starts_with("error:");
     let warnings = said.lines().filter(is_warning).map(str::to_owned).collect();
@@ -134,18 +138,26 @@ fn installing(root: &str, more: &[&str], count: usize) -> Vec<String> {
     install
 }
 
-fn read(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+/// The files of the database in a root.
+fn read(root: &Beneath) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     let unexpected = |why: String| Error::Unexpected {
         program: Program::Rpm.name(),
         why,
     };
-    let log = folder.join(format!("{FILE}-wal"));
-    if log.exists() && fs_err::metadata(&log)?.len() > 0 {
+    let file = |name: &str| {
+        let read = root.read(&Path::new(&FOLDER[1..]).join(name), MOST);
+        read.map_err(|error| unexpected(format!("the database cannot be read: {error}")))
+    };
+    if file(&format!("{FILE}-wal"))?.is_some_and(|log| !log.is_empty()) {
         return Err(unexpected(
             "the database has a write-ahead log that is not empty".to_owned(),
         ));
     }
-    let mut bytes = fs_err::read(folder.join(FILE))?;
+    let mut bytes = file(FILE)?.ok_or_else(|| {
+        unexpected(format!(
+            "there is no {FOLDER}/{FILE}: it was moved away, or is behind a link"
+        ))
+    })?;
     if !bytes.starts_with(b"SQLite format 3\0") || bytes.len() < 100 {
         return Err(unexpected(format!("{FILE} is no SQLite database")));
     }

@@ -3,7 +3,7 @@
 use std::{
     io,
     os::unix::fs::{MetadataExt as _, PermissionsExt, lchown},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,21 @@ pub fn hand_over(path: &Path) -> Result<(), Error> {
         Identity::FromRoot { outside } => walk(path, &|path, metadata| give(path, metadata, outside)),
         Identity::Caller { .. } => Ok(()),
     }
+}
+
+/// Gives files and folders to [`owner`] as [`hand_over`] does, but nothing that is in them.
+pub fn hand_over_alone(paths: &[PathBuf]) -> Result<(), Error> {
+    let Identity::FromRoot { outside } = Identity::of_caller() else {
+        return Ok(());
+    };
+    for path in paths {
+        let given = fs_err::symlink_metadata(path).and_then(|metadata| give(path, &metadata, outside));
+        given.map_err(|source| Error::Owner {
+            path: path.clone(),
+            source,
+        })?;
+    }
+    Ok(())
 }
 
 /// Takes a file, or a folder with all that is in it, back for the caller, and makes it readable and removable.

@@ -29,12 +29,14 @@
 //! Never: gains a privilege the caller does not have; fails because the machine has no control groups to offer: then memory is
 //! limited for each process only.
 //!
-//! [`child`] ties other child processes (QEMU) to the life of the caller; [`with_own_mounts`] is for those that mount.
+//! [`child`] ties other child processes (QEMU) to the life of the caller; [`with_own_mounts`] is for those that mount; with [`Beneath`],
+//! what a sandbox wrote is read on the host.
 //!
 //! Re-execution needs no help of the program that links this crate: a constructor (`init`) runs before `main`, in
 //! tests too. [`init_main`] does the same where constructors do not run.
 
 mod aside;
+mod beneath;
 mod bound;
 mod calls;
 mod cgroup;
@@ -61,9 +63,10 @@ use keel_artefact::RootPath;
 use serde::{Deserialize, Serialize};
 
 pub use aside::with_own_mounts;
+pub use beneath::{Beneath, Found};
 pub use bound::Disk;
 pub use error::Error;
-pub use identity::{hand_over, owner, take_back};
+pub use identity::{hand_over, hand_over_alone, owner, take_back};
 pub use init::init_main;
 pub use run::run;
 pub use session::{Session, State};

@@ -9,13 +9,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use fs_err::os::unix::fs::symlink;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
+
 /// Fills the empty folder `to` with links to all that is in `layers`, as an overlay of them shows it: of a name the first layer that
 /// has it decides, and folders of a name are one as long as every layer down to there has a folder. Folders have the mode and time
 /// of the uppermost.
 ///
-/// The layers are of the same file system and the same owner, and are never written again: files are shared with them. Whiteouts
-/// mean nothing here. A folder that its owner may not read is an error.
-pub fn merge(layers: &[PathBuf], to: &Path) -> io::Result<()> {
+/// The layers are of the same file system and the same owner, and are never written again: files are shared with them. Links are
+/// shared, too, and lead where they led, wherever that is. Whiteouts mean nothing here. A folder that its owner may not read is an error.
+///
+/// Gives what is not shared, but was made: folders, `to` with them, and copies of what has as many links as the file system allows. It
+/// belongs to the caller.
+pub fn merge(layers: &[PathBuf], to: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut made = Vec::new();
     let mut folders = vec![Folder {
         at: PathBuf::new(),
         layers: layers.iter().collect(),
@@ -30,7 +37,12 @@ pub fn merge(layers: &[PathBuf], to: &Path) -> io::Result<()> {
                     fs_err::create_dir(to.join(&at))?;
                     folders.push(Folder { at, layers });
                 }
-                Entry::Other(layer) => link(&layer.join(&at), &to.join(&at))?,
+                Entry::Other(layer) => {
+                    let place = to.join(&at);
+                    if link(&layer.join(&at), &place)? {
+                        made.push(place);
+                    }
+                }
             }
         }
         done.push((to.join(&folder.at), top));
@@ -39,7 +51,8 @@ pub fn merge(layers: &[PathBuf], to: &Path) -> io::Result<()> {
     for (folder, top) in done.iter().rev() {
         like(folder, top)?;
     }
-    Ok(())
+    made.extend(done.into_iter().map(|(folder, _)| folder));
+    Ok(made)
 }
 
 /// A folder of the result, and the layers that have a part in it.
@@ -75,15 +88,40 @@ impl<'l> Folder<'l> {
     }
 }
 
-fn link(from: &Path, to: &Path) -> io::Result<()> {
+/// Shares a file or link. True if that could not be, and there is a copy.
+fn link(from: &Path, to: &Path) -> io::Result<bool> {
+    // linkat(2) without AT_SYMLINK_FOLLOW: of a link, the link itself.
     match fs_err::hard_link(from, to) {
         // So many roots have it already: one copy, that the next ones do not share.
-        Err(error) if error.kind() == ErrorKind::TooManyLinks => {
-            fs_err::copy(from, to)?;
-            like(to, &fs_err::symlink_metadata(from)?)
-        }
-        linked => linked,
+        Err(error) if error.kind() == ErrorKind::TooManyLinks => copy(from, to).map(|()| true),
+        linked => linked.map(|()| false),
     }
+}
+
+/// A copy of a file, or another link to where a link leads.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let original = fs_err::symlink_metadata(from)?;
+    if original.is_symlink() {
+        symlink(fs_err::read_link(from)?, to)?;
+        let time = |seconds, nanoseconds| Timespec {
+            tv_sec: seconds,
+            tv_nsec: nanoseconds,
+        };
+        let times = Timestamps {
+            last_access: time(original.atime(), original.atime_nsec()),
+            last_modification: time(original.mtime(), original.mtime_nsec()),
+        };
+        return Ok(rustix::fs::utimensat(CWD, to, &times, AtFlags::SYMLINK_NOFOLLOW)?);
+    }
+    if !original.is_file() {
+        let text = format!(
+            "{}: too many links to what is neither file nor link",
+            from.display()
+        );
+        return Err(io::Error::other(text));
+    }
+    fs_err::copy(from, to)?;
+    like(to, &original)
 }
 
 /// Gives it the mode and time of the other.
@@ -95,8 +133,6 @@ fn like(path: &Path, other: &Metadata) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::*;
 
     /// Every path below `root`, with what is there.
@@ -212,5 +248,46 @@ mod tests {
         fs_err::create_dir(&to).unwrap();
         merge(&layers, &to).unwrap();
         assert!(to.join("a/one").exists() && !to.join("a/three").exists());
+    }
+
+    #[test]
+    fn links_are_shared_or_made_again_and_never_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::write(dir.path().join("outside"), "outside").unwrap();
+        let outside = dir.path().join("outside").display().to_string();
+        let (absolute, files) = (format!("-> {outside}"), [("file", "text"), ("other", "text")]);
+        let layers = [
+            layer(
+                dir.path(),
+                "1",
+                &[("dangling", "-> not/there"), ("absolute", &absolute), files[0]],
+            ),
+            layer(dir.path(), "2", &[files[1]]),
+        ];
+        let to = dir.path().join("merged");
+        fs_err::create_dir(&to).unwrap();
+        let made = merge(&layers, &to).unwrap();
+        assert_eq!(made, std::slice::from_ref(&to), "all else is shared");
+        // Where a link more is one too many, as on a file system after thousands of roots.
+        let again = dir.path().join("again");
+        fs_err::create_dir(&again).unwrap();
+        for name in ["dangling", "absolute", "file"] {
+            let (from, to) = (layers[0].join(name), again.join(name));
+            copy(&from, &to).unwrap();
+            let time = |path: &Path| fs_err::symlink_metadata(path).unwrap().modified().unwrap();
+            assert_eq!(time(&from), time(&to), "{name}");
+        }
+        fs_err::write(again.join("other"), "text").unwrap();
+        for merged in [&to, &again] {
+            assert_eq!(
+                shown(merged),
+                [
+                    format!("absolute: -> {outside}"),
+                    "dangling: -> not/there".to_owned(),
+                    "file: text".to_owned(),
+                    "other: text".to_owned(),
+                ]
+            );
+        }
     }
 }

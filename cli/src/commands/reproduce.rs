@@ -127,7 +127,7 @@ pub fn compare(
             })
         })?;
         context.interrupt.check()?;
-        rows.push(row(context, job.component.clone(), order, compared, &kept));
+        rows.push(row(context, job.component.clone(), order, compared, &kept)?);
     }
     Ok(Rows(rows))
 }
@@ -168,7 +168,7 @@ fn row(
     order: Order,
     compared: Result<(), Error>,
     kept: &Path,
-) -> Row {
+) -> Result<Row, Failure> {
     let mut row = Row {
         component,
         same: compared.is_ok(),
@@ -178,13 +178,14 @@ fn row(
         error: None,
         diagnostic: None,
     };
-    let Err(error) = compared else { return row };
+    let Err(error) = compared else { return Ok(row) };
     let mut diagnostic = Diagnostic::new(format!("`{}` built twice", row.component)).caused_by(&error);
     if let Error::Differs { packages, kept } = &error {
         row.kept = Some(kept.clone());
         row.differ = packages.iter().map(|package| package.file_name()).collect();
         for package in &row.differ {
-            diagnostic = explained(context, diagnostic, kept, package);
+            context.interrupt.check()?;
+            diagnostic = explained(context, diagnostic, kept, package)?;
         }
     } else {
         row.error = Some(error.to_string());
@@ -193,21 +194,24 @@ fn row(
         }
     }
     row.diagnostic = Some(diagnostic);
-    row
+    Ok(row)
 }
 
 /// Adds what diffoscope says of the two packages, if it is installed.
-fn explained(context: &Context<'_>, diagnostic: Diagnostic, kept: &Path, package: &str) -> Diagnostic {
+fn explained(
+    context: &Context<'_>,
+    diagnostic: Diagnostic,
+    kept: &Path,
+    package: &str,
+) -> Result<Diagnostic, Failure> {
     let file = kept.join(format!("{package}.diff.txt"));
     let (first, second) = (
         kept.join("first").join(package),
         kept.join("second").join(package),
     );
-    let told = diffoscope::explain(&first, &second, &file);
-    if context.interrupt.is_set() {
-        return diagnostic;
-    }
-    match (told, fs_err::read(&file)) {
+    let told = diffoscope::explain(context.store()?, &first, &second, &file, &context.interrupt);
+    context.interrupt.check()?;
+    Ok(match (told, fs_err::read(&file)) {
         (Ok(true), Ok(text)) => {
             let text = String::from_utf8_lossy(&text).into_owned();
             let mut lines: Vec<&str> = text.lines().take(SHOWN).collect();
@@ -220,6 +224,7 @@ fn explained(context: &Context<'_>, diagnostic: Diagnostic, kept: &Path, package
         (Err(keel_host::Error::NotFound { .. }), _) => {
             diagnostic.hint("`apt install diffoscope`, and what differs is shown here")
         }
+        (Err(error), _) => diagnostic.hint(format!("diffoscope could not tell what differs: {error}")),
         _ => diagnostic.hint(format!("diffoscope could not tell what differs in {package}")),
-    }
+    })
 }

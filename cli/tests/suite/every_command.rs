@@ -84,7 +84,7 @@ const CASES: &[Case] = &[
     without_json("spec fmt", &["spec", "fmt", SPEC]),
     without_json("config schema", &["config", "schema"]),
     without_json("completions", &["completions", "bash"]),
-    without_json("man", &["man", "manual"]),
+    without_json("man", &["man"]),
     without_json("clean", &["clean"]),
 ];
 

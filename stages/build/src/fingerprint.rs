@@ -9,6 +9,7 @@
 //! | stage0: versions and digests of its Debian packages, and how it is laid out | yes |
 //! | packages in the build root: identity and digest, unsigned | yes |
 //! | what `%generate_buildrequires` printed | yes |
+//! | what scriptlets made of the packages in the root, if one has some: the whole tree, and the users | yes |
 //! | architecture; whether Debian's libc is in the root (`bootstrap-libc`), and may be shipped (`borrowed-libc`) | yes |
 //! | how a build is run ([`PROTOCOL`]) | yes |
 //! | signing key | no: packages are signed afterwards |
@@ -75,6 +76,8 @@ pub enum Kind {
     Generated,
     /// A package in the root.
     Package,
+    /// What scriptlets made of the root, if a package in it has some.
+    Scriptlets,
 }
 
 /// What an input is like.
@@ -92,7 +95,7 @@ pub enum Value {
 impl Kind {
     /// Is it known before there is a root?
     pub fn is_own(self) -> bool {
-        !matches!(self, Self::Generated | Self::Package)
+        !matches!(self, Self::Generated | Self::Package | Self::Scriptlets)
     }
 
     /// The label in the fingerprint, and that of the value where there is a name.
@@ -112,6 +115,7 @@ impl Kind {
             Self::BootstrapLibc => ("bootstrap-libc", ""),
             Self::Generated => ("generated", ""),
             Self::Package => ("package", "rpm"),
+            Self::Scriptlets => ("scriptlets", ""),
         }
     }
 }
@@ -127,6 +131,7 @@ impl fmt::Display for Kind {
             Self::SkipCheck => "leaving out %check",
             Self::Generated => "generated requirement",
             Self::Package => "root package",
+            Self::Scriptlets => "what scriptlets made of the root",
             other => other.labels().0,
         })
     }
@@ -153,7 +158,14 @@ impl fmt::Display for Value {
 }
 
 /// All that `job` can see in a root of stage0 and `root`, which is sorted by name, and what its `%generate_buildrequires` printed.
-pub fn inputs(job: &Job, stage0: &Sha256, root: &[BuiltPackage], generated: &[Dependency]) -> Vec<Input> {
+/// `scriptlets` is the digest of what a transaction made of `root`; none where no package has scriptlets.
+pub fn inputs(
+    job: &Job,
+    stage0: &Sha256,
+    root: &[BuiltPackage],
+    scriptlets: Option<Sha256>,
+    generated: &[Dependency],
+) -> Vec<Input> {
     let mut inputs = own_inputs(&Own::from(job), stage0);
     inputs.extend(generated.iter().map(|requirement| Input {
         kind: Kind::Generated,
@@ -164,6 +176,11 @@ pub fn inputs(job: &Job, stage0: &Sha256, root: &[BuiltPackage], generated: &[De
         kind: Kind::Package,
         name: Some(package.nevra.to_string()),
         value: Value::Digest(package.rpm),
+    }));
+    inputs.extend(scriptlets.map(|digest| Input {
+        kind: Kind::Scriptlets,
+        name: None,
+        value: Value::Digest(digest),
     }));
     inputs
 }

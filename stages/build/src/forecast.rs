@@ -19,10 +19,11 @@ use crate::{
     Built, Names,
     fingerprint::{self, Input, Kind, Own},
     foreign,
-    generate::{Ground, Settled},
+    generate::Ground,
     job,
     record::{self, Change, Record},
-    scriptlets::Changes,
+    scriptlets::{Changes, Seen},
+    set,
 };
 
 /// Will a job be built?
@@ -148,10 +149,22 @@ fn with_root(
         is_lent: question.is_lent,
         job,
         before,
+        scriptlets: &|packages| {
+            // What is not here yet is not known.
+            if !foreign::note_scriptlets(question.foreign, question.store, packages)? {
+                return Ok(Seen::NotRun);
+            }
+            Ok(set::seen(
+                question.store,
+                question.stage0,
+                job.bootstrap_libc,
+                packages,
+            )?)
+        },
     };
-    let Settled { packages, generated } = match ground.settle(&mut |_| Ok(None)) {
+    let settled = match ground.settle(&mut |_, _| Ok(None)) {
         Ok(Some(settled)) => settled,
-        // The section was never run in this root.
+        // The section was never run in this root; or the scriptlets of its packages were not.
         Ok(None) => return Ok(None),
         Err(crate::Error::Store(error)) => return Err(error),
         Err(crate::Error::Closure(error)) => {
@@ -163,7 +176,11 @@ fn with_root(
             return Ok(None);
         }
     };
-    let mut inputs = fingerprint::inputs(job, question.stage0, &packages, &generated);
+    let inputs_of = |job: &Job| {
+        let (packages, generated) = (&settled.packages, &settled.generated);
+        fingerprint::inputs(job, question.stage0, packages, settled.scriptlets, generated)
+    };
+    let mut inputs = inputs_of(job);
     let mut key = fingerprint::of(&inputs);
     let mut built = job::recorded(question.store, &key)?;
     let differences = built
@@ -172,7 +189,7 @@ fn with_root(
     if let Some(differences) = differences {
         match question.names.raised(job) {
             Ok(raised) => {
-                inputs = fingerprint::inputs(&raised, question.stage0, &packages, &generated);
+                inputs = inputs_of(&raised);
                 key = fingerprint::of(&inputs);
                 built = job::recorded(question.store, &key)?;
                 new.raised = Some(raised.recipe.evr);

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, error, fmt, sync::Arc};
 
 use keel_artefact::{ComponentName, Sha256};
 use keel_plan::Job;
+use keel_store::Store;
 
 use crate::{
     Built, BuiltPackage, Error, Results,
@@ -52,6 +53,25 @@ impl Foreign<'_> {
             false => (self.bring)(&foreign).map_err(Error::Foreign),
         }
     }
+}
+
+/// Notes which of `packages` from repositories have scriptlets, as their headers say. False if one of them is not in the store.
+pub(crate) fn note_scriptlets(
+    components: &Components,
+    store: &Store,
+    packages: &mut [BuiltPackage],
+) -> Result<bool, Error> {
+    for package in packages {
+        if !components.contains_key(&package.component) {
+            continue;
+        }
+        if !store.contains(&package.rpm) {
+            return Ok(false);
+        }
+        let info = keel_rpm::read(&store.object(&package.rpm)?)?;
+        package.scriptlets = !info.scripts.is_empty();
+    }
+    Ok(true)
 }
 
 /// The packages of a component as if they were the result of a job: no log, no root, no cost.

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Built, BuiltPackage, Error, closure,
-    fingerprint::{self, Own},
+    fingerprint::{self, Input, Own},
     job,
+    scriptlets::Seen,
 };
 
 /// How often the section may want something new.
@@ -61,6 +62,8 @@ impl Printed {
 pub struct Settled {
     /// The packages in it, sorted by name.
     pub packages: Vec<BuiltPackage>,
+    /// The digest of what scriptlets made of them, if one has some.
+    pub scriptlets: Option<Sha256>,
     /// What the section printed, in the order of rounds, then by name.
     pub generated: Vec<Dependency>,
 }
@@ -77,25 +80,34 @@ pub struct Ground<'a> {
     pub job: &'a Job,
     /// Results of [`Job::after`].
     pub before: &'a [Arc<Built>],
+    /// What scriptlets made of a root of these packages. Notes of foreign ones whether they have some: only their headers tell.
+    pub scriptlets: &'a dyn Fn(&mut [BuiltPackage]) -> Result<Seen, Error>,
 }
 
-/// Runs the section in a root; none: not now.
-pub type Ask<'a> = dyn FnMut(&[BuiltPackage]) -> Result<Option<Vec<Dependency>>, Error> + 'a;
+/// Runs the section in a root, of which these are the inputs; none: not now.
+pub type Ask<'a> = dyn FnMut(&[BuiltPackage], &[Input]) -> Result<Option<Vec<Dependency>>, Error> + 'a;
 
 impl Ground<'_> {
-    /// The job's root. None if `ask` would have to be asked, and gave nothing.
+    /// The job's root. None if `ask` would have to be asked, and gave nothing; or if scriptlets have not run.
     pub fn settle(&self, ask: &mut Ask<'_>) -> Result<Option<Settled>, Error> {
-        let mut generated: Vec<Dependency> = Vec::new();
-        let mut packages = self.close(&generated)?;
+        let Some(mut settled) = self.close(Vec::new())? else {
+            return Ok(None);
+        };
         if self.job.recipe.generates.is_none() {
-            return Ok(Some(Settled { packages, generated }));
+            return Ok(Some(settled));
         }
         let mut round = 0;
         loop {
-            let key = fingerprint::of(&fingerprint::inputs(self.job, self.stage0, &packages, &[]));
+            let Settled {
+                packages,
+                scriptlets,
+                generated,
+            } = &settled;
+            let inputs = fingerprint::inputs(self.job, self.stage0, packages, *scriptlets, &[]);
+            let key = fingerprint::of(&inputs);
             let printed = match Printed::of(self.store, "generated", &key)? {
                 Some(printed) => printed,
-                None => match ask(&packages)? {
+                None => match ask(packages, &inputs)? {
                     Some(printed) => {
                         Printed::record(self.store, "generated", &key, &printed)?;
                         printed
@@ -103,34 +115,49 @@ impl Ground<'_> {
                     None => return Ok(None),
                 },
             };
-            let new: Vec<Dependency> = printed
-                .into_iter()
-                .filter(|requirement| !generated.contains(requirement))
-                .collect();
-            if new.is_empty() {
-                return Ok(Some(Settled { packages, generated }));
+            let mut all = generated.clone();
+            all.extend(
+                printed
+                    .into_iter()
+                    .filter(|requirement| !generated.contains(requirement)),
+            );
+            if all.len() == generated.len() {
+                return Ok(Some(settled));
             }
             if round == ROUNDS {
+                let new = all.split_off(generated.len());
                 return Err(Error::Restless { new });
             }
-            generated.extend(new);
-            self.check_planned(&generated)?;
-            let next = self.close(&generated)?;
-            if next == packages {
-                return Ok(Some(Settled { packages, generated }));
+            self.check_planned(&all)?;
+            let Some(next) = self.close(all)? else {
+                return Ok(None);
+            };
+            if next.packages == *packages {
+                return Ok(Some(next));
             }
-            packages = next;
+            settled = next;
             round += 1;
         }
     }
 
-    fn close(&self, generated: &[Dependency]) -> Result<Vec<BuiltPackage>, Error> {
+    /// The root with what the section printed so far; none: its scriptlets have not run.
+    fn close(&self, generated: Vec<Dependency>) -> Result<Option<Settled>, Error> {
         let kept = generated
             .iter()
             .filter(|requirement| !self.is_borrowed(requirement));
         let asked: Vec<Dependency> = self.job.direct.iter().chain(kept).cloned().collect();
         let lends = |name: &str| job::lends(self.is_lent, self.job, name);
-        closure::close(&asked, self.before, &lends).map_err(Error::Closure)
+        let mut packages = closure::close(&asked, self.before, &lends).map_err(Error::Closure)?;
+        let scriptlets = match (self.scriptlets)(&mut packages)? {
+            Seen::Nothing => None,
+            Seen::Made(digest) => Some(digest),
+            Seen::NotRun => return Ok(None),
+        };
+        Ok(Some(Settled {
+            packages,
+            scriptlets,
+            generated,
+        }))
     }
 
     fn is_borrowed(&self, requirement: &Dependency) -> bool {

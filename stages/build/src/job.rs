@@ -20,12 +20,15 @@ use crate::{
     checks,
     compare::Surroundings,
     fingerprint::{self, Input},
+    foreign,
     generate::{Ground, Settled},
     kept,
     names::{Names, Raised},
     packages,
     record::{self, Since},
     root::Root,
+    scriptlets::Seen,
+    set,
 };
 
 /// What all jobs of a run share.
@@ -160,8 +163,12 @@ impl Workshop<'_> {
     /// The result of just this job.
     fn have(&self, job: &Job, before: &[Arc<Built>], turn: &Turn, begins: &dyn Fn()) -> Result<Had, Error> {
         self.interrupt.check()?;
-        let Settled { packages, generated } = self.settle(job, before, turn, begins)?;
-        let inputs = fingerprint::inputs(job, &self.stage0.digest, &packages, &generated);
+        let Settled {
+            packages,
+            scriptlets,
+            generated,
+        } = self.settle(job, before, turn, begins)?;
+        let inputs = fingerprint::inputs(job, &self.stage0.digest, &packages, scriptlets, &generated);
         let key = fingerprint::of(&inputs);
         let cached = |built| Had {
             built,
@@ -241,16 +248,31 @@ impl Workshop<'_> {
             is_lent: self.is_lent,
             job,
             before,
+            scriptlets: &|packages| self.scriptlets(job, packages),
         };
-        let settled = ground.settle(&mut |packages| {
+        let settled = ground.settle(&mut |packages, inputs| {
             begins();
-            let inputs = fingerprint::inputs(job, &self.stage0.digest, packages, &[]);
-            let printed = self.generate(job, packages.to_vec(), turn, &fingerprint::of(&inputs));
+            let printed = self.generate(job, packages.to_vec(), turn, &fingerprint::of(inputs));
             printed
                 .map(Some)
-                .map_err(|error| self.compared(job, &inputs, error))
+                .map_err(|error| self.compared(job, inputs, error))
         })?;
         Ok(settled.expect("every root is asked about"))
+    }
+
+    /// What scriptlets make of a root of these packages. They run now, unless they did before.
+    fn scriptlets(&self, job: &Job, packages: &mut [BuiltPackage]) -> Result<Seen, Error> {
+        self.foreign.bring(packages)?;
+        foreign::note_scriptlets(self.foreign.components, self.store, packages)?;
+        let packages = &*packages;
+        let known = || set::seen(self.store, &self.stage0.digest, job.bootstrap_libc, packages);
+        match known()? {
+            Seen::NotRun => {
+                Root::compose(self, job, packages.to_vec())?;
+                Ok(known()?)
+            }
+            known => Ok(known),
+        }
     }
 
     /// A failure with what differs from the last build that went well.
@@ -303,6 +325,7 @@ impl Workshop<'_> {
             outputs.push(Output {
                 files: files.filter(|path| built::is_primary(path)).collect(),
                 package: BuiltPackage {
+                    scriptlets: !package.info.scripts.is_empty(),
                     nevra: package.info.nevra,
                     component: job.component.clone(),
                     kind,

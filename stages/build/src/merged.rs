@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use keel_artefact::{Fingerprint, Sha256};
 use keel_store::Store;
 
-use crate::Error;
+use crate::{Error, root::UNPACKED};
 
 /// More packages than these are merged into one layer. An overlay asks every layer for a name that none has, and a build asks for
 /// thousands of such names: each takes about 6 µs for a layer, while a merge takes 20 µs for a file of the packages, once for a set.
@@ -20,18 +20,23 @@ pub(crate) fn layers<'r>(
     if trees.len() <= MOST_LAYERS {
         return Ok(trees.to_vec());
     }
-    let mut key = Fingerprint::new("merged-trees/1");
+    // 2: what was made belongs to whoever the trees belong to. Else it would be nobody's in a root, and a closed folder stay closed.
+    let mut key = Fingerprint::new("merged-trees/2");
+    key.add("unpacked", UNPACKED);
     for rpm in rpms {
         key.add_digest("rpm", rpm);
     }
     let merged = store.tree(&key.finish(), |folder| -> Result<(), Error> {
-        Ok(keel_store::merge(trees, folder)?)
+        let made = keel_store::merge(trees, folder)?;
+        Ok(keel_sandbox::hand_over_alone(&made)?)
     })?;
     Ok(vec![merged])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+
     use super::*;
 
     /// Trees with a file each, and a digest for each.
@@ -58,5 +63,28 @@ mod tests {
         assert_eq!(layers(&store, many.iter(), &trees).unwrap(), merged);
         let (other, trees) = packages(599, &store);
         assert_ne!(layers(&store, other.iter(), &trees).unwrap(), merged);
+    }
+
+    #[test]
+    fn a_merged_tree_belongs_to_the_owner_of_its_parts_and_a_closed_folder_can_be_entered() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let (many, trees) = packages(MOST_LAYERS + 1, &store);
+        for tree in &trees {
+            let closed = tree.join("usr/closed");
+            fs_err::create_dir(&closed).unwrap();
+            fs_err::write(closed.join("file"), "text").unwrap();
+            fs_err::set_permissions(&closed, PermissionsExt::from_mode(0o700)).unwrap();
+            keel_sandbox::hand_over(tree).unwrap();
+        }
+        let merged = layers(&store, many.iter(), &trees).unwrap();
+        for name in ["", "usr", "usr/bin", "usr/closed", "usr/closed/file"] {
+            let found = fs_err::symlink_metadata(merged[0].join(name)).unwrap();
+            assert_eq!((found.uid(), found.gid()), keel_sandbox::owner(), "{name}");
+        }
+        let mode = fs_err::symlink_metadata(merged[0].join("usr/closed"))
+            .unwrap()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 }

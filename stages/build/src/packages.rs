@@ -28,6 +28,9 @@ pub struct BuiltPackage {
     pub size: u64,
     /// `SOURCE_DATE_EPOCH` of the build; the time of its signature.
     pub epoch: Epoch,
+    /// It has scriptlets or triggers: none of Keel's has. What they make of a root is a part of the fingerprint.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scriptlets: bool,
 }
 
 /// All packages of a run, sorted by name, then by the rest of the identity.

@@ -5,16 +5,19 @@
 //! what a real transaction of rpm made of them; Debian's libc with its headers, for the first libc
 //! only; and the borrowed tools.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use keel_artefact::{Fingerprint, RootPath, Sha256};
 use keel_plan::Job;
-use keel_sandbox::Sandbox;
+use keel_sandbox::{Beneath, Sandbox};
 
 use crate::{BuiltPackage, Error, job::Workshop, merged, scriptlets::Changes, set::Set};
 
 /// The libc of a root, once it is Keel's.
 const LIBC: &str = "usr/lib64/libc.so.6";
+
+/// How packages become trees. In the key of every tree that is made of them: raised when [`keel_rpm::unpack`] gives other ones.
+pub(crate) const UNPACKED: &str = "unpacked-rpm/2";
 
 /// A composed root.
 pub struct Root {
@@ -36,7 +39,10 @@ impl Root {
             trees.push(unpacked(shop, &package.rpm)?);
         }
         // Where nothing is compiled (no libc of Keel's is asked for), the borrowed programs run on Debian's own libc.
-        let has_libc = trees.iter().any(|tree| tree.join(LIBC).exists());
+        let mut has_libc = false;
+        for tree in &trees {
+            has_libc = has_libc || Beneath::open(tree)?.find(Path::new(LIBC))?.is_some();
+        }
         let borrowed = match (job.bootstrap_libc, has_libc) {
             (true, _) => shop.stage0.build_lowers(true),
             (false, true) => shop.stage0.build_lowers(false),
@@ -46,10 +52,10 @@ impl Root {
         let layers = merged::layers(shop.store, digests, &trees)?;
         let set = Set {
             packages: &packages,
-            trees: &trees,
             layers: &layers,
             borrowed: &borrowed,
             has_libc,
+            bootstrap_libc: job.bootstrap_libc,
         };
         let set = set.layer(shop)?;
         let (layers, trees, changes) = match set.installed {
@@ -85,7 +91,7 @@ pub fn of_tools(shop: &Workshop<'_>, macros: &Sha256) -> Result<Sandbox, Error> 
 
 /// The tree of one package.
 fn unpacked(shop: &Workshop<'_>, rpm: &Sha256) -> Result<PathBuf, Error> {
-    let key = Fingerprint::new("unpacked-rpm/2").add_digest("rpm", rpm).finish();
+    let key = Fingerprint::new(UNPACKED).add_digest("rpm", rpm).finish();
     shop.store.tree(&key, |folder| -> Result<(), Error> {
         shop.store.verify(rpm)?;
         keel_rpm::unpack(&shop.store.object(rpm)?, folder)?;

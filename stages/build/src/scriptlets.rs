@@ -2,18 +2,24 @@
 //! its packages.
 //!
 //! Owners are not compared: all files of a root belong to one user. Nor are times.
+//!
+//! Scriptlets wrote the tree: nothing is read, removed or even looked at through a link of theirs ([`Beneath`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::Metadata,
     io::{self, Read},
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
 
-use keel_artefact::{Epoch, format};
+use keel_artefact::{Epoch, Fingerprint, Sha256, format};
 use keel_host::rpmdb;
+use keel_sandbox::{Beneath, Found};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -29,6 +35,9 @@ const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
 /// Folders that the loader's and rpm's own files are in: no two runs give the same ones.
 const PASSING: [&str; 2] = ["var/cache/ldconfig", "var/lib/rpm"];
+
+/// Bytes of the largest file of users that is read.
+const MOST: u64 = 16 << 20;
 
 /// What the scriptlets and triggers of a set of packages changed. Paths are relative to the root, sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,18 +56,28 @@ pub struct Changes {
     pub warnings: Vec<String>,
 }
 
+/// What a build sees of the scriptlets of its root's packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// There are none.
+    Nothing,
+    /// What they made has this digest.
+    Made(Sha256),
+    /// They have not run in this store.
+    NotRun,
+}
+
 impl Changes {
-    /// Compares what was installed with the trees of its packages, the first on top.
+    /// Compares what was installed with the layers of its packages, the first on top.
     pub(crate) fn of(
         installed: &Path,
-        trees: &[PathBuf],
+        layers: &[PathBuf],
         packages: BTreeMap<String, Vec<String>>,
         warnings: Vec<String>,
     ) -> Result<Self, Error> {
-        for folder in PASSING.map(|folder| installed.join(folder)) {
-            if folder.symlink_metadata().is_ok() {
-                fs_err::remove_dir_all(folder)?;
-            }
+        let (root, below) = (Beneath::open(installed)?, opened(layers)?);
+        for folder in PASSING {
+            root.remove(Path::new(folder))?;
         }
         let mut new = Self {
             format: FORMAT,
@@ -75,25 +94,26 @@ impl Changes {
                 new.removed.insert(name);
                 return Ok(());
             }
-            match shipped(trees, &name) {
+            match shipped(&below, &name)? {
                 // On the way to something, or to the database, which was taken out.
                 None if metadata.is_dir() && fs_err::read_dir(path)?.next().is_some() => {}
                 None if Path::new(&rpmdb::FOLDER[1..]).starts_with(&name) => {}
                 None => drop(new.added.insert(name)),
-                Some((_, before)) if metadata.is_dir() && before.is_dir() => {}
-                Some((file, before)) => {
-                    if differ(path, metadata, &file, &before)? {
+                Some(before) if metadata.is_dir() && before.metadata().is_dir() => {}
+                Some(before) => {
+                    let now = root.find(path.strip_prefix(installed).unwrap_or(path))?;
+                    if now.map_or(Ok(true), |now| differ(&now, &before))? {
                         new.changed.insert(name);
                     }
                 }
             }
             Ok(())
         })?;
-        for tree in trees {
-            walk(tree, &mut |path, _| {
-                let name = named(tree, path);
-                if installed.join(merged(&name)).symlink_metadata().is_err() {
-                    new.removed.insert(merged(&name));
+        for layer in layers {
+            walk(layer, &mut |path, _| {
+                let name = merged(&named(layer, path));
+                if !root.has(Path::new(&name))? {
+                    new.removed.insert(name);
                 }
                 Ok(())
             })?;
@@ -116,24 +136,25 @@ impl Changes {
 pub(crate) fn users(
     installed: &Path,
     fixes: &Path,
-    trees: &[PathBuf],
+    layers: &[PathBuf],
 ) -> Result<BTreeMap<PathBuf, String>, Error> {
+    let (root, layers) = (Beneath::open(installed)?, opened(layers)?);
     let mut files = BTreeMap::new();
     for name in USERS {
-        let Ok(metadata) = installed.join(name).symlink_metadata() else {
+        let Some(found) = root.find(Path::new(name))? else {
             continue;
         };
-        let is_plain = match shipped(trees, name) {
-            Some((file, before)) => !differ(&installed.join(name), &metadata, &file, &before)?,
+        let is_plain = match shipped(&layers, name)? {
+            Some(before) => !differ(&found, &before)?,
             None => false,
         };
-        if is_plain || !metadata.is_file() {
-            continue;
-        }
+        let now = match found.metadata().is_file() && !is_plain {
+            true => root.read(Path::new(name), MOST)?.unwrap_or_default(),
+            false => continue,
+        };
         let key = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
         let mut text = fs_err::read_to_string(fixes.join(name))?;
         let known: BTreeSet<String> = text.lines().map(key).collect();
-        let now = fs_err::read(installed.join(name))?;
         for line in String::from_utf8_lossy(&now).lines() {
             if !known.contains(&key(line)) {
                 text.push_str(&format!("{line}\n"));
@@ -162,19 +183,48 @@ pub(crate) fn settle(installed: &Path, clock: Epoch) -> Result<(), Error> {
     })
 }
 
-/// The file of a package at this place, and what it is.
-fn shipped(trees: &[PathBuf], name: &str) -> Option<(PathBuf, Metadata)> {
+/// The digest of what is in a root after a transaction, [settled](settle): the whole tree, and the users.
+pub(crate) fn digest(installed: &Path, users: &BTreeMap<PathBuf, String>) -> Result<Sha256, Error> {
+    let mut print = Fingerprint::new("scriptlets/1");
+    walk(installed, &mut |path, metadata| {
+        let name = path.strip_prefix(installed).unwrap_or(path);
+        print.add("path", name.as_os_str().as_bytes());
+        // File types have bits of their own in the mode (inode(7)).
+        print.add("mode", metadata.mode().to_le_bytes());
+        if metadata.is_symlink() {
+            print.add("target", fs_err::read_link(path)?.as_os_str().as_bytes());
+            return Ok(());
+        }
+        print.add("time", metadata.mtime().to_le_bytes());
+        if metadata.is_file() {
+            print.add_digest("content", &Sha256::of_file(path)?.0);
+        }
+        Ok(())
+    })?;
+    for (path, text) in users {
+        print.add("users", path.as_os_str().as_bytes()).add("text", text);
+    }
+    Ok(print.finish())
+}
+
+fn opened(layers: &[PathBuf]) -> io::Result<Vec<Beneath>> {
+    layers.iter().map(|layer| Beneath::open(layer)).collect()
+}
+
+/// What a package has at this place.
+fn shipped(layers: &[Beneath], name: &str) -> io::Result<Option<Found>> {
     let unmerged = name.strip_prefix("usr/").filter(|rest| {
         let first = rest.split('/').next().unwrap_or_default();
         MERGED.contains(&first)
     });
-    let names = [Some(name), unmerged];
-    let files = trees
-        .iter()
-        .flat_map(|tree| names.iter().flatten().map(|name| tree.join(name)));
-    files
-        .filter_map(|file| file.symlink_metadata().ok().map(|metadata| (file, metadata)))
-        .next()
+    for layer in layers {
+        for name in [Some(name), unmerged].into_iter().flatten() {
+            if let Some(found) = layer.find(Path::new(name))? {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The place of a package's file in a root with a merged /usr.
@@ -186,9 +236,10 @@ fn merged(name: &str) -> String {
     }
 }
 
-fn differ(one: &Path, is: &Metadata, other: &Path, was: &Metadata) -> Result<bool, Error> {
+fn differ(one: &Found, other: &Found) -> io::Result<bool> {
+    let (is, was) = (one.metadata(), other.metadata());
     if is.is_symlink() && was.is_symlink() {
-        return Ok(fs_err::read_link(one)? != fs_err::read_link(other)?);
+        return Ok(one.target()? != other.target()?);
     }
     // As packages are unpacked.
     let mode = |metadata: &Metadata| metadata.mode() & 0o777 | 0o600;
@@ -198,10 +249,9 @@ fn differ(one: &Path, is: &Metadata, other: &Path, was: &Metadata) -> Result<boo
     Ok(is.is_file() && !same(one, other)?)
 }
 
-fn same(one: &Path, other: &Path) -> io::Result<bool> {
-    let open = |path| fs_err::File::open(path).map(io::BufReader::new);
-    let (one, other) = (open(one)?.bytes(), open(other)?.bytes());
-    for (one, other) in one.zip(other) {
+fn same(one: &Found, other: &Found) -> io::Result<bool> {
+    let open = |found: &Found| found.open().map(|file| io::BufReader::new(file).bytes());
+    for (one, other) in open(one)?.zip(open(other)?) {
         if one? != other? {
             return Ok(false);
         }

@@ -4,10 +4,12 @@
 //! 2. rpm's database, so that `rpm -q` in a root tells the truth about the Keel packages in it. stage0's rpm looks for it in
 //!    `/var/lib/rpm`, which is a link to where Keel has it. It was all installed when the youngest package was built.
 //! 3. If a package has scriptlets or triggers (none of Keel's has): what a real transaction of rpm makes of the set, as one
-//!    tree instead of the packages' own; the users that scriptlets added; and the [record](Changes) of what they did.
+//!    tree instead of the packages' own; the users that scriptlets added; the [record](Changes) of what they did; and a digest of that tree
+//!    and these users, which is an input of every build in the root: scriptlets may do other things each time.
 
 use std::{
     collections::BTreeMap,
+    io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
@@ -16,11 +18,13 @@ use keel_artefact::{Epoch, Fingerprint, Sha256};
 use keel_host::{ldconfig, rpmdb};
 use keel_rpm::PackageInfo;
 use keel_sandbox::Sandbox;
+use keel_store::Store;
 
 use crate::{
     BuiltPackage, Error, folders,
     job::Workshop,
-    scriptlets::{self, Changes},
+    root::UNPACKED,
+    scriptlets::{self, Changes, Seen},
 };
 
 /// Where stage0's rpm looks for the database, and what is there instead of a folder.
@@ -29,6 +33,8 @@ const CACHE: &str = "etc/ld.so.cache";
 const LAYER: &str = "layer";
 const INSTALLED: &str = "installed";
 const RECORD: &str = "scriptlets.json";
+/// The digest of what scriptlets made.
+const DIGEST: &str = "scriptlets.sha256";
 
 /// Files of rpm's database, by name.
 type Database = BTreeMap<String, Vec<u8>>;
@@ -39,14 +45,14 @@ type Users = BTreeMap<PathBuf, String>;
 pub(crate) struct Set<'a> {
     /// The packages, sorted by name.
     pub(crate) packages: &'a [BuiltPackage],
-    /// Their trees.
-    pub(crate) trees: &'a [PathBuf],
-    /// The layers that are made of these trees.
+    /// The layers that their trees are.
     pub(crate) layers: &'a [PathBuf],
     /// Layers of stage0: the fixes, and what is below the packages.
     pub(crate) borrowed: &'a [PathBuf],
     /// A libc is among the packages.
     pub(crate) has_libc: bool,
+    /// Debian's libc is below the packages.
+    pub(crate) bootstrap_libc: bool,
 }
 
 /// What was made of it.
@@ -55,6 +61,25 @@ pub(crate) struct Made {
     pub(crate) layer: PathBuf,
     /// Instead of the packages' own trees: what a transaction gave.
     pub(crate) installed: Option<(PathBuf, Changes)>,
+}
+
+/// What scriptlets made of a root of these packages.
+pub(crate) fn seen(
+    store: &Store,
+    stage0: &Sha256,
+    bootstrap_libc: bool,
+    packages: &[BuiltPackage],
+) -> Result<Seen, keel_store::Error> {
+    if !packages.iter().any(|package| package.scriptlets) {
+        return Ok(Seen::Nothing);
+    }
+    let Some(place) = store.existing_tree(&key(stage0, bootstrap_libc, packages)) else {
+        return Ok(Seen::NotRun);
+    };
+    let file = place.join(DIGEST);
+    let digest = fs_err::read_to_string(&file)?.parse();
+    let digest = digest.map_err(|error| io::Error::other(format!("{}: {error}", file.display())))?;
+    Ok(Seen::Made(digest))
 }
 
 impl Set<'_> {
@@ -73,13 +98,7 @@ impl Set<'_> {
     }
 
     fn key(&self, stage0: &Sha256) -> Sha256 {
-        let mut key = Fingerprint::new("set-layer/1");
-        let borrowed = u8::try_from(self.borrowed.len()).unwrap_or(u8::MAX);
-        key.add_digest("stage0", stage0).add("borrowed", [borrowed]);
-        for package in self.packages {
-            key.add_digest("rpm", &package.rpm);
-        }
-        key.finish()
+        key(stage0, self.bootstrap_libc, self.packages)
     }
 
     fn make(&self, shop: &Workshop<'_>, folder: &Path) -> Result<(), Error> {
@@ -90,11 +109,20 @@ impl Set<'_> {
         let objects = objects.collect::<Result<Vec<_>, _>>()?;
         let infos = objects.iter().map(|object| keel_rpm::read(object));
         let infos = infos.collect::<Result<Vec<_>, _>>()?;
+        for (package, info) in self.packages.iter().zip(&infos) {
+            if !package.scriptlets && !info.scripts.is_empty() {
+                // What they do would be in no fingerprint.
+                let (package, scripts) = (info.nevra.clone(), info.scripts.clone());
+                return Err(Error::Scriptlets { package, scripts });
+            }
+        }
         let clock = infos.iter().map(|info| info.build_time).max().unwrap_or(Epoch(0));
         let layer = folder.join(LAYER);
         let (cache, database) = if infos.iter().any(|info| !info.scripts.is_empty()) {
             let before = self.cache(shop, self.layers)?;
             let (database, users) = self.install(shop, folder, (&objects, &infos), clock, &before)?;
+            let digest = scriptlets::digest(&folder.join(INSTALLED), &users)?;
+            write(&folder.join(DIGEST), digest.to_hex().as_bytes())?;
             for (path, text) in users {
                 write(&layer.join(path), text.as_bytes())?;
             }
@@ -164,12 +192,23 @@ impl Set<'_> {
             let text = format!("installing foreign packages into a build root: {text}");
             shop.sink.event(keel_artefact::Event::Warning { text: &text });
         }
-        let users = scriptlets::users(&installed, &self.borrowed[0], self.trees)?;
-        let changes = Changes::of(&installed, self.trees, with_scripts(infos), done.warnings)?;
+        let users = scriptlets::users(&installed, &self.borrowed[0], self.layers)?;
+        let changes = Changes::of(&installed, self.layers, with_scripts(infos), done.warnings)?;
         scriptlets::settle(&installed, clock)?;
         changes.write(&folder.join(RECORD))?;
         Ok((done.database, users))
     }
+}
+
+/// The packages say whether there is a libc among them, and so what is borrowed.
+fn key(stage0: &Sha256, bootstrap_libc: bool, packages: &[BuiltPackage]) -> Sha256 {
+    let mut key = Fingerprint::new("set-layer/2");
+    key.add("unpacked", UNPACKED).add_digest("stage0", stage0);
+    key.add("bootstrap-libc", [u8::from(bootstrap_libc)]);
+    for package in packages {
+        key.add_digest("rpm", &package.rpm);
+    }
+    key.finish()
 }
 
 /// The packages with scriptlets, and which.

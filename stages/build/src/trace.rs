@@ -8,6 +8,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
+use keel_sandbox::Beneath;
 use serde::{Deserialize, Serialize};
 
 /// One run of the linker.
@@ -76,16 +77,19 @@ pub fn leaks(link: &Link, trees: &[&Path]) -> BTreeSet<Leak> {
         let own = ["/build/", "/tmp/", "/var/tmp/", "/dev/", "/proc/"]
             .iter()
             .any(|start| path.starts_with(start));
-        !own && !is_gcc_own(&path)
-            && !trees
-                .iter()
-                .any(|tree| tree.join(&path[1..]).symlink_metadata().is_ok())
+        !own && !is_gcc_own(&path) && !trees.iter().any(|tree| has(tree, Path::new(&path[1..])))
     };
     let leak = |input: &String| Leak {
         output: link.output.clone(),
         input: input.clone(),
     };
     link.inputs.iter().filter(borrowed).map(leak).collect()
+}
+
+/// Has a tree this file? A link in it that leads to the host's own file does not count; nor does a tree that cannot be asked.
+fn has(tree: &Path, name: &Path) -> bool {
+    let is_in = || Beneath::open(tree).and_then(|tree| tree.has(name));
+    tree.join(name).symlink_metadata().is_ok() && is_in().unwrap_or(false)
 }
 
 /// An absolute path without `..`, with the links of merged /usr followed; none for a relative path, which is below the
@@ -130,6 +134,9 @@ mod tests {
         let keel = tempfile::tempdir().unwrap();
         fs_err::create_dir_all(keel.path().join("usr/lib64")).unwrap();
         fs_err::write(keel.path().join("usr/lib64/libc.so.6"), "").unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        fs_err::write(outside.path().join("crt9.o"), "").unwrap();
+        std::os::unix::fs::symlink(outside.path(), keel.path().join("usr/lib64/out")).unwrap();
         let inputs = [
             ("main.o", false),
             ("/build/BUILD/x/main.o", false),
@@ -146,6 +153,7 @@ mod tests {
             ),
             ("/usr/lib/gcc/x86_64-linux-gnu/14/libstdc++.a", true),
             ("/usr/lib64/libz.so.1", true),
+            ("/usr/lib64/out/crt9.o", true),
         ];
         for (input, is_leak) in inputs {
             let link = Link {

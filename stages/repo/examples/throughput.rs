@@ -85,6 +85,7 @@ fn main() {
             size: info.file_size,
             epoch: info.build_time,
             nevra: info.nevra,
+            scriptlets: false,
         }
     });
     let packages = Packages::new(Arch::X86_64, built.collect(), Vec::new());

@@ -257,6 +257,8 @@ impl Draft {
             rpm: self.digest.ok_or_else(|| missing("checksum"))?,
             size: self.size.ok_or_else(|| missing("size"))?,
             epoch: Epoch(self.built.ok_or_else(|| missing("time of build"))?),
+            // Metadata does not say; the header does.
+            scriptlets: false,
             nevra,
         };
         Ok(Some(Offered {

@@ -33,6 +33,8 @@ fn entries_come_in_another_order_each_time_and_no_mount_is_left() {
     }
     let mounts = || fs::read_to_string("/proc/self/mountinfo").unwrap();
     let before = mounts();
+    // Of this thread.
+    let mounts_here = || fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
     assert!(disorderfs::works(dir.path()));
     let folder = dir.path().join("written");
     fs::create_dir(&folder).unwrap();
@@ -46,6 +48,12 @@ fn entries_come_in_another_order_each_time_and_no_mount_is_left() {
     let (mut orders, owner) = keel_sandbox::with_own_mounts(|| {
         let shown = Disordered::show(dir.path(), &["written"]).unwrap();
         let at = shown.folder("written");
+        for place in ["/mnt", "/media", "/srv"] {
+            let covered = mounts_here()
+                .lines()
+                .any(|line| line.contains(&format!(" {place} ")));
+            assert!(!covered || before.contains(&format!(" {place} ")), "{place}");
+        }
         let orders: Vec<_> = (0..5).map(|_| names(&at)).collect();
         let made = Command::new("setpriv")
             .args(["--reuid=4711", "--regid=4711", "--clear-groups", "touch"])
@@ -65,6 +73,8 @@ fn entries_come_in_another_order_each_time_and_no_mount_is_left() {
     orders.dedup();
     assert_eq!(orders.len(), 5, "two of five had the same order");
     assert_eq!(mounts(), before);
+    let ours = |name: &String| name.starts_with(&format!("keel-disorder-{}-", std::process::id()));
+    assert!(!names(Path::new("/run")).iter().any(ours), "a folder is left");
     let none = keel_sandbox::with_own_mounts(|| Disordered::show(dir.path(), &["none"]).map(drop)).unwrap();
     let text = none.unwrap_err().to_string();
     assert!(text.contains("cannot mount on"), "{text}");

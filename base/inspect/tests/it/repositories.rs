@@ -10,7 +10,7 @@ fn packages_of_a_repository_fit_together() {
     let one = spec(
         "one",
         &format!(
-            "{noarch}Requires: two\nRequires: (three or nobody)\nRequires: absent >= 2\nRequires: /usr/bin/tool"
+            "{noarch}Requires: two\nRequires: (filesystem or nobody)\nRequires: absent >= 2\nRequires: /usr/bin/tool"
         ),
         "mkdir -p usr/share/mine usr/share/both usr/share/three\necho one > usr/share/both/file; echo > usr/share/mine/file\n\
          ln -s ../two/there usr/share/both/good; ln -s nowhere usr/share/both/bad; ln -s ../three/x usr/share/both/lost\n\

@@ -106,7 +106,7 @@ fn what_became_of_each_file_is_told() {
     assert_eq!(
         changed,
         [
-            "/usr/lib64/link: size target",
+            "/usr/lib64/link: target",
             "/usr/share/t/mode: mode",
             "/usr/share/t/text: content size",
         ]

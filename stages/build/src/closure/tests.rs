@@ -32,6 +32,7 @@ fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Ar
         rpm: digest,
         size: 1,
         epoch: Epoch(0),
+        scriptlets: false,
     };
     let output = Output {
         package,

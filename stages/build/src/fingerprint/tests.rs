@@ -103,6 +103,7 @@ fn fingerprints_are_those_of_all_stores() {
         rpm: Sha256::of(b"rpm"),
         size: 1,
         epoch: Epoch(0),
+        scriptlets: false,
     }];
     let mut print = Fingerprint::new("build/5");
     print.add("arch", "x86_64").add("component", "demo");
@@ -121,5 +122,9 @@ fn fingerprints_are_those_of_all_stores() {
     print.add("bootstrap-libc", [1]);
     print.add("package", "demo-1:2-3.noarch");
     print.add_digest("rpm", &Sha256::of(b"rpm"));
-    assert_eq!(of(&inputs(&job, &stage0, &root, &[])), print.finish());
+    assert_eq!(of(&inputs(&job, &stage0, &root, None, &[])), print.finish());
+    // Where a package has scriptlets, what they made is seen, too.
+    let made = Sha256::of(b"made");
+    print.add_digest("scriptlets", &made);
+    assert_eq!(of(&inputs(&job, &stage0, &root, Some(made), &[])), print.finish());
 }

@@ -42,7 +42,7 @@ fn plan(versions: [&str; 4]) -> Plan {
 fn build(store: &Store, job: &Job, before: &[Arc<Built>], bytes: &str) -> Arc<Built> {
     let stage0 = Sha256::of(b"stage0");
     let root = closure::close(&job.direct, before, &|_| false).unwrap();
-    let inputs = fingerprint::inputs(job, &stage0, &root, &[]);
+    let inputs = fingerprint::inputs(job, &stage0, &root, None, &[]);
     let nevra = job.recipe.packages[0].nevra.clone();
     let built = Built {
         format: built::FORMAT,
@@ -59,6 +59,7 @@ fn build(store: &Store, job: &Job, before: &[Arc<Built>], bytes: &str) -> Arc<Bu
                 rpm: store.put_bytes(bytes.as_bytes()).unwrap(),
                 size: 1,
                 epoch: Epoch(0),
+                scriptlets: false,
             },
             requires: vec![],
             conflicts: vec![],

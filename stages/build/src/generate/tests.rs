@@ -29,6 +29,7 @@ fn made(name: &str) -> Arc<Built> {
                 rpm: Sha256::of(name.as_bytes()),
                 size: 1,
                 epoch: keel_artefact::Epoch(0),
+                scriptlets: false,
             },
             requires: vec![],
             conflicts: vec![],
@@ -80,8 +81,9 @@ impl World {
             is_lent: &|name| name == "gcc",
             job: &self.job,
             before: &self.before,
+            scriptlets: &|_| Ok(Seen::Nothing),
         };
-        ground.settle(&mut |packages| {
+        ground.settle(&mut |packages, _| {
             let names: Vec<&str> = packages.iter().map(|one| one.nevra.name.as_str()).collect();
             self.asked.borrow_mut().push(names.join(" "));
             Ok(Some(
@@ -182,6 +184,27 @@ fn a_root_that_was_never_asked_about_is_not_settled() {
         is_lent: &|_| false,
         job: &world.job,
         before: &world.before,
+        scriptlets: &|_| Ok(Seen::Nothing),
     };
-    assert!(ground.settle(&mut |_| Ok(None)).unwrap().is_none());
+    assert!(ground.settle(&mut |_, _| Ok(None)).unwrap().is_none());
+}
+
+#[test]
+fn a_root_whose_scriptlets_have_not_run_is_not_foretold() {
+    let world = World::new(&[]);
+    for (seen, settled) in [
+        (Seen::NotRun, None),
+        (Seen::Made(Sha256::of(b"1")), Some(Some(Sha256::of(b"1")))),
+    ] {
+        let ground = Ground {
+            store: &world.store,
+            stage0: &Sha256::of(b"stage0"),
+            is_lent: &|_| false,
+            job: &world.job,
+            before: &world.before,
+            scriptlets: &|_| Ok(seen),
+        };
+        let found = ground.settle(&mut |_, _| Ok(Some(Vec::new()))).unwrap();
+        assert_eq!(found.map(|settled| settled.scriptlets), settled);
+    }
 }

@@ -47,6 +47,7 @@ fn built(job: &Job, bytes: &str, source: &str) -> Arc<Built> {
                 rpm: Sha256::of(bytes.as_bytes()),
                 size: 1,
                 epoch: Epoch(0),
+                scriptlets: false,
             },
             provides: vec![],
             requires: vec![],

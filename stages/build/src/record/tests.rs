@@ -63,6 +63,7 @@ fn records_come_back_as_they_were() {
             &job("demo", &"a".repeat(64)),
             &Sha256::of(b"s"),
             &[],
+            None,
             &["g >= 1".parse().unwrap()],
         ),
         wall: Duration::from_millis(1500),

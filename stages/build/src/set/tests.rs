@@ -143,6 +143,7 @@ impl Fixture {
             .path();
         let info = keel_rpm::read(&made).unwrap();
         BuiltPackage {
+            scriptlets: !info.scripts.is_empty(),
             component: info.nevra.name.as_str().parse().unwrap(),
             nevra: info.nevra,
             kind: crate::Kind::Binary,
@@ -199,10 +200,10 @@ fn the_database_of_a_root_names_its_packages_and_nothing_else() {
     // Made again, it has the same bytes.
     let set = Set {
         packages: std::slice::from_ref(&plain),
-        trees: &root.trees,
         layers: &root.trees,
         borrowed: &fixture.stage0.build_lowers(true),
         has_libc: false,
+        bootstrap_libc: true,
     };
     let database = |layer: &Path| fs_err::read(layer.join("usr/lib/sysimage/rpm/rpmdb.sqlite")).unwrap();
     let one = database(&set.layer(&fixture.shop()).unwrap().layer);
@@ -276,4 +277,120 @@ fn a_pre_that_fails_stops_and_leaves_no_layer() {
             "{said}"
         );
     }
+}
+
+/// What scriptlets may not reach: a folder outside of the root, by a link that they put in the place of one inside.
+fn replaces(folder: &str, decoy: &Path) -> String {
+    let decoy = decoy.display();
+    format!(
+        "Name: replaces\nVersion: 1\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: noarch\nRequires(post): plain\n\
+         %description\nx\n%post\nset -e\nmkdir -p {folder}\nmv {folder} /var/aside\nln -s {decoy} {folder}\necho done >&2\n%files\n"
+    )
+}
+
+#[test]
+fn a_link_that_a_scriptlet_puts_in_place_of_a_folder_is_never_followed() {
+    let fixture = Fixture::new();
+    let decoy = fixture.folder.path().join("decoy");
+    for name in ["rpm", "ldconfig", "ld.so.cache.d"] {
+        fs_err::create_dir_all(decoy.join(name)).unwrap();
+        fs_err::write(decoy.join(name).join("kept"), "kept").unwrap();
+    }
+    fs_err::write(decoy.join("passwd"), "outside:x:5:5::/:/bin/false\n").unwrap();
+    fs_err::write(decoy.join("two"), "two\n").unwrap();
+    let plain = fixture.package(PLAIN, "links");
+    for folder in ["/var/lib", "/var/cache", "/usr/share"] {
+        let replaces = fixture.package(&replaces(folder, &decoy), folder);
+        let root = fixture.root(vec![plain.clone(), replaces]).unwrap();
+        let changes = root.changes.unwrap();
+        let told = changes.added.union(&changes.changed);
+        assert!(told.into_iter().any(|name| *name == folder[1..]), "{changes:?}");
+        assert!(
+            folder != "/usr/share" || changes.removed.contains("usr/share/two"),
+            "what is outside is not what was shipped: {changes:?}"
+        );
+    }
+    for name in ["rpm", "ldconfig", "ld.so.cache.d"] {
+        assert!(decoy.join(name).join("kept").is_file(), "{name}");
+    }
+    assert!(decoy.join("passwd").is_file());
+}
+
+#[test]
+fn users_behind_a_link_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = |name: &str| dir.path().join(name);
+    for name in ["fixes/etc", "installed", "decoy"] {
+        fs_err::create_dir_all(folder(name)).unwrap();
+    }
+    fs_err::write(folder("fixes/etc/passwd"), "root:x:0:0::/:/bin/sh\n").unwrap();
+    fs_err::write(folder("decoy/passwd"), "outside:x:5:5::/:/bin/false\n").unwrap();
+    symlink(folder("decoy"), folder("installed/etc")).unwrap();
+    let users = || scriptlets::users(&folder("installed"), &folder("fixes"), &[]).unwrap();
+    assert_eq!(users(), Users::new());
+    fs_err::remove_file(folder("installed/etc")).unwrap();
+    fs_err::rename(folder("decoy"), folder("installed/etc")).unwrap();
+    let passwd = "root:x:0:0::/:/bin/sh\noutside:x:5:5::/:/bin/false\n".to_owned();
+    assert_eq!(users(), Users::from([("etc/passwd".into(), passwd)]));
+}
+
+#[test]
+fn a_database_behind_a_link_or_that_is_no_file_is_an_error() {
+    let fixture = Fixture::new();
+    let decoy = fixture.folder.path().join("decoy");
+    fs_err::create_dir_all(decoy.join("rpm")).unwrap();
+    let mut foreign = b"SQLite format 3\0".to_vec();
+    foreign.resize(4096, 0);
+    fs_err::write(decoy.join("rpm/rpmdb.sqlite"), &foreign).unwrap();
+    let behind = replaces("/usr/lib/sysimage", &decoy);
+    let fifo = "Name: fifo\nVersion: 1\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: noarch\n%description\nx\n\
+                %post\nrm /usr/lib/sysimage/rpm/rpmdb.sqlite\nmkfifo /usr/lib/sysimage/rpm/rpmdb.sqlite\n%files\n";
+    for (spec, why) in [(behind.as_str(), "behind a link"), (fifo, "no regular file")] {
+        let package = fixture.package(spec, why);
+        let error = fixture.root(vec![package]).map(|_| ()).unwrap_err();
+        let Error::Transaction { source, .. } = &error else {
+            panic!("{error}")
+        };
+        assert!(source.to_string().contains(why), "{source}");
+    }
+    assert_eq!(fs_err::read(decoy.join("rpm/rpmdb.sqlite")).unwrap(), foreign);
+}
+
+#[test]
+fn what_scriptlets_made_is_seen_and_another_tree_is_another_digest() {
+    let fixture = Fixture::new();
+    let digest = |spec: &str, salt: &str| {
+        let packages = [spec, PLAIN].map(|spec| fixture.package(spec, salt));
+        let seen = || super::seen(fixture.store, &fixture.stage0.digest, true, &packages).unwrap();
+        fixture
+            .store
+            .remove_tree(&key(&fixture.stage0.digest, true, &packages))
+            .unwrap();
+        assert_eq!(seen(), Seen::NotRun);
+        fixture.root(packages.to_vec()).unwrap();
+        match seen() {
+            Seen::Made(digest) => digest,
+            other => panic!("{other:?}"),
+        }
+    };
+    let one = digest(FOREIGN, "seen");
+    assert_eq!(one, digest(FOREIGN, "seen"), "made again, it is the same");
+    // The same packages, and a scriptlet that does something else each time.
+    let random = FOREIGN.replace("echo added >", "cat /proc/sys/kernel/random/uuid >");
+    assert_ne!(digest(&random, "seen"), digest(&random, "seen"));
+    let plain = fixture.package(PLAIN, "seen");
+    let seen = super::seen(fixture.store, &fixture.stage0.digest, true, &[plain]).unwrap();
+    assert_eq!(seen, Seen::Nothing);
+}
+
+#[test]
+fn a_package_with_scriptlets_that_is_not_marked_is_refused() {
+    let fixture = Fixture::new();
+    let mut package = fixture.package(TRIGGER, "not marked");
+    package.scriptlets = false;
+    let error = fixture.root(vec![package]).map(|_| ()).unwrap_err();
+    assert!(
+        matches!(&error, Error::Scriptlets { scripts, .. } if !scripts.is_empty()),
+        "{error}"
+    );
 }

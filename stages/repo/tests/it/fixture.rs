@@ -191,6 +191,7 @@ pub(crate) fn put(store: &Store, path: &Path) -> BuiltPackage {
         size: info.file_size,
         epoch: info.build_time,
         nevra: info.nevra,
+        scriptlets: false,
     }
 }
 

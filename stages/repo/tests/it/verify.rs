@@ -156,7 +156,7 @@ fn signed_lies_are_seen() {
             // `open` trusts what is signed; only `verify` compares. So make it fail there too.
             flip(&os.join(BASE));
         },
-        &["does not say what the packages say", "primary"],
+        &["does not describe the packages that lie here", "primary"],
     );
 }
 

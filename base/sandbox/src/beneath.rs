@@ -1,0 +1,227 @@
+//! A folder that somebody else wrote, asked on the host without leaving it.
+//!
+//! What ran in a sandbox may have put links into its `upper` that lead anywhere. Nothing here follows them out of the folder: every path
+//! is opened below it (openat2(2), `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`), and only regular files are read.
+
+use std::{
+    ffi::OsString,
+    fs::{File, Metadata},
+    io::{self, Read as _},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::OsStringExt as _,
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, ResolveFlags},
+    io::Errno,
+};
+
+/// A folder, and what lies in it. Nobody may write it meanwhile.
+#[derive(Debug)]
+pub struct Beneath {
+    folder: OwnedFd,
+    path: PathBuf,
+}
+
+/// Something in the folder; a link is itself, not what it leads to.
+#[derive(Debug)]
+pub struct Found {
+    file: File,
+    metadata: Metadata,
+    path: PathBuf,
+}
+
+impl Beneath {
+    /// The folder at this path of the host, whose links are followed.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder =
+            rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|errno| named(path, errno))?;
+        let path = path.to_owned();
+        Ok(Self { folder, path })
+    }
+
+    /// What has this name, relative to the folder. None: nothing has, or what is on the way there is no folder, but a link, for example.
+    pub fn find(&self, name: &Path) -> io::Result<Option<Found>> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let Some(fd) = self.resolve(name, resolve)? else {
+            return Ok(None);
+        };
+        let (file, path) = (File::from(fd), self.path.join(name));
+        let metadata = file.metadata()?;
+        Ok(Some(Found { file, metadata, path }))
+    }
+
+    /// Has something this name where the folder is the root? Links on the way are followed as they would be there.
+    pub fn has(&self, name: &Path) -> io::Result<bool> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        Ok(self.resolve(name, resolve)?.is_some())
+    }
+
+    /// The content of the regular file of this name, of at most `most` bytes; none as in [`Self::find`]. What is there and no file, or
+    /// larger, is an error.
+    pub fn read(&self, name: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+        self.find(name)?.map(|found| found.read(most)).transpose()
+    }
+
+    /// Removes what has this name, with all that is in it. Nothing happens where [`Self::find`] finds nothing.
+    pub fn remove(&self, name: &Path) -> io::Result<()> {
+        let (Some(found), Some(last)) = (self.find(name)?, name.file_name()) else {
+            return Ok(());
+        };
+        let parent = match name.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => match self.find(parent)? {
+                Some(parent) => parent.file.into(),
+                None => return Ok(()),
+            },
+            None => rustix::io::fcntl_dupfd_cloexec(&self.folder, 0)?,
+        };
+        // The open folder itself, whatever its path leads to (proc(5), `/proc/pid/fd`).
+        let place = opened(&parent).join(last);
+        let removed = match found.metadata.is_dir() {
+            true => std::fs::remove_dir_all(place),
+            false => std::fs::remove_file(place),
+        };
+        removed.map_err(|error| named(&found.path, error))
+    }
+
+    fn resolve(&self, name: &Path, resolve: ResolveFlags) -> io::Result<Option<OwnedFd>> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        loop {
+            return match rustix::fs::openat2(&self.folder, name, flags, Mode::empty(), resolve) {
+                Ok(fd) => Ok(Some(fd)),
+                // A rename elsewhere on the machine got in the way (openat2(2)).
+                Err(Errno::AGAIN) => continue,
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Ok(None),
+                Err(errno) => Err(named(&self.path.join(name), errno)),
+            };
+        }
+    }
+}
+
+impl Found {
+    /// What it is.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Where a link leads.
+    pub fn target(&self) -> io::Result<OsString> {
+        let target =
+            rustix::fs::readlinkat(&self.file, "", Vec::new()).map_err(|errno| named(&self.path, errno))?;
+        Ok(OsString::from_vec(target.into_bytes()))
+    }
+
+    /// A regular file, for reading. Anything else is an error: a FIFO would be waited for.
+    pub fn open(&self) -> io::Result<File> {
+        if !self.metadata.is_file() {
+            return Err(named(&self.path, io::Error::other("this is no regular file")));
+        }
+        File::open(opened(&self.file)).map_err(|error| named(&self.path, error))
+    }
+
+    fn read(&self, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut file = self.open()?.take(most.saturating_add(1));
+        file.read_to_end(&mut bytes)
+            .map_err(|error| named(&self.path, error))?;
+        if bytes.len() as u64 > most {
+            let text = format!("this is larger than {most} bytes");
+            return Err(named(&self.path, io::Error::other(text)));
+        }
+        Ok(bytes)
+    }
+}
+
+fn opened(fd: &impl AsRawFd) -> PathBuf {
+    format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
+}
+
+fn named(path: &Path, error: impl Into<io::Error>) -> io::Error {
+    let error = error.into();
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder whose links lead to another one, with all that a careless reader would take or remove there.
+    fn trap() -> (tempfile::TempDir, Beneath, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, decoy) = (dir.path().join("folder"), dir.path().join("decoy"));
+        for path in [&folder.join("real/in"), &decoy.join("in")] {
+            fs_err::create_dir_all(path).unwrap();
+            fs_err::write(path.join("file"), "text").unwrap();
+        }
+        symlink(&decoy, folder.join("absolute")).unwrap();
+        symlink("../decoy", folder.join("relative")).unwrap();
+        symlink("real", folder.join("within")).unwrap();
+        symlink(decoy.join("in/file"), folder.join("link")).unwrap();
+        let beneath = Beneath::open(&folder).unwrap();
+        (dir, beneath, decoy)
+    }
+
+    #[test]
+    fn nothing_is_found_behind_a_link() {
+        let (_dir, folder, decoy) = trap();
+        for link in ["absolute", "relative", "within"] {
+            let file = Path::new(link).join("in/file");
+            assert!(folder.find(&file).unwrap().is_none(), "{link}");
+            assert!(folder.read(&file, 9).unwrap().is_none(), "{link}");
+            folder.remove(&file).unwrap();
+            folder.remove(&Path::new(link).join("in")).unwrap();
+        }
+        assert!(decoy.join("in/file").exists());
+        assert!(folder.find(Path::new("/etc/passwd")).unwrap().is_none());
+        assert!(folder.find(Path::new("real/../../decoy")).unwrap().is_none());
+        let link = folder.find(Path::new("absolute")).unwrap().unwrap();
+        assert!(link.metadata().is_symlink());
+        assert_eq!(link.target().unwrap(), decoy);
+        assert!(folder.read(Path::new("link"), 9).is_err(), "a link is no file");
+        // As in a root: a link to a folder of it is one, and what leads out of it ends there.
+        for (name, is_there) in [
+            ("within/in/file", true),
+            ("relative/in/file", false),
+            ("absolute/in", false),
+        ] {
+            assert_eq!(folder.has(Path::new(name)).unwrap(), is_there, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_folder_is_read_and_removed_within_bounds() {
+        let (dir, folder, decoy) = trap();
+        let file = Path::new("real/in/file");
+        assert_eq!(folder.read(file, 4).unwrap().unwrap(), b"text");
+        let error = folder.read(file, 3).unwrap_err().to_string();
+        assert!(
+            error.contains("real/in/file") && error.contains("larger than 3"),
+            "{error}"
+        );
+        let fifo = dir.path().join("folder/fifo");
+        rustix::fs::mknodat(
+            CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        let error = folder.read(Path::new("fifo"), 9).unwrap_err().to_string();
+        assert!(error.contains("no regular file"), "{error}");
+        for name in ["real/in", "absolute", "fifo", "not/there"] {
+            folder.remove(Path::new(name)).unwrap();
+            assert!(folder.find(Path::new(name)).unwrap().is_none(), "{name}");
+        }
+        assert!(
+            decoy.join("in/file").exists(),
+            "the link went, not what it led to"
+        );
+    }
+}
