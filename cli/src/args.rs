@@ -264,7 +264,7 @@ Examples:
 pub enum Source {
     /// Fetch pinned source files into the store
     Fetch(Fetch),
-    /// Pin source files that are not pinned yet, in keel.lock
+    /// Pin source files that are not pinned yet, in keel.lock; without names, the state of a base's repository, too
     Lock {
         /// Components; all if none is named
         components: Vec<ComponentName>,
@@ -287,7 +287,7 @@ Examples:
   keel source update --check-only  in CI: fails where something is newer, and changes nothing
 
 Asked are Debian's signed index, crates.io, PyPI, npm and the tags of git repositories; addresses and files cannot be. A
-version that a SPEC names is told: Keel edits no SPEC.")]
+version that a SPEC names is told: Keel edits no SPEC. Without names, the newest state of a base's repository is pinned, too.")]
     Update {
         /// Components; all if none is named
         components: Vec<ComponentName>,

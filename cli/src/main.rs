@@ -5,6 +5,7 @@
 //! prints, exits, or reads the environment.
 
 mod args;
+mod base;
 mod commands;
 mod context;
 mod drawing;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use keel_artefact::{ComponentName, ImageName, Interrupt, PackageName};
-use keel_build::{Names, Packages, Results, Workshop};
+use keel_build::{Foreign, Names, Packages, Results, Workshop};
 use keel_config::{Image, Project, diagnostic::nearest};
 use keel_host::{git::Git, stage0::Stage0};
 use keel_plan::{Generated, Job, Plan, Targets};
@@ -16,6 +16,7 @@ use keel_spec::{Additions, Recipe};
 
 use crate::{
     args,
+    base::{Base, Bringer},
     context::Context,
     failure::{Class, Failure},
     machine,
@@ -64,10 +65,12 @@ pub fn plan_of(
     for name in &targets.components {
         crate::commands::check_component(&project, name)?;
     }
+    let asked = Targets::Components(targets.components.clone());
     let targets = wanted(&project, targets, &images);
     let stage0 = context.stage0(&project)?;
     let recipes = recipes(context, &project, &stage0)?;
     let generated = replan::remembered(context, &project, &stage0, &recipes)?;
+    let base = Base::of(context, &project, &recipes, &asked)?;
     let material = Material {
         targets,
         recipes,
@@ -75,6 +78,7 @@ pub fn plan_of(
         generated,
         asked: BTreeSet::new(),
         failed: BTreeSet::new(),
+        base,
         unchecked: None,
         files,
     };
@@ -88,7 +92,7 @@ pub fn select(
     stage0: &Stage0,
     recipes: &[Recipe],
     targets: &Targets,
-    generated: &Generated,
+    (generated, base): (&Generated, &Base),
 ) -> Result<Vec<ComponentName>, Failure> {
     let variants = |recipe: &Recipe| crate::variants::of(context, project, stage0, recipe);
     Ok(keel_plan::select(
@@ -96,8 +100,11 @@ pub fn select(
         recipes,
         targets,
         &variants,
-        generated,
-        &context.interrupt,
+        &keel_plan::Known {
+            generated,
+            published: &base.published,
+            interrupt: &context.interrupt,
+        },
     )?)
 }
 
@@ -185,17 +192,23 @@ pub fn run(
         groups: planned.groups.clone(),
         failed: planned.material.failed.clone(),
     };
-    with_workshop(context, &planned.project, &planned.stage0, |shop| {
-        let shop = Workshop {
-            keep_roots: how.keep_root,
-            names: Names {
-                locked: how.locked,
-                ..shop.names
-            },
-            ..*shop
-        };
-        keel_build::run(&shop, plan, &options, on_progress)
-    })
+    with_workshop(
+        context,
+        &planned.project,
+        &planned.stage0,
+        planned.base(),
+        |shop| {
+            let shop = Workshop {
+                keep_roots: how.keep_root,
+                names: Names {
+                    locked: how.locked,
+                    ..shop.names
+                },
+                ..*shop
+            };
+            keel_build::run(&shop, plan, &options, on_progress)
+        },
+    )
 }
 
 /// Calls `work` with what all builds share.
@@ -203,14 +216,21 @@ pub fn with_workshop<T>(
     context: &Context<'_>,
     project: &Project,
     stage0: &Stage0,
+    base: &Base,
     work: impl FnOnce(&Workshop<'_>) -> T,
 ) -> Result<T, Failure> {
     let lends = |name: &str| is_lent(project, name);
     let policy = crate::policy::of(project)?;
     let (lock, again) = (names::lock(project)?, again(context, project, stage0)?);
     let raise = |job: &Job, rebuild| again.raise(job, rebuild);
+    let bringer = Bringer::new(context, base)?;
+    let bring = |packages: &[&keel_build::BuiltPackage]| bringer.bring(packages);
     Ok(work(&Workshop {
         policy: &policy,
+        foreign: Foreign {
+            components: &base.components,
+            bring: &bring,
+        },
         names: Names {
             lock: &lock,
             raise: &raise,

@@ -11,6 +11,7 @@ use keel_spec::Recipe;
 
 use crate::{
     args,
+    base::Base,
     context::Context,
     failure::Failure,
     pipeline::{Files, fetch, overlaid, pinned, select, source_options},
@@ -27,13 +28,20 @@ pub struct Planned {
     pub plan: Plan,
     /// Images that were asked for, in the order wanted.
     pub images: Vec<Image>,
-    /// The components that each of these images needs, build requirements included.
+    /// The components that each of these images needs and that are built, build requirements included.
     pub groups: Vec<BTreeSet<ComponentName>>,
+    /// The components that each of these images may need and that a base's repository has.
+    pub foreign: Vec<BTreeSet<ComponentName>>,
     /// What it is made of.
     pub material: Material,
 }
 
 impl Planned {
+    /// What is not built, because a base's repository has it.
+    pub fn base(&self) -> &Base {
+        &self.material.base
+    }
+
     /// Another plan, which knows that components asked for this, and that others failed.
     pub fn again(
         self,
@@ -72,6 +80,8 @@ pub struct Material {
     pub asked: BTreeSet<ComponentName>,
     /// What failed by an earlier plan of this run.
     pub failed: BTreeSet<ComponentName>,
+    /// What is not built.
+    pub base: Base,
     /// Whose `%check` the command line leaves out: of these components, or of all if there is none.
     pub unchecked: Option<Vec<ComponentName>>,
     /// Which bytes its sources are.
@@ -89,15 +99,21 @@ impl Material {
     ) -> Result<Planned, Failure> {
         self.leave_out_hints(&project, &context.interrupt)?;
         let choose = |recipes: &[Recipe], targets: &Targets| {
-            select(context, &project, &stage0, recipes, targets, &self.generated)
+            let known = (&self.generated, &self.base);
+            select(context, &project, &stage0, recipes, targets, known)
         };
-        let needed = choose(&self.recipes, &self.targets)?;
+        let is_built = |name: &ComponentName| !self.base.has(name);
+        let mut needed = choose(&self.recipes, &self.targets)?;
+        needed.retain(is_built);
         let may_fetch = matches!(self.files, Files::Fetched(_));
         rendered::check(context, &project, &|name| needed.contains(name), may_fetch)?;
-        let mut groups = Vec::new();
+        let (mut groups, mut foreign) = (Vec::new(), Vec::new());
         for image in &images {
             let packages = Targets::Packages(image.packages.clone());
-            groups.push(choose(&self.recipes, &packages)?.into_iter().collect());
+            let chosen = choose(&self.recipes, &packages)?.into_iter();
+            let (built, others): (BTreeSet<_>, BTreeSet<_>) = chosen.partition(is_built);
+            groups.push(built);
+            foreign.push(others);
         }
         self.gather(context, &project, &stage0, &needed)?;
         // Of refreshed sources there are other versions.
@@ -105,9 +121,12 @@ impl Material {
         let names = self.recipes.iter().map(|recipe| &recipe.component);
         let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
         let (recipes, sources) = (&self.recipes, &self.sources);
-        let (targets, generated) = (&self.targets, &self.generated);
-        let stop = &context.interrupt;
-        let mut plan = keel_plan::plan(&project, recipes, sources, targets, &costs, generated, stop)?;
+        let known = keel_plan::Known {
+            generated: &self.generated,
+            published: &self.base.published,
+            interrupt: &context.interrupt,
+        };
+        let mut plan = keel_plan::plan(&project, recipes, sources, &self.targets, &costs, &known)?;
         if let Some(names) = &self.unchecked {
             leave_out_checks(&mut plan, names);
         }
@@ -117,6 +136,7 @@ impl Material {
             plan,
             images,
             groups,
+            foreign,
             material: self,
         })
     }

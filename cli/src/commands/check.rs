@@ -9,6 +9,7 @@ use keel_spec::{Recipe, lint, macros::text};
 use serde::Serialize;
 
 use crate::{
+    base::Base,
     context::Context,
     failure::{Class, Failure},
     pipeline, rendered, replan, report,
@@ -84,17 +85,23 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     };
     let sources: Vec<SourceSet> = recipes.iter().map(no_files).collect();
     let targets = pipeline::all(&project);
-    pipeline::select(context, &project, &stage0, &recipes, &targets, &generated)?;
+    let base = Base::of(context, &project, &recipes, &Targets::Packages(Vec::new()))?;
+    let known = (&generated, &base);
+    pipeline::select(context, &project, &stage0, &recipes, &targets, known)?;
     let names = recipes.iter().map(|recipe| &recipe.component);
     let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
-    let stop = &context.interrupt;
-    let plan = keel_plan::plan(&project, &recipes, &sources, &targets, &costs, &generated, stop)?;
+    let known = keel_plan::Known {
+        generated: &generated,
+        published: &base.published,
+        interrupt: &context.interrupt,
+    };
+    let plan = keel_plan::plan(&project, &recipes, &sources, &targets, &costs, &known)?;
     let mut images = BTreeMap::new();
     for image in (project.images.values()).filter(|image| image.check_buildable().is_ok()) {
         let targets = Targets::Packages(image.packages.clone());
         images.insert(
             &image.name,
-            pipeline::select(context, &project, &stage0, &recipes, &targets, &generated)?.len(),
+            pipeline::select(context, &project, &stage0, &recipes, &targets, known)?.len(),
         );
     }
     let checked = Checked {

@@ -1,9 +1,9 @@
 //! `keel image`: from source to images, and booting them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use keel_artefact::{ComponentName, Event, ImageName};
-use keel_build::Results;
+use keel_artefact::{ComponentName, Dependency, Event, ImageName};
+use keel_build::{BuiltPackage, Results, closure};
 use keel_config::{Image, Project};
 use keel_image::{
     Built,
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::{
     args::{self, Firmware},
+    base::Bringer,
     context::Context,
     failure::{Class, Failure},
     pipeline::{self, Planned},
@@ -148,8 +149,10 @@ fn compose(
         .map(|(component, finished)| (component.clone(), finished.clone()))
         .collect();
     let scratch = context.store()?.temp_dir("repository")?;
+    let mut packages = pipeline::packages(planned, &of_group);
+    packages.add(foreign(context, planned, &of_group, index)?);
     let repository = keel_repo::create(
-        &pipeline::packages(planned, &of_group),
+        &packages,
         context.store()?,
         Some(key),
         &scratch.path().join(context.arch().rpm()),
@@ -169,6 +172,39 @@ fn compose(
         context.sink(),
         &context.interrupt,
     )?)
+}
+
+/// Packages of a base's repository that an image may hold, in the store. Which of them it does hold, the image stage says, which
+/// reads headers; where that cannot be known before, all that are there of what it needs.
+fn foreign(
+    context: &Context<'_>,
+    planned: &Planned,
+    of_group: &Results,
+    index: usize,
+) -> Result<Vec<BuiltPackage>, Failure> {
+    let (image, base) = (&planned.images[index], planned.base());
+    let of_base = planned.foreign[index].iter();
+    let of_base: Vec<Arc<_>> = of_base
+        .filter_map(|component| base.components.get(component).cloned())
+        .collect();
+    if of_base.is_empty() {
+        return Ok(Vec::new());
+    }
+    let own = of_group.values().map(|finished| Arc::clone(&finished.built));
+    let candidates: Vec<Arc<_>> = own.chain(of_base.iter().cloned()).collect();
+    let names = image.packages.iter().map(|name| Dependency::any(name.as_str()));
+    let chosen = closure::close(&names.collect::<Vec<_>>(), &candidates, &|_| false);
+    let mut packages = match chosen {
+        Ok(chosen) if !image.install_weak_deps => chosen,
+        _ => keel_build::job::all_packages(of_base.iter().map(|built| &**built)),
+    };
+    packages.retain(|package| base.has(&package.component));
+    let wanted: Vec<&BuiltPackage> = packages.iter().collect();
+    Bringer::new(context, base)?.bring(&wanted).map_err(|error| {
+        let text = format!("cannot use packages of the base for image `{}`", image.name);
+        Failure::because(Class::Failed, text, &*error)
+    })?;
+    Ok(packages)
 }
 
 fn describe(built: &Built) -> String {

@@ -2,12 +2,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Instant,
 };
 
 use keel_artefact::{ComponentName, Event, event::Outcome};
-use keel_build::{Built, Error, Order, Results};
+use keel_build::{Error, Order, Results};
 use keel_config::Diagnostic;
 use keel_host::diffoscope;
 use serde::Serialize;
@@ -112,8 +111,6 @@ pub fn compare(
     let chosen = jobs.filter(|job| names.is_empty() || names.contains(&job.component));
     let mut rows = Vec::new();
     for job in chosen {
-        let before = job.after.iter().filter_map(|name| results.get(name));
-        let before: Vec<Arc<Built>> = before.map(|done| Arc::clone(&done.built)).collect();
         let Some(first) = results.get(&job.component) else {
             continue;
         };
@@ -122,7 +119,9 @@ pub fn compare(
             .output_dir
             .join("differs")
             .join(job.component.as_str());
-        let compared = pipeline::with_workshop(context, &planned.project, &planned.stage0, |shop| {
+        let (project, stage0) = (&planned.project, &planned.stage0);
+        let compared = pipeline::with_workshop(context, project, stage0, planned.base(), |shop| {
+            let before = shop.foreign.before(job, results);
             told(context, &job.component, || {
                 shop.compare(first.job(job), &before, &first.built, order, &kept)
             })

@@ -1,9 +1,9 @@
 //! `keel shell`: into the build root of a component.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
 use keel_artefact::{ComponentName, Epoch, Event};
-use keel_build::{Built, Error, Errors, kept::Place};
+use keel_build::{Error, Errors, kept::Place};
 use keel_sandbox::{Status, User};
 use keel_store::TempDir;
 
@@ -78,9 +78,9 @@ fn place(
         Ok(results) => results,
         Err(errors) => return Ok(Err(errors)),
     };
-    let before: Vec<Arc<Built>> = results.values().map(|done| Arc::clone(&done.built)).collect();
-    let placed = pipeline::with_workshop(context, &planned.project, &planned.stage0, |shop| {
-        shop.place(job, &before)
+    let (project, stage0) = (&planned.project, &planned.stage0);
+    let placed = pipeline::with_workshop(context, project, stage0, planned.base(), |shop| {
+        shop.place(job, &shop.foreign.before(job, &results))
     })?;
     match placed {
         Ok(placed) => Ok(Ok(placed)),

@@ -14,6 +14,7 @@ use keel_spec::Recipe;
 
 use crate::{
     args,
+    base::{self, Base},
     context::Context,
     failure::{Class, Failure},
     pipeline, rendered, report,
@@ -54,7 +55,7 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
             };
             has_rpmbuild(&stage0)?;
             let (mut made, mut failed) = (Vec::new(), Vec::new());
-            pipeline::with_workshop(context, &project, &stage0, |shop| {
+            pipeline::with_workshop(context, &project, &stage0, &Base::default(), |shop| {
                 for (recipe, set) in recipes.iter().zip(&sets) {
                     match shop.source_package(recipe, set, &to) {
                         Ok(file) => made.push(project.display(&file)),
@@ -82,6 +83,10 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
             &recipes,
             &options,
             &trust(context)?,
+            &match names.is_empty() {
+                true => base::states(context, &project)?,
+                false => Vec::new(),
+            },
             *check_only,
         ),
         args::Source::Lock { .. } => {
@@ -95,6 +100,9 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
                 sink,
                 &context.interrupt,
             )?;
+            if names.is_empty() {
+                base::pin_new(context, &project)?;
+            }
             report::print(context, &rows::locked(&changes), |_| changes.to_string())
         }
         args::Source::Fetch(fetch) => {

@@ -1,6 +1,7 @@
 //! Tests of the `keel` program as users run it, on the fixture distribution (`tests/fixture`).
 //!
 //! - `arrows`: dependencies between crates follow the flow.
+//! - `base`: a tree that stands on another one and its repository.
 //! - `components`: differences, sources, changes, history and licences of components.
 //! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
@@ -29,6 +30,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod arrows;
+mod base;
 mod components;
 mod config;
 mod distro;

@@ -35,6 +35,9 @@ pub enum Error {
         /// The SPEC.
         path: PathBuf,
     },
+    /// A package of a base's repository cannot be had, or is refused.
+    #[error("a package of the base cannot be used")]
+    Foreign(#[source] crate::foreign::Refusal),
     /// There is no such root. Planning finds what SPECs say; this is what rpmbuild found in files.
     #[error("{0}")]
     Closure(closure::Error),

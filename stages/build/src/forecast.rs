@@ -18,9 +18,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Built, Names,
     fingerprint::{self, Input, Kind, Own},
+    foreign,
     generate::Ground,
     job,
     record::{self, Change, Record},
+    scriptlets::{Changes, Seen},
     set,
 };
 
@@ -62,6 +64,9 @@ pub struct Forecast {
     /// Why that is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raised_because: Option<String>,
+    /// What scriptlets of foreign packages did in its build root, where the store has its result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scriptlets: Option<Changes>,
 }
 
 /// A package of a last root that there will be no more.
@@ -85,6 +90,8 @@ pub struct Question<'a> {
     pub stage0: &'a Sha256,
     /// What is published under which name.
     pub names: Names<'a>,
+    /// What comes from a base's repositories.
+    pub foreign: &'a foreign::Components,
     /// Capabilities that stage0 lends.
     pub is_lent: &'a dyn Fn(&str) -> bool,
     /// Ends it.
@@ -93,8 +100,11 @@ pub struct Question<'a> {
 
 /// The forecast of each job, in the order of the plan.
 pub fn forecast(question: &Question<'_>, plan: &Plan) -> Result<Vec<Forecast>, Error> {
-    let mut known: BTreeMap<&ComponentName, Arc<Built>> = BTreeMap::new();
-    let mut states: BTreeMap<&ComponentName, State> = BTreeMap::new();
+    let foreign = question.foreign.iter();
+    let mut known: BTreeMap<&ComponentName, Arc<Built>> =
+        foreign.map(|(name, built)| (name, Arc::clone(built))).collect();
+    let mut states: BTreeMap<&ComponentName, State> =
+        known.keys().map(|name| (*name, State::Cached)).collect();
     let jobs: BTreeMap<&ComponentName, &Job> = plan.jobs.iter().map(|job| (&job.component, job)).collect();
     let mut all = Vec::new();
     for job in &plan.jobs {
@@ -111,6 +121,7 @@ pub fn forecast(question: &Question<'_>, plan: &Plan) -> Result<Vec<Forecast>, E
             problem: None,
             raised: None,
             raised_because: None,
+            scriptlets: None,
         };
         match before {
             Some(before) => {
@@ -162,9 +173,10 @@ fn with_root(
         }
     }
     new.fingerprint = Some(key);
-    if built.is_some() {
+    if let Some(built) = built {
         new.state = State::Cached;
-        return Ok(built);
+        new.scriptlets.clone_from(&built.scriptlets);
+        return Ok(Some(built));
     }
     new.changes = last.map_or_else(Vec::new, |last| last.changes(job, &inputs));
     Ok(None)
@@ -185,6 +197,10 @@ fn inputs(
         before,
         interrupt: question.interrupt,
         scriptlets: &|packages| {
+            // What is not here yet is not known.
+            if !foreign::note_scriptlets(question.foreign, question.store, packages)? {
+                return Ok(Seen::NotRun);
+            }
             Ok(set::seen(
                 question.store,
                 question.stage0,

@@ -83,8 +83,8 @@ pub struct Ground<'a> {
     pub job: &'a Job,
     /// Results of [`Job::after`].
     pub before: &'a [Arc<Built>],
-    /// What scriptlets made of a root of these packages.
-    pub scriptlets: &'a dyn Fn(&[BuiltPackage]) -> Result<Seen, Error>,
+    /// What scriptlets made of a root of these packages. Notes of foreign ones whether they have some: only their headers tell.
+    pub scriptlets: &'a dyn Fn(&mut [BuiltPackage]) -> Result<Seen, Error>,
     /// Ends a search for the packages.
     pub interrupt: &'a Interrupt,
 }
@@ -145,8 +145,8 @@ impl Ground<'_> {
             .filter(|requirement| !self.is_borrowed(requirement));
         let asked: Vec<Dependency> = self.job.direct.iter().chain(kept).cloned().collect();
         let lends = |name: &str| job::lends(self.is_lent, self.job, name);
-        let packages = closure::close(&asked, &self.candidates(round), &lends, self.interrupt)?;
-        let scriptlets = match (self.scriptlets)(&packages)? {
+        let mut packages = closure::close(&asked, &self.candidates(round), &lends, self.interrupt)?;
+        let scriptlets = match (self.scriptlets)(&mut packages)? {
             Seen::Nothing => None,
             Seen::Made(digest) => Some(digest),
             Seen::NotRun => return Ok(None),

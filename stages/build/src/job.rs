@@ -15,11 +15,12 @@ use keel_plan::Job;
 use keel_store::{Claim, Store};
 
 use crate::{
-    Built, BuiltPackage, Error,
+    Built, BuiltPackage, Error, Foreign,
     built::{self, Output, Unchecked},
     checks,
     compare::Surroundings,
     fingerprint::{self, Input, Own},
+    foreign,
     generate::{self, Ground, Settled},
     kept,
     names::{Names, Raised},
@@ -44,6 +45,8 @@ pub struct Workshop<'a> {
     pub policy: &'a Policy,
     /// What is published under which name.
     pub names: Names<'a>,
+    /// What comes from a base's repositories.
+    pub foreign: Foreign<'a>,
     /// Capabilities that stage0 lends.
     pub is_lent: &'a (dyn Fn(&str) -> bool + Sync),
     /// The project's output folder. Logs of failed builds are in `logs` there.
@@ -278,7 +281,10 @@ impl Workshop<'_> {
     }
 
     /// What scriptlets make of a root of these packages. They run now, unless they did before.
-    fn scriptlets(&self, job: &Job, packages: &[BuiltPackage]) -> Result<Seen, Error> {
+    fn scriptlets(&self, job: &Job, packages: &mut [BuiltPackage]) -> Result<Seen, Error> {
+        self.foreign.bring(packages)?;
+        foreign::note_scriptlets(self.foreign.components, self.store, packages)?;
+        let packages = &*packages;
         let known = || set::seen(self.store, &self.stage0.digest, job.bootstrap_libc, packages);
         match known()? {
             Seen::NotRun => {

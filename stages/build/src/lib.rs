@@ -5,6 +5,7 @@
 //! 1. [`scheduler`] starts the jobs whose needs are done: first what the user waits for, then the longest chain; as many as
 //!    there are places, and memory by what each is [`expected`] to need.
 //! 2. [`closure`] finds which packages a job's root holds; [`fingerprint`](mod@fingerprint) names all that it can see.
+//!    What a base's repository has ([`foreign`]) is a candidate beside the results of jobs, and comes into the store when a root wants it.
 //! 3. Known fingerprint, no build. Packages are in the fingerprint by digest and are reproducible, so a rebuild that gives
 //!    the same bytes stops there: what depends on it keeps its fingerprint (early cut-off).
 //! 4. [`root`] mounts the layers; that of a set of packages (`set`) has what depends on all of them; [`scriptlets`] tells what those of
@@ -40,6 +41,7 @@ pub mod expected;
 pub mod fingerprint;
 mod folders;
 pub mod forecast;
+pub mod foreign;
 pub mod generate;
 pub mod job;
 pub mod kept;
@@ -63,6 +65,7 @@ pub use checked::Check;
 pub use compare::{Order, Surroundings};
 pub use error::{Error, Errors, Failure};
 pub use forecast::{Forecast, forecast};
+pub use foreign::Foreign;
 pub use job::Workshop;
 pub use names::Names;
 pub use outlook::{Outlook, outlook};

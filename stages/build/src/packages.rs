@@ -51,6 +51,16 @@ pub struct Packages {
 }
 
 impl Packages {
+    /// Adds packages that no job made.
+    pub fn add(&mut self, others: Vec<BuiltPackage>) {
+        let new = Self::new(
+            self.arch,
+            self.packages.drain(..).chain(others).collect(),
+            Vec::new(),
+        );
+        self.packages = new.packages;
+    }
+
     /// Puts the packages in the order of the artefact.
     pub fn new(arch: Arch, mut packages: Vec<BuiltPackage>, mut unlocked: Vec<ComponentName>) -> Self {
         packages.sort_by(|one, other| {

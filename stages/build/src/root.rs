@@ -33,6 +33,7 @@ pub struct Root {
 impl Root {
     /// Makes sure that every layer is there. Layers are made once, whatever the number of jobs and runs.
     pub fn compose(shop: &Workshop<'_>, job: &Job, packages: Vec<BuiltPackage>) -> Result<Self, Error> {
+        shop.foreign.bring(&packages)?;
         let mut trees = Vec::with_capacity(packages.len());
         for package in &packages {
             trees.push(unpacked(shop, &package.rpm)?);

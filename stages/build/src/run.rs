@@ -62,14 +62,7 @@ pub fn run(
         if options.failed.contains(&job.component) {
             return Err(Error::FailedBefore);
         }
-        let before: Vec<Arc<Built>> = {
-            let results = lock();
-            job.after
-                .iter()
-                .filter_map(|name| results.get(name))
-                .map(|done| Arc::clone(&done.built))
-                .collect()
-        };
+        let before: Vec<Arc<Built>> = shop.foreign.before(job, &lock());
         let turn = Turn {
             nice: if ranks[start.index] == 0 { 0 } else { 10 },
             cores: share_of(shop.cores, start.share),

@@ -62,8 +62,8 @@ pub use image::Image;
 pub use keel_artefact::glob;
 pub use load::{Checkout, GitBase, find, load, load_with, nowhere};
 pub use project::{
-    ComponentGroup, Distro, DistroDefinition, DistroVersion, Group, Input, Inputs, Lends, Project, Stage0,
-    Tree,
+    BaseRepository, ComponentGroup, Distro, DistroDefinition, DistroVersion, Group, Input, Inputs, Lends,
+    Project, Stage0, Tree,
 };
 pub use reference::reference;
 pub use resource::{Repositories, Repository, TestRunner, TestSuite};

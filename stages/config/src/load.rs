@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Diagnostic, Errors, PROJECT_FILES, Project, check, diagnostic, includes,
+    BaseRepository, Diagnostic, Errors, PROJECT_FILES, Project, check, diagnostic, includes,
     inherit::Inheritance,
     merge,
     model::ROOT,
@@ -111,7 +111,7 @@ struct Tree {
     documents: Vec<Value>,
     rendered_specs_dir: PathBuf,
     /// What the tree above it says of its packages.
-    repository: Option<String>,
+    repository: Option<BaseRepository>,
 }
 
 impl Layers {
@@ -149,7 +149,7 @@ impl Layers {
         Ok(layers)
     }
 
-    fn read_tree(&mut self, main: &Path, repository: Option<String>) {
+    fn read_tree(&mut self, main: &Path, repository: Option<BaseRepository>) {
         let is_ours = main.file_name().is_some_and(|name| name == PROJECT_FILES[0]);
         let tree = self.sources.add_tree(is_ours);
         let documents = includes::read(&self.root, main, tree, &self.sources, &self.problems);
@@ -174,7 +174,7 @@ impl Layers {
     }
 
     /// The main file of the tree that the last one stands on, and where its packages may be had.
-    fn base(&self, checkout: &Checkout<'_>, seen: &[PathBuf]) -> Option<(PathBuf, Option<String>)> {
+    fn base(&self, checkout: &Checkout<'_>, seen: &[PathBuf]) -> Option<(PathBuf, Option<BaseRepository>)> {
         let tree = self.trees.last()?;
         let said = tree.documents.iter().rev();
         let (key, base) = said
@@ -227,7 +227,45 @@ impl Layers {
         if seen.len() > MOST_TREES {
             return wrong(format!("a tree stands on {MOST_TREES} others at most"));
         }
-        Some((main, text("repository").map(str::to_owned)))
+        Some((main, self.repository(base, &folder)))
+    }
+
+    /// Where the packages of the base in `folder` may be had. Its key is a file of this tree, or else of the base.
+    fn repository(&self, base: &Value, folder: &Path) -> Option<BaseRepository> {
+        let said = |key: &str| {
+            let entry = base.entries()?.get(key)?;
+            let text = entry.value.text().filter(|text| !text.is_empty())?;
+            Some((entry.key, text))
+        };
+        let (at, address) = said("repository")?;
+        let Some((key_at, key)) = said("gpg-key") else {
+            let message = "`[keel.base]` has a `repository` and no `gpg-key`".to_owned();
+            let wrong = self.sources.wrong(at, message);
+            self.problems.push(wrong.hint(
+                "name the public key that signed it: `gpg-key = \"keys/base.asc\"`, a file of this tree or of the base; what nobody \
+                 signed is not used",
+            ));
+            return None;
+        };
+        let candidates = match key.strip_prefix("file://") {
+            Some(path) => vec![PathBuf::from(path)],
+            None if key.contains("://") => Vec::new(),
+            None => vec![self.sources.resolve(key_at, key), normalise(&folder.join(key))],
+        };
+        let Some(key) = candidates.iter().find(|file| file.is_file()) else {
+            let wrong = self.sources.wrong(key_at, format!("there is no key `{key}`"));
+            let wrong = candidates.iter().fold(wrong, |wrong, file| {
+                wrong.cause(format!("`{}` is no file", file.display()))
+            });
+            self.problems.push(wrong.hint(
+                "the key is a file, so that a review sees when another is trusted: fetch it once and keep it in the tree",
+            ));
+            return None;
+        };
+        Some(BaseRepository {
+            address: address.trim_end_matches('/').to_owned(),
+            key: key.clone(),
+        })
     }
 
     /// What is written for components is read once where it is written, so that errors are told once.

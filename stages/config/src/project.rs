@@ -200,7 +200,23 @@ pub struct Tree {
     /// Where rendered SPECs of its components lie. Absolute.
     pub rendered_specs_dir: PathBuf,
     /// Where its packages may be had, if it is a base.
-    pub repository: Option<String>,
+    pub repository: Option<BaseRepository>,
+}
+
+/// Where the packages of a base tree may be had, and who signed them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BaseRepository {
+    /// Its address, without `/` at the end; `$basearch` in it is the architecture.
+    pub address: String,
+    /// The public key of its signatures. Absolute.
+    pub key: PathBuf,
+}
+
+impl BaseRepository {
+    /// The address for an architecture, as rpm calls it.
+    pub fn address_for(&self, arch: &str) -> String {
+        self.address.replace("$basearch", arch)
+    }
 }
 
 /// The distribution and version that a project builds (`project.default-distro`).

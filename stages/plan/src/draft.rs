@@ -7,6 +7,7 @@ use keel_config::{Diagnostic, Errors, Location, Project};
 use keel_spec::Recipe;
 
 use crate::{
+    Known,
     Error, Targets,
     graph::{self, Knot},
     job::{Because, Generated},
@@ -37,6 +38,8 @@ const MOST_PLACES: usize = 12;
 pub(crate) struct Draft {
     pub(crate) needs: Vec<Needs>,
     pub(crate) chosen: Chosen,
+    /// Published packages that are needed.
+    pub(crate) taken: select::Taken,
 }
 
 impl Draft {
@@ -45,14 +48,17 @@ impl Draft {
         recipes: &[Recipe],
         targets: &Targets,
         variants: &Variants<'_>,
-        generated: &Generated,
-        interrupt: &Interrupt,
+        known: &Known<'_>,
     ) -> Result<Self, Error> {
-        let providers = Providers::new(recipes, &project.stage0.lends, interrupt);
+        let Known { generated, published, interrupt } = *known;
+        let not_built = recipes.iter().enumerate();
+        let not_built = not_built.filter(|(_, recipe)| published.has(&recipe.component));
+        let not_built = not_built.map(|(index, _)| index).collect();
+        let providers = Providers::new(recipes, &project.stage0.lends, interrupt).with_published(not_built);
         let mut wrong = providers::made_twice(recipes);
         let needs = needs::all(project, recipes, &providers, generated)?;
-        let chosen = match select::select(project, recipes, &providers, &needs, targets) {
-            Ok(chosen) => chosen,
+        let (chosen, taken) = match select::select(project, recipes, &providers, &needs, targets) {
+            Ok(selected) => selected,
             Err(Error::Input(errors)) => return Err(errors.and(wrong).into()),
             Err(error) => return Err(error),
         };
@@ -66,7 +72,7 @@ impl Draft {
                 });
             }
         }
-        let draft = Self { needs, chosen };
+        let draft = Self { needs, chosen, taken };
         let indices: Vec<usize> = draft.chosen.keys().copied().collect();
         let edges = draft.edges(&indices);
         for knot in graph::knots(&edges) {

@@ -184,6 +184,9 @@ pub struct Plan {
     pub arch: Arch,
     /// A job comes after all that it needs; where that leaves a choice, by name.
     pub jobs: Vec<Job>,
+    /// Components without a job, because a base's repository has their packages; by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<crate::Taken>,
     /// Which component makes which package, of all components (also of those without a job).
     pub providers: BTreeMap<PackageName, ComponentName>,
 }

@@ -4,7 +4,8 @@
 //!
 //! Input: the project, all its recipes, the source sets of those that are built, the targets. Output: a [`Plan`].
 //!
-//! 1. Index what all packages provide, and what stage0 lends ([`providers`]).
+//! 1. Index what all packages provide, and what stage0 lends ([`providers`]); components whose packages a base's repository has stand
+//!    for these, and are no jobs ([`published`]).
 //! 2. Ask the solver of [`keel_rpm::solve`] for each build root, with what `%generate_buildrequires` is known to print ([`Round`]; what of
 //!    that can still be so, [`fitting`] says): what stage0 lends is borrowed, all else comes from Keel's packages. What a package in a build root is known to require, and stage0 does not lend, is
 //!    needed, too ([`needs`]).
@@ -48,6 +49,7 @@ mod hints;
 mod job;
 mod needs;
 mod providers;
+mod published;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -63,12 +65,24 @@ pub use draft::{Suggestion, Variant, Variants, missing, suggest};
 pub use hints::fitting;
 pub use job::{Because, Cost, CostFrom, Costs, Generated, Job, Plan, Printed, Round, Skip, Targets, Why};
 pub use providers::without_isa;
+pub use published::{Published, PublishedComponent, PublishedPackage, Taken, TakenPackage};
 
 use draft::Draft;
 use needs::{Needs, generated_of};
 
 /// The version of [`Plan`]'s serialised form.
 pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(2);
+
+/// What a plan goes by besides recipes and sources.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// What sections of SPECs are known to ask for besides.
+    pub generated: &'a Generated,
+    /// What is not built, because a repository has it.
+    pub published: &'a Published,
+    /// Ends the planning.
+    pub interrupt: &'a Interrupt,
+}
 
 /// Guesses of a build's cost in CPU seconds, where nobody measured it.
 const CPU_SECONDS: f64 = 20.0;
@@ -94,18 +108,17 @@ pub enum Error {
 /// The components that are built for `targets`, by name: those whose sources [`plan`] wants.
 ///
 /// `recipes` are those of all components, as for [`plan`]; everything that is wrong is reported as there. `variants` is
-/// asked for other readings of the SPECs on a cycle, to tell which of them is a way out. `generated` is what sections of SPECs are
-/// known to ask for besides. `interrupt` ends it, here and in [`plan`].
+/// asked for other readings of the SPECs on a cycle, to tell which of them is a way out. Published components that are needed are
+/// named, too.
 pub fn select(
     project: &Project,
     recipes: &[Recipe],
     targets: &Targets,
     variants: &Variants<'_>,
-    generated: &Generated,
-    interrupt: &Interrupt,
+    known: &Known<'_>,
 ) -> Result<Vec<ComponentName>, Error> {
-    let recipes = by_name(recipes);
-    let draft = Draft::new(project, &recipes, targets, variants, generated, interrupt)?;
+    let recipes = known.published.stand_in(by_name(recipes), &project.stage0.lends);
+    let draft = Draft::new(project, &recipes, targets, variants, known)?;
     Ok(draft
         .chosen
         .keys()
@@ -114,20 +127,21 @@ pub fn select(
 }
 
 /// Plans the builds for `targets`. `recipes` are those of all components; `sources` those of the ones that are built;
-/// `costs` what earlier builds cost, where that is known: only the order in which ready jobs start depends on it; `generated` as
-/// for [`select()`].
+/// `costs` what earlier builds cost, where that is known: only the order in which ready jobs start depends on it.
 pub fn plan(
     project: &Project,
     recipes: &[Recipe],
     sources: &[SourceSet],
     targets: &Targets,
     costs: &Costs,
-    generated: &Generated,
-    interrupt: &Interrupt,
+    known: &Known<'_>,
 ) -> Result<Plan, Error> {
-    let recipes = by_name(recipes);
+    let Known {
+        generated, published, ..
+    } = *known;
+    let recipes = published.stand_in(by_name(recipes), &project.stage0.lends);
     let arch = arch(&recipes)?;
-    let draft = Draft::new(project, &recipes, targets, &|_| Vec::new(), generated, interrupt)?;
+    let draft = Draft::new(project, &recipes, targets, &|_| Vec::new(), known)?;
     let sources: BTreeMap<&ComponentName, &SourceSet> =
         sources.iter().map(|set| (&set.component, set)).collect();
 
@@ -150,6 +164,9 @@ pub fn plan(
             .map(|(need, because)| (recipes[*need].component.clone(), because.clone()));
         let (recipe, needs) = (&recipes[indices[node]], &draft.needs[indices[node]]);
         let component = &recipe.component;
+        if published.has(component) {
+            continue;
+        }
         let build = project
             .components
             .get(component)
@@ -197,6 +214,7 @@ pub fn plan(
         format: FORMAT,
         arch,
         jobs,
+        published: taken(&draft, &recipes, published),
         providers,
     })
 }
@@ -221,6 +239,33 @@ fn rounds(
         }
     };
     prints.zip(&needs.rounds).map(round).collect()
+}
+
+/// What comes from repositories, by component.
+fn taken(draft: &Draft, recipes: &[Recipe], published: &Published) -> Vec<Taken> {
+    let mut all: Vec<Taken> = Vec::new();
+    for ((index, name), why) in &draft.taken {
+        let recipe = &recipes[*index];
+        let mut packages = recipe.packages.iter();
+        let Some(package) = packages.find(|package| package.nevra.name == *name) else {
+            continue;
+        };
+        let package = TakenPackage {
+            name: name.clone(),
+            nevra: package.nevra.to_string(),
+            why: why.named(recipes),
+        };
+        match all.last_mut().filter(|taken| taken.component == recipe.component) {
+            Some(taken) => taken.packages.push(package),
+            None => all.push(Taken {
+                component: recipe.component.clone(),
+                repository: (published.components.get(&recipe.component))
+                    .map_or_else(String::new, |component| component.repository.clone()),
+                packages: vec![package],
+            }),
+        }
+    }
+    all
 }
 
 fn by_name(recipes: &[Recipe]) -> Vec<Recipe> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use keel_artefact::{Dependency, Interrupted, Rich};
+use keel_artefact::{Dependency, Interrupted, PackageName, Rich};
 use keel_config::{Diagnostic, Location, Project};
 use keel_rpm::solve::Stopped;
 use keel_spec::Recipe;
@@ -29,6 +29,8 @@ pub(crate) struct Needs {
     pub(crate) unmet: Vec<Unmet>,
     /// What the project puts into every root is in its root, too.
     pub(crate) has_base: bool,
+    /// Published packages that are in its root: recipe by index, name, the first requirement that led to it.
+    pub(crate) taken: Vec<(usize, PackageName, String)>,
     /// Recipe by index → where the requirement stands that led to it.
     pub(crate) because: BTreeMap<usize, Because>,
     /// Recipes, by index, that each round of `%generate_buildrequires` needs, that before the first one included; none without the
@@ -111,6 +113,9 @@ pub(crate) fn all(
 ) -> Result<Vec<Needs>, Interrupted> {
     let of = |index: usize, base: &[Dependency]| {
         let recipe = &recipes[index];
+        if providers.is_published(index) {
+            return Ok(Needs::default());
+        }
         of(recipe, base, generated_of(recipe, generated), providers)
     };
     let plain = (0..recipes.len()).map(|index| of(index, &[]));
@@ -230,6 +235,10 @@ fn at_once(
             continue;
         };
         (needs.jobs.entry(needed.recipe)).or_insert_with(|| asked.requirement.to_string());
+        if providers.is_published(needed.recipe) {
+            let name = needed.package.nevra.name.clone();
+            (needs.taken).push((needed.recipe, name, asked.requirement.to_string()));
+        }
         (needs.because.entry(needed.recipe)).or_insert_with(|| asked.because(needed));
     }
     let missing = answer.unmet.iter().filter_map(|unmet| {

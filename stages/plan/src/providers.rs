@@ -20,6 +20,8 @@ pub(crate) struct Providers<'a> {
     packages: Vec<(usize, &'a RecipePackage)>,
     lends: &'a Lends,
     limits: Limits,
+    /// Recipes that are not built, by index.
+    published: BTreeSet<usize>,
     /// As they are in a build root: what stage0 lends is there.
     roots: Pool,
     /// As they are in an image.
@@ -99,7 +101,18 @@ impl<'a> Providers<'a> {
             packages,
             lends,
             limits: Limits::until(interrupt),
+            published: BTreeSet::new(),
         }
+    }
+
+    /// Knows which recipes are not built.
+    pub(crate) fn with_published(self, published: BTreeSet<usize>) -> Self {
+        Self { published, ..self }
+    }
+
+    /// Is the recipe of this index not built?
+    pub(crate) fn is_published(&self, recipe: usize) -> bool {
+        self.published.contains(&recipe)
     }
 
     /// The pool for images. What is provided by a file, or found by rpmbuild, is not known here.
@@ -342,7 +355,7 @@ fn provided(package: &RecipePackage) -> impl Iterator<Item = &str> {
     provides.chain([package.nevra.name.as_str()])
 }
 
-fn is_lent(lends: &Lends, name: &str) -> bool {
+pub(crate) fn is_lent(lends: &Lends, name: &str) -> bool {
     lends.contains_key(name) || without_isa(name).is_some_and(|name| lends.contains_key(name))
 }
 

@@ -58,20 +58,25 @@ impl Why {
 /// Components by index, each with the first reason found for it.
 pub(crate) type Chosen = BTreeMap<usize, Why>;
 
+/// Packages of published components by index and name, each with the first reason found for it.
+pub(crate) type Taken = BTreeMap<(usize, PackageName), Why>;
+
 pub(crate) fn select(
     project: &Project,
     recipes: &[Recipe],
     providers: &Providers<'_>,
     needs: &[Needs],
     targets: &Targets,
-) -> Result<Chosen, Error> {
+) -> Result<(Chosen, Taken), Error> {
     let mut wrong = Vec::new();
+    let mut taken = Taken::new();
     let mut queue: VecDeque<(usize, Why)> = VecDeque::new();
     let mut rest = 0..0;
     match targets {
         Targets::All => {
             // Images first: they are the better reason to be here.
-            queue.extend(run_time(recipes, providers, &images(project), &mut Vec::new())?);
+            let groups = images(project);
+            queue.extend(run_time(recipes, providers, &groups, &mut taken, &mut Vec::new())?);
             rest = 0..recipes.len();
         }
         Targets::Components(names) => {
@@ -88,7 +93,8 @@ pub(crate) fn select(
             }
         }
         Targets::Packages(names) => {
-            queue.extend(run_time(recipes, providers, &named(project, names), &mut wrong)?);
+            let groups = named(project, names);
+            queue.extend(run_time(recipes, providers, &groups, &mut taken, &mut wrong)?);
         }
     }
     let mut chosen = Chosen::new();
@@ -100,6 +106,13 @@ pub(crate) fn select(
             continue;
         }
         chosen.insert(index, why);
+        for (recipe, package, requirement) in &needs[index].taken {
+            let requirement = requirement.clone();
+            (taken.entry((*recipe, package.clone()))).or_insert(Why::Build {
+                of: index,
+                requirement,
+            });
+        }
         for (need, requirement) in &needs[index].jobs {
             queue.push_back((
                 *need,
@@ -110,7 +123,7 @@ pub(crate) fn select(
             ));
         }
     }
-    Ok(Errors::check(chosen, wrong)?)
+    Ok(Errors::check((chosen, taken), wrong)?)
 }
 
 /// Packages that are to be installed together, by an image or for somebody.
@@ -156,6 +169,7 @@ fn run_time(
     recipes: &[Recipe],
     providers: &Providers<'_>,
     groups: &[Group<'_>],
+    taken: &mut Taken,
     wrong: &mut Vec<Diagnostic>,
 ) -> Result<Vec<(usize, Why)>, Interrupted> {
     let mut found = Vec::new();
@@ -180,7 +194,12 @@ fn run_time(
             .iter()
             .partition(|needed| needed.through.is_none());
         for needed in asked.into_iter().chain(required) {
-            found.push((needed.recipe, reason(needed, group, &made)));
+            let why = reason(needed, group, &made);
+            if providers.is_published(needed.recipe) {
+                let name = needed.package.nevra.name.clone();
+                (taken.entry((needed.recipe, name))).or_insert_with(|| why.clone());
+            }
+            found.push((needed.recipe, why));
         }
         for unmet in &answer.unmet {
             let Some((recipe, by)) = unmet.by else { continue };

@@ -13,7 +13,17 @@ use super::*;
 
 mod cycles;
 mod sections;
+mod published;
 mod solver;
+
+/// What a plan goes by.
+fn known<'a>(generated: &'a Generated, published: &'a Published, interrupt: &'a Interrupt) -> Known<'a> {
+    Known {
+        generated,
+        published,
+        interrupt,
+    }
+}
 
 /// A distribution in a few words: `component: build requirements; package: requirements; …`.
 /// A package provides itself; `package=capability` provides that, too.
@@ -21,6 +31,7 @@ struct World {
     project: Project,
     recipes: Vec<Recipe>,
     generated: Generated,
+    published: Published,
 }
 
 fn world(components: &[&str]) -> World {
@@ -44,6 +55,7 @@ fn world(components: &[&str]) -> World {
         project,
         recipes,
         generated: Generated::new(),
+        published: Published::default(),
     }
 }
 
@@ -171,8 +183,7 @@ impl World {
             &self.sources(),
             targets,
             &Costs::new(),
-            &self.generated,
-            &Interrupt::default(),
+            &known(&self.generated, &self.published, &Interrupt::default()),
         )?;
         let names: BTreeSet<_> = plan.jobs.iter().map(|job| job.component.clone()).collect();
         let selected = select(
@@ -180,8 +191,7 @@ impl World {
             &self.recipes,
             targets,
             &|_| vec![],
-            &self.generated,
-            &Interrupt::default(),
+            &known(&self.generated, &self.published, &Interrupt::default()),
         )?;
         assert_eq!(names.into_iter().collect::<Vec<_>>(), selected);
         Ok(plan)
@@ -380,6 +390,7 @@ fn world_of(other: &World) -> World {
         project: other.project.clone(),
         recipes: other.recipes.clone(),
         generated: Generated::new(),
+        published: Published::default(),
     }
 }
 
@@ -433,8 +444,7 @@ fn wrong_targets_and_callers_are_told() {
         &[],
         &components(&["ca"]),
         &Costs::new(),
-        &Generated::new(),
-        &Interrupt::default(),
+        &known(&Generated::new(), &Published::default(), &Interrupt::default()),
     )
     .unwrap_err();
     assert_eq!(
@@ -447,8 +457,7 @@ fn wrong_targets_and_callers_are_told() {
         &[],
         &Targets::All,
         &Costs::new(),
-        &Generated::new(),
-        &Interrupt::default(),
+        &known(&Generated::new(), &Published::default(), &Interrupt::default()),
     )
     .unwrap_err();
     assert!(error.to_string().contains("has the project no components?"));
@@ -469,8 +478,7 @@ fn what_was_measured_counts_before_hints() {
         &world.sources(),
         &Targets::All,
         &costs.into(),
-        &Generated::new(),
-        &Interrupt::default(),
+        &known(&Generated::new(), &Published::default(), &Interrupt::default()),
     )
     .unwrap();
     let job = |name: &str| plan.job(&name.parse().unwrap()).unwrap();

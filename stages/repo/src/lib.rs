@@ -10,7 +10,8 @@
 //! 4. [`verify`](fn@verify) reads every byte and reports every difference.
 //! 5. [`standing`](fn@standing) tells before that what is published already: what is damaged is made anew, and a name that
 //!    gets other bytes is told ([`other_bytes`]).
-//! 6. [`serve`](fn@serve) hands the folder out over HTTP; [`client_config`] is the `.repo` file that goes with it.
+//! 6. [`offer`] reads what somebody else's repository has, for trees that stand on another one.
+//! 7. [`serve`](fn@serve) hands the folder out over HTTP; [`client_config`] is the `.repo` file that goes with it.
 //!
 //! Layout of a repository for one architecture. Each of the three folders is complete in itself:
 //!
@@ -37,6 +38,7 @@ pub mod create;
 mod error;
 mod manifest;
 mod metadata;
+pub mod offer;
 pub mod open;
 mod publish;
 pub mod serve;

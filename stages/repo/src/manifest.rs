@@ -105,6 +105,19 @@ impl Manifest {
     }
 }
 
+/// The record of `kind` in any `repomd.xml` (Keel's has more in it). The error says what is wrong.
+pub(crate) fn record(xml: &str, kind: &str) -> Result<Record, String> {
+    let mut draft = Draft::default();
+    walk(xml, &mut |path, event| match path.first().map(String::as_str) {
+        Some("repomd") if path.get(1).is_none_or(|field| field == "data") => draft.take(path, event),
+        _ => Ok(()),
+    })?;
+    let record = draft.records.into_iter().find(|record| record.kind == kind);
+    record
+        .ok_or_else(|| format!("it does not name `{kind}`"))?
+        .complete()
+}
+
 #[derive(Default)]
 struct Draft {
     revision: Option<u64>,

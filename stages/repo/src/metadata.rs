@@ -88,8 +88,8 @@ pub(crate) fn pack(kind: &str, document: &[u8]) -> Result<(Record, Vec<u8>), Err
     Ok((record, packed))
 }
 
-/// The document in a file's bytes, if they are what `record` says. The error says what differs.
-pub(crate) fn unpack(record: &Record, packed: &[u8]) -> Result<String, String> {
+/// Are a file's bytes what `record` says? The error says what differs.
+pub(crate) fn check_packed(record: &Record, packed: &[u8]) -> Result<(), String> {
     if packed.len() as u64 != record.size {
         return Err(format!(
             "it has {} bytes, repomd.xml says {}",
@@ -104,6 +104,12 @@ pub(crate) fn unpack(record: &Record, packed: &[u8]) -> Result<String, String> {
             record.digest
         ));
     }
+    Ok(())
+}
+
+/// The document in a file's bytes, if they are what `record` says. The error says what differs.
+pub(crate) fn unpack(record: &Record, packed: &[u8]) -> Result<String, String> {
+    check_packed(record, packed)?;
     if record.open_size > LARGEST {
         return Err(format!("it would unpack to {} bytes", record.open_size));
     }

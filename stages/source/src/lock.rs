@@ -29,6 +29,15 @@
 //! [published.packages]
 //! "zlib-1.3.1-1.kl1.x86_64" = "d2f1…"
 //! ```
+//!
+//! Before these stand the repositories that a tree takes packages of its base from (`[keel.base]`), and which state of each: the
+//! digest of its `repomd.xml`. A lock with such a record has version 2, too.
+//!
+//! ```toml
+//! [[repository]]
+//! address = "https://packages.example.org/4.0/x86_64/os"
+//! sha256 = "1c0f…"
+//! ```
 
 mod published;
 
@@ -61,6 +70,8 @@ const MAX_SIZE: u64 = 64 << 20;
 pub struct Lock {
     /// What is pinned.
     pub files: BTreeMap<(ComponentName, String), Entry>,
+    /// Which state of a base's repository is used: the digest of its `repomd.xml`, by its address.
+    pub repositories: BTreeMap<String, Sha256>,
     /// What is published.
     pub published: BTreeMap<(ComponentName, Arch), Published>,
 }
@@ -141,7 +152,16 @@ struct Text {
     #[serde(default)]
     file: Vec<FileText>,
     #[serde(default)]
+    repository: Vec<RepositoryText>,
+    #[serde(default)]
     published: Vec<PublishedText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RepositoryText {
+    address: String,
+    sha256: String,
 }
 
 #[derive(Deserialize)]
@@ -212,6 +232,26 @@ impl Lock {
                 return Err(bad("name", &"it is listed twice"));
             }
         }
+        for repository in text.repository {
+            let bad = |what: &'static str, why: &dyn std::fmt::Display| Error::Value {
+                path: path.to_owned(),
+                component: "keel.base".to_owned(),
+                name: repository.address.clone(),
+                what,
+                why: why.to_string(),
+            };
+            if text.version == FILES_ONLY {
+                return Err(bad("repository", &"a lock of version 1 has no such records"));
+            }
+            let digest = repository.sha256.parse().map_err(|error| bad("sha256", &error))?;
+            if lock
+                .repositories
+                .insert(repository.address.clone(), digest)
+                .is_some()
+            {
+                return Err(bad("repository", &"it is listed twice"));
+            }
+        }
         for published in text.published {
             let (component, name) = (published.component.clone(), published.version.clone());
             let bad = |what: &'static str, why: &dyn std::fmt::Display| Error::Value {
@@ -234,7 +274,7 @@ impl Lock {
 
     /// Its text.
     pub fn to_text(&self) -> String {
-        let version = match self.published.is_empty() {
+        let version = match self.published.is_empty() && self.repositories.is_empty() {
             true => FILES_ONLY,
             false => FORMAT,
         };
@@ -245,6 +285,13 @@ impl Lock {
         for ((component, name), entry) in &self.files {
             // Writing to a String cannot fail.
             let _ = entry.write(&mut text, component, name);
+        }
+        for (address, digest) in &self.repositories {
+            let _ = write!(
+                text,
+                "\n[[repository]]\naddress = {}\nsha256 = \"{digest}\"\n",
+                quote(address)
+            );
         }
         for ((component, arch), published) in &self.published {
             let _ = published.write(&mut text, component, *arch);

@@ -6,9 +6,10 @@ use keel_artefact::ComponentName;
 use keel_build::{
     forecast::{Replaced, State},
     record::Change,
+    scriptlets::Changes,
 };
 use keel_config::diagnostic::nearest;
-use keel_plan::{CostFrom, Job, Why};
+use keel_plan::{CostFrom, Job, Plan, Taken, TakenPackage, Why};
 use serde::Serialize;
 
 use super::{Foreseen, cost, word};
@@ -32,6 +33,9 @@ pub struct Explained<'a> {
     waits_for: Vec<Wait<'a>>,
     /// What `%generate_buildrequires` asked for in earlier builds of the same.
     generated: Vec<String>,
+    /// What scriptlets of foreign packages did in its build root, where the store has its result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scriptlets: Option<&'a Changes>,
     /// Jobs that may wait for it.
     awaited_by: Vec<&'a ComponentName>,
     cost_from: CostFrom,
@@ -41,6 +45,38 @@ pub struct Explained<'a> {
     slack_seconds: Option<f64>,
     #[serde(skip)]
     cost: String,
+}
+
+/// A component that is not built, because a repository has it.
+#[derive(Debug, Serialize)]
+pub struct FromRepository<'a> {
+    component: &'a ComponentName,
+    repository: &'a str,
+    packages: &'a [TakenPackage],
+}
+
+/// The component of that name, or of a package of that name, if a repository has it.
+pub fn taken<'a>(plan: &'a Plan, name: &str) -> Option<FromRepository<'a>> {
+    let is_it = |taken: &&Taken| {
+        let mut packages = taken.packages.iter();
+        taken.component.as_str() == name || packages.any(|package| package.name.as_str() == name)
+    };
+    let taken = plan.published.iter().find(is_it)?;
+    Some(FromRepository {
+        component: &taken.component,
+        repository: &taken.repository,
+        packages: &taken.packages,
+    })
+}
+
+impl fmt::Display for FromRepository<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} is not built: {} has it", self.component, self.repository)?;
+        for package in self.packages {
+            write!(f, "\n  {}: {}", package.nevra, told(&package.why))?;
+        }
+        Ok(())
+    }
 }
 
 /// A job that is waited for.
@@ -91,6 +127,7 @@ pub fn of<'a>(foreseen: &'a Foreseen<'a>, name: &str) -> Result<Explained<'a>, F
         raised_because: forecast.raised_because.as_ref(),
         waits_for: forecast.waits_for.iter().map(wait).collect(),
         generated: job.generated().map(ToString::to_string).collect(),
+        scriptlets: forecast.scriptlets.as_ref(),
         awaited_by: awaited.map(|other| &other.component).collect(),
         cost_from: job.cost_from,
         cpu_seconds: job.cpu_seconds,
@@ -167,6 +204,25 @@ impl fmt::Display for Explained<'_> {
                 f,
                 "\n%generate_buildrequires asks for\n  {}",
                 self.generated.join("\n  ")
+            )?;
+        }
+        if let Some(changes) = self.scriptlets {
+            writeln!(f, "\nscriptlets ran in its build root")?;
+            for (package, scripts) in &changes.packages {
+                writeln!(f, "  {package}: {}", scripts.join(" "))?;
+            }
+            let Changes {
+                added,
+                changed,
+                removed,
+                ..
+            } = changes;
+            writeln!(
+                f,
+                "  files: {} added, {} changed, {} removed",
+                added.len(),
+                changed.len(),
+                removed.len()
             )?;
         }
         const MOST: usize = 12;

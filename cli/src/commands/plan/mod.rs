@@ -43,6 +43,9 @@ pub fn run(context: &Context<'_>, command: &args::plan::Plan) -> Result<(), Fail
     let planned = pipeline::plan(context, &command.targets, files)?;
     let foreseen = Foreseen::of(context, &planned, jobs)?;
     if let Some(name) = &command.explain {
+        if let Some(taken) = explain::taken(&planned.plan, name) {
+            return report::print(context, &taken, ToString::to_string);
+        }
         let explained = explain::of(&foreseen, name)?;
         return report::print(context, &explained, ToString::to_string);
     }
@@ -100,6 +103,7 @@ impl<'a> Foreseen<'a> {
                 raise: &raise,
                 locked: false,
             },
+            foreign: &planned.base().components,
             store: context.store()?,
             distribution: &planned.project.name,
             stage0: &planned.stage0.digest,
@@ -180,7 +184,8 @@ impl<'a> Foreseen<'a> {
         };
         let rows: Vec<_> = self.jobs().map(row).collect();
         let heading = ["component", "version", "state", "cost", "why"];
-        format!("{}\n\n{}", report::table(&heading, &rows), self.summary)
+        let text = format!("{}\n\n{}", report::table(&heading, &rows), self.summary);
+        text + &taken(self.plan)
     }
 
     fn drawing(&self) -> Drawing {
@@ -203,6 +208,20 @@ impl<'a> Foreseen<'a> {
         };
         Drawing::new("Plan", self.jobs().map(node).collect())
     }
+}
+
+/// How much comes from which repository.
+fn taken(plan: &Plan) -> String {
+    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for taken in &plan.published {
+        let (packages, components) = counts.entry(&taken.repository).or_default();
+        *packages += taken.packages.len();
+        *components += 1;
+    }
+    let line = |(repository, (packages, components)): (&str, (usize, usize))| {
+        format!("\n{packages} packages of {components} components from {repository}, not built")
+    };
+    counts.into_iter().map(line).collect()
 }
 
 /// A plan as JSON: that of the stage, and what is to be expected of it.

@@ -20,6 +20,7 @@ use crate::{
     args,
     context::Context,
     failure::Failure,
+    names,
     pipeline::{self, Files, Planned},
     report,
     revision::History,
@@ -173,6 +174,11 @@ impl Old {
         if then.stage0.lends.keys().ne(now.stage0.lends.keys()) {
             keys.push("lends");
         }
+        // What cannot be read is told by whoever needs it; here it counts as another.
+        let pins = |project: &Project| names::lock(project).ok().map(|lock| lock.repositories);
+        if pins(then) != pins(now) {
+            keys.push("the base's repository");
+        }
         keys
     }
 
@@ -219,6 +225,7 @@ fn forecasts(now: &Planned, old: &Old, all: bool) -> Vec<Forecast> {
             problem: None,
             raised: None,
             raised_because: None,
+            scriptlets: None,
         });
     }
     forecasts

@@ -1,6 +1,6 @@
 //! `keel source update`: what is newer, and the versions that TOML alone names written and pinned.
 
-use keel_artefact::{ComponentName, Event};
+use keel_artefact::Event;
 use keel_config::{Location, Project};
 use keel_source::{
     Options, Trust,
@@ -10,6 +10,7 @@ use keel_spec::Recipe;
 use serde::Serialize;
 
 use crate::{
+    base::{self, State},
     context::Context,
     failure::{Class, Failure},
     pipeline, report,
@@ -18,12 +19,13 @@ use crate::{
 /// One file, for programs.
 #[derive(Serialize)]
 struct Row<'a> {
-    component: &'a ComponentName,
+    /// Of the repository of a base: `keel.base`.
+    component: &'a str,
     file: &'a str,
     origin: &'a str,
-    now: Option<&'a str>,
+    now: Option<String>,
     /// Null if nothing is newer.
-    newest: Option<&'a str>,
+    newest: Option<String>,
     /// `newest`, `newer`, `unknown`, or `set` where the configuration was changed and the file pinned.
     state: &'static str,
     /// What is to be done, or was done; or why it cannot be told.
@@ -39,6 +41,7 @@ pub(super) fn run(
     recipes: &[Recipe],
     options: &Options,
     trust: &Trust,
+    states: &[State],
     check_only: bool,
 ) -> Result<(), Failure> {
     let (store, sink) = (context.store()?, context.sink());
@@ -65,7 +68,13 @@ pub(super) fn run(
             return Err(failure);
         }
     }
-    let rows: Vec<Row<'_>> = updates.files.iter().map(|update| row(update, edited)).collect();
+    let newer = newer + states.iter().filter(|state| state.is_newer()).count();
+    if !check_only {
+        base::pin_states(context, project, states)?;
+    }
+    let files = updates.files.iter().map(|update| row(update, edited));
+    let repositories = states.iter().map(|state| of_repository(state, !check_only));
+    let rows: Vec<Row<'_>> = files.chain(repositories).collect();
     let same = rows.len() - rows.iter().filter(|row| row.note.is_some()).count();
     if same > 0 {
         let text = format!("{same} of {} pinned files are the newest", rows.len());
@@ -124,14 +133,38 @@ fn row(update: &Update, edited: bool) -> Row<'_> {
         (_, None) => "newest",
     };
     Row {
-        component: &update.component,
+        component: update.component.as_str(),
         file: &update.name,
         state,
         origin: &update.origin,
-        now: update.now.as_deref(),
-        newest: update.newest.as_deref(),
+        now: update.now.clone(),
+        newest: update.newest.clone(),
         note,
         edited,
+    }
+}
+
+/// The repository of a base.
+fn of_repository(state: &State, pinned: bool) -> Row<'_> {
+    let is_newer = state.is_newer();
+    let note = match (is_newer, pinned) {
+        (false, _) => None,
+        (true, true) => Some("pinned in keel.lock".to_owned()),
+        (true, false) => Some("to be pinned by `keel source update`".to_owned()),
+    };
+    Row {
+        component: "keel.base",
+        file: "repomd.xml",
+        origin: &state.address,
+        now: state.pinned.map(|digest| digest.to_string()),
+        newest: is_newer.then(|| state.now.to_string()),
+        state: match (is_newer, pinned) {
+            (false, _) => "newest",
+            (true, true) => "set",
+            (true, false) => "newer",
+        },
+        note,
+        edited: None,
     }
 }
 
@@ -145,8 +178,8 @@ fn text(rows: &[Row<'_>]) -> String {
         vec![
             row.component.to_string(),
             row.file.to_owned(),
-            row.now.unwrap_or("-").to_owned(),
-            row.newest.unwrap_or("?").to_owned(),
+            row.now.clone().unwrap_or("-".to_owned()),
+            row.newest.clone().unwrap_or("?".to_owned()),
             row.origin.to_owned(),
         ]
     };

@@ -68,8 +68,11 @@ pub fn plan(
         &sources,
         &Targets::All,
         &Costs::new(),
-        &Generated::new(),
-        &context.interrupt,
+        &keel_plan::Known {
+            generated: &Generated::new(),
+            published: &keel_plan::Published::default(),
+            interrupt: &context.interrupt,
+        },
     )?;
     clock.phase("planning");
     let drawing = drawn(&plan);

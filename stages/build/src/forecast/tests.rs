@@ -34,6 +34,7 @@ fn plan(versions: [&str; 4]) -> Plan {
             .map(|job| (job.recipe.name.clone(), job.component.clone()))
             .collect(),
         jobs,
+        published: vec![],
     }
 }
 
@@ -97,6 +98,7 @@ fn states(store: &Store, plan: &Plan) -> Vec<Forecast> {
         distribution: DISTRIBUTION,
         stage0: &Sha256::of(b"stage0"),
         names: crate::names::tests::names(&lock),
+        foreign: &foreign::Components::new(),
         is_lent: &|_| false,
         interrupt: &Interrupt::default(),
     };

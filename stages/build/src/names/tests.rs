@@ -87,6 +87,7 @@ fn publish_with(lock: &Lock, job: &Job, built: &Arc<Built>, source: Option<Sha25
         format: keel_plan::FORMAT,
         arch: job.arch,
         jobs: vec![job.clone()],
+        published: vec![],
         providers: BTreeMap::new(),
     };
     let finished = crate::job::Finished {
@@ -243,6 +244,7 @@ fn records_are_of_one_architecture() {
         format: keel_plan::FORMAT,
         arch: first.arch,
         jobs: vec![],
+        published: vec![],
         providers: BTreeMap::new(),
     };
     let is_known = |name: &keel_artefact::ComponentName| name.as_str() != "gone";

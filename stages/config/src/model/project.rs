@@ -485,8 +485,15 @@ static BASE: Table = Table {
         ),
         ours(
             "repository",
-            Form::Text(&URL),
-            "where the packages of the base may be had",
+            Form::Text(&ORIGIN_URL),
+            "where the packages of the base may be had: what a `.repo` file calls `baseurl`, `https://…` or `file:///…`, `$basearch` \
+             is the architecture. What it has of the base is not built",
+        ),
+        ours(
+            "gpg-key",
+            Form::Text(&GPG_KEY),
+            "the public key that signed the repository and its packages: a file of this tree, or else of the base, or `file:///…`; \
+             required with `repository`",
         ),
     ],
     kinds: None,

@@ -58,8 +58,7 @@ fn a_condition_that_breaks_a_cycle_is_a_way_out() {
         &world.recipes,
         &Targets::All,
         &read,
-        &Generated::new(),
-        &Interrupt::default(),
+        &known(&Generated::new(), &Published::default(), &Interrupt::default()),
     )
     .unwrap_err()
     .to_string();

@@ -43,6 +43,34 @@ fn what_is_wrong_is_named() {
     }
 }
 
+/// B1: a lock says which state of a base's repository is used, strictly; one without such records is as it always was.
+#[test]
+fn states_of_repositories_are_strict() {
+    let record = format!(
+        "[[repository]]\naddress = \"https://p.test/os\"\nsha256 = \"{}\"\n",
+        "ab".repeat(32)
+    );
+    let lock = parse(&format!("version = 2\n{record}")).unwrap();
+    assert_eq!(lock.repositories.len(), 1);
+    assert_eq!(parse(&lock.to_text()).unwrap(), lock);
+    assert_eq!(lock.to_text().lines().nth(1), Some("version = 2"));
+    for (text, message) in [
+        (
+            format!("version = 1\n{record}"),
+            "a lock of version 1 has no such records",
+        ),
+        (format!("version = 2\n{record}{record}"), "it is listed twice"),
+        (
+            format!("version = 2\n{}", record.replace("abab", "xy")),
+            "is not a SHA-256 digest",
+        ),
+        (format!("version = 2\n{record}size = 1\n"), "is damaged"),
+    ] {
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
 /// N1: a lock says which bytes each published name stands for, strictly; one without records is as it always was.
 #[test]
 fn records_of_what_is_published_are_strict() {
@@ -173,7 +201,7 @@ proptest! {
         published in proptest::collection::btree_map(published_keys(), published(), 0..4),
     ) {
         let files = files.into_iter().map(|((component, name), entry)| ((component.parse().unwrap(), name), entry));
-        let lock = Lock { files: files.collect(), published };
+        let lock = Lock { files: files.collect(), published, ..Lock::default() };
         let text = lock.to_text();
         prop_assert_eq!(&parse(&text).unwrap(), &lock);
         prop_assert_eq!(parse(&text).unwrap().to_text(), text);
