@@ -10,7 +10,7 @@ use keel_artefact::{ComponentName, ImageName, Interrupt, PackageName};
 use keel_build::{Foreign, Names, Packages, Results, Workshop};
 use keel_config::{Image, Project, diagnostic::nearest};
 use keel_host::{git::Git, stage0::Stage0};
-use keel_plan::{Generated, Job, Plan, Targets};
+use keel_plan::{Job, Known, Plan, Targets};
 use keel_source::SourceSet;
 use keel_spec::{Additions, Recipe};
 
@@ -92,20 +92,10 @@ pub fn select(
     stage0: &Stage0,
     recipes: &[Recipe],
     targets: &Targets,
-    (generated, base): (&Generated, &Base),
+    known: &Known<'_>,
 ) -> Result<Vec<ComponentName>, Failure> {
     let variants = |recipe: &Recipe| crate::variants::of(context, project, stage0, recipe);
-    Ok(keel_plan::select(
-        project,
-        recipes,
-        targets,
-        &variants,
-        &keel_plan::Known {
-            generated,
-            published: &base.published,
-            interrupt: &context.interrupt,
-        },
-    )?)
+    Ok(keel_plan::select(project, recipes, targets, &variants, known)?)
 }
 
 /// The files of these recipes, in the store. Where a refresh replaced one, its recipe is read again.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use keel_artefact::{ComponentName, Interrupt};
 use keel_config::{Image, Project};
 use keel_host::stage0::Stage0;
-use keel_plan::{Generated, Job, Plan, Skip, Targets};
+use keel_plan::{Generated, Job, Known, Plan, Skip, Targets};
 use keel_source::SourceSet;
 use keel_spec::Recipe;
 
@@ -99,8 +99,8 @@ impl Material {
     ) -> Result<Planned, Failure> {
         self.leave_out_hints(&project, &context.interrupt)?;
         let choose = |recipes: &[Recipe], targets: &Targets| {
-            let known = (&self.generated, &self.base);
-            select(context, &project, &stage0, recipes, targets, known)
+            let known = self.known(context);
+            select(context, &project, &stage0, recipes, targets, &known)
         };
         let is_built = |name: &ComponentName| !self.base.has(name);
         let mut needed = choose(&self.recipes, &self.targets)?;
@@ -121,11 +121,7 @@ impl Material {
         let names = self.recipes.iter().map(|recipe| &recipe.component);
         let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
         let (recipes, sources) = (&self.recipes, &self.sources);
-        let known = keel_plan::Known {
-            generated: &self.generated,
-            published: &self.base.published,
-            interrupt: &context.interrupt,
-        };
+        let known = self.known(context);
         let mut plan = keel_plan::plan(&project, recipes, sources, &self.targets, &costs, &known)?;
         if let Some(names) = &self.unchecked {
             leave_out_checks(&mut plan, names);
@@ -139,6 +135,14 @@ impl Material {
             foreign,
             material: self,
         })
+    }
+
+    fn known<'a>(&'a self, context: &'a Context<'_>) -> Known<'a> {
+        Known {
+            generated: &self.generated,
+            published: &self.base.published,
+            interrupt: &context.interrupt,
+        }
     }
 
     /// Leaves out what sections printed in earlier runs, and cannot print now.

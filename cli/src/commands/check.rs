@@ -86,22 +86,21 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     let sources: Vec<SourceSet> = recipes.iter().map(no_files).collect();
     let targets = pipeline::all(&project);
     let base = Base::of(context, &project, &recipes, &Targets::Packages(Vec::new()))?;
-    let known = (&generated, &base);
-    pipeline::select(context, &project, &stage0, &recipes, &targets, known)?;
-    let names = recipes.iter().map(|recipe| &recipe.component);
-    let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
     let known = keel_plan::Known {
         generated: &generated,
         published: &base.published,
         interrupt: &context.interrupt,
     };
+    pipeline::select(context, &project, &stage0, &recipes, &targets, &known)?;
+    let names = recipes.iter().map(|recipe| &recipe.component);
+    let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
     let plan = keel_plan::plan(&project, &recipes, &sources, &targets, &costs, &known)?;
     let mut images = BTreeMap::new();
     for image in (project.images.values()).filter(|image| image.check_buildable().is_ok()) {
         let targets = Targets::Packages(image.packages.clone());
         images.insert(
             &image.name,
-            pipeline::select(context, &project, &stage0, &recipes, &targets, known)?.len(),
+            pipeline::select(context, &project, &stage0, &recipes, &targets, &known)?.len(),
         );
     }
     let checked = Checked {

@@ -193,7 +193,12 @@ fn foreign(
     let own = of_group.values().map(|finished| Arc::clone(&finished.built));
     let candidates: Vec<Arc<_>> = own.chain(of_base.iter().cloned()).collect();
     let names = image.packages.iter().map(|name| Dependency::any(name.as_str()));
-    let chosen = closure::close(&names.collect::<Vec<_>>(), &candidates, &|_| false);
+    let chosen = closure::close(
+        &names.collect::<Vec<_>>(),
+        &candidates,
+        &|_| false,
+        &context.interrupt,
+    );
     let mut packages = match chosen {
         Ok(chosen) if !image.install_weak_deps => chosen,
         _ => keel_build::job::all_packages(of_base.iter().map(|built| &**built)),

@@ -7,8 +7,7 @@ use keel_config::{Diagnostic, Errors, Location, Project};
 use keel_spec::Recipe;
 
 use crate::{
-    Known,
-    Error, Targets,
+    Error, Known, Targets,
     graph::{self, Knot},
     job::{Because, Generated},
     needs::{self, Needs},
@@ -50,7 +49,11 @@ impl Draft {
         variants: &Variants<'_>,
         known: &Known<'_>,
     ) -> Result<Self, Error> {
-        let Known { generated, published, interrupt } = *known;
+        let Known {
+            generated,
+            published,
+            interrupt,
+        } = *known;
         let not_built = recipes.iter().enumerate();
         let not_built = not_built.filter(|(_, recipe)| published.has(&recipe.component));
         let not_built = not_built.map(|(index, _)| index).collect();

@@ -76,7 +76,13 @@ pub(crate) fn select(
         Targets::All => {
             // Images first: they are the better reason to be here.
             let groups = images(project);
-            queue.extend(run_time(recipes, providers, &groups, &mut taken, &mut Vec::new())?);
+            queue.extend(run_time(
+                recipes,
+                providers,
+                &groups,
+                &mut taken,
+                &mut Vec::new(),
+            )?);
             rest = 0..recipes.len();
         }
         Targets::Components(names) => {

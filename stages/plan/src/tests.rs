@@ -12,8 +12,8 @@ use keel_spec::{BuildRequire, RecipePackage};
 use super::*;
 
 mod cycles;
-mod sections;
 mod published;
+mod sections;
 mod solver;
 
 /// What a plan goes by.

@@ -25,8 +25,7 @@ fn told(world: &World, targets: &Targets) -> (String, Vec<String>) {
         &world.sources(),
         targets,
         &Costs::new(),
-        &world.generated,
-        &world.published,
+        &known(&world.generated, &world.published, &Interrupt::default()),
     )
     .unwrap_or_else(|error| panic!("{error}"));
     let taken = plan.published.iter().map(|taken| {

@@ -209,10 +209,12 @@ fn pigeons(pigeons: usize, holes: usize) -> World {
 #[test]
 fn what_is_too_hard_is_told_and_an_interrupt_ends_it() {
     let world = pigeons(11, 10);
-    let (recipes, generated) = (&world.recipes, Generated::new());
+    let (generated, published) = (Generated::new(), Published::default());
     let app = components(&["app"]);
-    let plan =
-        |interrupt: &Interrupt| select(&world.project, recipes, &app, &|_| vec![], &generated, interrupt);
+    let plan = |interrupt: &Interrupt| {
+        let known = known(&generated, &published, interrupt);
+        select(&world.project, &world.recipes, &app, &|_| vec![], &known)
+    };
     let told = plan(&Interrupt::default()).unwrap_err().to_string();
     assert!(
         told.contains("cannot plan `app`") && told.contains("app.spec:10"),
