@@ -189,6 +189,7 @@ pub fn run(
         planned.base(),
         |shop| {
             let shop = Workshop {
+                index: &keel_build::closure::Index::default(),
                 keep_roots: how.keep_root,
                 names: Names {
                     locked: how.locked,
@@ -216,6 +217,7 @@ pub fn with_workshop<T>(
     let bringer = Bringer::new(context, base)?;
     let bring = |packages: &[&keel_build::BuiltPackage]| bringer.bring(packages);
     Ok(work(&Workshop {
+        index: &keel_build::closure::Index::default(),
         policy: &policy,
         foreign: Foreign {
             components: &base.components,

@@ -4,14 +4,18 @@
 //! Only packages of components that the job's plan says come before it can be chosen, whatever else happens to be
 //! built already: the root of a job never depends on the order in which jobs ran.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use keel_artefact::{Dependency, Interrupt, PackageName};
+use keel_artefact::{Dependency, Interrupt, PackageName, Rich};
 use keel_rpm::solve::{
     self, Limits, Missing, NoAnswer, Package, PackageId, Pool, Refusal, Repository, Stopped, Target,
 };
 
 use crate::{Built, BuiltPackage, built::Output};
+
+mod near;
+
+pub use near::Index;
 
 /// A requirement that no candidate and nothing borrowed meets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +88,8 @@ pub fn close(
         packages,
         ..Repository::default()
     };
-    let paths: Vec<&str> = asked.iter().map(|need| need.name.as_str()).collect();
+    let paths = paths(asked);
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     let target = Target {
         arches: &[],
         paths: &paths,
@@ -131,6 +136,19 @@ fn refused(refusal: &Refusal, wishes: &[Dependency], name: &dyn Fn(PackageId) ->
     Error::Unmet(unmet.collect())
 }
 
+/// The paths that these ask for, on their own or in expressions.
+fn paths(asked: &[Dependency]) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    for rich in asked.iter().filter_map(|need| Rich::of(need).ok()) {
+        rich.leaves(&mut |leaf| {
+            if leaf.name.starts_with('/') {
+                paths.insert(leaf.name.clone());
+            }
+        });
+    }
+    paths
+}
+
 fn package(output: &Output) -> Package {
     let mut package = Package::of(&output.package.nevra, &output.provides, &output.requires);
     package.conflicts.clone_from(&output.conflicts);
@@ -140,4 +158,4 @@ fn package(output: &Output) -> Package {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -94,6 +94,8 @@ pub struct Question<'a> {
     pub foreign: &'a foreign::Components,
     /// Capabilities that stage0 lends.
     pub is_lent: &'a dyn Fn(&str) -> bool,
+    /// What is known of results, for many roots.
+    pub index: &'a crate::closure::Index,
     /// Ends it.
     pub interrupt: &'a Interrupt,
 }
@@ -195,6 +197,7 @@ fn inputs(
         is_lent: question.is_lent,
         job,
         before,
+        index: question.index,
         interrupt: question.interrupt,
         scriptlets: &|packages| {
             // What is not here yet is not known.

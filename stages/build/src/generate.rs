@@ -12,7 +12,10 @@
 //!
 //! What stage0 lends is in every root, and asks for no other plan.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use keel_artefact::{Dependency, Interrupt, Sha256, format};
 use keel_plan::{Job, Printed};
@@ -83,6 +86,8 @@ pub struct Ground<'a> {
     pub job: &'a Job,
     /// Results of [`Job::after`].
     pub before: &'a [Arc<Built>],
+    /// Knows those of other jobs, too.
+    pub index: &'a closure::Index,
     /// What scriptlets made of a root of these packages. Notes of foreign ones whether they have some: only their headers tell.
     pub scriptlets: &'a dyn Fn(&mut [BuiltPackage]) -> Result<Seen, Error>,
     /// Ends a search for the packages.
@@ -145,7 +150,8 @@ impl Ground<'_> {
             .filter(|requirement| !self.is_borrowed(requirement));
         let asked: Vec<Dependency> = self.job.direct.iter().chain(kept).cloned().collect();
         let lends = |name: &str| job::lends(self.is_lent, self.job, name);
-        let mut packages = closure::close(&asked, &self.candidates(round), &lends, self.interrupt)?;
+        let candidates = self.index.near(&asked, &self.candidates(round), &lends);
+        let mut packages = closure::close(&asked, &candidates, &lends, self.interrupt)?;
         let scriptlets = match (self.scriptlets)(&mut packages)? {
             Seen::Nothing => None,
             Seen::Made(digest) => Some(digest),
@@ -160,10 +166,11 @@ impl Ground<'_> {
 
     /// What the root of a round may hold, whatever else is built for other rounds.
     fn candidates(&self, round: usize) -> Vec<Arc<Built>> {
-        let after = self.job.rounds.get(round).map(|round| &round.after);
+        let after = self.job.rounds.get(round);
+        let after: Option<HashSet<_>> = after.map(|round| round.after.iter().collect());
         let is_candidate = |built: &&Arc<Built>| {
             let component = built.outputs.first().map(|output| &output.package.component);
-            after.is_none_or(|after| component.is_some_and(|component| after.contains(component)))
+            (after.as_ref()).is_none_or(|after| component.is_some_and(|component| after.contains(component)))
         };
         self.before.iter().filter(is_candidate).cloned().collect()
     }

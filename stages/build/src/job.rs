@@ -49,6 +49,8 @@ pub struct Workshop<'a> {
     pub foreign: Foreign<'a>,
     /// Capabilities that stage0 lends.
     pub is_lent: &'a (dyn Fn(&str) -> bool + Sync),
+    /// What jobs of the run made, for the roots of others.
+    pub index: &'a crate::closure::Index,
     /// The project's output folder. Logs of failed builds are in `logs` there.
     pub output: &'a Path,
     /// How many processes a build may start at once.
@@ -260,6 +262,7 @@ impl Workshop<'_> {
             is_lent: self.is_lent,
             job,
             before,
+            index: self.index,
             scriptlets: &|packages| self.scriptlets(job, packages),
             interrupt: self.interrupt,
         };

@@ -98,6 +98,7 @@ impl<'a> Foreseen<'a> {
         let again = pipeline::again(context, &planned.project, &planned.stage0)?;
         let raise = |job: &Job, rebuild| again.raise(job, rebuild);
         let question = Question {
+            index: &keel_build::closure::Index::default(),
             names: keel_build::Names {
                 lock: &lock,
                 raise: &raise,

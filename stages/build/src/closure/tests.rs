@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A component of one package, which provides itself and more.
-fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Arc<Built> {
+pub(crate) fn built(name: &str, provides: &[&str], requires: &[&str], files: &[&str]) -> Arc<Built> {
     let digest = Sha256::of(name.as_bytes());
     let nevra = Nevra {
         name: name.parse().unwrap(),
@@ -80,7 +80,7 @@ fn either_way(asked: &[&str], candidates: &[Arc<Built>]) -> Result<Vec<String>, 
     first
 }
 
-fn with(built: Arc<Built>, change: impl Fn(&mut Output)) -> Arc<Built> {
+pub(crate) fn with(built: Arc<Built>, change: impl Fn(&mut Output)) -> Arc<Built> {
     let mut new = Built::clone(&built);
     change(&mut new.outputs[0]);
     Arc::new(new)
@@ -165,6 +165,14 @@ fn boolean_requirements_of_specs_and_of_packages() {
     ] {
         assert_eq!(either_way(asked, &candidates).unwrap(), root, "{asked:?}");
     }
+}
+
+/// A path in an expression is found among files, whether or not another package names it.
+#[test]
+fn a_path_in_an_expression_is_a_file() {
+    let tool = built("tool", &[], &[], &["/usr/bin/tool"]);
+    let root = either_way(&["(/usr/bin/tool or nothing)"], &[tool]);
+    assert_eq!(root.unwrap(), ["tool"]);
 }
 
 #[test]

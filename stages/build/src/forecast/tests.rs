@@ -94,6 +94,7 @@ fn build_all(store: &Store, plan: &Plan) {
 fn states(store: &Store, plan: &Plan) -> Vec<Forecast> {
     let lock = keel_source::Lock::default();
     let question = Question {
+        index: &closure::Index::default(),
         store,
         distribution: DISTRIBUTION,
         stage0: &Sha256::of(b"stage0"),

@@ -93,6 +93,7 @@ impl World {
     /// `section` prints for a root with these packages.
     fn settle(&self, section: &dyn Fn(&[&str]) -> Vec<String>) -> Result<Option<Settled>, Error> {
         let ground = Ground {
+            index: &closure::Index::default(),
             store: &self.store,
             stage0: &Sha256::of(b"stage0"),
             is_lent: &|name| name == "gcc",
@@ -200,6 +201,7 @@ fn what_nobody_makes_and_what_never_rests_are_errors() {
 fn a_root_that_was_never_asked_about_is_not_settled() {
     let world = World::new(&["one"]);
     let ground = Ground {
+        index: &closure::Index::default(),
         store: &world.store,
         stage0: &Sha256::of(b"stage0"),
         is_lent: &|_| false,
@@ -219,6 +221,7 @@ fn a_root_whose_scriptlets_have_not_run_is_not_foretold() {
         (Seen::Made(Sha256::of(b"1")), Some(Some(Sha256::of(b"1")))),
     ] {
         let ground = Ground {
+            index: &closure::Index::default(),
             store: &world.store,
             stage0: &Sha256::of(b"stage0"),
             is_lent: &|_| false,

@@ -72,6 +72,7 @@ struct Fixture {
     lock: Lock,
     folder: tempfile::TempDir,
     interrupt: Interrupt,
+    index: crate::closure::Index,
 }
 
 impl Fixture {
@@ -85,11 +86,13 @@ impl Fixture {
             lock: Lock::default(),
             folder: tempfile::tempdir().unwrap(),
             interrupt: Interrupt::default(),
+            index: crate::closure::Index::default(),
         }
     }
 
     fn shop(&self) -> Workshop<'_> {
         Workshop {
+            index: &self.index,
             store: self.store,
             distribution: "test",
             stage0: self.stage0,
