@@ -92,12 +92,13 @@ pub fn phase(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line).ok()?;
     let (phase, command) = line.strip_prefix("Executing(")?.split_once("): ")?;
     let (program, script) = (command.split(' ').next()?, command.rsplit(' ').next()?);
-    let script = script.strip_prefix("/var/tmp/rpm-tmp.")?;
+    // Where it is, `%_tmppath` says, which a distribution may set.
+    let (folder, script) = script.rsplit_once("/rpm-tmp.")?;
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let is_phase = phase.strip_prefix('%').is_some_and(|name| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
     });
-    (is_phase && program.starts_with('/') && is_name(script)).then_some(phase)
+    (is_phase && program.starts_with('/') && folder.starts_with('/') && is_name(script)).then_some(phase)
 }
 
 /// The sandbox with the environment of the build.
@@ -209,7 +210,12 @@ mod tests {
             ("Executing(%install): /bin/sh", None),
             ("Executing(%check)", None),
             ("Executing(%check): all tests", None),
+            (
+                "Executing(%build): /bin/sh -e /tmp/of/ours/rpm-tmp.x",
+                Some("%build"),
+            ),
             ("Executing(%check): /var/tmp/rpm-tmp.", None),
+            ("Executing(%check): /bin/sh -e rpm-tmp.x", None),
             ("Executing(check): /bin/sh -e /var/tmp/rpm-tmp.x", None),
             (" Executing(%check): /bin/sh -e /var/tmp/rpm-tmp.x", None),
             ("+ make", None),

@@ -33,7 +33,7 @@ struct Ran {
     exit: Exit,
     /// The last phase that began, and whether `%check` was among them.
     phase: String,
-    checked: bool,
+    checked: Option<bool>,
     sandbox: Sandbox,
     bench: TempDir,
     folders: Folders,
@@ -73,7 +73,7 @@ impl Workshop<'_> {
             wall: started.elapsed(),
             cpu: ran.exit.usage.user + ran.exit.usage.system,
             memory: ran.exit.usage.peak_memory,
-            checked: Some(ran.checked),
+            checked: ran.checked,
         })
     }
 
@@ -137,10 +137,10 @@ impl Workshop<'_> {
             }
             Some(Order::Same) | None => None,
         };
-        let (mut phase, mut checked) = ("%prep".to_owned(), false);
+        let (mut phase, mut checked) = ("%prep".to_owned(), None);
         let mut on_phase = |name: &str| {
             phase = name.to_owned();
-            checked = checked::heard(checked, name);
+            checked = Some(checked::heard(checked.unwrap_or(false), name));
             self.sink.event(Event::Message { id: &id, text: name });
         };
         let log = bench.path().join("log");

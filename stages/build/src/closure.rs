@@ -82,7 +82,7 @@ pub fn close(
         .collect();
     let mut packages: Vec<Package> = outputs.iter().copied().map(package).collect();
     let lent: Vec<Dependency> = asked.iter().map(|need| solve::lent(need, is_lent)).collect();
-    let lender = solve::lend(&mut packages, &lent, is_lent);
+    let lender = solve::lend(&mut packages, asked, is_lent);
     let new = Repository {
         name: "built".to_owned(),
         packages,

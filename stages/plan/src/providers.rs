@@ -91,9 +91,7 @@ impl<'a> Providers<'a> {
             let with_isa = ISAS.iter().map(move |isa| format!("{name}{isa}"));
             with_isa.chain([name.clone()])
         });
-        let wishes: Vec<Dependency> = names
-            .map(|name| solve::lent(&Dependency::any(name), &lent))
-            .collect();
+        let wishes: Vec<Dependency> = names.map(Dependency::any).collect();
         let lender = solve::lend(&mut all, &wishes, &lent);
         Self {
             roots: pool(Some(lender), all),

@@ -85,6 +85,8 @@ pub fn install(
     Err(match solve(pool, &lenient, limits) {
         Ok(without) => refuse(without, Vec::new()),
         Err(NoSolution::Unsolvable(unsolvable)) => refuse(unsolvable.without, unsolvable.problems),
+        // That there is none is known: only what could be had without some of it is not.
+        Err(NoSolution::Stopped(Stopped::TooHard { .. })) => refuse(first.solution(), first.problems()),
         Err(NoSolution::Stopped(stopped)) => NoAnswer::Stopped(stopped),
     })
 }

@@ -14,7 +14,7 @@ pub(super) const LENDER: &str = "(lent)";
 
 /// The requirements of all packages, with what `is_lent` takes as met; and who lends, as a repository of what is installed.
 ///
-/// `wishes` are dependencies that a request will ask for, as [`lent`] gives them.
+/// `wishes` are dependencies that a request will ask for, by what [`lent`] makes of them.
 pub fn lend<'a>(
     packages: &mut [Package],
     wishes: impl IntoIterator<Item = &'a Dependency>,
@@ -24,12 +24,12 @@ pub fn lend<'a>(
     for package in packages {
         for requirement in &mut package.requires {
             let met = lent(requirement, is_lent);
-            note(&met, &mut names);
+            note(requirement, &met, &mut names);
             *requirement = met;
         }
     }
     for wish in wishes {
-        note(wish, &mut names);
+        note(wish, &lent(wish, is_lent), &mut names);
     }
     let evr = Evr {
         epoch: 0,
@@ -104,13 +104,20 @@ fn inner(rich: &Rich) -> Option<&Rich> {
     }
 }
 
-fn note(requirement: &Dependency, names: &mut BTreeSet<String>) {
-    let Ok(rich) = Rich::of(requirement) else {
-        return;
-    };
-    rich.leaves(&mut |leaf| {
-        if leaf.name.starts_with("lent(") {
-            names.insert(leaf.name.clone());
-        }
-    });
+/// Notes what stands in `met` and not in `asked`: who writes such a name in a SPEC is lent nothing.
+fn note(asked: &Dependency, met: &Dependency, names: &mut BTreeSet<String>) {
+    let written = aliases(asked);
+    names.extend(aliases(met).into_iter().filter(|name| !written.contains(name)));
+}
+
+fn aliases(requirement: &Dependency) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    if let Ok(rich) = Rich::of(requirement) {
+        rich.leaves(&mut |leaf| {
+            if leaf.name.starts_with("lent(") {
+                names.insert(leaf.name.clone());
+            }
+        });
+    }
+    names
 }
