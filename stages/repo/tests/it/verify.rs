@@ -95,6 +95,15 @@ fn another_key_is_not_this_one() {
 }
 
 #[test]
+fn a_part_of_a_repository_is_told_as_one() {
+    let world = World::new();
+    world.create();
+    let part = verify(&world.out().join("os"), None, &Silent, &Interrupt::default());
+    let told = part.unwrap_err().to_string();
+    assert!(told.ends_with("the repository is the folder above"), "{told}");
+}
+
+#[test]
 fn unsigned_packages_under_signed_metadata_are_seen() {
     seen(
         "packages not signed",
