@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // tests
 
 mod disorderfs;
+mod erofs;
 mod qemu;
 mod stage0;

@@ -2,6 +2,7 @@
 
 mod brute;
 mod hard;
+mod lent;
 mod rules;
 
 use keel_artefact::{Comparison, Dependency, Evr};
