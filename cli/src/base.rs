@@ -112,7 +112,7 @@ impl Base {
         }
         for recipe in recipes {
             let is_its = (project.components.get(&recipe.component))
-                .is_some_and(|component| component.tree == asked.tree);
+                .is_some_and(|component| project.is_of(component, asked.tree));
             if !is_its || named.contains(&recipe.component) {
                 continue;
             }

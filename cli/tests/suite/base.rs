@@ -193,6 +193,38 @@ fn a_team_builds_its_own_only() {
     );
 }
 
+/// B2: what the tree says of a component of the base without an entry of its own changes it, too: by a group, or by what all inherit.
+#[test]
+fn what_the_tree_changes_in_any_way_is_built() {
+    let team = Team::new();
+    team.keel(&["source", "lock"]).ok();
+    let project = fs_err::read_to_string(team.fixture.path("team/keel.toml")).unwrap();
+    let jobs = |more: &str| -> Vec<String> {
+        team.write("keel.toml", &format!("{project}\n{more}\n"));
+        let plan = team.json(&["plan", "greet"]);
+        let jobs = plan["jobs"].as_array().unwrap().iter();
+        jobs.map(|job| job["component"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(jobs(""), ["greet"]);
+    let defines = "default-component-config.build.defines = { more = \"1\" }";
+    assert_eq!(
+        jobs(&format!(
+            "[component-groups.ours]\ncomponents = [\"zlib\"]\n{defines}"
+        )),
+        ["zlib", "greet"]
+    );
+    assert_eq!(
+        jobs(&format!(
+            "[component-groups.ours]\ncomponents = [\"hello\"]\n{defines}"
+        )),
+        ["greet"]
+    );
+    assert!(
+        jobs("[default-component-config]\nbuild.defines = { more = \"1\" }").contains(&"zlib".to_owned())
+    );
+}
+
 /// B1: a state is pinned until somebody says otherwise, whatever the repository has meanwhile; `source update` takes the newer one.
 #[test]
 fn a_state_is_used_until_another_is_pinned() {

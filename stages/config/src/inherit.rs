@@ -14,7 +14,7 @@ use crate::{
     overlay::Overlay,
     read::{component, overlay},
     table::{Problems, Table, Text, join},
-    tree::{Entry, Place, Sources, Value},
+    tree::{Data, Entry, Place, Sources, Value},
 };
 
 /// All components, with what they inherit.
@@ -198,10 +198,33 @@ impl<'a> Inheritance<'a> {
         Component {
             is_bare: says_nothing(entry),
             groups: self.groups.get(name.as_str()).cloned().unwrap_or_default(),
-            name,
             tree: self.sources.tree(at),
+            said_by: self.said_by(name.as_str(), entry),
+            name,
             settings,
             defined_at: self.sources.location(at),
+        }
+    }
+
+    /// The nearest tree that says something of a component: it may be one that stands on the component's own.
+    fn said_by(&self, name: &str, entry: &Entry) -> usize {
+        match self.sources.tree(entry.key) {
+            0 => 0,
+            own => self
+                .nearest(&self.resolve(name, &entry.value))
+                .unwrap_or(own)
+                .min(own),
+        }
+    }
+
+    /// The nearest tree that something of a value is of.
+    fn nearest(&self, value: &Value) -> Option<usize> {
+        match &value.data {
+            Data::List(list) => list.iter().filter_map(|item| self.nearest(item)).min(),
+            Data::Table(entries) => (entries.values())
+                .filter_map(|entry| self.nearest(&entry.value))
+                .min(),
+            _ => Some(self.sources.tree(value.at)),
         }
     }
 
