@@ -380,7 +380,7 @@ fn packages(context: &Context<'_>, asked: &Asked<'_>, manifest: &[u8]) -> Result
         Failure::because(Class::Environment, text, &error)
             .hint("where it has another state by now, `keel source update` takes that")
     })?;
-    offer::read(&primary, &store.read(&primary.digest())?).map_err(unreadable)
+    offer::read(&primary, &store.read(&primary.digest())?, context.arch()).map_err(unreadable)
 }
 
 /// How the state of a repository compares with the pinned one.

@@ -4,12 +4,14 @@
 //! packages. Any rpm-md repository will do, not only one of Keel's, as long as its digests are SHA-256.
 //!
 //! 1. [`primary`]: the record of `primary.xml` in `repomd.xml`, whose signature was checked.
-//! 2. [`read`]: the packages of it, each with its digest. What is for another architecture is passed over, and of several
-//!    versions of a package the newest counts.
+//! 2. [`read`]: the packages of it, each with its digest. What is for another architecture than the wanted one is passed over,
+//!    and of several versions of what is left the newest counts.
 
 use std::{collections::BTreeMap, io::Read as _};
 
-use keel_artefact::{Comparison, Dependency, Epoch, Evr, Nevra, PackageArch, PackageName, Provide, Sha256};
+use keel_artefact::{
+    Arch, Comparison, Dependency, Epoch, Evr, Nevra, PackageArch, PackageName, Provide, Sha256,
+};
 use keel_build::{BuiltPackage, Kind, built::Output};
 
 use crate::{
@@ -72,8 +74,8 @@ pub fn primary(repomd: &[u8]) -> Result<Primary, String> {
     }
 }
 
-/// The packages of `primary`, whose bytes are `packed`, sorted by name. The error says what is wrong.
-pub fn read(primary: &Primary, packed: &[u8]) -> Result<Vec<Offered>, String> {
+/// The packages of `primary` that are for `arch` or for all, sorted by name; its bytes are `packed`. The error says what is wrong.
+pub fn read(primary: &Primary, packed: &[u8], arch: Arch) -> Result<Vec<Offered>, String> {
     let record = &primary.0;
     metadata::check_packed(record, packed)?;
     let document = unpack(record, packed)?;
@@ -85,7 +87,7 @@ pub fn read(primary: &Primary, packed: &[u8]) -> Result<Vec<Offered>, String> {
         ));
     }
     let text = String::from_utf8(document).map_err(|error| error.to_string())?;
-    packages(&text)
+    packages(&text, arch)
 }
 
 /// The content, as its file's name says it is packed.
@@ -112,7 +114,7 @@ fn unpack(record: &Record, packed: &[u8]) -> Result<Vec<u8>, String> {
     Ok(document)
 }
 
-fn packages(xml: &str) -> Result<Vec<Offered>, String> {
+fn packages(xml: &str, arch: Arch) -> Result<Vec<Offered>, String> {
     let mut newest: BTreeMap<PackageName, Offered> = BTreeMap::new();
     let mut draft = Draft::default();
     walk(xml, &mut |path, event| {
@@ -120,7 +122,7 @@ fn packages(xml: &str) -> Result<Vec<Offered>, String> {
         match (path.as_slice(), event) {
             (["metadata", "package"], Walked::Start(_)) => draft = Draft::default(),
             (["metadata", "package"], Walked::End) => {
-                let Some(new) = std::mem::take(&mut draft).complete()? else {
+                let Some(new) = std::mem::take(&mut draft).complete(arch)? else {
                     return Ok(());
                 };
                 let name = new.output.package.nevra.name.clone();
@@ -224,12 +226,13 @@ impl Draft {
         Ok(())
     }
 
-    /// None for a package that this Keel cannot use: of another architecture, or a source package.
-    fn complete(self) -> Result<Option<Offered>, String> {
+    /// None for a package that is not used: of another architecture than `wanted` (Keel need not know it), or a source package.
+    fn complete(self, wanted: Arch) -> Result<Option<Offered>, String> {
         let name = self.name.ok_or("a package has no name")?;
         let missing = |what: &str| format!("the package `{name}` has no {what}");
         let arch = self.arch.ok_or_else(|| missing("architecture"))?;
-        let Some(arch) = arch.parse().ok().filter(|arch| *arch != PackageArch::Src) else {
+        let fits = [PackageArch::Noarch, PackageArch::Arch(wanted)];
+        let Some(arch) = fits.into_iter().find(|fits| fits.to_string() == arch) else {
             return Ok(None);
         };
         let parsed: PackageName = name
