@@ -428,12 +428,24 @@ fn packages(context: &Context<'_>, asked: &Asked<'_>, manifest: &[u8]) -> Result
             None => failure,
         }
     })?;
-    offer::read(&primary, &store.read(&primary.digest())?, context.arch()).map_err(unreadable)
+    let packed = store.read(&primary.digest())?;
+    offer::read(&primary, &packed, context.arch(), &context.interrupt).map_err(|error| match error {
+        offer::Error::Wrong(why) => unreadable(why),
+        offer::Error::Interrupted(interrupted) => Failure::new(Class::Interrupted, interrupted.to_string()),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ctrl_c_while_a_repository_is_read_is_no_mistake_of_it() {
+        let error = TransferError::from(keel_artefact::Interrupted);
+        let failure = Failure::because(Class::Environment, "cannot read the repository x", &error);
+        assert_eq!(failure.class, Class::Interrupted);
+        assert!(failure.in_a_line().starts_with("interrupted; "), "{failure:?}");
+    }
 
     #[test]
     fn what_cannot_be_had_has_a_hint() {

@@ -10,7 +10,8 @@
 use std::{collections::BTreeMap, io::Read as _};
 
 use keel_artefact::{
-    Arch, Comparison, Dependency, Epoch, Evr, Nevra, PackageArch, PackageName, Provide, Sha256,
+    Arch, Comparison, Dependency, Epoch, Evr, Interrupt, Nevra, PackageArch, PackageName, Provide, Sha256,
+    interrupt::Interrupted,
 };
 use keel_build::{BuiltPackage, Kind, built::Output};
 
@@ -25,6 +26,17 @@ pub const LARGEST_MANIFEST: u64 = 1 << 20;
 const LARGEST: u64 = 1 << 30;
 /// The longest path of a package in its repository.
 const LONGEST: usize = 512;
+
+/// Why the list of packages cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// What is wrong with it.
+    #[error("{0}")]
+    Wrong(String),
+    /// The user ended it.
+    #[error("{0}")]
+    Interrupted(#[from] Interrupted),
+}
 
 /// Where the list of packages is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,15 +80,32 @@ pub struct Offered {
 pub fn primary(repomd: &[u8]) -> Result<Primary, String> {
     let text = std::str::from_utf8(repomd).map_err(|error| error.to_string())?;
     let record = manifest::record(text, "primary")?;
-    match record.size.max(record.open_size) > LARGEST {
-        true => Err(format!("its `primary` has more than {LARGEST} bytes")),
-        false => Ok(Primary(record)),
+    if record.size.max(record.open_size) > LARGEST {
+        return Err(format!("its `primary` has more than {LARGEST} bytes"));
+    }
+    let primary = Primary(record);
+    match is_inside(&primary.location()) {
+        true => Ok(primary),
+        false => Err(format!("`{}` is no path in a repository", primary.location())),
     }
 }
 
-/// The packages of `primary` that are for `arch` or for all, sorted by name; its bytes are `packed`. The error says what is wrong.
-pub fn read(primary: &Primary, packed: &[u8], arch: Arch) -> Result<Vec<Offered>, String> {
-    let record = &primary.0;
+/// The packages of `primary` that are for `arch` or for all, sorted by name; its bytes are `packed`.
+pub fn read(
+    primary: &Primary,
+    packed: &[u8],
+    arch: Arch,
+    interrupt: &Interrupt,
+) -> Result<Vec<Offered>, Error> {
+    let text = text(&primary.0, packed).map_err(Error::Wrong)?;
+    let offered = packages(&text, arch, interrupt);
+    // Then that is why it ended.
+    interrupt.check()?;
+    offered.map_err(Error::Wrong)
+}
+
+/// The list, if it is what `repomd.xml` says.
+fn text(record: &Record, packed: &[u8]) -> Result<String, String> {
     metadata::check_packed(record, packed)?;
     let document = unpack(record, packed)?;
     let found = Sha256::of(&document);
@@ -86,8 +115,7 @@ pub fn read(primary: &Primary, packed: &[u8], arch: Arch) -> Result<Vec<Offered>
             record.open_digest
         ));
     }
-    let text = String::from_utf8(document).map_err(|error| error.to_string())?;
-    packages(&text, arch)
+    String::from_utf8(document).map_err(|error| error.to_string())
 }
 
 /// The content, as its file's name says it is packed.
@@ -114,10 +142,11 @@ fn unpack(record: &Record, packed: &[u8]) -> Result<Vec<u8>, String> {
     Ok(document)
 }
 
-fn packages(xml: &str, arch: Arch) -> Result<Vec<Offered>, String> {
+fn packages(xml: &str, arch: Arch, interrupt: &Interrupt) -> Result<Vec<Offered>, String> {
     let mut newest: BTreeMap<PackageName, Offered> = BTreeMap::new();
     let mut draft = Draft::default();
     walk(xml, &mut |path, event| {
+        interrupt.check().map_err(|interrupted| interrupted.to_string())?;
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         match (path.as_slice(), event) {
             (["metadata", "package"], Walked::Start(_)) => draft = Draft::default(),
@@ -307,8 +336,12 @@ fn source_name(file: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// A path below the repository, and nothing else: it becomes a part of an address.
+/// A path below the repository, and nothing else: it becomes a part of an address, where `%2e` may be read as `.`, and `%2f` as `/`.
 fn is_inside(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    if lower.contains("%2e") || lower.contains("%2f") {
+        return false;
+    }
     let is_good = |part: &str| !matches!(part, "" | "." | "..");
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._+~^/%".contains(c);
     path.len() <= LONGEST && path.split('/').all(is_good) && path.chars().all(is_plain)
