@@ -6,13 +6,14 @@
 //! 3. A component of the base whose packages are all there is not built, unless it was asked for by its name.
 //! 4. A package comes into the store when a root or an image wants it, and is signed by that key, too.
 
+mod states;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use keel_artefact::{Arch, ComponentName, Event, Interrupt, Sha256, Sink};
+use keel_artefact::{ComponentName, Interrupt, Sha256, Sink};
 use keel_build::{
     BuiltPackage, Kind,
     foreign::{self, Components, Refusal},
@@ -21,7 +22,7 @@ use keel_config::{BaseRepository, Project, Tree};
 use keel_plan::{Published, PublishedComponent, PublishedPackage, Targets};
 use keel_repo::offer::{self, Offered};
 use keel_rpm::sign::Certificates;
-use keel_source::{Lock, Remote};
+use keel_source::{Answer, Remote, TransferError};
 use keel_spec::{Recipe, RecipePackage};
 use keel_store::Store;
 use serde::{Deserialize, Serialize};
@@ -32,11 +33,16 @@ use crate::{
     names, pipeline,
 };
 
+pub use states::{State, pin_new, pin_states, states};
+
 /// Under which kind of action the store remembers the signature of a `repomd.xml`.
 const SIGNATURE: &str = "base-repository";
 /// Where these are in a repository.
 const MANIFEST: &str = "repodata/repomd.xml";
 const MANIFEST_SIGNATURE: &str = "repodata/repomd.xml.asc";
+
+/// What helps if the repository went on.
+const NEWER: &str = "where the repository has another state by now, `keel source update` takes that";
 
 /// What the repositories of a project's bases have.
 #[derive(Default)]
@@ -235,6 +241,20 @@ impl<'a> Bringer<'a> {
     }
 }
 
+/// What to do if a file of a base's repository cannot be had for that reason.
+pub fn hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let answer = match error.downcast_ref()? {
+        TransferError::WrongBytes { .. } => return Some(NEWER),
+        TransferError::Answer { answer, .. } => answer,
+        _ => return None,
+    };
+    match **answer {
+        Answer::Absent { .. } | Answer::NoFile(_) | Answer::WrongSize { .. } => Some(NEWER),
+        Answer::Offline => Some("run it once without `--offline`: the store keeps what was fetched"),
+        _ => None,
+    }
+}
+
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -293,8 +313,10 @@ fn manifest(
     let known = known.filter(|known| store.contains(pinned) && store.contains(&known.digest));
     if let Some(known) = known {
         let (manifest, signature) = (store.read(pinned)?, store.read(&known.digest)?);
-        verify(asked, &manifest, &signature, trusted)?;
-        return Ok(manifest);
+        return match verify(asked, &manifest, &signature, trusted) {
+            Ok(()) => Ok(manifest),
+            Err(refused) => signed_anew(context, asked, pinned, trusted, refused),
+        };
     }
     let (manifest, signature) = current(context, asked, trusted)?;
     let found = Sha256::of(&manifest);
@@ -309,6 +331,29 @@ fn manifest(
     }
     keep(store, &manifest, &signature)?;
     Ok(manifest)
+}
+
+/// The pinned state, if the repository has it with a signature that is good, where that in the store is `refused`: the tree may
+/// trust another key by now.
+fn signed_anew(
+    context: &Context<'_>,
+    asked: &Asked<'_>,
+    pinned: &Sha256,
+    trusted: &Certificates,
+    refused: Failure,
+) -> Result<Vec<u8>, Failure> {
+    if context.global.offline {
+        return Err(refused);
+    }
+    match current(context, asked, trusted) {
+        Ok((manifest, signature)) if Sha256::of(&manifest) == *pinned => {
+            keep(context.store()?, &manifest, &signature)?;
+            Ok(manifest)
+        }
+        Err(failure) if failure.class == Class::Interrupted => Err(failure),
+        // What it has now is not what is pinned, or not to be had: what is wrong is the signature here.
+        Ok(_) | Err(_) => Err(refused),
+    }
 }
 
 /// Keeps `repomd.xml` and its signature.
@@ -377,93 +422,42 @@ fn packages(context: &Context<'_>, asked: &Asked<'_>, manifest: &[u8]) -> Result
     let options = pipeline::source_options(context)?;
     keel_source::bring(&[remote], store, &options, context.sink(), &context.interrupt).map_err(|error| {
         let text = format!("cannot read the repository {}", asked.address);
-        Failure::because(Class::Environment, text, &error)
-            .hint("where it has another state by now, `keel source update` takes that")
-    })?;
-    offer::read(&primary, &store.read(&primary.digest())?).map_err(unreadable)
-}
-
-/// How the state of a repository compares with the pinned one.
-#[derive(Debug, Clone)]
-pub struct State {
-    /// Its address.
-    pub address: String,
-    /// What is pinned; none: nothing is.
-    pub pinned: Option<Sha256>,
-    /// What it is now.
-    pub now: Sha256,
-}
-
-impl State {
-    /// Is it another one than the pinned one?
-    pub fn is_newer(&self) -> bool {
-        self.pinned != Some(self.now)
-    }
-}
-
-/// The state of each repository now; each is signed as it must be.
-pub fn states(context: &Context<'_>, project: &Project) -> Result<Vec<State>, Failure> {
-    let lock = names::lock(project)?;
-    let mut states = Vec::new();
-    for asked in repositories(context, project) {
-        let trusted = context.certificates(Some(&asked.repository.key))?;
-        let (manifest, signature) = current(context, &asked, &trusted)?;
-        keep(context.store()?, &manifest, &signature)?;
-        states.push(State {
-            pinned: lock.repositories.get(&asked.address).copied(),
-            now: Sha256::of(&manifest),
-            address: asked.address,
-        });
-    }
-    Ok(states)
-}
-
-/// Pins repositories that are not pinned yet, and forgets those that no tree names.
-pub fn pin_new(context: &Context<'_>, project: &Project) -> Result<(), Failure> {
-    let mut lock = names::lock(project)?;
-    let asked = repositories(context, project);
-    // Of other architectures, too.
-    let is_named = |address: &String| {
-        let is_it = |tree: &Tree| {
-            let repository = tree.repository.as_ref();
-            repository.is_some_and(|repository| fits(repository, address))
-        };
-        project.trees.iter().any(is_it)
-    };
-    lock.repositories.retain(|address, _| is_named(address));
-    for asked in asked {
-        if lock.repositories.contains_key(&asked.address) {
-            continue;
+        let failure = Failure::because(Class::Environment, text, &error);
+        match hint(&error) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
         }
-        let trusted = context.certificates(Some(&asked.repository.key))?;
-        let (manifest, signature) = current(context, &asked, &trusted)?;
-        keep(context.store()?, &manifest, &signature)?;
-        pin(context, &mut lock, &asked.address, Sha256::of(&manifest));
+    })?;
+    let packed = store.read(&primary.digest())?;
+    offer::read(&primary, &packed, context.arch(), &context.interrupt).map_err(|error| match error {
+        offer::Error::Wrong(why) => unreadable(why),
+        offer::Error::Interrupted(interrupted) => Failure::new(Class::Interrupted, interrupted.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ctrl_c_while_a_repository_is_read_is_no_mistake_of_it() {
+        let error = TransferError::from(keel_artefact::Interrupted);
+        let failure = Failure::because(Class::Environment, "cannot read the repository x", &error);
+        assert_eq!(failure.class, Class::Interrupted);
+        assert!(failure.in_a_line().starts_with("interrupted; "), "{failure:?}");
     }
-    write(&lock, &project.lock_file)
-}
 
-/// Pins the states given.
-pub fn pin_states(context: &Context<'_>, project: &Project, states: &[State]) -> Result<(), Failure> {
-    let mut lock = names::lock(project)?;
-    for state in states.iter().filter(|state| state.is_newer()) {
-        pin(context, &mut lock, &state.address, state.now);
+    #[test]
+    fn what_cannot_be_had_has_a_hint() {
+        let error = |answer| TransferError::Answer {
+            address: "https://p.test/x.rpm".to_owned(),
+            answer: Box::new(answer),
+        };
+        let gone = Answer::Absent { status: 404 };
+        assert_eq!(hint(&error(gone)), Some(NEWER));
+        let offline = hint(&error(Answer::Offline)).expect("there is one");
+        assert!(offline.contains("without `--offline`"), "{offline}");
+        assert_eq!(hint(&error(Answer::Status { status: 500 })), None);
+        assert_eq!(hint(&std::io::Error::other("x")), None);
     }
-    write(&lock, &project.lock_file)
-}
-
-fn pin(context: &Context<'_>, lock: &mut Lock, address: &str, digest: Sha256) {
-    let text = format!("pinned the repository {address}: {}", digest.short());
-    context.sink().event(Event::Note { text: &text });
-    lock.repositories.insert(address.to_owned(), digest);
-}
-
-fn write(lock: &Lock, file: &Path) -> Result<(), Failure> {
-    Ok(lock.write(file).map_err(keel_source::Errors::from)?)
-}
-
-/// Is `address` what the repository has for some architecture?
-fn fits(repository: &BaseRepository, address: &str) -> bool {
-    let arches = [Arch::X86_64, Arch::Aarch64];
-    (arches.iter()).any(|arch| repository.address_for(arch.rpm()) == address)
 }

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, process::ExitCode};
 use keel_config::Diagnostic;
 use serde::Serialize;
 
+use crate::base;
+
 /// Who must act, which is what the exit code tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -102,6 +104,15 @@ impl Failure {
             self.diagnostics.push(last.hint(hint));
         }
         self
+    }
+
+    /// What is wrong and why, in one line and without hints.
+    pub fn in_a_line(&self) -> String {
+        let told = self.diagnostics.iter().map(|one| {
+            let parts = std::iter::once(&one.message).chain(&one.causes);
+            parts.map(String::as_str).collect::<Vec<_>>().join(": ")
+        });
+        told.collect::<Vec<_>>().join("; ")
     }
 
     /// All of it, for standard error. `paint` colours the words before the colons. Of one mistake in many places, the first are
@@ -250,6 +261,13 @@ impl From<keel_build::Errors> for Failure {
                     Diagnostic::new(format!("cannot build `{component}`"))
                         .caused_by(error)
                         .hint("raise `Release`; a counter follows the %dist that `Release` ends with: `Release: 1%{?dist}`")
+                }
+                Error::Foreign(refusal) => {
+                    let diagnostic = Diagnostic::new(format!("cannot build `{component}`")).caused_by(error);
+                    match base::hint(&**refusal) {
+                        Some(hint) => diagnostic.hint(hint),
+                        None => diagnostic,
+                    }
                 }
                 error => Diagnostic::new(format!("cannot build `{component}`")).caused_by(error),
             };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use keel_artefact::{ComponentName, Interrupt};
+use keel_artefact::ComponentName;
 use keel_config::{Image, Project};
 use keel_host::stage0::Stage0;
 use keel_plan::{Generated, Job, Known, Plan, Skip, Targets};
@@ -97,7 +97,7 @@ impl Material {
         stage0: Stage0,
         images: Vec<Image>,
     ) -> Result<Planned, Failure> {
-        self.leave_out_hints(&project, &context.interrupt)?;
+        self.leave_out_hints(context, &project)?;
         let choose = |recipes: &[Recipe], targets: &Targets| {
             let known = self.known(context);
             select(context, &project, &stage0, recipes, targets, &known)
@@ -117,7 +117,7 @@ impl Material {
         }
         self.gather(context, &project, &stage0, &needed)?;
         // Of refreshed sources there are other versions.
-        self.leave_out_hints(&project, &context.interrupt)?;
+        self.leave_out_hints(context, &project)?;
         let names = self.recipes.iter().map(|recipe| &recipe.component);
         let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;
         let (recipes, sources) = (&self.recipes, &self.sources);
@@ -146,10 +146,9 @@ impl Material {
     }
 
     /// Leaves out what sections printed in earlier runs, and cannot print now.
-    fn leave_out_hints(&mut self, project: &Project, stop: &Interrupt) -> Result<(), Failure> {
+    fn leave_out_hints(&mut self, context: &Context<'_>, project: &Project) -> Result<(), Failure> {
         let is_asked = |component: &ComponentName| self.asked.contains(component);
-        let known = std::mem::take(&mut self.generated);
-        self.generated = keel_plan::fitting(project, &self.recipes, known, &is_asked, stop)?;
+        self.generated = keel_plan::fitting(project, &self.recipes, &self.known(context), &is_asked)?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What components ask for while they are built (`%generate_buildrequires`): remembered between runs, and planned again in a run that
 //! finds it out.
 
-use keel_artefact::{Dependency, Event};
+use keel_artefact::{ComponentName, Dependency, Event};
 use keel_build::{fingerprint::Own, generate};
 use keel_config::Project;
 use keel_host::stage0::Stage0;
@@ -34,7 +34,7 @@ pub fn remembered(
     if asking.is_empty() {
         return Ok(generated);
     }
-    let all = pinned(context, project, &asking);
+    let all = pinned(context, project, &asking)?;
     for (recipe, sources) in asking.iter().zip(&all) {
         let Some(sources) = sources else { continue };
         let own = Own {
@@ -48,29 +48,29 @@ pub fn remembered(
             generated.insert(recipe.component.clone(), known);
         }
     }
-    // What cannot be met any more is asked for anew, if it still is.
-    Ok(keel_plan::fitting(
-        project,
-        recipes,
-        generated,
-        &|_| false,
-        &context.interrupt,
-    )?)
+    Ok(generated)
 }
 
 /// What is done with a plan; the inner errors may ask for another one.
 pub type Work<'w, T> = dyn FnMut(&Planned) -> Result<Result<T, keel_build::Errors>, Failure> + 'w;
 
-/// What is pinned for each. The locks are read once; where something is wrong, once for each: what that is is told when they are
-/// fetched, if they are.
-fn pinned(context: &Context<'_>, project: &Project, recipes: &[Recipe]) -> Vec<Option<SourceSet>> {
-    if let Ok(all) = pipeline::pinned(context, project, recipes) {
-        return all.into_iter().map(Some).collect();
+/// What is pinned for each. The locks are read once; where something is wrong with them, once for each: what that is is told when
+/// they are fetched, if they are.
+fn pinned(
+    context: &Context<'_>,
+    project: &Project,
+    recipes: &[Recipe],
+) -> Result<Vec<Option<SourceSet>>, Failure> {
+    let known = |recipes: &[Recipe]| match pipeline::pinned(context, project, recipes) {
+        Ok(sources) => Ok(Some(sources)),
+        Err(failure) if failure.class == Class::Input => Ok(None),
+        Err(failure) => Err(failure),
+    };
+    if let Some(all) = known(recipes)? {
+        return Ok(all.into_iter().map(Some).collect());
     }
-    let one = |recipe: &Recipe| pipeline::pinned(context, project, std::slice::from_ref(recipe)).ok();
-    (recipes.iter())
-        .map(|recipe| one(recipe).and_then(|all| all.into_iter().next()))
-        .collect()
+    let one = |recipe| Ok(known(std::slice::from_ref(recipe))?.and_then(|all| all.into_iter().next()));
+    recipes.iter().map(one).collect()
 }
 
 /// Does `work` with a plan, and with another one for as long as components ask for what it does not know: what is finished is
@@ -100,10 +100,27 @@ pub fn until_known<T>(
             .map(|(component, _)| component.clone())
             .collect();
         failed = errors.failed;
-        planned = planned.again(context, errors.wanted, names)?;
+        planned = match planned.again(context, errors.wanted, names) {
+            Ok(planned) => planned,
+            Err(failure) => return Err(after(failed, failure)),
+        };
     }
     let text = format!("what %generate_buildrequires asks for does not come to rest in {MOST_PLANS} plans");
-    Err(Failure::new(Class::Failed, text))
+    Err(after(failed, Failure::new(Class::Failed, text)))
+}
+
+/// What had failed before there was no other plan, and why there is none.
+fn after(failed: Vec<(ComponentName, keel_build::Error)>, failure: Failure) -> Failure {
+    if failed.is_empty() || failure.class == Class::Interrupted {
+        return failure;
+    }
+    let mut all = Failure::from(keel_build::Errors {
+        failed,
+        wanted: Generated::new(),
+        skipped: Vec::new(),
+    });
+    all.diagnostics.extend(failure.diagnostics);
+    all
 }
 
 fn tell(context: &Context<'_>, planned: &Planned, wanted: &Generated) {

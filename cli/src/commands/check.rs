@@ -86,11 +86,13 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     let sources: Vec<SourceSet> = recipes.iter().map(no_files).collect();
     let targets = pipeline::all(&project);
     let base = Base::of(context, &project, &recipes, &Targets::Packages(Vec::new()))?;
-    let known = keel_plan::Known {
-        generated: &generated,
+    let known = |generated| keel_plan::Known {
+        generated,
         published: &base.published,
         interrupt: &context.interrupt,
     };
+    let generated = keel_plan::fitting(&project, &recipes, &known(&generated), &|_| false)?;
+    let known = known(&generated);
     pipeline::select(context, &project, &stage0, &recipes, &targets, &known)?;
     let names = recipes.iter().map(|recipe| &recipe.component);
     let costs = keel_build::record::costs(context.store()?, &project.name, context.arch(), names)?;

@@ -83,7 +83,7 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
             &recipes,
             &options,
             &trust(context)?,
-            &match names.is_empty() {
+            match names.is_empty() {
                 true => base::states(context, &project)?,
                 false => Vec::new(),
             },
@@ -100,10 +100,13 @@ pub fn run(context: &Context<'_>, command: args::Source) -> Result<(), Failure> 
                 sink,
                 &context.interrupt,
             )?;
-            if names.is_empty() {
-                base::pin_new(context, &project)?;
-            }
-            report::print(context, &rows::locked(&changes), |_| changes.to_string())
+            let pinned = match names.is_empty() {
+                true => base::pin_new(context, &project),
+                false => Ok(()),
+            };
+            // What was written is told, whatever happened then.
+            report::print(context, &rows::locked(&changes), |_| changes.to_string())?;
+            pinned
         }
         args::Source::Fetch(fetch) => {
             let sets = pipeline::fetch(context, &project, &stage0, recipes, options, fetch.refresh)?.1;

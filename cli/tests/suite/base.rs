@@ -256,6 +256,75 @@ fn a_state_is_used_until_another_is_pinned() {
     team.keel(&["build", "greet"]).ok();
 }
 
+/// B1: where nothing is newer, nothing is written: not even a lock that is not there, or is not as Keel writes it.
+#[test]
+fn an_update_without_news_leaves_the_lock() {
+    let fixture = Fixture::new();
+    let lock = fixture.path("keel.lock");
+    fs_err::write(&lock, "# By hand.\nversion   = 1\n").unwrap();
+    fixture.keel(&["source", "update"]).ok();
+    let after = fs_err::read_to_string(&lock).unwrap();
+    assert_eq!(after, "# By hand.\nversion   = 1\n");
+    fs_err::remove_file(&lock).unwrap();
+    fixture.keel(&["source", "update"]).ok();
+    assert!(!lock.exists());
+}
+
+/// B1: a repository that cannot be reached hides nothing else.
+#[test]
+fn an_unreachable_repository_is_one_row() {
+    let team = Team::new();
+    team.keel(&["source", "lock"]).ok();
+    let (there, away) = (team.fixture.path("out/repo"), team.fixture.path("out/away"));
+    fs_err::rename(&there, &away).unwrap();
+    let updated = team.keel(&["source", "update", "--output", "json"]);
+    assert_eq!(updated.code, Some(3), "{}", updated.stderr);
+    let rows: Value = serde_json::from_str(&updated.stdout).unwrap();
+    let row = rows.as_array().unwrap().last().expect("of the repository");
+    assert_eq!(row["component"], "keel.base", "{rows}");
+    assert_eq!(row["state"], "unknown", "{rows}");
+    let note = row["note"].as_str().unwrap();
+    assert!(
+        note.starts_with("cannot read the repository file://") && note.ends_with("there is no such file"),
+        "{note}"
+    );
+    // What a lock pinned is told, too.
+    fs_err::remove_file(team.fixture.path("team/keel.lock")).unwrap();
+    let locked = team.keel(&["source", "lock", "--output", "json"]);
+    assert_eq!(locked.code, Some(3), "{}", locked.stderr);
+    serde_json::from_str::<Value>(&locked.stdout).expect("the changes");
+}
+
+/// B3: a package that is there no more has a hint; the signature that counts is one by the key that is trusted now.
+#[test]
+fn packages_vanish_and_keys_change() {
+    let team = Team::new();
+    team.keel(&["source", "lock"]).ok();
+    team.fixture.keel(&["key", "generate", "keys/next"]).ok();
+    sign(&team.os(), &team.fixture.path("keys/next"));
+    team.project("keys/next.pub.asc");
+    let offline = team.keel(&["plan", "--offline"]);
+    assert_eq!(offline.code, Some(2), "{}", offline.stderr);
+    assert!(offline.errors().contains("is refused"), "{}", offline.stderr);
+    team.keel(&["plan"]).ok();
+    team.keel(&["plan", "--offline"]).ok();
+    // A key that signed nothing.
+    team.fixture.keel(&["key", "generate", "keys/stranger"]).ok();
+    team.project("keys/stranger.pub.asc");
+    assert_eq!(team.keel(&["plan"]).code, Some(2));
+
+    team.project("keys/next.pub.asc");
+    fs_err::remove_file(team.published("zlib-devel-")).unwrap();
+    let gone = team.keel(&["build", "greet"]);
+    assert_eq!(gone.code, Some(1), "{}", gone.stderr);
+    assert!(
+        gone.errors()
+            .contains("hint: where the repository has another state by now, `keel source update`"),
+        "{}",
+        gone.stderr
+    );
+}
+
 impl Team {
     fn json_of_failure(&self, arguments: &[&str]) -> String {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--output", "json"]).collect();

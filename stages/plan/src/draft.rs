@@ -49,15 +49,8 @@ impl Draft {
         variants: &Variants<'_>,
         known: &Known<'_>,
     ) -> Result<Self, Error> {
-        let Known {
-            generated,
-            published,
-            interrupt,
-        } = *known;
-        let not_built = recipes.iter().enumerate();
-        let not_built = not_built.filter(|(_, recipe)| published.has(&recipe.component));
-        let not_built = not_built.map(|(index, _)| index).collect();
-        let providers = Providers::new(recipes, &project.stage0.lends, interrupt).with_published(not_built);
+        let generated = known.generated;
+        let providers = Providers::with(project, recipes, known);
         let mut wrong = providers::made_twice(recipes);
         let needs = needs::all(project, recipes, &providers, generated)?;
         let (chosen, taken) = match select::select(project, recipes, &providers, &needs, targets) {

@@ -2,31 +2,31 @@
 
 use std::collections::BTreeSet;
 
-use keel_artefact::{ComponentName, Dependency, Interrupt, Interrupted};
+use keel_artefact::{ComponentName, Dependency, Interrupted};
 use keel_config::Project;
 use keel_spec::Recipe;
 
 use crate::{
-    by_name, draft, graph,
+    Known, by_name, draft, graph,
     job::Generated,
     needs::{self, Needs},
     providers::Providers,
 };
 
-/// What of `generated` can still be so. Left out is what nobody meets any more, what cannot be in one root with the rest, and what closes a
+/// What of `known.generated` can still be so. Left out is what nobody meets any more, what cannot be in one root with the rest, and what closes a
 /// cycle: the section runs again, and says what it asks for now. What `is_asked` in this run stays, and is an error in the plan if it is wrong.
 pub fn fitting(
     project: &Project,
     recipes: &[Recipe],
-    mut generated: Generated,
+    known: &Known<'_>,
     is_asked: &dyn Fn(&ComponentName) -> bool,
-    interrupt: &Interrupt,
 ) -> Result<Generated, Interrupted> {
+    let mut generated = known.generated.clone();
     if generated.keys().all(is_asked) {
         return Ok(generated);
     }
-    let recipes = by_name(recipes);
-    let providers = Providers::new(&recipes, &project.stage0.lends, interrupt);
+    let recipes = known.published.stand_in(by_name(recipes), &project.stage0.lends);
+    let providers = Providers::with(project, &recipes, known);
     let mut needs = needs::all(project, &recipes, &providers, &generated)?;
     // What is blamed alone, then all that a component has, then all on a cycle: each time less is left.
     for step in [blamed, refused, tangled] {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use keel_artefact::{Dependency, Evr, Interrupt, Interrupted, Provide, Rich};
-use keel_config::{Diagnostic, Lends, Location};
+use keel_config::{Diagnostic, Lends, Location, Project};
 use keel_rpm::solve::{
     self, Chosen, Limits, Missing, NoAnswer, Package, PackageId, Pool, Problem, Remedy, Repository, Solution,
     Stopped, Target, Why,
@@ -103,9 +103,14 @@ impl<'a> Providers<'a> {
         }
     }
 
-    /// Knows which recipes are not built.
-    pub(crate) fn with_published(self, published: BTreeSet<usize>) -> Self {
-        Self { published, ..self }
+    /// Of recipes in which what is published [stands in](crate::Published) for what is not built.
+    pub(crate) fn with(project: &'a Project, recipes: &'a [Recipe], known: &crate::Known<'_>) -> Self {
+        let all = recipes.iter().enumerate();
+        let not_built = all.filter(|(_, recipe)| known.published.has(&recipe.component));
+        Self {
+            published: not_built.map(|(index, _)| index).collect(),
+            ..Self::new(recipes, &project.stage0.lends, known.interrupt)
+        }
     }
 
     /// Is the recipe of this index not built?

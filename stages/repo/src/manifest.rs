@@ -105,17 +105,32 @@ impl Manifest {
     }
 }
 
-/// The record of `kind` in any `repomd.xml` (Keel's has more in it). The error says what is wrong.
+/// The record of `kind` in any `repomd.xml` (Keel's has more in it); what others are like does not matter. The error says what is
+/// wrong.
 pub(crate) fn record(xml: &str, kind: &str) -> Result<Record, String> {
-    let mut draft = Draft::default();
-    walk(xml, &mut |path, event| match path.first().map(String::as_str) {
-        Some("repomd") if path.get(1).is_none_or(|field| field == "data") => draft.take(path, event),
-        _ => Ok(()),
+    let mut found: Option<PartialRecord> = None;
+    let mut is_inside = false;
+    walk(xml, &mut |path, event| {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match (path.as_slice(), event, &mut found) {
+            (["repomd", "data"], Walked::Start(tag), found) => {
+                is_inside = tag.attribute("type")?.as_deref() == Some(kind);
+                if is_inside && found.replace(PartialRecord::of(kind)).is_some() {
+                    return Err(format!("it names `{kind}` twice"));
+                }
+            }
+            (["repomd", "data", field], event, Some(record)) if is_inside => record.take(field, event)?,
+            _ => {}
+        }
+        Ok(())
     })?;
-    let record = draft.records.into_iter().find(|record| record.kind == kind);
-    record
-        .ok_or_else(|| format!("it does not name `{kind}`"))?
-        .complete()
+    let mut record = found.ok_or_else(|| format!("it does not name `{kind}`"))?;
+    // Of what is not packed, createrepo_c says it once.
+    if record.file.as_ref().is_some_and(|file| file.ends_with(".xml")) {
+        record.open_digest = record.open_digest.or(record.digest);
+        record.open_size = record.open_size.or(record.size);
+    }
+    record.complete()
 }
 
 #[derive(Default)]
@@ -143,10 +158,7 @@ impl Draft {
             (["repomd", "tags", "content"], Walked::Text(text)) => self.content = Some(text.to_owned()),
             (["repomd", "data"], Walked::Start(tag)) => {
                 let kind = tag.attribute("type")?.ok_or("a record has no type")?;
-                self.records.push(PartialRecord {
-                    kind,
-                    ..PartialRecord::default()
-                });
+                self.records.push(PartialRecord::of(&kind));
             }
             (["repomd", "data", field], event) => {
                 if let Some(record) = self.records.last_mut() {
@@ -160,6 +172,13 @@ impl Draft {
 }
 
 impl PartialRecord {
+    fn of(kind: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            ..Self::default()
+        }
+    }
+
     fn take(&mut self, field: &str, event: Walked<'_>) -> Result<(), String> {
         match (field, event) {
             ("checksum" | "open-checksum", Walked::Start(tag))
@@ -326,5 +345,37 @@ mod tests {
             assert!(Manifest::parse(&xml.replace(from, to)).is_err(), "{to}");
         }
         assert!(Manifest::parse(&"<a>".repeat(100_000)).is_err());
+    }
+
+    /// `createrepo_c --general-compress-type=none`, and what other tools and plug-ins add.
+    #[test]
+    fn of_foreign_records_only_the_wanted_one_has_to_be_right() {
+        let digest = Sha256::of(b"a");
+        let primary = format!(
+            "<data type=\"primary\"><checksum type=\"sha256\">{digest}</checksum>\
+             <location href=\"repodata/primary.xml\"/><size>7</size></data>"
+        );
+        let other = "<data type=\"modules\"><checksum type=\"sha512\">00</checksum>\
+                     <location href=\"elsewhere/m.yaml\"/><size>many</size></data><data/>";
+        let wanted = Ok(Record {
+            kind: "primary".into(),
+            file: "primary.xml".into(),
+            digest,
+            size: 7,
+            open_digest: digest,
+            open_size: 7,
+        });
+        let of = |text: String| record(&format!("<repomd>{text}</repomd>"), "primary");
+        assert_eq!(of(format!("{other}{primary}{other}")), wanted);
+        for (wrong, message) in [
+            (other.to_owned(), "it does not name `primary`"),
+            (primary.repeat(2), "it names `primary` twice"),
+            (primary.replace("sha256", "sha512"), "is not a SHA-256"),
+            (primary.replace("repodata/", "x/"), "is not in repodata"),
+            (primary.replace(".xml", ".xml.gz"), "has no open-checksum"),
+        ] {
+            let error = of(wrong).unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
     }
 }

@@ -4,12 +4,15 @@
 //! packages. Any rpm-md repository will do, not only one of Keel's, as long as its digests are SHA-256.
 //!
 //! 1. [`primary`]: the record of `primary.xml` in `repomd.xml`, whose signature was checked.
-//! 2. [`read`]: the packages of it, each with its digest. What is for another architecture is passed over, and of several
-//!    versions of a package the newest counts.
+//! 2. [`read`]: the packages of it, each with its digest. What is for another architecture than the wanted one is passed over,
+//!    and of several versions of what is left the newest counts.
 
 use std::{collections::BTreeMap, io::Read as _};
 
-use keel_artefact::{Comparison, Dependency, Epoch, Evr, Nevra, PackageArch, PackageName, Provide, Sha256};
+use keel_artefact::{
+    Arch, Comparison, Dependency, Epoch, Evr, Interrupt, Nevra, PackageArch, PackageName, Provide, Sha256,
+    interrupt::Interrupted,
+};
 use keel_build::{BuiltPackage, Kind, built::Output};
 
 use crate::{
@@ -23,6 +26,17 @@ pub const LARGEST_MANIFEST: u64 = 1 << 20;
 const LARGEST: u64 = 1 << 30;
 /// The longest path of a package in its repository.
 const LONGEST: usize = 512;
+
+/// Why the list of packages cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// What is wrong with it.
+    #[error("{0}")]
+    Wrong(String),
+    /// The user ended it.
+    #[error("{0}")]
+    Interrupted(#[from] Interrupted),
+}
 
 /// Where the list of packages is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,15 +80,32 @@ pub struct Offered {
 pub fn primary(repomd: &[u8]) -> Result<Primary, String> {
     let text = std::str::from_utf8(repomd).map_err(|error| error.to_string())?;
     let record = manifest::record(text, "primary")?;
-    match record.size.max(record.open_size) > LARGEST {
-        true => Err(format!("its `primary` has more than {LARGEST} bytes")),
-        false => Ok(Primary(record)),
+    if record.size.max(record.open_size) > LARGEST {
+        return Err(format!("its `primary` has more than {LARGEST} bytes"));
+    }
+    let primary = Primary(record);
+    match is_inside(&primary.location()) {
+        true => Ok(primary),
+        false => Err(format!("`{}` is no path in a repository", primary.location())),
     }
 }
 
-/// The packages of `primary`, whose bytes are `packed`, sorted by name. The error says what is wrong.
-pub fn read(primary: &Primary, packed: &[u8]) -> Result<Vec<Offered>, String> {
-    let record = &primary.0;
+/// The packages of `primary` that are for `arch` or for all, sorted by name; its bytes are `packed`.
+pub fn read(
+    primary: &Primary,
+    packed: &[u8],
+    arch: Arch,
+    interrupt: &Interrupt,
+) -> Result<Vec<Offered>, Error> {
+    let text = text(&primary.0, packed).map_err(Error::Wrong)?;
+    let offered = packages(&text, arch, interrupt);
+    // Then that is why it ended.
+    interrupt.check()?;
+    offered.map_err(Error::Wrong)
+}
+
+/// The list, if it is what `repomd.xml` says.
+fn text(record: &Record, packed: &[u8]) -> Result<String, String> {
     metadata::check_packed(record, packed)?;
     let document = unpack(record, packed)?;
     let found = Sha256::of(&document);
@@ -84,8 +115,7 @@ pub fn read(primary: &Primary, packed: &[u8]) -> Result<Vec<Offered>, String> {
             record.open_digest
         ));
     }
-    let text = String::from_utf8(document).map_err(|error| error.to_string())?;
-    packages(&text)
+    String::from_utf8(document).map_err(|error| error.to_string())
 }
 
 /// The content, as its file's name says it is packed.
@@ -112,15 +142,16 @@ fn unpack(record: &Record, packed: &[u8]) -> Result<Vec<u8>, String> {
     Ok(document)
 }
 
-fn packages(xml: &str) -> Result<Vec<Offered>, String> {
+fn packages(xml: &str, arch: Arch, interrupt: &Interrupt) -> Result<Vec<Offered>, String> {
     let mut newest: BTreeMap<PackageName, Offered> = BTreeMap::new();
     let mut draft = Draft::default();
     walk(xml, &mut |path, event| {
+        interrupt.check().map_err(|interrupted| interrupted.to_string())?;
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         match (path.as_slice(), event) {
             (["metadata", "package"], Walked::Start(_)) => draft = Draft::default(),
             (["metadata", "package"], Walked::End) => {
-                let Some(new) = std::mem::take(&mut draft).complete()? else {
+                let Some(new) = std::mem::take(&mut draft).complete(arch)? else {
                     return Ok(());
                 };
                 let name = new.output.package.nevra.name.clone();
@@ -224,12 +255,13 @@ impl Draft {
         Ok(())
     }
 
-    /// None for a package that this Keel cannot use: of another architecture, or a source package.
-    fn complete(self) -> Result<Option<Offered>, String> {
+    /// None for a package that is not used: of another architecture than `wanted` (Keel need not know it), or a source package.
+    fn complete(self, wanted: Arch) -> Result<Option<Offered>, String> {
         let name = self.name.ok_or("a package has no name")?;
         let missing = |what: &str| format!("the package `{name}` has no {what}");
         let arch = self.arch.ok_or_else(|| missing("architecture"))?;
-        let Some(arch) = arch.parse().ok().filter(|arch| *arch != PackageArch::Src) else {
+        let fits = [PackageArch::Noarch, PackageArch::Arch(wanted)];
+        let Some(arch) = fits.into_iter().find(|fits| fits.to_string() == arch) else {
             return Ok(None);
         };
         let parsed: PackageName = name
@@ -304,8 +336,12 @@ fn source_name(file: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// A path below the repository, and nothing else: it becomes a part of an address.
+/// A path below the repository, and nothing else: it becomes a part of an address, where `%2e` may be read as `.`, and `%2f` as `/`.
 fn is_inside(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    if lower.contains("%2e") || lower.contains("%2f") {
+        return false;
+    }
     let is_good = |part: &str| !matches!(part, "" | "." | "..");
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._+~^/%".contains(c);
     path.len() <= LONGEST && path.split('/').all(is_good) && path.chars().all(is_plain)

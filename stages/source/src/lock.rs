@@ -31,7 +31,7 @@
 //! ```
 //!
 //! Before these stand the repositories that a tree takes packages of its base from (`[keel.base]`), and which state of each: the
-//! digest of its `repomd.xml`. A lock with such a record has version 2, too.
+//! digest of its `repomd.xml`. A lock with such a record has version 3.
 //!
 //! ```toml
 //! [[repository]]
@@ -57,7 +57,10 @@ use published::PublishedText;
 pub use published::{Differences, MOST_REBUILDS, Published};
 
 /// The version of the lock's format.
-pub const FORMAT: format::Version = format::Version(2);
+pub const FORMAT: format::Version = format::Version(3);
+
+/// The version of a lock that knows nothing of repositories.
+const WITH_PUBLISHED: format::Version = format::Version(2);
 
 /// The version of a lock that knows nothing of what is published.
 const FILES_ONLY: format::Version = format::Version(1);
@@ -208,7 +211,7 @@ impl Lock {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        if text.version != FILES_ONLY {
+        if ![FILES_ONLY, WITH_PUBLISHED].contains(&text.version) {
             text.version
                 .check(format!("the lock {}", path.display()), FORMAT)?;
         }
@@ -240,8 +243,10 @@ impl Lock {
                 what,
                 why: why.to_string(),
             };
-            if text.version == FILES_ONLY {
-                return Err(bad("repository", &"a lock of version 1 has no such records"));
+            if text.version != FORMAT {
+                let version = text.version.0;
+                let why = format!("a lock of version {version} has no such records");
+                return Err(bad("repository", &why));
             }
             let digest = repository.sha256.parse().map_err(|error| bad("sha256", &error))?;
             if lock
@@ -274,9 +279,10 @@ impl Lock {
 
     /// Its text.
     pub fn to_text(&self) -> String {
-        let version = match self.published.is_empty() && self.repositories.is_empty() {
-            true => FILES_ONLY,
-            false => FORMAT,
+        let version = match (self.repositories.is_empty(), self.published.is_empty()) {
+            (true, true) => FILES_ONLY,
+            (true, false) => WITH_PUBLISHED,
+            (false, _) => FORMAT,
         };
         let mut text = format!(
             "# Made by `keel source lock`; what it pins is reviewed, not edited.\nversion = {}\n",

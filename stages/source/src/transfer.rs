@@ -39,8 +39,8 @@ pub enum TransferError {
     /// The store.
     #[error(transparent)]
     Store(#[from] keel_store::Error),
-    /// The user ended it.
-    #[error(transparent)]
+    /// The user ended it. Not transparent: that is a cause, which those find who look for it.
+    #[error("{0}")]
     Interrupted(#[from] Interrupted),
 }
 

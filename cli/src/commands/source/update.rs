@@ -41,7 +41,7 @@ pub(super) fn run(
     recipes: &[Recipe],
     options: &Options,
     trust: &Trust,
-    states: &[State],
+    states: Vec<State>,
     check_only: bool,
 ) -> Result<(), Failure> {
     let (store, sink) = (context.store()?, context.sink());
@@ -68,9 +68,9 @@ pub(super) fn run(
             return Err(failure);
         }
     }
-    let newer = newer + states.iter().filter(|state| state.is_newer()).count();
+    let newer = newer + states.iter().filter(|state| state.newer().is_some()).count();
     if !check_only {
-        base::pin_states(context, project, states)?;
+        base::pin_states(context, project, &states)?;
     }
     let files = updates.files.iter().map(|update| row(update, edited));
     let repositories = states.iter().map(|state| of_repository(state, !check_only));
@@ -81,8 +81,8 @@ pub(super) fn run(
         sink.event(Event::Note { text: &text });
     }
     report::print(context, &rows, |rows| text(rows))?;
-    if let Some(failures) = updates.failures {
-        return Err(failures.into());
+    if let Some(failure) = failed(updates.failures, states) {
+        return Err(failure);
     }
     match (check_only, newer) {
         (true, 1..) => Err(Failure::new(
@@ -91,6 +91,16 @@ pub(super) fn run(
         )),
         _ => Ok(()),
     }
+}
+
+/// What could not be told, of files and of repositories.
+fn failed(files: Option<keel_source::Errors>, states: Vec<State>) -> Option<Failure> {
+    let repositories = states.into_iter().filter_map(|state| state.now.err());
+    let all = files.map(Failure::from).into_iter().chain(repositories);
+    all.reduce(|mut first, more| {
+        first.diagnostics.extend(more.diagnostics);
+        first
+    })
 }
 
 /// Pins what the configuration, which was changed, now names.
@@ -146,23 +156,20 @@ fn row(update: &Update, edited: bool) -> Row<'_> {
 
 /// The repository of a base.
 fn of_repository(state: &State, pinned: bool) -> Row<'_> {
-    let is_newer = state.is_newer();
-    let note = match (is_newer, pinned) {
-        (false, _) => None,
-        (true, true) => Some("pinned in keel.lock".to_owned()),
-        (true, false) => Some("to be pinned by `keel source update`".to_owned()),
+    let newer = state.newer();
+    let (word, note) = match (&state.now, newer, pinned) {
+        (Err(failure), ..) => ("unknown", Some(failure.in_a_line())),
+        (Ok(_), None, _) => ("newest", None),
+        (Ok(_), Some(_), true) => ("set", Some("pinned in keel.lock".to_owned())),
+        (Ok(_), Some(_), false) => ("newer", Some("to be pinned by `keel source update`".to_owned())),
     };
     Row {
         component: "keel.base",
         file: "repomd.xml",
         origin: &state.address,
         now: state.pinned.map(|digest| digest.to_string()),
-        newest: is_newer.then(|| state.now.to_string()),
-        state: match (is_newer, pinned) {
-            (false, _) => "newest",
-            (true, true) => "set",
-            (true, false) => "newer",
-        },
+        newest: newer.map(|digest| digest.to_string()),
+        state: word,
         note,
         edited: None,
     }

@@ -58,11 +58,15 @@ fn what_was_printed_and_cannot_be_any_more_is_left_out_but_not_what_is_asked_now
         let round = |text: &&str| text.split(',').map(|one| one.parse().unwrap()).collect();
         texts.iter().map(round).collect()
     };
-    let fitting = |known: &[(&str, &[&str])], asked: &str| -> Generated {
-        let known = known.iter().map(|(of, texts)| (name(of), rounds(texts)));
+    let fitting = |hints: &[(&str, &[&str])], asked: &str| -> Generated {
+        let generated = hints
+            .iter()
+            .map(|(of, texts)| (name(of), rounds(texts)))
+            .collect();
         let is_asked = |component: &ComponentName| component.as_str() == asked;
         let stop = keel_artefact::Interrupt::default();
-        crate::fitting(&world.project, &world.recipes, known.collect(), &is_asked, &stop).unwrap()
+        let known = known(&generated, &world.published, &stop);
+        crate::fitting(&world.project, &world.recipes, &known, &is_asked).unwrap()
     };
     let gone: &[(&str, &[&str])] = &[("a", &["c,gone", "c >= 7"]), ("d", &["c", "b"])];
     let left = fitting(gone, "");

@@ -45,7 +45,7 @@ fn what_createrepo_writes_is_read_however_it_is_packed() {
     for (end, packed) in [("gz", gz.finish().unwrap()), ("zst", zst)] {
         let primary = of(text.as_bytes(), &packed, end);
         assert_eq!(primary.location(), format!("repodata/p.xml.{end}"));
-        let all = read(&primary, &packed).unwrap();
+        let all = read(&primary, &packed, Arch::X86_64, &Interrupt::default()).unwrap();
         let [libz] = all.as_slice() else {
             panic!("{all:?}");
         };
@@ -61,7 +61,9 @@ fn what_createrepo_writes_is_read_however_it_is_packed() {
         assert_eq!(output.files, ["/usr/bin/zz", "/etc/z"]);
         let mut flipped = packed.clone();
         flipped[20] ^= 1;
-        let why = read(&primary, &flipped).unwrap_err();
+        let why = read(&primary, &flipped, Arch::X86_64, &Interrupt::default())
+            .unwrap_err()
+            .to_string();
         assert!(why.starts_with("its digest is "), "{why}");
     }
 }
@@ -72,6 +74,8 @@ fn evil_changes_are_errors_and_cuts_never_a_panic() {
     for (from, to) in [
         ("Packages/libz-1.1", "../libz-1.1"),
         ("Packages/libz-1.1", "/libz-1.1"),
+        ("Packages/libz-1.1", "%2e%2E/libz-1.1"),
+        ("Packages/libz-1.1", "..%2Flibz-1.1"),
         ("Packages/libz-1.1", "https://h/libz-1.1"),
         ("sha256", "sha1"),
         ("flags=\"GE\"", "flags=\"XX\""),
@@ -80,17 +84,83 @@ fn evil_changes_are_errors_and_cuts_never_a_panic() {
         ("build=\"5\"", ""),
     ] {
         assert!(text.contains(from), "{from}");
-        assert!(packages(&text.replace(from, to)).is_err(), "{to}");
+        assert!(
+            packages(&text.replace(from, to), Arch::X86_64, &Interrupt::default()).is_err(),
+            "{to}"
+        );
     }
     for end in (0..text.len())
         .filter(|end| text.is_char_boundary(*end))
         .step_by(7)
     {
-        let _ = packages(&text[..end]);
+        let _ = packages(&text[..end], Arch::X86_64, &Interrupt::default());
     }
     // A bomb ends at the size that repomd.xml says.
     let big = vec![b'x'; 1 << 20];
     let packed = zstd::bulk::compress(&big, 3).unwrap();
     let primary = of(b"x", &packed, "zst");
-    assert!(read(&primary, &packed).is_err());
+    assert!(read(&primary, &packed, Arch::X86_64, &Interrupt::default()).is_err());
+}
+
+/// Of a repository of several architectures, each gets its own and what fits all; another's newer version hides nothing.
+#[test]
+fn only_the_wanted_architecture_is_offered() {
+    let package = |name: &str, arch: &str, version: &str| {
+        format!(
+            "<package type=\"rpm\"><name>{name}</name><arch>{arch}</arch><version epoch=\"0\" ver=\"{version}\" rel=\"1\"/>\
+             <checksum type=\"sha256\">{}</checksum><time build=\"5\"/><size package=\"12\"/>\
+             <location href=\"{name}.rpm\"/></package>",
+            "ab".repeat(32)
+        )
+    };
+    let all = [
+        package("libz", "x86_64", "1"),
+        package("libz", "aarch64", "2"),
+        package("libz", "i686", "3"),
+        package("libz", "src", "4"),
+        package("only", "aarch64", "1"),
+        package("text", "noarch", "1"),
+    ];
+    for all in [all.to_vec(), all.iter().rev().cloned().collect()] {
+        let xml = format!("<metadata>{}</metadata>", all.concat());
+        let of = |arch| -> Vec<String> {
+            let offered = packages(&xml, arch, &Interrupt::default()).unwrap().into_iter();
+            offered.map(|one| one.output.package.nevra.to_string()).collect()
+        };
+        assert_eq!(of(Arch::X86_64), ["libz-1-1.x86_64", "text-1-1.noarch"]);
+        assert_eq!(
+            of(Arch::Aarch64),
+            ["libz-2-1.aarch64", "only-1-1.aarch64", "text-1-1.noarch"]
+        );
+    }
+}
+
+#[test]
+fn ctrl_c_ends_the_walk() {
+    let text = primary_text();
+    let primary = of(text.as_bytes(), text.as_bytes(), "xml");
+    let read = |interrupt| read(&primary, text.as_bytes(), Arch::X86_64, interrupt);
+    let interrupt = Interrupt::default();
+    assert_eq!(read(&interrupt).unwrap().len(), 1);
+    interrupt.set();
+    assert_eq!(read(&interrupt), Err(Error::Interrupted(Interrupted)));
+    // Not after the last package only.
+    let broken = "<metadata><package type=\"rpm\"></metadata>";
+    assert_eq!(
+        packages(broken, Arch::X86_64, &interrupt),
+        Err(Interrupted.to_string())
+    );
+}
+
+#[test]
+fn the_list_lies_in_the_repository() {
+    let digest = Sha256::of(b"x");
+    let repomd = format!(
+        "<repomd><data type=\"primary\"><checksum type=\"sha256\">{digest}</checksum>\
+         <location href=\"repodata/FILE.xml\"/><size>1</size></data></repomd>"
+    );
+    for (file, is_good) in [("p", true), ("a%2f..%2f..%2fp", false), ("p?x=", false)] {
+        let repomd = repomd.replace("FILE", file);
+        assert_eq!(super::primary(repomd.as_bytes()).is_ok(), is_good, "{file}");
+    }
 }

@@ -16,8 +16,8 @@ fn what_is_wrong_is_named() {
     assert_eq!(parse("version = 1\n").unwrap(), Lock::default());
     for (text, message) in [
         (
-            "version = 3\n".to_owned(),
-            "the lock keel.lock has format version 3, this keel reads version 2",
+            "version = 4\n".to_owned(),
+            "the lock keel.lock has format version 4, this keel reads version 3",
         ),
         (
             file(&good.replace("z.tar", "../z.tar")),
@@ -50,21 +50,25 @@ fn states_of_repositories_are_strict() {
         "[[repository]]\naddress = \"https://p.test/os\"\nsha256 = \"{}\"\n",
         "ab".repeat(32)
     );
-    let lock = parse(&format!("version = 2\n{record}")).unwrap();
+    let lock = parse(&format!("version = 3\n{record}")).unwrap();
     assert_eq!(lock.repositories.len(), 1);
     assert_eq!(parse(&lock.to_text()).unwrap(), lock);
-    assert_eq!(lock.to_text().lines().nth(1), Some("version = 2"));
+    assert_eq!(lock.to_text().lines().nth(1), Some("version = 3"));
     for (text, message) in [
         (
             format!("version = 1\n{record}"),
             "a lock of version 1 has no such records",
         ),
-        (format!("version = 2\n{record}{record}"), "it is listed twice"),
         (
-            format!("version = 2\n{}", record.replace("abab", "xy")),
+            format!("version = 2\n{record}"),
+            "a lock of version 2 has no such records",
+        ),
+        (format!("version = 3\n{record}{record}"), "it is listed twice"),
+        (
+            format!("version = 3\n{}", record.replace("abab", "xy")),
             "is not a SHA-256 digest",
         ),
-        (format!("version = 2\n{record}size = 1\n"), "is damaged"),
+        (format!("version = 3\n{record}size = 1\n"), "is damaged"),
     ] {
         let error = parse(&text).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
