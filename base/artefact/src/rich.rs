@@ -73,6 +73,25 @@ impl Rich {
         }
     }
 
+    /// The same expression of other capabilities: what `each` makes of those that it has.
+    #[must_use]
+    pub fn map(&self, each: &dyn Fn(&Dependency) -> Dependency) -> Self {
+        let list = |list: &[Self]| list.iter().map(|item| item.map(each)).collect();
+        let boxed = |rich: &Self| Box::new(rich.map(each));
+        let maybe = |rich: &Option<Box<Self>>| rich.as_deref().map(boxed);
+        match self {
+            Self::Simple(dependency) => Self::Simple(each(dependency)),
+            Self::And(items) => Self::And(list(items)),
+            Self::Or(items) => Self::Or(list(items)),
+            Self::With(items) => Self::With(list(items)),
+            Self::Without(one, other) => Self::Without(boxed(one), boxed(other)),
+            Self::If(then, condition, otherwise) => Self::If(boxed(then), boxed(condition), maybe(otherwise)),
+            Self::Unless(then, condition, otherwise) => {
+                Self::Unless(boxed(then), boxed(condition), maybe(otherwise))
+            }
+        }
+    }
+
     /// Calls `each` with every capability named in it, from left to right.
     pub fn leaves<'a>(&'a self, each: &mut dyn FnMut(&'a Dependency)) {
         match self {

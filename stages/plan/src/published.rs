@@ -136,8 +136,8 @@ impl Published {
 /// Who provides what.
 struct Known<'a> {
     lends: &'a Lends,
-    /// Names that some package of the plan provides.
-    names: HashSet<&'a str>,
+    /// Names that packages of the plan provide → the first that does.
+    names: HashMap<&'a str, &'a PackageName>,
     /// Files of published packages → the first that has it.
     files: HashMap<&'a str, &'a PackageName>,
     /// What replaced packages provide → such a package, if it is made.
@@ -151,7 +151,12 @@ impl<'a> Known<'a> {
             .filter(|recipe| !published.has(&recipe.component))
             .flat_map(|recipe| &recipe.packages);
         let there = published.packages().map(|published| &published.package);
-        let names: HashSet<&str> = built.chain(there).flat_map(provided).collect();
+        let mut names = HashMap::new();
+        for package in built.chain(there) {
+            for name in provided(package) {
+                names.entry(name).or_insert(&package.nevra.name);
+            }
+        }
         let mut files = HashMap::new();
         for there in published.packages() {
             for path in &there.files {
@@ -159,7 +164,7 @@ impl<'a> Known<'a> {
             }
         }
         let mut replaced = HashMap::new();
-        let is_made = |there: &&PublishedPackage| names.contains(there.package.nevra.name.as_str());
+        let is_made = |there: &&PublishedPackage| names.contains_key(there.package.nevra.name.as_str());
         for there in published.replaced.iter().filter(is_made) {
             let paths = there.files.iter().map(String::as_str);
             for name in provided(&there.package).chain(paths) {
@@ -177,16 +182,30 @@ impl<'a> Known<'a> {
     /// What a published package requires, as far as it can be known before there are packages: what nobody is known to provide is
     /// met, or not, in the build root.
     fn requirement(&self, need: Dependency) -> Option<Dependency> {
-        let name = need.name.as_str();
-        if need.is_rich() || self.names.contains(name) {
-            return Some(need);
+        if need.is_rich() {
+            // What stays unknown in it is met, or not, when the packages are there.
+            let known = |leaf: &Dependency| self.by(leaf).unwrap_or_else(|| leaf.clone());
+            let rich = Rich::of(&need).map(|rich| rich.map(&known));
+            return Some(rich.map_or(need, |rich| Dependency::any(rich.to_string())));
         }
-        let lent = is_lent(self.lends, name);
-        let by = match (lent, self.files.get(name)) {
+        let name = need.name.as_str();
+        match (is_lent(self.lends, name), self.files.get(name)) {
+            _ if self.names.contains_key(name) => Some(self.by(&need).unwrap_or(need)),
             // Of an image, not of a root.
-            (true, Some(_)) => return Some(need),
-            (true, None) => return None,
-            (false, by) => by.or_else(|| self.replaced.get(name)),
+            (true, Some(_)) => Some(need),
+            (true, None) => None,
+            (false, _) => self.by(&need),
+        }
+    }
+
+    /// The package that stands for a capability that no name in the plan can: a path, or what only packages that are replaced are known
+    /// to provide.
+    fn by(&self, need: &Dependency) -> Option<Dependency> {
+        let name = need.name.as_str();
+        let by = match self.names.get(name) {
+            Some(by) => Some(by).filter(|_| name.starts_with('/')),
+            None if is_lent(self.lends, name) => None,
+            None => self.files.get(name).or_else(|| self.replaced.get(name)),
         };
         by.map(|package| Dependency::any(package.as_str()))
     }

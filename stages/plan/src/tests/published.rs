@@ -1,5 +1,7 @@
 //! Trees that stand on another one and its repository: rules B2 and B5 of docs/explanation/base-packages.md.
 
+use keel_artefact::Provide;
+
 use super::*;
 
 /// A published component: `name; package=capability: requirements; …`, and the files of its packages.
@@ -88,8 +90,28 @@ fn what_takes_a_packages_place_is_what_others_get() {
         .components
         .extend([component("curl; curl: libz.so.1, /usr/bin/zz", &[])]);
     let taken = vec!["curl: curl".to_owned()];
-    assert_eq!(
-        told(&world, &components(&["app"])),
-        ("zlib app".to_owned(), taken)
-    );
+    let told_of = |world: &World| told(world, &components(&["app"]));
+    assert_eq!(told_of(&world), ("zlib app".to_owned(), taken.clone()));
+    // In expressions, too; and a path that a package says it provides.
+    for requirement in [
+        "(libz.so.1 >= 1 with libz.so.1 < 2)",
+        "(/usr/bin/zz or nobody.so.1)",
+        "/usr/bin/said",
+    ] {
+        let curl = format!("curl; curl: {requirement}");
+        world.published.components.extend([component(&curl, &[])]);
+        let zlib = &mut world.recipes[0].packages[0].provides;
+        zlib.retain(|provide| provide.name != "/usr/bin/said");
+        if requirement.starts_with("/usr/bin/said") {
+            zlib.push(Provide {
+                name: requirement.into(),
+                evr: None,
+            });
+        }
+        assert_eq!(
+            told_of(&world),
+            ("zlib app".to_owned(), taken.clone()),
+            "{requirement}"
+        );
+    }
 }
