@@ -138,6 +138,11 @@ impl<'a> Context<'a> {
             )
             .hint("name another folder with --cache-dir")
         })?;
+        for left in opened.left() {
+            let why = std::error::Error::source(left).map_or(String::new(), |why| format!(": {why}"));
+            let text = format!("{left}{why} (removed by hand, it is told no more)");
+            self.sink().event(keel_artefact::Event::Warning { text: &text });
+        }
         Ok(self.store.get_or_init(|| opened))
     }
 

@@ -75,16 +75,18 @@ pub fn hand_over_alone(paths: &[PathBuf]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes a file, or a folder with all that is in it, back for the caller, and makes it readable and removable.
+/// Takes a file, or a folder with all that is in it, back for the caller, and makes it readable and removable. Set-id bits, which
+/// whoever ran in the sandbox may have set, are gone: files of the caller's with them would be the caller's programs for all.
 pub fn take_back(path: &Path) -> Result<(), Error> {
     let caller = rustix::process::geteuid().as_raw();
     walk(path, &|path, metadata| {
         if metadata.uid() != caller {
-            give(path, metadata, caller)?;
+            lchown(path, Some(caller), Some(caller))?;
         }
         let needed = if metadata.is_dir() { 0o700 } else { 0o600 };
-        if !metadata.is_symlink() && metadata.mode() & needed != needed {
-            fs_err::set_permissions(path, PermissionsExt::from_mode(metadata.mode() & 0o7777 | needed))?;
+        let mode = metadata.mode() & 0o1777 | needed;
+        if !metadata.is_symlink() && metadata.mode() & 0o7777 != mode {
+            fs_err::set_permissions(path, PermissionsExt::from_mode(mode))?;
         }
         Ok(())
     })
@@ -104,18 +106,22 @@ fn give(path: &Path, metadata: &std::fs::Metadata, id: u32) -> io::Result<()> {
 
 type Visit<'a> = &'a dyn Fn(&Path, &std::fs::Metadata) -> io::Result<()>;
 
-/// Visits folders before what is in them, so that [`take_back`] can open the closed ones.
+/// Visits folders before what is in them, so that [`take_back`] can open the closed ones. One folder is open at a time, however deep.
 fn walk(path: &Path, visit: Visit<'_>) -> Result<(), Error> {
-    let error = |source| Error::Owner {
-        path: path.to_owned(),
-        source,
-    };
-    let metadata = fs_err::symlink_metadata(path).map_err(error)?;
-    visit(path, &metadata).map_err(error)?;
-    if metadata.is_dir() {
-        for entry in fs_err::read_dir(path).map_err(error)? {
-            walk(&entry.map_err(error)?.path(), visit)?;
-        }
+    let mut waiting = vec![path.to_owned()];
+    while let Some(path) = waiting.pop() {
+        let mut look = || {
+            let metadata = fs_err::symlink_metadata(&path)?;
+            visit(&path, &metadata)?;
+            if metadata.is_dir() {
+                for entry in fs_err::read_dir(&path)? {
+                    waiting.push(entry?.path());
+                }
+            }
+            Ok(())
+        };
+        let looked = look();
+        looked.map_err(|source| Error::Owner { path, source })?;
     }
     Ok(())
 }
@@ -158,5 +164,43 @@ mod tests {
             assert_eq!(has_id(map, OUTSIDE), mapped, "{map:?}");
         }
         assert!(has_id("0 1000 1\n1 100000 65536\n", NOBODY));
+    }
+
+    #[test]
+    fn what_is_taken_back_has_no_set_id_bits() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs_err::create_dir(&tree).unwrap();
+        let modes = [
+            ("setuid", 0o4755, 0o755),
+            ("setgid", 0o2711, 0o711),
+            ("closed", 0o6000, 0o600),
+        ];
+        for (name, mode, _) in modes {
+            fs_err::write(tree.join(name), "").unwrap();
+            fs_err::set_permissions(tree.join(name), PermissionsExt::from_mode(mode)).unwrap();
+        }
+        fs_err::set_permissions(&tree, PermissionsExt::from_mode(0o7555)).unwrap();
+        let mode = |path: &Path| fs_err::metadata(path).unwrap().mode() & 0o7777;
+        hand_over(&tree).unwrap();
+        assert_eq!(
+            mode(&tree.join("setuid")),
+            0o4755,
+            "what is given away keeps its mode"
+        );
+        take_back(&tree).unwrap();
+        for (name, _, wanted) in modes {
+            assert_eq!(mode(&tree.join(name)), wanted, "{name}");
+        }
+        assert_eq!(mode(&tree), 0o1755);
+    }
+
+    #[test]
+    fn deep_folders_are_taken_back_with_one_open_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let deepest = dir.path().join("d/".repeat(1900));
+        fs_err::create_dir_all(&deepest).unwrap();
+        take_back(&dir.path().join("d")).unwrap();
+        assert!(deepest.is_dir());
     }
 }

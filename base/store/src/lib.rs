@@ -25,6 +25,7 @@
 //! | `claims/KEY/` | [`Claim`] |
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -58,6 +59,8 @@ pub struct Store {
     dir: PathBuf,
     /// Locked, shared, while anybody uses the store: what is collected is nobody's.
     in_use: Arc<std::fs::File>,
+    /// What killed runs left and could not be removed.
+    left: Arc<Vec<Error>>,
 }
 
 impl Store {
@@ -67,17 +70,32 @@ impl Store {
         let dir = fs_err::canonicalize(dir)?;
         let in_use = fs_err::File::create(dir.join("in-use"))?.into_parts().0;
         in_use.lock_shared()?;
-        let store = Self {
+        let mut store = Self {
             dir,
             in_use: Arc::new(in_use),
+            left: Arc::default(),
         };
         for part in ["objects", "actions", "trees", "tmp", "kept", "claims"] {
             fs_err::create_dir_all(store.dir.join(part))?;
         }
         store.check_format()?;
-        temp::reap(&store.dir.join("tmp"))?;
+        // What sandboxes write there is nobody else's to see, or to run. An ordinary user's mmdebstrap has only foreign ids, and has
+        // to pass.
+        let mode = if rustix::process::geteuid().is_root() {
+            0o700
+        } else {
+            0o711
+        };
+        let tmp = store.dir.join("tmp");
+        fs_err::set_permissions(&tmp, std::fs::Permissions::from_mode(mode))?;
+        store.left = Arc::new(temp::reap(&tmp)?);
         claim::reap(&store.dir)?;
         Ok(store)
+    }
+
+    /// What killed runs left in `tmp/`, could not be removed when the store was opened, and is tried again when it is next.
+    pub fn left(&self) -> &[Error] {
+        &self.left
     }
 
     /// The folder it lives in, absolute.

@@ -1,12 +1,21 @@
 //! Temporary folders that a killed run cannot leave for ever: each is locked while its owner lives.
 
 use std::{
+    ffi::{CString, OsStr},
     fs::TryLockError,
     io,
-    os::unix::fs::PermissionsExt as _,
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::fs::{MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, Dir, Mode, OFlags},
+    io::Errno,
 };
 
 use crate::{Error, Store};
@@ -55,9 +64,11 @@ impl Store {
     }
 }
 
-/// Removes the folders in `tmp` whose owners are gone, and single files older than an hour.
-pub(crate) fn reap(tmp: &Path) -> Result<(), Error> {
+/// Removes the folders in `tmp` whose owners are gone, and single files older than an hour. Gives the folders that could not be
+/// removed, and why: they are in nobody's way.
+pub(crate) fn reap(tmp: &Path) -> Result<Vec<Error>, Error> {
     let _guard = guard(tmp)?;
+    let mut left = Vec::new();
     for entry in fs_err::read_dir(tmp)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "lock") {
@@ -69,8 +80,10 @@ pub(crate) fn reap(tmp: &Path) -> Result<(), Error> {
             match lock.try_lock() {
                 Ok(()) => {
                     let folder = path.with_extension("");
-                    remove_all(&folder).map_err(|source| Error::Reap { path: folder, source })?;
-                    absent_is_fine(fs_err::remove_file(&path))?;
+                    match remove_all(&folder) {
+                        Ok(()) => absent_is_fine(fs_err::remove_file(&path))?,
+                        Err(source) => left.push(Error::Reap { path: folder, source }),
+                    }
                 }
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(error.into()),
@@ -89,7 +102,7 @@ pub(crate) fn reap(tmp: &Path) -> Result<(), Error> {
             }
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 fn absent_is_fine(removed: io::Result<()>) -> io::Result<()> {
@@ -109,28 +122,78 @@ pub(crate) fn unique_name(purpose: &str) -> String {
     format!("{purpose}-{}-{started:x}-{number}", std::process::id())
 }
 
-/// Removes a folder and all in it, also where a build took its own write permission away. No error if it is absent.
+/// Removes a folder and all in it, also where a build took its own write permission away, and however deep it is. No error if it is
+/// absent.
+///
+/// Folders that are not empty move to the top one before their turn: two are open at a time, and no path is longer than
+/// the system allows.
 pub fn remove_all(path: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(path)?;
-            fs_err::remove_dir_all(path)
-        }
-        Err(_) => fs_err::remove_dir_all(path),
+    let metadata = match fs_err::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata?,
+    };
+    if !metadata.is_dir() {
+        return absent_is_fine(fs_err::remove_file(path));
     }
+    if metadata.mode() & 0o700 != 0o700 {
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    }
+    empty(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    absent_is_fine(fs_err::remove_dir(path))
 }
 
-fn make_writable(folder: &Path) -> io::Result<()> {
-    fs_err::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
-    for entry in fs_err::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            make_writable(&entry.path())?;
-        }
+/// Removes all that is in a folder.
+fn empty(path: &Path) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = |at: BorrowedFd<'_>, name: &OsStr| rustix::fs::openat(at, name, flags, Mode::empty());
+    let top = open(CWD, path.as_os_str())?;
+    let mut waiting = remove_in(&top, &top)?;
+    while let Some(name) = waiting.pop() {
+        let name = OsStr::new(&name);
+        waiting.extend(remove_in(&top, &open(top.as_fd(), name)?)?);
+        gone(rustix::fs::unlinkat(&top, name, AtFlags::REMOVEDIR))?;
     }
     Ok(())
+}
+
+/// Removes what is in `folder` but folders that are not empty: they move to `top`, under the names that this gives.
+fn remove_in(top: &OwnedFd, folder: &OwnedFd) -> rustix::io::Result<Vec<String>> {
+    let names: Vec<(CString, bool)> = Dir::read_from(folder)?
+        .map(|entry| entry.map(|entry| (entry.file_name().to_owned(), entry.file_type().is_dir())))
+        .collect::<Result<_, _>>()?;
+    let mut moved = Vec::new();
+    for (name, is_folder) in names {
+        if [c".", c".."].contains(&name.as_c_str()) {
+            continue;
+        }
+        if !is_folder {
+            match rustix::fs::unlinkat(folder, &name, AtFlags::empty()) {
+                // The file system does not tell what its entries are.
+                Err(Errno::ISDIR) => {}
+                removed => {
+                    gone(removed)?;
+                    continue;
+                }
+            }
+        }
+        match rustix::fs::unlinkat(folder, &name, AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {
+                rustix::fs::chmodat(folder, &name, Mode::RWXU, AtFlags::empty())?;
+                let place = unique_name("doomed");
+                rustix::fs::renameat(folder, &name, top, &place)?;
+                moved.push(place);
+            }
+            removed => gone(removed)?,
+        }
+    }
+    Ok(moved)
+}
+
+fn gone(removed: rustix::io::Result<()>) -> rustix::io::Result<()> {
+    match removed {
+        Err(Errno::NOENT) => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Held while a folder and its lock are made or reaped, so that nobody reaps one between the two.

@@ -137,3 +137,58 @@ fn another_format_is_refused() {
     fs_err::write(store.dir().join("format"), "99\n").unwrap();
     assert!(matches!(Store::open(store.dir()), Err(Error::Format(_))));
 }
+
+/// A folder, with more in it than a path can name.
+fn deep(folder: &std::path::Path, levels: usize) {
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at = openat(CWD, folder, flags, Mode::empty()).unwrap();
+    for _ in 0..levels {
+        mkdirat(&at, "deeper", Mode::RWXU).unwrap();
+        at = openat(&at, "deeper", flags, Mode::empty()).unwrap();
+    }
+    drop(openat(&at, "file", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap());
+}
+
+#[test]
+fn deep_folders_are_removed() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    // As on most machines: fewer files than levels.
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.current.map(|most| most.min(1024));
+    setrlimit(Resource::Nofile, files).unwrap();
+    let (_dir, store) = store();
+    let folder = store.temp_dir("deep").unwrap();
+    deep(folder.path(), 5000);
+    std::os::unix::fs::symlink("/etc", folder.path().join("link")).unwrap();
+    let place = folder.path().to_owned();
+    drop(folder);
+    assert!(!place.exists());
+    // Of a run that was killed: nobody holds the lock.
+    fs_err::create_dir(&place).unwrap();
+    fs_err::write(place.with_extension("lock"), "").unwrap();
+    deep(&place, 5000);
+    let store = Store::open(store.dir()).unwrap();
+    assert!(!place.exists() && store.left().is_empty(), "{:?}", store.left());
+}
+
+#[test]
+fn what_others_write_in_temporary_folders_is_closed() {
+    let (_dir, store) = store();
+    let mode = |store: &Store| {
+        fs_err::metadata(store.dir().join("tmp"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    let closed = if rustix::process::geteuid().is_root() {
+        0o700
+    } else {
+        0o711
+    };
+    assert_eq!(mode(&store), closed);
+    // Of an older Keel.
+    fs_err::set_permissions(store.dir().join("tmp"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(mode(&Store::open(store.dir()).unwrap()), closed);
+}

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use keel_artefact::{ComponentName, Dependency, Event, ImageName};
-use keel_build::{BuiltPackage, Results, closure};
+use keel_artefact::{ComponentName, Dependency, Event, ImageName, PackageName};
+use keel_build::{BuiltPackage, Results, built::Output, closure};
 use keel_config::{Image, Project};
 use keel_image::{
     Built,
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     args::{self, Firmware},
-    base::Bringer,
+    base::{self, Bringer},
     context::Context,
     failure::{Class, Failure},
     pipeline::{self, Planned},
@@ -191,7 +191,8 @@ fn foreign(
         return Ok(Vec::new());
     }
     let own = of_group.values().map(|finished| Arc::clone(&finished.built));
-    let candidates: Vec<Arc<_>> = own.chain(of_base.iter().cloned()).collect();
+    let all = own.chain(of_base.iter().cloned());
+    let candidates: Vec<Arc<_>> = all.map(|built| without(built, &image.exclude)).collect();
     let names = image.packages.iter().map(|name| Dependency::any(name.as_str()));
     let chosen = closure::close(
         &names.collect::<Vec<_>>(),
@@ -207,9 +208,24 @@ fn foreign(
     let wanted: Vec<&BuiltPackage> = packages.iter().collect();
     Bringer::new(context, base)?.bring(&wanted).map_err(|error| {
         let text = format!("cannot use packages of the base for image `{}`", image.name);
-        Failure::because(Class::Failed, text, &*error)
+        let failure = Failure::because(Class::Failed, text, &*error);
+        match base::hint(&*error) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     })?;
     Ok(packages)
+}
+
+/// A component without packages of these names.
+fn without(built: Arc<keel_build::Built>, names: &[PackageName]) -> Arc<keel_build::Built> {
+    let is_in = |output: &Output| names.contains(&output.package.nevra.name);
+    if !built.outputs.iter().any(is_in) {
+        return built;
+    }
+    let mut less = keel_build::Built::clone(&built);
+    less.outputs.retain(|output| !is_in(output));
+    Arc::new(less)
 }
 
 fn describe(built: &Built) -> String {

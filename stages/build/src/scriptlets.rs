@@ -185,7 +185,7 @@ pub(crate) fn settle(installed: &Path, clock: Epoch) -> Result<(), Error> {
 
 /// The digest of what is in a root after a transaction, [settled](settle): the whole tree, and the users.
 pub(crate) fn digest(installed: &Path, users: &BTreeMap<PathBuf, String>) -> Result<Sha256, Error> {
-    let mut print = Fingerprint::new("scriptlets/1");
+    let mut print = Fingerprint::new("scriptlets/2");
     walk(installed, &mut |path, metadata| {
         let name = path.strip_prefix(installed).unwrap_or(path);
         print.add("path", name.as_os_str().as_bytes());
@@ -195,7 +195,10 @@ pub(crate) fn digest(installed: &Path, users: &BTreeMap<PathBuf, String>) -> Res
             print.add("target", fs_err::read_link(path)?.as_os_str().as_bytes());
             return Ok(());
         }
-        print.add("time", metadata.mtime().to_le_bytes());
+        // Of all else (whiteouts, FIFOs, sockets) nobody settled the time: it is that of the run.
+        if metadata.is_file() || metadata.is_dir() {
+            print.add("time", metadata.mtime().to_le_bytes());
+        }
         if metadata.is_file() {
             print.add_digest("content", &Sha256::of_file(path)?.0);
         }
@@ -276,4 +279,27 @@ fn walk(folder: &Path, visit: &mut dyn FnMut(&Path, &Metadata) -> Result<(), Err
         visit(&entry.path(), &metadata)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_socket_is_in_no_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let digest_at = |seconds: u64| {
+            let tree = dir.path().join(seconds.to_string());
+            fs_err::create_dir(&tree).unwrap();
+            fs_err::write(tree.join("file"), "text").unwrap();
+            let socket = tree.join("socket");
+            drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+            let mut touch = std::process::Command::new("touch");
+            touch.arg("-d").arg(format!("@{seconds}")).arg(&socket);
+            assert!(touch.status().unwrap().success());
+            settle(&tree, Epoch(77)).unwrap();
+            digest(&tree, &BTreeMap::new()).unwrap()
+        };
+        assert_eq!(digest_at(1000), digest_at(2000));
+    }
 }

@@ -202,7 +202,7 @@ impl Set<'_> {
 
 /// The packages say whether there is a libc among them, and so what is borrowed.
 fn key(stage0: &Sha256, bootstrap_libc: bool, packages: &[BuiltPackage]) -> Sha256 {
-    let mut key = Fingerprint::new("set-layer/2");
+    let mut key = Fingerprint::new("set-layer/3");
     key.add("unpacked", UNPACKED).add_digest("stage0", stage0);
     key.add("bootstrap-libc", [u8::from(bootstrap_libc)]);
     for package in packages {

@@ -95,7 +95,7 @@ fn what_takes_a_packages_place_is_what_others_get() {
     // In expressions, too; and a path that a package says it provides.
     for requirement in [
         "(libz.so.1 >= 1 with libz.so.1 < 2)",
-        "(/usr/bin/zz or nobody.so.1)",
+        "(/usr/bin/zz or libz.so.1)",
         "/usr/bin/said",
     ] {
         let curl = format!("curl; curl: {requirement}");
