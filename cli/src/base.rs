@@ -17,7 +17,7 @@ use keel_build::{
     BuiltPackage, Kind,
     foreign::{self, Components, Refusal},
 };
-use keel_config::{BaseRepository, Project, Tree};
+use keel_config::{BaseRepository, Component, Project, Tree};
 use keel_plan::{Published, PublishedComponent, PublishedPackage, Targets};
 use keel_repo::offer::{self, Offered};
 use keel_rpm::sign::Certificates;
@@ -111,8 +111,9 @@ impl Base {
             by_source.entry(offered.source.clone()).or_default().push(offered);
         }
         for recipe in recipes {
-            let is_its = (project.components.get(&recipe.component))
-                .is_some_and(|component| component.tree == asked.tree);
+            let is_its = (project.components.get(&recipe.component)).is_some_and(|component| {
+                component.changed_in == asked.tree && !is_rendered_above(project, component)
+            });
             if !is_its || named.contains(&recipe.component) {
                 continue;
             }
@@ -169,6 +170,24 @@ impl Base {
     /// Is it not built?
     pub fn has(&self, component: &ComponentName) -> bool {
         self.published.has(component)
+    }
+}
+
+/// Is a component of a base built from a SPEC that the project's own tree rendered, and that is another one than the base's?
+fn is_rendered_above(project: &Project, component: &Component) -> bool {
+    let (Some(own), Some(base)) = (project.trees.first(), project.trees.get(component.changed_in)) else {
+        return false;
+    };
+    let Ok(file) = project.spec_file(component) else {
+        return false;
+    };
+    let Ok(place) = file.strip_prefix(&own.rendered_specs_dir) else {
+        return false;
+    };
+    let of_base = base.rendered_specs_dir.join(place);
+    match (fs_err::read(&file), fs_err::read(&of_base)) {
+        (Ok(own), Ok(base)) => own != base,
+        _ => true,
     }
 }
 
