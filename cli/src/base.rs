@@ -18,7 +18,7 @@ use keel_build::{
     BuiltPackage, Kind,
     foreign::{self, Components, Refusal},
 };
-use keel_config::{BaseRepository, Project, Tree};
+use keel_config::{BaseRepository, Component, Project, Tree};
 use keel_plan::{Published, PublishedComponent, PublishedPackage, Targets};
 use keel_repo::offer::{self, Offered};
 use keel_rpm::sign::Certificates;
@@ -117,8 +117,9 @@ impl Base {
             by_source.entry(offered.source.clone()).or_default().push(offered);
         }
         for recipe in recipes {
-            let is_its = (project.components.get(&recipe.component))
-                .is_some_and(|component| project.is_of(component, asked.tree));
+            let is_its = (project.components.get(&recipe.component)).is_some_and(|component| {
+                component.changed_in == asked.tree && !is_rendered_above(project, component)
+            });
             if !is_its || named.contains(&recipe.component) {
                 continue;
             }
@@ -133,7 +134,14 @@ impl Base {
                 continue;
             }
             let there = by_source.remove(recipe.name.as_str()).unwrap_or_default();
-            self.take(&recipe.component, there, asked, trusted);
+            // What an older SPEC made may be there still.
+            let makes = |offered: &Offered| {
+                let name = &offered.output.package.nevra.name;
+                recipe.packages.iter().any(|package| package.nevra.name == *name)
+            };
+            let (its, older): (Vec<_>, Vec<_>) = there.into_iter().partition(makes);
+            self.take(&recipe.component, its, asked, trusted);
+            (self.published.replaced).extend(older.iter().map(published));
         }
         let rest = by_source.into_values().flatten();
         self.published
@@ -175,6 +183,24 @@ impl Base {
     /// Is it not built?
     pub fn has(&self, component: &ComponentName) -> bool {
         self.published.has(component)
+    }
+}
+
+/// Is a component of a base built from a SPEC that the project's own tree rendered, and that is another one than the base's?
+fn is_rendered_above(project: &Project, component: &Component) -> bool {
+    let (Some(own), Some(base)) = (project.trees.first(), project.trees.get(component.changed_in)) else {
+        return false;
+    };
+    let Ok(file) = project.spec_file(component) else {
+        return false;
+    };
+    let Ok(place) = file.strip_prefix(&own.rendered_specs_dir) else {
+        return false;
+    };
+    let of_base = base.rendered_specs_dir.join(place);
+    match (fs_err::read(&file), fs_err::read(&of_base)) {
+        (Ok(own), Ok(base)) => own != base,
+        _ => true,
     }
 }
 

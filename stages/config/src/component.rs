@@ -17,9 +17,10 @@ pub struct Component {
     pub name: ComponentName,
     /// Number of its tree in [`Project::trees`](crate::Project): 0 is the project's own.
     pub tree: usize,
-    /// Number of the nearest tree that says something of it: in its own table, a group's or what all inherit. Its own tree, or one
-    /// that stands on that.
-    pub said_by: usize,
+    /// Lowest number of a tree that says something about it: in its own table, in a group that it is in (or by putting it there),
+    /// or in what all components inherit.
+    #[serde(skip)]
+    pub changed_in: usize,
     /// Its own table says nothing: all that it has is inherited.
     pub is_bare: bool,
     /// The groups that it is in, by name.

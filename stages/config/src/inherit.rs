@@ -26,6 +26,8 @@ pub(crate) struct Inheritance<'a> {
     defaults: Value,
     /// Component → the groups that it is in, in the order of their names.
     groups: BTreeMap<String, Vec<String>>,
+    /// Component → the lowest tree that puts it into a group which says something.
+    joined: BTreeMap<String, usize>,
     /// SPECs that groups found, with the place of the pattern.
     found: BTreeMap<String, (PathBuf, Place)>,
     files: overlay::Files<'a>,
@@ -33,6 +35,13 @@ pub(crate) struct Inheritance<'a> {
 
 /// What a component without words of its own inherits depends on this only.
 type Bare = Vec<String>;
+
+/// Settings, and the lowest tree that says some of them.
+#[derive(Clone)]
+struct Inherited {
+    settings: Arc<Settings>,
+    changed_in: Option<usize>,
+}
 
 impl<'a> Inheritance<'a> {
     /// `layers`: the defaults below all groups, lowest first.
@@ -53,6 +62,7 @@ impl<'a> Inheritance<'a> {
             merged,
             defaults,
             groups: BTreeMap::new(),
+            joined: BTreeMap::new(),
             found: BTreeMap::new(),
             files: overlay::Files::new(root, sources, problems),
         };
@@ -73,9 +83,14 @@ impl<'a> Inheritance<'a> {
         let groups = self.merged.get(&["component-groups"]).and_then(Value::entries);
         for (name, entry) in groups.into_iter().flatten() {
             let Some(table) = table(name, entry) else { continue };
-            let mut members = BTreeSet::new();
+            let mut members: BTreeMap<String, usize> = BTreeMap::new();
+            let mut join = |name: String, at: Place| {
+                let tree = self.sources.tree(at);
+                let lowest = members.entry(name).or_insert(tree);
+                *lowest = tree.min(*lowest);
+            };
             for member in table.strings("components") {
-                members.insert(member.value.to_owned());
+                join(member.value.to_owned(), member.at);
                 self.must_be_defined(&table, member);
             }
             for (spec, at) in self.specs(&table) {
@@ -96,11 +111,19 @@ impl<'a> Inheritance<'a> {
                     }
                     _ => {
                         self.found.insert(stem.clone(), (spec, at));
-                        members.insert(stem);
+                        join(stem, at);
                     }
                 }
             }
-            for member in members {
+            let config = entry.value.get(&["default-component-config"]);
+            let says = config
+                .and_then(Value::entries)
+                .is_some_and(|config| !config.is_empty());
+            for (member, tree) in members {
+                if says {
+                    let lowest = self.joined.entry(member.clone()).or_insert(tree);
+                    *lowest = tree.min(*lowest);
+                }
                 self.groups.entry(member).or_default().push(name.to_string());
             }
         }
@@ -149,7 +172,7 @@ impl<'a> Inheritance<'a> {
     /// Every component; what is wrong with one is reported.
     pub(crate) fn components(&self) -> BTreeMap<ComponentName, Component> {
         let mut components = BTreeMap::new();
-        let mut bare: BTreeMap<Bare, Arc<Settings>> = BTreeMap::new();
+        let mut bare: BTreeMap<Bare, Inherited> = BTreeMap::new();
         let defined = self.merged.get(&["components"]).and_then(Value::entries);
         for (name, entry) in defined.into_iter().flatten() {
             let Some(table) = Table::new(
@@ -168,11 +191,11 @@ impl<'a> Inheritance<'a> {
                     continue;
                 }
             };
-            let settings = self.settings(name.as_str(), entry, &mut bare);
-            if settings.spec.is_none() {
+            let inherited = self.settings(name.as_str(), entry, &mut bare);
+            if inherited.settings.spec.is_none() {
                 self.needs_spec(&table, &name, entry);
             }
-            components.insert(name.clone(), self.component(name, entry, settings));
+            components.insert(name.clone(), self.component(name, entry, inherited));
         }
         for (name, (spec, at)) in &self.found {
             let is_defined = defined.is_some_and(|defined| defined.contains_key(name.as_str()));
@@ -184,65 +207,72 @@ impl<'a> Inheritance<'a> {
                         key: *at,
                         value: Value::empty(*at),
                     };
-                    let mut settings = (*self.settings(name.as_str(), &nothing, &mut bare)).clone();
-                    settings.spec = Some(Spec::Local { path: spec.clone() });
-                    components.insert(name.clone(), self.component(name, &nothing, Arc::new(settings)));
+                    let mut inherited = self.settings(name.as_str(), &nothing, &mut bare);
+                    Arc::make_mut(&mut inherited.settings).spec = Some(Spec::Local { path: spec.clone() });
+                    components.insert(name.clone(), self.component(name, &nothing, inherited));
                 }
             }
         }
         components
     }
 
-    fn component(&self, name: ComponentName, entry: &Entry, settings: Arc<Settings>) -> Component {
+    fn component(&self, name: ComponentName, entry: &Entry, inherited: Inherited) -> Component {
         let at = entry.key;
+        let tree = self.sources.tree(at);
+        let joined = self.joined.get(name.as_str()).copied();
+        let said = [joined, inherited.changed_in].into_iter().flatten();
         Component {
             is_bare: says_nothing(entry),
             groups: self.groups.get(name.as_str()).cloned().unwrap_or_default(),
-            tree: self.sources.tree(at),
-            said_by: self.said_by(name.as_str(), entry),
             name,
-            settings,
+            tree,
+            changed_in: said.fold(tree, usize::min),
+            settings: inherited.settings,
             defined_at: self.sources.location(at),
         }
     }
 
-    /// The nearest tree that says something of a component: it may be one that stands on the component's own.
-    fn said_by(&self, name: &str, entry: &Entry) -> usize {
-        match self.sources.tree(entry.key) {
-            0 => 0,
-            own => self
-                .nearest(&self.resolve(name, &entry.value))
-                .unwrap_or(own)
-                .min(own),
-        }
-    }
-
-    /// The nearest tree that something of a value is of.
-    fn nearest(&self, value: &Value) -> Option<usize> {
-        match &value.data {
-            Data::List(list) => list.iter().filter_map(|item| self.nearest(item)).min(),
-            Data::Table(entries) => (entries.values())
-                .filter_map(|entry| self.nearest(&entry.value))
-                .min(),
-            _ => Some(self.sources.tree(value.at)),
-        }
-    }
-
-    fn settings(&self, name: &str, entry: &Entry, bare: &mut BTreeMap<Bare, Arc<Settings>>) -> Arc<Settings> {
+    fn settings(&self, name: &str, entry: &Entry, bare: &mut BTreeMap<Bare, Inherited>) -> Inherited {
         let folder = self.sources.folder(entry.key);
         let groups = self.groups.get(name).cloned().unwrap_or_default();
         if !says_nothing(entry) {
-            return Arc::new(self.read(name, &self.resolve(name, &entry.value), &folder));
+            return self.inherited(name, &self.resolve(name, &entry.value), &folder);
         }
-        if let Some(settings) = bare.get(&groups) {
-            return Arc::clone(settings);
+        if let Some(inherited) = bare.get(&groups) {
+            return inherited.clone();
         }
         let value = self.resolve(name, &entry.value);
-        let settings = Arc::new(self.read(name, &value, &folder));
+        let inherited = self.inherited(name, &value, &folder);
         if !overlay::are_individual(&value) {
-            bare.insert(groups, Arc::clone(&settings));
+            bare.insert(groups, inherited.clone());
         }
-        settings
+        inherited
+    }
+
+    fn inherited(&self, name: &str, value: &Value, folder: &Path) -> Inherited {
+        Inherited {
+            settings: Arc::new(self.read(name, value, folder)),
+            changed_in: self.lowest_below(value),
+        }
+    }
+
+    /// Lowest number of a tree that says something in a value.
+    fn lowest_below(&self, value: &Value) -> Option<usize> {
+        match &value.data {
+            Data::Table(entries) => {
+                let of = |entry: &Entry| {
+                    let key = self.sources.tree(entry.key);
+                    self.lowest_below(&entry.value)
+                        .map_or(key, |below| below.min(key))
+                };
+                entries.values().map(of).min()
+            }
+            Data::List(items) => {
+                let items = items.iter().filter_map(|item| self.lowest_below(item));
+                items.chain([self.sources.tree(value.at)]).min()
+            }
+            _ => Some(self.sources.tree(value.at)),
+        }
     }
 
     /// Component → the groups that it is in.

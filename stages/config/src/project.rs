@@ -120,7 +120,9 @@ impl Project {
     /// that the component is of), the name's first letter in
     /// lower case, the name.
     pub fn rendered_spec(&self, component: &Component) -> PathBuf {
-        let place = rendered_place(component);
+        let name = component.name.as_str();
+        let letter: String = name.chars().take(1).flat_map(char::to_lowercase).collect();
+        let place = Path::new(&letter).join(name).join(format!("{name}.spec"));
         // What this tree rendered counts before what its base did.
         let trees = [self.trees.first(), self.trees.get(component.tree)];
         let mut folders = trees
@@ -134,28 +136,6 @@ impl Project {
             Some(path) if !first.is_file() => path,
             _ => first,
         }
-    }
-
-    /// Is a component just what the tree with this number makes of it, whatever stands on that? Nothing nearer says anything of it, or has
-    /// rendered it otherwise.
-    pub fn is_of(&self, component: &Component, tree: usize) -> bool {
-        if component.tree != tree || component.said_by != tree {
-            return false;
-        }
-        let (Some(own), Some(near)) = (self.rendered_in(component, tree), self.rendered_in(component, 0))
-        else {
-            return true;
-        };
-        own == near || !near.is_file() || is_same(&own, &near)
-    }
-
-    fn rendered_in(&self, component: &Component, tree: usize) -> Option<PathBuf> {
-        Some(
-            self.trees
-                .get(tree)?
-                .rendered_specs_dir
-                .join(rendered_place(component)),
-        )
     }
 
     /// The SPEC that a component is built from: its own file or, if it has overlays (of more than archives) or is another
@@ -345,16 +325,4 @@ pub struct Group {
     pub default: PackageSettings,
     /// Where it is written.
     pub defined_at: Location,
-}
-
-/// Where the rendered SPEC of a component lies in a folder of such.
-fn rendered_place(component: &Component) -> PathBuf {
-    let name = component.name.as_str();
-    let letter: String = name.chars().take(1).flat_map(char::to_lowercase).collect();
-    Path::new(&letter).join(name).join(format!("{name}.spec"))
-}
-
-/// Do two files hold the same? What cannot be read is not the same.
-fn is_same(one: &Path, other: &Path) -> bool {
-    matches!((fs_err::read(one), fs_err::read(other)), (Ok(one), Ok(other)) if one == other)
 }

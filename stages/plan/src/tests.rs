@@ -44,7 +44,7 @@ fn world(components: &[&str]) -> World {
         let component = Component {
             name: recipe.component.clone(),
             tree: 0,
-            said_by: 0,
+            changed_in: 0,
             is_bare: true,
             groups: vec![],
             settings: Arc::default(),

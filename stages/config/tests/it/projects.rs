@@ -149,3 +149,34 @@ fn no_input_makes_the_reader_panic() {
             .contains("not UTF-8 at byte 0")
     );
 }
+
+/// B2: what the tree says about a component of its base, without an entry of its own for it, is a change of it, too.
+#[test]
+fn changes_without_an_entry_are_known() {
+    let spec =
+        |name: &str| format!("[components.{name}]\nspec = {{ type = \"local\", path = \"../a.spec\" }}\n");
+    let group = "[component-groups.old]\ncomponents = [\"zlib\", \"bash\"]\n\
+                 [component-groups.old.default-component-config]\nbuild.with = [\"old\"]\n";
+    let base = format!("{}{}{group}", spec("zlib"), spec("bash"));
+    let (dir, loaded) = project(&[("more/base.toml", &base)]);
+    loaded.unwrap();
+    let changed_in = |more: &str| -> Vec<(String, usize, usize)> {
+        let text = format!("[project]\ndescription = \"t\"\n[keel.base]\npath = \"..\"\n{more}");
+        write(dir.path(), "team/keel.toml", &text);
+        let team = load(&dir.path().join("team")).unwrap_or_else(|error| panic!("{more}: {error}"));
+        let components = team.components.values();
+        let told = components.map(|one| (one.name.to_string(), one.tree, one.changed_in));
+        told.collect()
+    };
+    let both = |bash, zlib| vec![("bash".to_owned(), 1, bash), ("zlib".to_owned(), 1, zlib)];
+    assert_eq!(changed_in(""), both(1, 1));
+    let group = "[component-groups.ours]\ncomponents = [\"zlib\"]\n";
+    assert_eq!(changed_in(group), both(1, 1), "a group that says nothing");
+    let config = "[component-groups.ours.default-component-config]\n";
+    let overlay = "overlays = [{ type = \"spec-remove-tag\", tag = \"URL\" }]\n";
+    assert_eq!(changed_in(&format!("{group}{config}{overlay}")), both(1, 0));
+    let defines = "build.defines = { abc = \"1\" }\n";
+    assert_eq!(changed_in(&format!("{group}{config}{defines}")), both(1, 0));
+    let default = format!("[default-component-config]\n{defines}");
+    assert_eq!(changed_in(&default), both(0, 0), "what all inherit");
+}
