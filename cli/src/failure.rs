@@ -353,13 +353,14 @@ impl From<keel_repo::Error> for Failure {
     fn from(error: keel_repo::Error) -> Self {
         use keel_repo::Error;
         let class = match &error {
-            Error::NotRepository { .. } => Class::Input,
+            Error::NotRepository { .. } | Error::Part { .. } => Class::Input,
             Error::Listen { .. } | Error::Busy { .. } | Error::Store(_) => Class::Environment,
             _ => Class::Failed,
         };
         let failure = Self::because(class, "the repository failed", &error);
         match error {
             Error::NotRepository { .. } => failure.hint("`keel repo create` makes one"),
+            Error::Part { .. } => failure.hint("all its parts are checked together: name the folder above"),
             _ => failure,
         }
     }

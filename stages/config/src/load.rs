@@ -216,10 +216,13 @@ impl Layers {
                 }
             };
         let Some(main) = main_file(&folder) else {
-            return wrong(format!(
+            let message = format!(
                 "there is no base tree in `{}`: it has no `keel.toml`",
                 folder.display()
-            ));
+            );
+            let hint = "`path` in `[keel.base]` is relative to the folder of the file that says it";
+            self.problems.push(self.sources.wrong(key, message).hint(hint));
+            return None;
         };
         if seen.contains(&main) {
             return wrong("trees stand on each other in a circle".to_owned());

@@ -56,6 +56,12 @@ pub enum Error {
         /// The digest of the other.
         other: Sha256,
     },
+    /// A folder is one part of a repository, with metadata of its own.
+    #[error("`{dir}` is one part of a repository")]
+    Part {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// A folder is not a repository of Keel.
     #[error("`{dir}` is not a repository of Keel: {why}")]
     NotRepository {

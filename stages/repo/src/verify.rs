@@ -68,10 +68,7 @@ pub fn verify(
     }
     let is_part = |section: &Section| dir.ends_with(section.folder());
     if dir.join("repodata").is_dir() && Section::ALL.iter().any(is_part) {
-        return Err(Error::NotRepository {
-            dir: dir.to_owned(),
-            why: "it is one of its parts: the repository is the folder above".to_owned(),
-        });
+        return Err(Error::Part { dir: dir.to_owned() });
     }
     sink.event(Event::Stage {
         title: "Verifying the repository",
