@@ -128,6 +128,12 @@ pub fn firmware(arch: Arch) -> Result<(&'static Path, &'static Path), Error> {
     Err(missing)
 }
 
+/// The kernel counts a few interrupts of its timer in the first hundredth of a second and panics if too few came ("IO-APIC
+/// + timer doesn't work"). An emulator that has to wait for its processor is too slow for that; KVM's guests do not count.
+const NO_TIMER_CHECK: &str = "no_timer_check";
+/// systemd's stub adds this SMBIOS string to the command line of a unified kernel image, without Secure Boot (systemd-stub(7)).
+const STUB_CMDLINE: &str = "io.systemd.stub.kernel-cmdline-extra";
+
 impl Machine {
     /// Starts it. It runs until it powers off, is killed, or Keel dies (then the kernel kills it: the calling thread
     /// must live as long as the machine is wanted).
@@ -208,7 +214,11 @@ impl Machine {
                 if let Some(initrd) = initrd {
                     add("initrd", text(initrd)?);
                 }
-                add("append", command_line.clone());
+                let line = match self.arch {
+                    Arch::X86_64 => format!("{command_line} {NO_TIMER_CHECK}"),
+                    Arch::Aarch64 => command_line.clone(),
+                };
+                add("append", line);
             }
             Boot::Uefi => {
                 let (code, fresh) = firmware(self.arch)?;
@@ -224,6 +234,9 @@ impl Machine {
                     "drive",
                     format!("if=pflash,unit=1,format=raw,file={}", self.path(&variables)?),
                 );
+                if self.arch == Arch::X86_64 {
+                    add("smbios", format!("type=11,value={STUB_CMDLINE}={NO_TIMER_CHECK}"));
+                }
             }
         }
         for (number, drive) in self.drives.iter().enumerate() {
