@@ -201,7 +201,7 @@ fn inputs(
         interrupt: question.interrupt,
         scriptlets: &|packages| {
             // What is not here yet is not known.
-            if !foreign::note_scriptlets(question.foreign, question.store, packages)? {
+            if !question.foreign.note_scriptlets(question.store, packages)? {
                 return Ok(Seen::NotRun);
             }
             Ok(set::seen(

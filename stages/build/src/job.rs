@@ -20,7 +20,6 @@ use crate::{
     checks,
     compare::Surroundings,
     fingerprint::{self, Input, Own},
-    foreign,
     generate::{self, Ground, Settled},
     kept,
     names::{Names, Raised},
@@ -285,8 +284,7 @@ impl Workshop<'_> {
 
     /// What scriptlets make of a root of these packages. They run now, unless they did before.
     fn scriptlets(&self, job: &Job, packages: &mut [BuiltPackage]) -> Result<Seen, Error> {
-        self.foreign.bring(packages)?;
-        foreign::note_scriptlets(self.foreign.components, self.store, packages)?;
+        self.foreign.note_scriptlets(self.store, packages)?;
         let packages = &*packages;
         let known = || set::seen(self.store, &self.stage0.digest, job.bootstrap_libc, packages);
         match known()? {

@@ -99,7 +99,7 @@ fn states(store: &Store, plan: &Plan) -> Vec<Forecast> {
         distribution: DISTRIBUTION,
         stage0: &Sha256::of(b"stage0"),
         names: crate::names::tests::names(&lock),
-        foreign: &foreign::Components::new(),
+        foreign: &foreign::Components::default(),
         is_lent: &|_| false,
         interrupt: &Interrupt::default(),
     };

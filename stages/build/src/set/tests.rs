@@ -82,7 +82,7 @@ impl Fixture {
             store,
             stage0,
             policy: Policy::default(),
-            foreign: crate::foreign::Components::new(),
+            foreign: crate::foreign::Components::default(),
             lock: Lock::default(),
             folder: tempfile::tempdir().unwrap(),
             interrupt: Interrupt::default(),
