@@ -217,9 +217,18 @@ impl Workshop<'_> {
 
     /// Waits while another run builds the same.
     fn claim(&self, job: &Job, key: &Sha256) -> Result<Claim, Error> {
+        self.claim_work(key, &format!("builds `{}`", job.component))
+    }
+
+    /// Waits while another run, or another job of this one, does the work of this key: what it does then is told.
+    pub(crate) fn claim_work(&self, key: &Sha256, does: &str) -> Result<Claim, Error> {
         let mut waits = |owner: Option<u32>| {
-            let owner = owner.map_or(String::new(), |process| format!(" (process {process})"));
-            let text = format!("another keel{owner} builds `{}`: waiting for it", job.component);
+            let who = match owner {
+                Some(process) if process == std::process::id() => "another job".to_owned(),
+                Some(process) => format!("another keel (process {process})"),
+                None => "another keel".to_owned(),
+            };
+            let text = format!("{who} {does}: waiting for it");
             self.sink.event(Event::Note { text: &text });
         };
         let claim = self.store.claim(key, self.interrupt, &mut waits)?;
