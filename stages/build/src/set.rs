@@ -128,7 +128,7 @@ impl Set<'_> {
         let (cache, database) = if infos.iter().any(|info| !info.scripts.is_empty()) {
             let before = self.cache(shop, self.layers)?;
             let (database, users) = self.install(shop, folder, (&objects, &infos), clock, &before)?;
-            let digest = scriptlets::digest(&folder.join(INSTALLED), &users)?;
+            let digest = scriptlets::digest(&folder.join(INSTALLED), &users, shop.interrupt)?;
             write(&folder.join(DIGEST), digest.to_hex().as_bytes())?;
             for (path, text) in users {
                 write(&layer.join(path), text.as_bytes())?;
@@ -199,9 +199,11 @@ impl Set<'_> {
             let text = format!("installing foreign packages into a build root: {text}");
             shop.sink.event(keel_artefact::Event::Warning { text: &text });
         }
-        let users = scriptlets::users(&installed, &self.borrowed[0], self.layers)?;
-        let changes = Changes::of(&installed, self.layers, with_scripts(infos), done.warnings)?;
-        scriptlets::settle(&installed, clock)?;
+        let (stop, with) = (shop.interrupt, with_scripts(infos));
+        scriptlets::bound(&installed, stop)?;
+        let users = scriptlets::users(&installed, &self.borrowed[0], self.layers, stop)?;
+        let changes = Changes::of(&installed, self.layers, with, done.warnings, stop)?;
+        scriptlets::settle(&installed, clock, stop)?;
         changes.write(&folder.join(RECORD))?;
         Ok((done.database, users))
     }

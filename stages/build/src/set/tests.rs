@@ -390,7 +390,8 @@ fn users_behind_a_link_are_none() {
     fs_err::write(folder("fixes/etc/passwd"), "root:x:0:0::/:/bin/sh\n").unwrap();
     fs_err::write(folder("decoy/passwd"), "outside:x:5:5::/:/bin/false\n").unwrap();
     symlink(folder("decoy"), folder("installed/etc")).unwrap();
-    let users = || scriptlets::users(&folder("installed"), &folder("fixes"), &[]).unwrap();
+    let users =
+        || scriptlets::users(&folder("installed"), &folder("fixes"), &[], &Interrupt::default()).unwrap();
     assert_eq!(users(), Users::new());
     fs_err::remove_file(folder("installed/etc")).unwrap();
     fs_err::rename(folder("decoy"), folder("installed/etc")).unwrap();

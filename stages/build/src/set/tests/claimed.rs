@@ -49,7 +49,14 @@ fn install(folder: &Path) -> Result<(), Error> {
     fs_err::create_dir(folder.join(LAYER))?;
     fs_err::create_dir(folder.join(INSTALLED))?;
     write(&folder.join(INSTALLED).join("made"), b"by another")?;
-    Changes::of(&folder.join(INSTALLED), &[], BTreeMap::new(), Vec::new())?.write(&folder.join(RECORD))
+    Changes::of(
+        &folder.join(INSTALLED),
+        &[],
+        BTreeMap::new(),
+        Vec::new(),
+        &Interrupt::default(),
+    )?
+    .write(&folder.join(RECORD))
 }
 
 #[test]
