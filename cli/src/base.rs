@@ -462,28 +462,4 @@ fn packages(context: &Context<'_>, asked: &Asked<'_>, manifest: &[u8]) -> Result
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ctrl_c_while_a_repository_is_read_is_no_mistake_of_it() {
-        let error = TransferError::from(keel_artefact::Interrupted);
-        let failure = Failure::because(Class::Environment, "cannot read the repository x", &error);
-        assert_eq!(failure.class, Class::Interrupted);
-        assert!(failure.in_a_line().starts_with("interrupted; "), "{failure:?}");
-    }
-
-    #[test]
-    fn what_cannot_be_had_has_a_hint() {
-        let error = |answer| TransferError::Answer {
-            address: "https://p.test/x.rpm".to_owned(),
-            answer: Box::new(answer),
-        };
-        let gone = Answer::Absent { status: 404 };
-        assert_eq!(hint(&error(gone)), Some(NEWER));
-        let offline = hint(&error(Answer::Offline)).expect("there is one");
-        assert!(offline.contains("without `--offline`"), "{offline}");
-        assert_eq!(hint(&error(Answer::Status { status: 500 })), None);
-        assert_eq!(hint(&std::io::Error::other("x")), None);
-    }
-}
+mod tests;

@@ -366,6 +366,16 @@ impl From<keel_repo::Error> for Failure {
     }
 }
 
+impl From<keel_build::forecast::Error> for Failure {
+    fn from(error: keel_build::forecast::Error) -> Self {
+        use keel_build::forecast::Error;
+        match error {
+            Error::Interrupted(interrupted) => interrupted.into(),
+            Error::Store(error) => error.into(),
+        }
+    }
+}
+
 /// Errors that are one thing, with a class of their own.
 macro_rules! from_error {
     ($($error:ty => $class:ident, $what:literal;)*) => {$(

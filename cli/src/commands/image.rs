@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use keel_artefact::{ComponentName, Dependency, Event, ImageName, PackageName};
+use keel_artefact::{ComponentName, Dependency, Event, ImageName, Interrupt, PackageName};
 use keel_build::{BuiltPackage, Results, built::Output, closure};
 use keel_config::{Image, Project};
 use keel_image::{
@@ -192,15 +192,7 @@ fn foreign(
     }
     let own = of_group.values().map(|finished| Arc::clone(&finished.built));
     let all = own.chain(of_base.iter().cloned());
-    let candidates: Vec<Arc<_>> = all.map(|built| without(built, &image.exclude)).collect();
-    let names = image.packages.iter().map(|name| Dependency::any(name.as_str()));
-    let chosen = closure::close(
-        &names.collect::<Vec<_>>(),
-        &candidates,
-        &|_| false,
-        &context.interrupt,
-    );
-    let mut packages = match chosen {
+    let mut packages = match chosen(&image.packages, &image.exclude, all, &context.interrupt) {
         Ok(chosen) if !image.install_weak_deps => chosen,
         _ => keel_build::job::all_packages(of_base.iter().map(|built| &**built)),
     };
@@ -215,6 +207,18 @@ fn foreign(
         }
     })?;
     Ok(packages)
+}
+
+/// What an image asks for of all that there is, and what that requires, but nothing that it excludes.
+fn chosen(
+    packages: &[PackageName],
+    exclude: &[PackageName],
+    all: impl Iterator<Item = Arc<keel_build::Built>>,
+    interrupt: &Interrupt,
+) -> Result<Vec<BuiltPackage>, closure::Error> {
+    let candidates: Vec<Arc<_>> = all.map(|built| without(built, exclude)).collect();
+    let names = packages.iter().map(|name| Dependency::any(name.as_str()));
+    closure::close(&names.collect::<Vec<_>>(), &candidates, &|_| false, interrupt)
 }
 
 /// A component without packages of these names.
@@ -368,3 +372,6 @@ fn tell(found: &TestReport) -> String {
     lines.push(format!("  console: {}", found.console.display()));
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("source update", "asks registries: `sources`"),
     ("reproduce", "builds twice: `reproduce`"),
     ("shell", "prints what the command in it prints: `shell`"),
-    ("repo serve", "does not end: `whole_way`"),
+    ("repo serve", "does not end: `served`"),
     ("image build", "`whole_way`"),
     ("image boot", "does not end: `whole_way`"),
     ("image test", "`whole_way`"),

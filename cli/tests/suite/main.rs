@@ -20,6 +20,7 @@
 //! - `reproduce`: built twice.
 //! - `shell`: into build roots.
 //! - `rendered`: that rendered folders are what rendering gives.
+//! - `served`: where a repository is served.
 //! - `scheduling`: what runs when, what is tried again, what is told of it.
 //! - `wrong_input`: every mistake a user can make: exit code and text.
 //! - `whole_way`: from SPECs to a tested machine, and what real tools say of each result.
@@ -50,6 +51,7 @@ mod render;
 mod rendered;
 mod reproduce;
 mod scheduling;
+mod served;
 mod shell;
 mod sources;
 mod spec;

@@ -118,19 +118,12 @@ impl Server {
     fn start(fixture: &Fixture) -> Self {
         let mut command = fixture.command(".", &["repo", "serve", "--listen", "127.0.0.1:0"]);
         let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let url = loop {
-            let line = lines.next().expect("it says where it listens").unwrap();
-            if let Some(at) = line.find("http://") {
-                break line[at..].split_whitespace().next().unwrap().to_owned();
-            }
-        };
-        // Drained, so that the server never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines.next().expect("it says where it listens").unwrap();
         Self { child, url }
     }
 }

@@ -147,6 +147,19 @@ pub enum Error {
         /// What rpm said.
         source: Box<keel_host::Error>,
     },
+    /// Scriptlets of foreign packages left more than anybody would read.
+    #[error(
+        "foreign packages and their scriptlets leave {sum} bytes in the build root, by the sizes of files (sparse ones, too), the most in {path} with {size}: {} GiB is the most",
+        crate::scriptlets::MOST_LEFT
+    )]
+    TooLarge {
+        /// Bytes in all.
+        sum: u64,
+        /// The largest file, relative to the root.
+        path: String,
+        /// Its bytes.
+        size: u64,
+    },
     /// Packages cannot be read for the rules.
     #[error("cannot check the packages")]
     Inspect(#[from] keel_inspect::Error),

@@ -5,7 +5,8 @@
 //!    `/var/lib/rpm`, which is a link to where Keel has it. It was all installed when the youngest package was built.
 //! 3. If a package has scriptlets or triggers (none of Keel's has): what a real transaction of rpm makes of the set, as one
 //!    tree instead of the packages' own; the users that scriptlets added; the [record](Changes) of what they did; and a digest of that tree
-//!    and these users, which is an input of every build in the root: scriptlets may do other things each time.
+//!    and these users, which is an input of every build in the root: scriptlets may do other things each time. One job of one run makes
+//!    it, under a [claim](keel_store::Claim).
 
 use std::{
     collections::BTreeMap,
@@ -85,9 +86,15 @@ pub(crate) fn seen(
 impl Set<'_> {
     /// Its layer, from the store or made now.
     pub(crate) fn layer(&self, shop: &Workshop<'_>) -> Result<Made, Error> {
-        let place = shop
-            .store
-            .tree(&self.key(&shop.stage0.digest), |folder| self.make(shop, folder))?;
+        let key = self.key(&shop.stage0.digest);
+        // Scriptlets may do something else each time, and take theirs: one job of one run has them run, and all others use that.
+        let is_to_install = self.packages.iter().any(|package| package.scriptlets)
+            && shop.store.existing_tree(&key).is_none();
+        let _claim = match is_to_install {
+            true => Some(shop.claim_work(&key, "installs the same foreign packages")?),
+            false => None,
+        };
+        let place = shop.store.tree(&key, |folder| self.make(shop, folder))?;
         let installed = place.join(INSTALLED);
         let installed = match installed.is_dir() {
             true => Some((installed, Changes::read(&place.join(RECORD))?)),
@@ -121,7 +128,7 @@ impl Set<'_> {
         let (cache, database) = if infos.iter().any(|info| !info.scripts.is_empty()) {
             let before = self.cache(shop, self.layers)?;
             let (database, users) = self.install(shop, folder, (&objects, &infos), clock, &before)?;
-            let digest = scriptlets::digest(&folder.join(INSTALLED), &users)?;
+            let digest = scriptlets::digest(&folder.join(INSTALLED), &users, shop.interrupt)?;
             write(&folder.join(DIGEST), digest.to_hex().as_bytes())?;
             for (path, text) in users {
                 write(&layer.join(path), text.as_bytes())?;
@@ -192,9 +199,11 @@ impl Set<'_> {
             let text = format!("installing foreign packages into a build root: {text}");
             shop.sink.event(keel_artefact::Event::Warning { text: &text });
         }
-        let users = scriptlets::users(&installed, &self.borrowed[0], self.layers)?;
-        let changes = Changes::of(&installed, self.layers, with_scripts(infos), done.warnings)?;
-        scriptlets::settle(&installed, clock)?;
+        let (stop, with) = (shop.interrupt, with_scripts(infos));
+        scriptlets::bound(&installed, stop)?;
+        let users = scriptlets::users(&installed, &self.borrowed[0], self.layers, stop)?;
+        let changes = Changes::of(&installed, self.layers, with, done.warnings, stop)?;
+        scriptlets::settle(&installed, clock, stop)?;
         changes.write(&folder.join(RECORD))?;
         Ok((done.database, users))
     }
