@@ -263,7 +263,7 @@ fn a_machine_boots_and_answers_tests() {
     fixture.keel(&["image", "build", "mini"]).ok();
     let ran = fixture.keel(&["image", "test", "mini", "--output", "json"]).ok();
     let reports: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(reports[0]["checks"].as_array().unwrap().len(), 4, "{reports}");
+    assert_eq!(reports[0]["checks"].as_array().unwrap().len(), 5, "{reports}");
 
     // A check that fails is told, and so is the exit code.
     let definition = fixture.path("images/mini.image.toml");

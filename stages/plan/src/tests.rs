@@ -237,3 +237,12 @@ fn small() -> World {
     ])
     .image("core", &["bash", "curl"])
 }
+
+fn world_of(other: &World) -> World {
+    World {
+        project: other.project.clone(),
+        recipes: other.recipes.clone(),
+        generated: Generated::new(),
+        published: Published::default(),
+    }
+}

@@ -45,15 +45,6 @@ fn what_nobody_provides_is_told_with_the_reason_for_asking() {
     assert_eq!(with("curl: (a and b)").jobs(&components(&["ca"])), "ca");
 }
 
-fn world_of(other: &World) -> World {
-    World {
-        project: other.project.clone(),
-        recipes: other.recipes.clone(),
-        generated: Generated::new(),
-        published: Published::default(),
-    }
-}
-
 #[test]
 fn images_get_nothing_from_stage0() {
     let with = |text: &str| {
