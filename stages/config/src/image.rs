@@ -143,6 +143,17 @@ impl std::fmt::Display for Format {
     }
 }
 
+/// How a container is cut into layers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layers {
+    /// By package: an update of one is a download of one.
+    #[default]
+    Packages,
+    /// All in one.
+    One,
+}
+
 /// `[container]`: the OCI image configuration (<https://github.com/opencontainers/image-spec/blob/main/config.md>).
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Container {
@@ -158,6 +169,8 @@ pub struct Container {
     pub workdir: Option<RootPath>,
     /// `user`, `uid`, `user:group` or `uid:gid`.
     pub user: Option<String>,
+    /// Its layers.
+    pub layers: Layers,
 }
 
 /// `[disk]`.

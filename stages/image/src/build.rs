@@ -10,7 +10,7 @@ use std::{
 use keel_artefact::{Arch, Epoch, Event, Fingerprint, Interrupt, Nevra, Sha256, Sink, event::Outcome};
 use keel_config::{
     Image,
-    image::{Container, Format},
+    image::{Container, Format, Layers},
 };
 use keel_rpm::{PackageInfo, solve::Stopped};
 use keel_store::Store;
@@ -20,6 +20,7 @@ use crate::{
     disk::{self, Recipe},
     error::{At, check},
     finalise::{self, Identity},
+    layers,
     manifest::{self, MANIFEST, SUMS},
     resolve,
     tools::Tools,
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// Raised when the same inputs give other bytes than before.
-const WRITERS: &str = "image/2";
+const WRITERS: &str = "image/3";
 
 /// A package that may go into an image.
 #[derive(Debug, Clone)]
@@ -167,7 +168,11 @@ fn is_there(built: &Built) -> Result<bool, Error> {
             return Ok(false);
         }
         let (digest, size) = Sha256::of_file(&path).at("read", path.display())?;
-        if digest != file.sha256 || (size != file.size && !is_layout) {
+        let size = match is_layout {
+            true => blobs(&built.dir.join(&file.name))?,
+            false => size,
+        };
+        if digest != file.sha256 || size != file.size {
             return Ok(false);
         }
     }
@@ -217,7 +222,17 @@ impl Work<'_> {
             check(self.interrupt)?;
             self.say("container");
             let layout = fresh.path.join(format!("{name}.oci"));
-            let digest = oci::layout(&tree, &self.settings(container, clock), &layout)?;
+            let layers = match container.layers {
+                Layers::Packages => layers::by_package(
+                    &tree,
+                    &layers::sources(chosen.iter().map(|package| &package.info)),
+                ),
+                Layers::One => layers::one(&tree),
+            };
+            let packed = layers::pack(&tree, &layers, self.store, self.interrupt)?;
+            let titles = layers.into_iter().map(|layer| layer.title);
+            let layers: Vec<_> = titles.zip(packed).collect();
+            let digest = oci::layout(&layers, self.store, &self.settings(container, clock), &layout)?;
             if wanted(Format::OciArchive) {
                 let archive = fresh.path.join(format!("{name}.oci.tar"));
                 oci::archive(&layout, clock, &archive)?;

@@ -9,7 +9,7 @@
 //!    attributes, content.
 //! 3. [`finalise`]: users and groups ([`accounts`]), defaults of /etc, enabled units, rpm's database.
 //! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials.
-//! 5. [`write`](mod@write): the tree as tar, OCI image, EROFS; [`disk`]: root file system → unified kernel image →
+//! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, OCI image, EROFS; [`disk`]: root file system → unified kernel image →
 //!    EFI system partition → partition table → raw and qcow2.
 //! 6. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
 //!
@@ -36,6 +36,7 @@ pub mod compose;
 pub mod disk;
 mod error;
 pub mod finalise;
+pub mod layers;
 pub mod manifest;
 mod presets;
 pub mod resolve;

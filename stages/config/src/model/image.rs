@@ -149,6 +149,13 @@ static CONTAINER: Table = Table {
         ours("labels", Form::Map(&TEXT), "labels"),
         ours("workdir", Form::Text(&ROOT_PATH), "the working directory"),
         ours("user", TEXT, "`user`, `uid`, `user:group` or `uid:gid`"),
+        ours(
+            "layers",
+            Form::Words(&["packages", "one"]),
+            "one for each large package and a few that small ones share, so that an update of a package is a download of its \
+             layer alone; or all in one, which is a little smaller",
+        )
+        .default("packages"),
     ],
     kinds: None,
 };

@@ -6,7 +6,7 @@ use keel_artefact::{ImageName, PackageName};
 
 use crate::{
     Group, Image,
-    image::{Boot, Capabilities, Container, Disk, Format, Kind, RootFs, Test},
+    image::{Boot, Capabilities, Container, Disk, Format, Kind, Layers, RootFs, Test},
     includes, model, size, strict,
     table::Table,
 };
@@ -173,6 +173,10 @@ fn container(table: &Table<'_>) -> Container {
         labels: table.map("labels"),
         workdir: table.parsed("workdir"),
         user: table.string("user"),
+        layers: match table.text("layers") {
+            Some(word) if word.value == "one" => Layers::One,
+            _ => Layers::Packages,
+        },
     };
     for name in container
         .env

@@ -2,6 +2,7 @@
 
 pub mod esp;
 pub mod gpt;
+pub(crate) mod hashed;
 pub mod oci;
 pub mod qcow2;
 pub mod sparse;

@@ -250,6 +250,7 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
             labels: BTreeMap::from([("a".into(), "b".into()), ("c".into(), "d".into())]),
             workdir: Some("/tmp".parse().unwrap()),
             user: Some("daemon".into()),
+            layers: keel_config::image::Layers::default(),
         }),
         disk: is_disk.then(|| Disk {
             size: Some(64 << 20),
