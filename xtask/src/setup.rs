@@ -46,6 +46,12 @@ const PACKAGES: &[(&str, Set, &str)] = &[
     ("gpg", Set::Test, "judges signatures"),
     ("skopeo", Set::Test, "judges container images"),
     ("umoci", Set::Test, "unpacks container images"),
+    (
+        "libarchive-tools",
+        Set::Test,
+        "judges root file systems in one file",
+    ),
+    ("zstd", Set::Test, "unpacks initial RAM disks"),
     ("erofs-utils", Set::Test, "judges erofs file systems"),
     ("dosfstools", Set::Test, "judges EFI system partitions"),
     ("mtools", Set::Test, "reads EFI system partitions"),

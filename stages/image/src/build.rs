@@ -22,7 +22,7 @@ use crate::{
     finalise::{self, Identity},
     layers,
     manifest::{self, MANIFEST, SUMS},
-    resolve,
+    resolve, rootfs,
     tools::Tools,
     tree::{Spool, Tree},
     write::{oci, qcow2},
@@ -142,7 +142,7 @@ fn key(request: &Request<'_>, chosen: &[&Candidate]) -> Sha256 {
     // Tests, memory and descriptions change no byte.
     let definition = serde_json::json!({
         "name": image.name, "formats": image.formats, "container": image.container, "disk": image.disk,
-        "hostname": image.hostname, "capabilities": image.capabilities,
+        "hostname": image.hostname, "capabilities": image.capabilities, "cpio": image.cpio, "wsl": image.wsl,
     });
     key.add("definition", definition.to_string());
     for package in chosen {
@@ -252,6 +252,15 @@ impl Work<'_> {
                 fs_err::remove_dir_all(&layout).at("remove", layout.display())?;
             }
         }
+        check(self.interrupt)?;
+        let warn = |text: &str| {
+            let text = format!("image `{name}`: {text}");
+            self.sink.event(Event::Warning { text: &text });
+        };
+        let (image, distro) = (self.request.image, self.request.distro);
+        for (format, path) in rootfs::write(&tree, image, distro, clock, &fresh.path, &warn)? {
+            built.files.push(listed_file(&path, format.as_str())?);
+        }
         if self.request.image.is_disk() {
             check(self.interrupt)?;
             self.disk(&tree, clock, scratch.path(), &fresh.path, &mut built)?;
@@ -299,8 +308,8 @@ impl Work<'_> {
         self.say("rpm's database");
         let files: Vec<PathBuf> = chosen.iter().map(|package| package.file.clone()).collect();
         let identity = Identity {
-            bootable: image.is_disk(),
-            systemd: image.is_disk() && image.capabilities.systemd,
+            bootable: image.is_machine(),
+            systemd: image.is_machine() && image.capabilities.systemd,
             hostname: image.hostname.clone(),
             key: self.request.key.map(<[u8]>::to_vec),
             rpmdb: self

@@ -9,7 +9,7 @@
 //!    attributes, content.
 //! 3. [`finalise`]: users and groups ([`accounts`]), defaults of /etc, enabled units, rpm's database.
 //! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials.
-//! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, OCI image, EROFS; [`disk`]: root file system → unified kernel image →
+//! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image, EROFS; [`disk`]: root file system → unified kernel image →
 //!    EFI system partition → partition table → raw and qcow2.
 //! 6. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
 //!
@@ -22,6 +22,7 @@
 //! | file | owner |
 //! |---|---|
 //! | `out/images/NAME/NAME.oci/`, `NAME.oci.tar` | [`write::oci`] |
+//! | `out/images/NAME/NAME.tar`, `NAME.cpio.zst`, `NAME.cpio.gz`, `NAME.wsl` | [`rootfs`] |
 //! | `out/images/NAME/NAME.raw`, `NAME.qcow2`, `NAME.vmlinuz`, `NAME.initrd` | [`disk`] |
 //! | `out/images/NAME/manifest.json`, `SHA256SUMS` | [`manifest`] |
 //! | `out/images/NAME/console-MODE.log` | [`boot`] |
@@ -40,12 +41,14 @@ pub mod layers;
 pub mod manifest;
 mod presets;
 pub mod resolve;
+pub mod rootfs;
 mod session;
 mod stage;
 mod tmpfiles;
 pub mod tools;
 pub mod tree;
 pub mod write;
+pub mod wsl;
 
 pub use boot::{boot, test};
 pub use build::{Candidate, Request, make};
