@@ -45,6 +45,7 @@ const PACKAGES: &[(&str, Set, &str)] = &[
     ),
     ("gpg", Set::Test, "judges signatures"),
     ("skopeo", Set::Test, "judges container images"),
+    ("docker-registry", Set::Test, "takes and gives container images"),
     ("umoci", Set::Test, "unpacks container images"),
     (
         "libarchive-tools",

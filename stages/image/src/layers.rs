@@ -89,7 +89,7 @@ pub fn by_package<'a>(tree: &'a Tree, sources: &BTreeMap<String, String>) -> Vec
         }
     }
     let own = own(&sizes);
-    let mut groups: BTreeMap<Group, (BTreeSet<String>, BTreeMap<&RootPath, Cow<'_, Node>>)> = BTreeMap::new();
+    let mut groups: BTreeMap<Group, Content<'_>> = BTreeMap::new();
     for (path, node) in tree.nodes() {
         let group = match source_of(node) {
             None => Group::Last,
@@ -98,12 +98,12 @@ pub fn by_package<'a>(tree: &'a Tree, sources: &BTreeMap<String, String>) -> Vec
                     true => Group::Own(source.clone()),
                     false => Group::Shared(number(&source) % SHARED),
                 };
-                groups.entry(group.clone()).or_default().0.insert(source);
+                groups.entry(group.clone()).or_default().sources.insert(source);
                 group
             }
         };
         let is_last = group == Group::Last;
-        let nodes = &mut groups.entry(group).or_default().1;
+        let nodes = &mut groups.entry(group).or_default().nodes;
         let mut above = path.parent();
         while let Some(folder) = above.take() {
             if let Some((folder, node)) = tree.nodes().get_key_value(&folder)
@@ -120,16 +120,16 @@ pub fn by_package<'a>(tree: &'a Tree, sources: &BTreeMap<String, String>) -> Vec
         nodes.insert(path, node);
     }
     let last = groups.entry(Group::Last).or_default();
-    last.0.insert("the image itself".to_owned());
+    last.sources.insert("the image itself".to_owned());
     let folders = tree
         .nodes()
         .iter()
         .filter(|(_, node)| matches!(node.kind, Kind::Dir));
-    last.1
+    last.nodes
         .extend(folders.map(|(path, node)| (path, Cow::Borrowed(node))));
-    let layer = |(titles, nodes): (BTreeSet<String>, BTreeMap<_, _>)| Layer {
-        title: titles.into_iter().collect::<Vec<_>>().join(", "),
-        nodes: nodes.into_iter().collect(),
+    let layer = |content: Content<'a>| Layer {
+        title: content.sources.into_iter().collect::<Vec<_>>().join(", "),
+        nodes: content.nodes.into_iter().collect(),
     };
     groups.into_values().map(layer).collect()
 }
@@ -148,6 +148,13 @@ pub fn sources<'a>(packages: impl Iterator<Item = &'a PackageInfo>) -> BTreeMap<
 /// The name in `NAME-VERSION-RELEASE.src.rpm`.
 fn source_name(file: &str) -> Option<&str> {
     file.rsplitn(3, '-').nth(2)
+}
+
+/// What goes into one layer.
+#[derive(Default)]
+struct Content<'a> {
+    sources: BTreeSet<String>,
+    nodes: BTreeMap<&'a RootPath, Cow<'a, Node>>,
 }
 
 /// In the order of layers.

@@ -11,13 +11,14 @@
 //! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials.
 //! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image, EROFS; [`disk`]: root file system → unified kernel image →
 //!    EFI system partition → partition table → raw and qcow2.
-//! 6. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
+//! 6. [`layout`]: a finished container, read back; [`join`]: those of several architectures as one; [`registry`]: to and from registries.
+//! 7. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
 //!
 //! Invariants: every output is a function of packages, definition, key and stage0: two runs give the same bytes. No
 //! root, loop device or mount. A half-made image is never visible under its name. An image that fails an audit is
 //! not written.
 //!
-//! Never: a package from elsewhere than the repository, a scriptlet, the clock, the environment.
+//! Never: a package from elsewhere than the repository, a scriptlet, the clock, the environment; a network, but for [`registry`].
 //!
 //! | file | owner |
 //! |---|---|
@@ -37,9 +38,12 @@ pub mod compose;
 pub mod disk;
 mod error;
 pub mod finalise;
+pub mod join;
 pub mod layers;
+pub mod layout;
 pub mod manifest;
 mod presets;
+pub mod registry;
 pub mod resolve;
 pub mod rootfs;
 mod session;

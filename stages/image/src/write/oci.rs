@@ -15,6 +15,8 @@ use serde::Serialize;
 
 use crate::{Error, error::At, layers::Packed};
 
+/// The file `oci-layout`.
+pub(crate) const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// What the container is, besides its files.
@@ -170,7 +172,7 @@ pub fn layout(
         manifests: vec![entry],
     };
     write_file(&dir.join("index.json"), &json(&index))?;
-    write_file(&dir.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    write_file(&dir.join("oci-layout"), LAYOUT_VERSION)?;
     Ok(identity)
 }
 
@@ -268,7 +270,7 @@ fn put(blobs: &Path, value: &impl Serialize, media_type: &'static str) -> Result
     Ok(descriptor(media_type, digest, bytes.len() as u64))
 }
 
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let write = || {
         let mut file = fs_err::File::create(path)?;
         file.write_all(bytes)?;

@@ -8,5 +8,7 @@
 mod archives;
 mod container;
 mod disk;
+mod fake;
 mod fixture;
 mod refusals;
+mod registry;
