@@ -213,7 +213,8 @@ Examples:
   keel image build core            build its packages, then the image, in out/images/core
   keel image test micro --firmware both
                                    boot it without and with UEFI, run its checks inside
-  keel image boot micro            watch its console; Ctrl-C ends it"
+  keel image boot micro            watch its console; Ctrl-C ends it
+  keel image push core registry.example.org/keel/core"
     )]
     Image(Image),
     /// Read, ask, check and lay out SPEC files, without rpm

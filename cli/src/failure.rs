@@ -330,11 +330,42 @@ impl From<keel_image::Error> for Failure {
     fn from(error: keel_image::Error) -> Self {
         use keel_image::Error;
         let class = match &error {
-            Error::TooBig { .. } | Error::Resolve { .. } | Error::NoSuchFormat { .. } => Class::Input,
+            Error::TooBig { .. }
+            | Error::Resolve { .. }
+            | Error::NoSuchFormat { .. }
+            | Error::Layout { .. } => Class::Input,
             Error::Store(_) | Error::Io { .. } | Error::Tool { .. } => Class::Environment,
             _ => Class::Failed,
         };
         Self::because(class, "the image failed", &error)
+    }
+}
+
+impl From<keel_image::registry::Error> for Failure {
+    fn from(error: keel_image::registry::Error) -> Self {
+        use keel_image::registry::{Answer, Error};
+        let class = match &error {
+            Error::Insecure(_) | Error::Logins { .. } | Error::OtherImage { .. } | Error::Exists(_) => {
+                Class::Input
+            }
+            Error::Certificates { .. } | Error::Store(_) => Class::Environment,
+            Error::Answer { .. } | Error::Image(_) | Error::Interrupted(_) => Class::Failed,
+        };
+        let failure = Self::because(class, "the registry failed", &error);
+        match &error {
+            Error::Insecure(_) => failure.hint("leave `--insecure-http` out; `--ca-file` names a certificate of your own"),
+            Error::Logins { .. } => failure.hint("give `--username` and `--password-stdin`, or `--auth-file`"),
+            Error::Answer { answer, .. } => match &**answer {
+                Answer::Denied { .. } => failure.hint(
+                    "log in with `podman login` or `docker login`, or give `--username` and `--password-stdin`",
+                ),
+                Answer::Unreachable(why) if why.contains("certificate") => {
+                    failure.hint("`--ca-file` names a certificate that is to be trusted, too")
+                }
+                _ => failure,
+            },
+            _ => failure,
+        }
     }
 }
 

@@ -320,9 +320,14 @@ pub fn check_bootable(image: &Image) -> Result<(), Failure> {
     if image.is_disk() {
         return Ok(());
     }
+    let what = if image.is_container() {
+        "a container"
+    } else {
+        "no disk"
+    };
     Err(Failure::new(
         Class::Input,
-        format!("image `{}` is a container and does not boot", image.name),
+        format!("image `{}` is {what} and does not boot", image.name),
     ))
 }
 

@@ -11,6 +11,7 @@ use keel_image::{
 };
 use serde::Serialize;
 
+use super::registry;
 use crate::{
     args::{self, Firmware},
     base::{self, Bringer},
@@ -30,6 +31,19 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
             images,
             boot: options,
         } => test(context, &images, &options),
+        args::Image::Index { file, layouts } => registry::index(context, &file, &layouts),
+        args::Image::Push {
+            image,
+            reference,
+            mount_from,
+            registry: asked,
+        } => registry::push(context, &image, &reference, mount_from.as_deref(), &asked),
+        args::Image::Pull {
+            reference,
+            dir,
+            all_platforms,
+            registry: asked,
+        } => registry::pull(context, &reference, &dir, all_platforms, &asked),
     }
 }
 

@@ -16,6 +16,7 @@ pub mod package;
 pub mod plan;
 pub mod prepare_sources;
 pub mod query;
+pub mod registry;
 pub mod render;
 pub mod repo;
 pub mod reproduce;

@@ -101,6 +101,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("image build", "`whole_way`"),
     ("image boot", "does not end: `whole_way`"),
     ("image test", "`whole_way`"),
+    ("image index", "needs finished containers: `registries`"),
+    ("image push", "needs a registry: `registries`"),
+    ("image pull", "needs a registry: `registries`"),
     ("spec plan", "plans a tree of SPECs without a project: `plan`"),
     (
         "store gc",

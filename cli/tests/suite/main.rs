@@ -16,6 +16,7 @@
 //! - `sources`: newer versions of sources.
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
+//! - `registries`: containers of several architectures, and containers in registries.
 //! - `render`: SPECs with their overlays, of this tree and of other distributions.
 //! - `reproduce`: built twice.
 //! - `shell`: into build roots.
@@ -47,6 +48,7 @@ mod names;
 mod overlaid;
 mod packages;
 mod plan;
+mod registries;
 mod render;
 mod rendered;
 mod reproduce;

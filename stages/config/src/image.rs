@@ -32,12 +32,16 @@ pub struct Image {
     pub exclude: Vec<PackageName>,
     /// Does what packages recommend, or supplements them, come along, too? Where it can: nothing fails for it.
     pub install_weak_deps: bool,
-    /// Formats, each once: first those of a container, then those of a disk.
+    /// Formats, each once: first those of a container, then root file systems, then those of a disk.
     pub formats: Vec<Format>,
     /// The container's settings; always there when `formats` has one of a container.
     pub container: Option<Container>,
     /// The disk's settings; always there when `formats` has one of a disk.
     pub disk: Option<Disk>,
+    /// How an initial RAM disk is compressed.
+    pub cpio: Compression,
+    /// How a distribution for WSL is installed.
+    pub wsl: Wsl,
     /// Memory for boots, in MiB.
     pub memory_mib: u32,
     /// Static host name, if the image has one.
@@ -66,7 +70,13 @@ impl Image {
 
     /// Does it leave as a container?
     pub fn is_container(&self) -> bool {
-        self.formats.iter().any(|format| !format.is_disk())
+        self.formats.iter().any(|format| format.is_container())
+    }
+
+    /// Does it leave as something that runs as a machine: a disk, an initial RAM disk, a distribution for WSL?
+    pub fn is_machine(&self) -> bool {
+        let is_machine = |format: &Format| format.is_disk() || matches!(format, Format::Cpio | Format::Wsl);
+        self.formats.iter().any(is_machine)
     }
 
     /// Does it leave as a disk?
@@ -106,6 +116,12 @@ pub enum Format {
     Oci,
     /// The same as one tar file.
     OciArchive,
+    /// The root file system as a tar file.
+    Tar,
+    /// The root file system as an initial RAM disk.
+    Cpio,
+    /// The root file system as a distribution for the Windows Subsystem for Linux.
+    Wsl,
     /// A disk, sparse.
     Raw,
     /// A disk in QEMU's format.
@@ -114,9 +130,12 @@ pub enum Format {
 
 impl Format {
     /// All of them, by the name that TOML uses.
-    pub const NAMES: [(&'static str, Self); 4] = [
+    pub const NAMES: [(&'static str, Self); 7] = [
         ("oci", Self::Oci),
         ("oci-archive", Self::OciArchive),
+        ("tar", Self::Tar),
+        ("cpio", Self::Cpio),
+        ("wsl", Self::Wsl),
         ("raw", Self::Raw),
         ("qcow2", Self::Qcow2),
     ];
@@ -126,12 +145,20 @@ impl Format {
         match self {
             Self::Oci => "oci",
             Self::OciArchive => "oci-archive",
+            Self::Tar => "tar",
+            Self::Cpio => "cpio",
+            Self::Wsl => "wsl",
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
         }
     }
 
-    /// Is it a disk (and not a container)?
+    /// Is it a container?
+    pub fn is_container(self) -> bool {
+        matches!(self, Self::Oci | Self::OciArchive)
+    }
+
+    /// Is it a disk?
     pub fn is_disk(self) -> bool {
         matches!(self, Self::Raw | Self::Qcow2)
     }
@@ -141,6 +168,17 @@ impl std::fmt::Display for Format {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// How a container is cut into layers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layers {
+    /// By package: an update of one is a download of one.
+    #[default]
+    Packages,
+    /// All in one.
+    One,
 }
 
 /// `[container]`: the OCI image configuration (<https://github.com/opencontainers/image-spec/blob/main/config.md>).
@@ -158,6 +196,34 @@ pub struct Container {
     pub workdir: Option<RootPath>,
     /// `user`, `uid`, `user:group` or `uid:gid`.
     pub user: Option<String>,
+    /// Its layers.
+    pub layers: Layers,
+}
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// Smaller and faster; kernels read it since Linux 5.9.
+    #[default]
+    Zstd,
+    /// What every kernel reads.
+    Gzip,
+}
+
+/// `[wsl]` (<https://learn.microsoft.com/windows/wsl/build-custom-distro>).
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Wsl {
+    /// What it is called unless the user says otherwise; none: the distribution's name.
+    pub default_name: Option<String>,
+    /// The user that a shell runs as.
+    pub default_uid: Option<u32>,
+    /// What runs when it is first started.
+    pub oobe_command: Option<RootPath>,
+    /// Its icon in the start menu: an `.ico` file.
+    pub icon: Option<RootPath>,
+    /// What its profile in Windows Terminal is made of: a JSON file.
+    pub terminal_profile: Option<RootPath>,
 }
 
 /// `[disk]`.

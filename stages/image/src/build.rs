@@ -10,7 +10,7 @@ use std::{
 use keel_artefact::{Arch, Epoch, Event, Fingerprint, Interrupt, Nevra, Sha256, Sink, event::Outcome};
 use keel_config::{
     Image,
-    image::{Container, Format},
+    image::{Container, Format, Layers},
 };
 use keel_rpm::{PackageInfo, solve::Stopped};
 use keel_store::Store;
@@ -20,15 +20,16 @@ use crate::{
     disk::{self, Recipe},
     error::{At, check},
     finalise::{self, Identity},
+    layers,
     manifest::{self, MANIFEST, SUMS},
-    resolve,
+    resolve, rootfs,
     tools::Tools,
     tree::{Spool, Tree},
     write::{oci, qcow2},
 };
 
 /// Raised when the same inputs give other bytes than before.
-const WRITERS: &str = "image/2";
+const WRITERS: &str = "image/3";
 
 /// A package that may go into an image.
 #[derive(Debug, Clone)]
@@ -141,7 +142,7 @@ fn key(request: &Request<'_>, chosen: &[&Candidate]) -> Sha256 {
     // Tests, memory and descriptions change no byte.
     let definition = serde_json::json!({
         "name": image.name, "formats": image.formats, "container": image.container, "disk": image.disk,
-        "hostname": image.hostname, "capabilities": image.capabilities,
+        "hostname": image.hostname, "capabilities": image.capabilities, "cpio": image.cpio, "wsl": image.wsl,
     });
     key.add("definition", definition.to_string());
     for package in chosen {
@@ -167,7 +168,11 @@ fn is_there(built: &Built) -> Result<bool, Error> {
             return Ok(false);
         }
         let (digest, size) = Sha256::of_file(&path).at("read", path.display())?;
-        if digest != file.sha256 || (size != file.size && !is_layout) {
+        let size = match is_layout {
+            true => blobs(&built.dir.join(&file.name))?,
+            false => size,
+        };
+        if digest != file.sha256 || size != file.size {
             return Ok(false);
         }
     }
@@ -217,7 +222,17 @@ impl Work<'_> {
             check(self.interrupt)?;
             self.say("container");
             let layout = fresh.path.join(format!("{name}.oci"));
-            let digest = oci::layout(&tree, &self.settings(container, clock), &layout)?;
+            let layers = match container.layers {
+                Layers::Packages => layers::by_package(
+                    &tree,
+                    &layers::sources(chosen.iter().map(|package| &package.info)),
+                ),
+                Layers::One => layers::one(&tree),
+            };
+            let packed = layers::pack(&tree, &layers, self.store, self.interrupt)?;
+            let titles = layers.into_iter().map(|layer| layer.title);
+            let layers: Vec<_> = titles.zip(packed).collect();
+            let digest = oci::layout(&layers, self.store, &self.settings(container, clock), &layout)?;
             if wanted(Format::OciArchive) {
                 let archive = fresh.path.join(format!("{name}.oci.tar"));
                 oci::archive(&layout, clock, &archive)?;
@@ -236,6 +251,15 @@ impl Work<'_> {
             } else {
                 fs_err::remove_dir_all(&layout).at("remove", layout.display())?;
             }
+        }
+        check(self.interrupt)?;
+        let warn = |text: &str| {
+            let text = format!("image `{name}`: {text}");
+            self.sink.event(Event::Warning { text: &text });
+        };
+        let (image, distro) = (self.request.image, self.request.distro);
+        for (format, path) in rootfs::write(&tree, image, distro, clock, &fresh.path, &warn)? {
+            built.files.push(listed_file(&path, format.as_str())?);
         }
         if self.request.image.is_disk() {
             check(self.interrupt)?;
@@ -284,8 +308,8 @@ impl Work<'_> {
         self.say("rpm's database");
         let files: Vec<PathBuf> = chosen.iter().map(|package| package.file.clone()).collect();
         let identity = Identity {
-            bootable: image.is_disk(),
-            systemd: image.is_disk() && image.capabilities.systemd,
+            bootable: image.is_machine(),
+            systemd: image.is_machine() && image.capabilities.systemd,
             hostname: image.hostname.clone(),
             key: self.request.key.map(<[u8]>::to_vec),
             rpmdb: self

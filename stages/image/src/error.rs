@@ -133,6 +133,14 @@ pub enum Error {
         /// All that was found.
         findings: Vec<audit::Finding>,
     },
+    /// A finished container is not what it should be.
+    #[error("{} is no container that can be used: {why}", path.display())]
+    Layout {
+        /// The layout.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// The image has no such format.
     #[error("image `{image}` is built as no {what}, which this needs")]
     NoSuchFormat {

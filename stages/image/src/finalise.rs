@@ -107,7 +107,12 @@ pub(crate) struct Make<'a> {
     clock: Epoch,
 }
 
-impl Make<'_> {
+impl<'a> Make<'a> {
+    /// Makes nodes of the time `clock`.
+    pub(crate) fn new(tree: &'a mut Tree, clock: Epoch) -> Self {
+        Self { tree, clock }
+    }
+
     /// A file, in place of what is there. Links in its folder are followed.
     pub(crate) fn file(&mut self, path: &RootPath, mode: u32, content: impl Into<Vec<u8>>) {
         let content: Vec<u8> = content.into();

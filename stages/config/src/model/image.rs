@@ -116,7 +116,7 @@ pub(crate) static DEFINITION: Table = Table {
         ours("package-groups", TEXTS, "groups to install"),
         ours(
             "formats",
-            Form::List(&Form::Words(&["oci", "oci-archive", "raw", "qcow2"])),
+            Form::List(&Form::Words(&["oci", "oci-archive", "tar", "cpio", "wsl", "raw", "qcow2"])),
             "the files that leave",
         )
         .distinct(),
@@ -132,6 +132,8 @@ pub(crate) static DEFINITION: Table = Table {
             Form::Table(&CONTAINER),
             "the container's configuration",
         ),
+        ours("cpio", Form::Table(&CPIO), "the initial RAM disk"),
+        ours("wsl", Form::Table(&WSL), "the distribution for WSL"),
         ours("disk", Form::Table(&DISK), "the disk"),
         ours("tests", Form::Tables(&TEST), "what is tested inside"),
     ],
@@ -149,6 +151,57 @@ static CONTAINER: Table = Table {
         ours("labels", Form::Map(&TEXT), "labels"),
         ours("workdir", Form::Text(&ROOT_PATH), "the working directory"),
         ours("user", TEXT, "`user`, `uid`, `user:group` or `uid:gid`"),
+        ours(
+            "layers",
+            Form::Words(&["packages", "one"]),
+            "one for each large package and a few that small ones share, so that an update of a package is a download of its \
+             layer alone; or all in one, which is a little smaller",
+        )
+        .default("packages"),
+    ],
+    kinds: None,
+};
+
+static CPIO: Table = Table {
+    id: "cpio",
+    path: "cpio",
+    doc: "The initial RAM disk: the root file system for a kernel to unpack.",
+    keys: &[ours(
+        "compression",
+        Form::Words(&["zstd", "gzip"]),
+        "kernels read zstd since Linux 5.9",
+    )
+    .default("zstd")],
+    kinds: None,
+};
+
+static WSL: Table = Table {
+    id: "wsl",
+    path: "wsl",
+    doc: "How the Windows Subsystem for Linux installs the image (`/etc/wsl-distribution.conf`).",
+    keys: &[
+        ours(
+            "default-name",
+            Form::Text(&WORD),
+            "what it is called unless the user says otherwise",
+        )
+        .default("the distribution's name"),
+        ours("default-uid", Form::Whole, "the user that a shell runs as"),
+        ours(
+            "oobe-command",
+            Form::Text(&ROOT_PATH),
+            "in the image: what runs when it is first started",
+        ),
+        ours(
+            "icon",
+            Form::Text(&ROOT_PATH),
+            "in the image: its icon in the start menu, an `.ico` file",
+        ),
+        ours(
+            "terminal-profile",
+            Form::Text(&ROOT_PATH),
+            "in the image: what its profile in Windows Terminal is made of, a JSON file",
+        ),
     ],
     kinds: None,
 };

@@ -6,7 +6,7 @@ use keel_artefact::{ImageName, PackageName};
 
 use crate::{
     Group, Image,
-    image::{Boot, Capabilities, Container, Disk, Format, Kind, RootFs, Test},
+    image::{Boot, Capabilities, Compression, Container, Disk, Format, Kind, Layers, RootFs, Test, Wsl},
     includes, model, size, strict,
     table::Table,
 };
@@ -78,6 +78,8 @@ fn image(
         formats: Vec::new(),
         container: None,
         disk: None,
+        cpio: Compression::default(),
+        wsl: Wsl::default(),
         memory_mib: MEMORY_MIB,
         hostname: None,
         tests: Vec::new(),
@@ -143,6 +145,14 @@ fn fill(image: &mut Image, root: &Table<'_>) {
         said_formats |= formats(image, &table, true);
         image.disk = Some(disk(&table, &image.name));
     }
+    if let Some(table) = root.table("cpio")
+        && table.text("compression").is_some_and(|word| word.value == "gzip")
+    {
+        image.cpio = Compression::Gzip;
+    }
+    if let Some(table) = root.table("wsl") {
+        image.wsl = wsl(&table);
+    }
     image.tests = tests(root);
     fit(image, root, said_formats);
 }
@@ -173,6 +183,10 @@ fn container(table: &Table<'_>) -> Container {
         labels: table.map("labels"),
         workdir: table.parsed("workdir"),
         user: table.string("user"),
+        layers: match table.text("layers") {
+            Some(word) if word.value == "one" => Layers::One,
+            _ => Layers::Packages,
+        },
     };
     for name in container
         .env
@@ -211,6 +225,29 @@ fn disk(table: &Table<'_>, name: &ImageName) -> Disk {
     }
 }
 
+fn wsl(table: &Table<'_>) -> Wsl {
+    Wsl {
+        default_name: table.string("default-name"),
+        default_uid: uid(table),
+        oobe_command: table.parsed("oobe-command"),
+        icon: table.parsed("icon"),
+        terminal_profile: table.parsed("terminal-profile"),
+    }
+}
+
+/// A user's number.
+fn uid(table: &Table<'_>) -> Option<u32> {
+    let number = table.integer("default-uid")?;
+    let uid = u32::try_from(number);
+    if uid.is_err() {
+        table.report(
+            table.key_at("default-uid"),
+            format!("{number} is no user's number"),
+        );
+    }
+    uid.ok()
+}
+
 fn tests(root: &Table<'_>) -> Vec<Test> {
     let mut tests: Vec<Test> = Vec::new();
     for table in root.tables("tests") {
@@ -242,12 +279,15 @@ fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
         root.problems
             .push(wrong.hint(format!("known formats: {}", known.join(", "))));
     } else {
-        for (there, wanted, key) in [
-            (image.container.is_some(), container, "container"),
-            (image.disk.is_some(), disk, "disk"),
+        let has = |format| image.formats.contains(&format);
+        for (there, wanted, key, what) in [
+            (image.container.is_some(), container, "container", "a container"),
+            (image.disk.is_some(), disk, "disk", "a disk"),
+            (root.has("cpio"), has(Format::Cpio), "cpio", "`cpio`"),
+            (root.has("wsl"), has(Format::Wsl), "wsl", "`wsl`"),
         ] {
             if there && !wanted {
-                let message = format!("`[{key}]` is of no use: no entry of `formats` is a {key}");
+                let message = format!("`[{key}]` is of no use: no entry of `formats` is {what}");
                 root.report(root.key_at(key), message);
             }
         }
@@ -258,7 +298,11 @@ fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
             );
         }
         for (claimed, true_, claim) in [
-            (image.capabilities.container, container, "container"),
+            (
+                image.capabilities.container,
+                container || has(Format::Tar),
+                "container",
+            ),
             (image.capabilities.machine_bootable, disk, "machine-bootable"),
         ] {
             if claimed && !true_ {

@@ -226,11 +226,12 @@ pub fn stub_bytes() -> Vec<u8> {
 /// A definition with these packages.
 pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
     let is_disk = formats.iter().any(|format| format.is_disk());
+    let is_container = formats.iter().any(|format| format.is_container());
     Image {
         name: name.parse().unwrap(),
         description: "A test".into(),
         capabilities: Capabilities {
-            container: !is_disk,
+            container: is_container,
             machine_bootable: is_disk,
             ..Default::default()
         },
@@ -243,13 +244,14 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
         exclude: vec![],
         install_weak_deps: false,
         formats: formats.to_vec(),
-        container: (!is_disk).then(|| Container {
+        container: is_container.then(|| Container {
             entrypoint: vec!["/bin/tool".into()],
             cmd: vec!["--help".into()],
             env: BTreeMap::from([("LANG".into(), "C.UTF-8".into())]),
             labels: BTreeMap::from([("a".into(), "b".into()), ("c".into(), "d".into())]),
             workdir: Some("/tmp".parse().unwrap()),
             user: Some("daemon".into()),
+            layers: keel_config::image::Layers::default(),
         }),
         disk: is_disk.then(|| Disk {
             size: Some(64 << 20),
@@ -261,6 +263,8 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
             boot: Boot::SystemdBoot,
             initrd: None,
         }),
+        cpio: Default::default(),
+        wsl: Default::default(),
         memory_mib: 256,
         hostname: is_disk.then(|| "test".into()),
         tests: vec![Test {
