@@ -147,7 +147,7 @@ impl World {
             container: None,
             disk: None,
             memory_mib: 1,
-            hostname: None,
+            os: keel_config::image::Os::default(),
             tests: vec![],
             defined_at: Location::file("i.toml"),
         };
