@@ -329,12 +329,18 @@ impl From<keel_plan::Error> for Failure {
 impl From<keel_image::Error> for Failure {
     fn from(error: keel_image::Error) -> Self {
         use keel_image::Error;
+        let error = match error {
+            Error::Definition(errors) => return errors.into(),
+            error => error,
+        };
         let class = match &error {
             Error::TooBig { .. }
             | Error::Resolve { .. }
             | Error::NoSuchFormat { .. }
             | Error::Layout { .. } => Class::Input,
-            Error::Store(_) | Error::Io { .. } | Error::Tool { .. } => Class::Environment,
+            Error::Store(_) | Error::Io { .. } | Error::Tool { .. } | Error::Moving { .. } => {
+                Class::Environment
+            }
             _ => Class::Failed,
         };
         Self::because(class, "the image failed", &error)

@@ -1,9 +1,13 @@
 //! What an image is: `[images.NAME]` and the definition file that it names.
 
+pub mod os;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use keel_artefact::{ImageName, PackageName, RootPath};
 use serde::Serialize;
+
+pub use os::Os;
 
 use crate::{Diagnostic, Location};
 
@@ -44,8 +48,8 @@ pub struct Image {
     pub wsl: Wsl,
     /// Memory for boots, in MiB.
     pub memory_mib: u32,
-    /// Static host name, if the image has one.
-    pub hostname: Option<String>,
+    /// What it is made to be, besides its packages.
+    pub os: Os,
     /// Checks that `keel image test` runs inside.
     pub tests: Vec<Test>,
     /// Where its `[images.NAME]` is.
@@ -239,8 +243,6 @@ pub struct Disk {
     pub root_label: String,
     /// The package whose kernel boots; it is among the image's packages.
     pub kernel: Option<PackageName>,
-    /// Words of the kernel's command line.
-    pub kernel_cmdline: Vec<String>,
     /// What the firmware starts.
     pub boot: Boot,
     /// A file of the root that is the initial RAM disk, if there is one.

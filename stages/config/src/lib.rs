@@ -29,6 +29,7 @@
 
 mod check;
 pub mod component;
+mod crypt;
 pub mod diagnostic;
 mod dump;
 mod explain;
@@ -47,6 +48,7 @@ mod resource;
 pub mod schema;
 pub mod select;
 pub mod size;
+mod ssh;
 mod strict;
 mod table;
 mod tree;
@@ -69,7 +71,7 @@ pub use reference::reference;
 pub use resource::{Repositories, Repository, TestRunner, TestSuite};
 
 /// The version of [`Project`]'s serialised form.
-pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(2);
+pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(3);
 
 /// What a project's main file may be called, in order of preference.
 pub const PROJECT_FILES: [&str; 2] = ["keel.toml", "azldev.toml"];

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -19,7 +18,8 @@ use crate::{
     Built, Error, audit, compose,
     disk::{self, Recipe},
     error::{At, check},
-    finalise::{self, Identity},
+    finalise::{self, Added, Changed, Identity},
+    fresh::{Fresh, write_synced},
     layers,
     manifest::{self, MANIFEST, SUMS},
     resolve, rootfs,
@@ -88,7 +88,8 @@ pub fn make(
         },
     })?;
     let chosen: Vec<&Candidate> = chosen.into_iter().map(|index| &request.packages[index]).collect();
-    let key = key(request, &chosen);
+    let added = Added::read(&image.os)?;
+    let key = key(request, &chosen, &added);
     let dir = request.out.join(name);
     let id = format!("image:{name}");
     let start = Instant::now();
@@ -118,6 +119,7 @@ pub fn make(
         sink,
         interrupt,
         id: &id,
+        added: &added,
     }
     .run(&chosen, &dir);
     finish(if built.is_ok() {
@@ -131,7 +133,7 @@ pub fn make(
 }
 
 /// The digest of everything that the image's bytes depend on.
-fn key(request: &Request<'_>, chosen: &[&Candidate]) -> Sha256 {
+fn key(request: &Request<'_>, chosen: &[&Candidate], added: &Added) -> Sha256 {
     let image = request.image;
     let mut key = Fingerprint::new(WRITERS);
     key.add("distro", request.distro)
@@ -142,9 +144,10 @@ fn key(request: &Request<'_>, chosen: &[&Candidate]) -> Sha256 {
     // Tests, memory and descriptions change no byte.
     let definition = serde_json::json!({
         "name": image.name, "formats": image.formats, "container": image.container, "disk": image.disk,
-        "hostname": image.hostname, "capabilities": image.capabilities, "cpio": image.cpio, "wsl": image.wsl,
+        "os": image.os, "capabilities": image.capabilities, "cpio": image.cpio, "wsl": image.wsl,
     });
     key.add("definition", definition.to_string());
+    added.add_to(&mut key);
     for package in chosen {
         key.add("package", package.info.nevra.to_string())
             .add_digest("rpm", &package.sha256);
@@ -186,6 +189,7 @@ struct Work<'a> {
     sink: &'a dyn Sink,
     interrupt: &'a Interrupt,
     id: &'a str,
+    added: &'a Added,
 }
 
 impl Work<'_> {
@@ -197,7 +201,7 @@ impl Work<'_> {
             .max_by_key(|clock| clock.0)
             .unwrap_or(Epoch(0));
         let scratch = self.store.temp_dir("image")?;
-        let tree = self.tree(chosen, clock, scratch.path())?;
+        let (tree, changed) = self.tree(chosen, clock, scratch.path())?;
         let fresh = Fresh::new(dir)?;
         let mut built = Built {
             format: manifest::FORMAT,
@@ -207,6 +211,7 @@ impl Work<'_> {
             clock,
             tree: tree.digest(),
             packages: chosen.iter().map(|package| listed(package)).collect(),
+            changed,
             files: Vec::new(),
             boot: None,
             dir: dir.to_owned(),
@@ -280,7 +285,7 @@ impl Work<'_> {
     }
 
     /// Steps 2 to 4: everything before the first byte of output.
-    fn tree(&self, chosen: &[&Candidate], clock: Epoch, scratch: &Path) -> Result<Tree, Error> {
+    fn tree(&self, chosen: &[&Candidate], clock: Epoch, scratch: &Path) -> Result<(Tree, Changed), Error> {
         let image = self.request.image;
         let failed = |tool, source| Error::Tool {
             tool,
@@ -310,23 +315,23 @@ impl Work<'_> {
         let identity = Identity {
             bootable: image.is_machine(),
             systemd: image.is_machine() && image.capabilities.systemd,
-            hostname: image.hostname.clone(),
+            os: image.os.clone(),
             key: self.request.key.map(<[u8]>::to_vec),
             rpmdb: self
                 .tools
                 .rpmdb(&files, clock)
                 .map_err(|source| failed("rpm", source))?,
         };
-        finalise::finalise(&mut tree, &accounts, &identity, clock)?;
+        let changed = finalise::finalise(&mut tree, &accounts, &identity, self.added, clock)?;
         self.say("audit");
         let foreign = self.tools.foreign().map_err(|source| failed("stage0", source))?;
         let cmdline = match &image.disk {
-            Some(disk) => disk::words(&tree, disk)?,
+            Some(_) => disk::words(&tree, &image.os.kernel_command_line)?,
             None => Vec::new(),
         };
-        let findings = audit::audit(&tree, &foreign, &cmdline)?;
+        let findings = audit::audit(&tree, &foreign, &image.os, &cmdline)?;
         if findings.is_empty() {
-            Ok(tree)
+            Ok((tree, changed))
         } else {
             Err(Error::Audit {
                 image: image.name.to_string(),
@@ -388,6 +393,7 @@ impl Work<'_> {
         let recipe = Recipe {
             image: name,
             disk,
+            words: &image.os.kernel_command_line,
             arch: self.request.arch,
             id: &id,
             clock,
@@ -470,54 +476,4 @@ fn blobs(layout: &Path) -> Result<u64, Error> {
             .len();
     }
     Ok(size)
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let write = || {
-        let mut file = fs_err::File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().at("write", path.display())
-}
-
-/// A folder beside the final one, which it takes the place of when it is complete.
-struct Fresh {
-    path: PathBuf,
-}
-
-impl Fresh {
-    fn new(dir: &Path) -> Result<Self, Error> {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        let path = dir.with_file_name(format!(".{name}.new"));
-        // Left by a run that was killed.
-        remove(&path)?;
-        fs_err::create_dir_all(&path).at("make", path.display())?;
-        Ok(Self { path })
-    }
-
-    fn show(self, dir: &Path) -> Result<(), Error> {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        let old = dir.with_file_name(format!(".{name}.old"));
-        remove(&old)?;
-        if dir.exists() {
-            fs_err::rename(dir, &old).at("move", dir.display())?;
-        }
-        fs_err::rename(&self.path, dir).at("move", dir.display())?;
-        remove(&old)
-    }
-}
-
-impl Drop for Fresh {
-    fn drop(&mut self) {
-        // After `show` there is nothing; after an error the next run removes what cannot be removed now.
-        let _ = remove(&self.path);
-    }
-}
-
-fn remove(dir: &Path) -> Result<(), Error> {
-    match fs_err::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", dir.display()),
-        _ => Ok(()),
-    }
 }

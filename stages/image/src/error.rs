@@ -62,6 +62,15 @@ pub enum Error {
         /// The path.
         path: RootPath,
     },
+    /// The definition asks for what cannot be with these packages.
+    #[error(transparent)]
+    Definition(keel_config::Errors),
+    /// A source of the definition is not what it was a moment ago.
+    #[error("`{}` changed while the image was made", file.display())]
+    Moving {
+        /// The file of the tree.
+        file: PathBuf,
+    },
     /// A declaration of users is wrong.
     #[error(transparent)]
     Accounts(#[from] accounts::Error),

@@ -7,9 +7,11 @@
 //!    too), from that repository only.
 //! 2. [`compose`]: their headers and payloads become a [`Tree`](tree::Tree): path → type, mode, owner, time,
 //!    attributes, content.
-//! 3. [`finalise`]: users and groups ([`accounts`]), defaults of /etc, enabled units, rpm's database.
-//! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials.
-//! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image, EROFS; [`disk`]: root file system → unified kernel image →
+//! 3. [`finalise`]: users and groups ([`accounts`]), defaults of /etc, files that the definition adds, enabled units, modules,
+//!    rpm's database; with a record of what each part changed.
+//! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials that the definition gives.
+//! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image,
+//!    EROFS; [`disk`]: root file system → unified kernel image →
 //!    EFI system partition → partition table → raw and qcow2.
 //! 6. [`layout`]: a finished container, read back; [`join`]: those of several architectures as one; [`registry`]: to and from registries.
 //! 7. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
@@ -38,6 +40,7 @@ pub mod compose;
 pub mod disk;
 mod error;
 pub mod finalise;
+mod fresh;
 pub mod join;
 pub mod layers;
 pub mod layout;

@@ -148,9 +148,11 @@ impl World {
             install_weak_deps: false,
             formats: vec![Format::Oci],
             container: None,
+            cpio: keel_config::image::Compression::default(),
+            wsl: keel_config::image::Wsl::default(),
             disk: None,
             memory_mib: 1,
-            hostname: None,
+            os: keel_config::image::Os::default(),
             tests: vec![],
             defined_at: Location::file("i.toml"),
         };

@@ -4,7 +4,7 @@ use super::{
     Form, Table,
     component::{TEXT, TEXTS},
     key, ours,
-    pattern::{ANY, CHANNEL, HOST_NAME, LABEL, PACKAGE, PATH, ROOT_PATH, SIZE, WORD},
+    pattern::{ANY, CHANNEL, LABEL, PACKAGE, PATH, ROOT_PATH, SIZE, WORD},
 };
 
 pub(super) static IMAGE: Table = Table {
@@ -120,7 +120,6 @@ pub(crate) static DEFINITION: Table = Table {
             "the files that leave",
         )
         .distinct(),
-        ours("hostname", Form::Text(&HOST_NAME), "of a machine"),
         ours(
             "memory",
             Form::Text(&SIZE),
@@ -135,6 +134,7 @@ pub(crate) static DEFINITION: Table = Table {
         ours("cpio", Form::Table(&CPIO), "the initial RAM disk"),
         ours("wsl", Form::Table(&WSL), "the distribution for WSL"),
         ours("disk", Form::Table(&DISK), "the disk"),
+        ours("os", Form::Table(&super::os::OS), "what the system is made to be"),
         ours("tests", Form::Tables(&TEST), "what is tested inside"),
     ],
     kinds: None,
@@ -209,13 +209,8 @@ static WSL: Table = Table {
 static DISK: Table = Table {
     id: "disk",
     path: "disk",
-    doc: "",
+    doc: "The EFI system partition and a root: how an image that boots is laid out.",
     keys: &[
-        ours(
-            "formats",
-            Form::List(&Form::Words(&["oci", "oci-archive", "raw", "qcow2"])),
-            "those of `formats` above that are disks may stand here",
-        ),
         ours(
             "size",
             Form::Text(&SIZE),
@@ -225,11 +220,6 @@ static DISK: Table = Table {
         ours("root-fs", Form::Words(&["erofs"]), "file system of the root").default("erofs"),
         ours("root-label", Form::Text(&LABEL), "of the root's partition").default("NAME-root"),
         ours("kernel", Form::Text(&PACKAGE), "the kernel to boot"),
-        ours(
-            "cmdline",
-            Form::List(&Form::Text(&WORD)),
-            "words of the kernel's command line",
-        ),
         ours(
             "boot",
             Form::Words(&["systemd-boot", "uki"]),

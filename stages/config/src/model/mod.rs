@@ -5,6 +5,7 @@
 
 mod component;
 mod image;
+mod os;
 mod overlay;
 mod pattern;
 mod project;

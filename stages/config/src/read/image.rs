@@ -6,8 +6,10 @@ use keel_artefact::{ImageName, PackageName};
 
 use crate::{
     Group, Image,
-    image::{Boot, Capabilities, Compression, Container, Disk, Format, Kind, Layers, RootFs, Test, Wsl},
-    includes, model, size, strict,
+    image::{Boot, Capabilities, Compression, Container, Disk, Format, Kind, Layers, Os, RootFs, Test, Wsl},
+    includes, model,
+    read::os,
+    size, strict,
     table::Table,
 };
 
@@ -81,7 +83,7 @@ fn image(
         cpio: Compression::default(),
         wsl: Wsl::default(),
         memory_mib: MEMORY_MIB,
-        hostname: None,
+        os: Os::default(),
         tests: Vec::new(),
         defined_at: table.location(),
     };
@@ -135,14 +137,12 @@ fn fill(image: &mut Image, root: &Table<'_>) {
     image.packages = root.parsed_strings("packages");
     image.exclude = root.parsed_strings("exclude");
     image.install_weak_deps = root.boolean("install-weak-deps");
-    let mut said_formats = formats(image, root, false);
-    image.hostname = root.string("hostname");
+    let said_formats = formats(image, root);
     if let Some(bytes) = bytes(root, "memory") {
         image.memory_mib = u32::try_from(bytes / MIB).unwrap_or(u32::MAX);
     }
     image.container = root.table("container").map(|table| container(&table));
     if let Some(table) = root.table("disk") {
-        said_formats |= formats(image, &table, true);
         image.disk = Some(disk(&table, &image.name));
     }
     if let Some(table) = root.table("cpio")
@@ -153,21 +153,19 @@ fn fill(image: &mut Image, root: &Table<'_>) {
     if let Some(table) = root.table("wsl") {
         image.wsl = wsl(&table);
     }
+    if let Some(table) = root.table("os") {
+        image.os = os::read(&table);
+    }
     image.tests = tests(root);
     fit(image, root, said_formats);
 }
 
-/// Formats may stand at the top and, those of a disk, in `[disk]`. Whether any is there, right or wrong.
-fn formats(image: &mut Image, table: &Table<'_>, of_disk: bool) -> bool {
+/// Whether any format is there, right or wrong.
+fn formats(image: &mut Image, table: &Table<'_>) -> bool {
     let texts = table.strings("formats");
     for text in &texts {
         let known = Format::NAMES.iter().find(|(name, _)| *name == text.value);
-        let Some((_, format)) = known else { continue };
-        if of_disk && !format.is_disk() {
-            table.report(text.at, format!("`{format}` is not the format of a disk"));
-        } else if of_disk && image.formats.contains(format) {
-            table.report(text.at, format!("`{format}` is twice in `formats`"));
-        } else if !image.formats.contains(format) {
+        if let Some((_, format)) = known.filter(|(_, format)| !image.formats.contains(format)) {
             image.formats.push(*format);
         }
     }
@@ -216,7 +214,6 @@ fn disk(table: &Table<'_>, name: &ImageName) -> Disk {
             .string("root-label")
             .unwrap_or_else(|| format!("{name}-root")),
         kernel: table.parsed("kernel"),
-        kernel_cmdline: table.texts("cmdline"),
         boot: match table.text("boot") {
             Some(word) if word.value == "uki" => Boot::Uki,
             _ => Boot::SystemdBoot,
@@ -297,6 +294,7 @@ fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
                 "the format of a disk needs the table `[disk]`",
             );
         }
+        fit_os(image, root, disk);
         for (claimed, true_, claim) in [
             (
                 image.capabilities.container,
@@ -330,6 +328,28 @@ fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
             root.key_at("exclude"),
             format!("package `{name}` is both wanted and excluded"),
         );
+    }
+}
+
+/// What only a machine has, or systemd.
+fn fit_os(image: &Image, root: &Table<'_>, disk: bool) {
+    let Some(table) = root.table("os") else { return };
+    if let Some(key) = image.os.of_a_machine().filter(|_| !disk) {
+        let message = format!("`{key}` in `[os]` is of no use: no entry of `formats` is a disk");
+        table.report(table.key_at(key), message);
+    }
+    let services = &image.os.services;
+    let is_said = !(services.enable.is_empty() && services.disable.is_empty());
+    if is_said && !(disk && image.capabilities.systemd) {
+        let message = format!(
+            "`[os.services]` is of no use: image `{}` ({}) is no machine whose first process is systemd",
+            image.name, image.defined_at
+        );
+        let wrong = table.wrong(table.key_at("services"), message);
+        let hint = "capabilities = { machine-bootable = true, systemd = true }";
+        table
+            .problems
+            .push(wrong.hint(format!("`[images.{}]` says so: `{hint}`", image.name)));
     }
 }
 

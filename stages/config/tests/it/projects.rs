@@ -32,10 +32,10 @@ fn a_whole_project() {
     let images = "[images.vm]\ndescription = \"d\"\ndefinition = { type = \"keel\", path = \"vm.image.toml\" }\n\
                   capabilities = { machine-bootable = true, systemd = true }\n\
                   [package-groups.base]\npackages = [\"bash\", \"grep\"]\n";
-    let definition = "packages = [\"grep\"]\npackage-groups = [\"base\"]\nformats = [\"oci-archive\"]\nmemory = \"1G\"\n\
-                      hostname = \"keel\"\n[container]\ncmd = [\"/usr/bin/bash\"]\nworkdir = \"/root\"\n\
-                      [disk]\nformats = [\"qcow2\", \"raw\"]\nsize = \"512M\"\nkernel = \"kernel-micro\"\n\
-                      cmdline = [\"quiet\"]\nboot = \"uki\"\n[[tests]]\nname = \"t\"\nrun = \"true\"\n";
+    let definition = "packages = [\"grep\"]\npackage-groups = [\"base\"]\nformats = [\"oci-archive\", \"qcow2\", \"raw\"]\nmemory = \"1G\"\n\
+                      [os]\nhostname = \"keel\"\nkernel-command-line = [\"quiet\"]\n[container]\ncmd = [\"/usr/bin/bash\"]\nworkdir = \"/root\"\n\
+                      [disk]\nsize = \"512M\"\nkernel = \"kernel-micro\"\n\
+                      boot = \"uki\"\n[[tests]]\nname = \"t\"\nrun = \"true\"\n";
     let keel = "[keel]\nstage0.lends.tar = [\"tar\"]\nmacros = [\"../a.spec\"]\nbase-requires = [\"m\"]\nstage0.lends.\"/usr/bin/sh\" = \"bash\"\n";
     let (dir, loaded) = project(&[
         ("more/zlib.toml", &component),
@@ -85,7 +85,7 @@ fn a_whole_project() {
     let packages: Vec<&str> = vm.packages.iter().map(|name| name.as_str()).collect();
     assert_eq!(packages, ["grep", "kernel-micro", "bash"]);
     assert_eq!(vm.formats, [Format::OciArchive, Format::Raw, Format::Qcow2]);
-    assert_eq!((vm.memory_mib, vm.hostname.as_deref()), (1024, Some("keel")));
+    assert_eq!((vm.memory_mib, vm.os.hostname.as_deref()), (1024, Some("keel")));
     let disk = vm.disk.as_ref().unwrap();
     assert_eq!(
         (disk.size, disk.esp_size, disk.root_label.as_str()),

@@ -142,7 +142,7 @@ fn two_builds_of_a_disk_are_the_same() {
     let second = other.build(&image, &packages).unwrap();
     assert_eq!(digests(&first.dir), digests(&second.dir));
     // And another word for the kernel is another image.
-    image.disk.as_mut().unwrap().kernel_cmdline.push("quiet".into());
+    image.os.kernel_command_line.push("quiet".into());
     let third = other.build(&image, &packages).unwrap();
     let raw = |built: &keel_image::Built| Sha256::of_file(&built.file(Format::Raw).unwrap()).unwrap().0;
     assert_ne!(raw(&first), raw(&third));

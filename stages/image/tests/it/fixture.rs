@@ -11,7 +11,7 @@ use std::{
 use keel_artefact::{Arch, Epoch, Interrupt, RootPath, Sha256, event::Silent};
 use keel_config::{
     Image, Location,
-    image::{Boot, Capabilities, Container, Disk, Format, RootFs, Test},
+    image::{Boot, Capabilities, Container, Disk, Format, Os, RootFs, Test},
 };
 use keel_image::{
     Built, Candidate, Error, Request,
@@ -259,14 +259,21 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
             root_fs: RootFs::Erofs,
             root_label: "test".into(),
             kernel: Some("kernel".parse().unwrap()),
-            kernel_cmdline: vec!["console=ttyS0".into()],
             boot: Boot::SystemdBoot,
             initrd: None,
         }),
         cpio: Default::default(),
         wsl: Default::default(),
         memory_mib: 256,
-        hostname: is_disk.then(|| "test".into()),
+        os: Os {
+            hostname: is_disk.then(|| "test".into()),
+            kernel_command_line: if is_disk {
+                vec!["console=ttyS0".into()]
+            } else {
+                vec![]
+            },
+            ..Os::default()
+        },
         tests: vec![Test {
             name: "x".into(),
             run: "true".into(),

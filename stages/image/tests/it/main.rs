@@ -7,6 +7,7 @@
 
 mod archives;
 mod container;
+mod customised;
 mod disk;
 mod fake;
 mod fixture;
