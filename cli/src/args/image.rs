@@ -10,6 +10,11 @@ use super::{How, Signing};
 pub enum Image {
     /// All images, one a line
     List,
+    /// Print an image's definition with all that it inherits, and where each value comes from
+    Show {
+        /// Which image
+        image: ImageName,
+    },
     /// Build images, and what they need
     Build {
         /// Images; all if none is named. They are made in this order, each as soon as its packages are there

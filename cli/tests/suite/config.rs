@@ -107,3 +107,56 @@ fn what_is_not_rendered_is_not_built() {
         ran.stderr
     );
 }
+
+fn write(fixture: &Fixture, file: &str, text: &str) {
+    fs_err::write(fixture.path(file), text).unwrap();
+}
+
+fn json(fixture: &Fixture, arguments: &[&str]) -> serde_json::Value {
+    let arguments = [arguments, &["--output", "json"]].concat();
+    serde_json::from_str(&fixture.keel(&arguments).ok().stdout).unwrap()
+}
+
+#[test]
+fn an_image_is_shown_with_what_it_inherits() {
+    let fixture = Fixture::new();
+    write(
+        &fixture,
+        "images/team.toml",
+        "[images.team]\ndefinition = { type = \"keel\", path = \"team.image.toml\" }\n",
+    );
+    let text = "inherits = \"box\"\nremove-packages = [\"hello\"]\nformats.replace = [\"oci\"]\n\
+                [[os.users]]\nname = \"alice\"\nuid = 1000\n";
+    write(&fixture, "images/team.image.toml", text);
+    let said = fixture.keel(&["image", "show", "team"]).ok().stdout;
+    for line in [
+        "    \"fixture-shell\",",
+        "\"oci\",                 # images/team.image.toml:3:20",
+        "[container]",
+        "env.PATH = \"/usr/bin\"",
+        "[[os.users]]",
+        "uid = 1000",
+    ] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+    assert!(
+        said.contains("# images/box.image.toml:2:") && !said.contains("hello"),
+        "{said}"
+    );
+    // It is a definition, and the same one.
+    write(&fixture, "images/team.image.toml", &said);
+    let again = fixture.keel(&["image", "show", "team"]).ok().stdout;
+    let bare = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| line.split("#").next().unwrap().trim().to_owned())
+            .collect()
+    };
+    assert_eq!(bare(&said), bare(&again));
+    let json = json(&fixture, &["image", "show", "team"]);
+    assert_eq!(json["definitions"][0]["image"], "team");
+    let ran = fixture.keel(&["image", "show", "boks"]);
+    assert_eq!(
+        (ran.code, ran.errors().as_str()),
+        (Some(2), "error: no such image: `boks`\nhint: did you mean `box`?")
+    );
+}

@@ -116,6 +116,7 @@ const COMMANDS: &[&str] = &[
     "repo verify none",
     "repo serve none --listen x",
     "image list",
+    "image show none",
     "image build",
     "image boot x",
     "image test",

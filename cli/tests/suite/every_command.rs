@@ -70,6 +70,7 @@ const CASES: &[Case] = &[
     case("repo sign", &["repo", "sign"]),
     case("repo verify", &["repo", "verify"]),
     case("image list", &["image", "list"]),
+    case("image show", &["image", "show", "box"]),
     case("spec query", &["spec", "query", SPEC]),
     case("spec expand", &["spec", "expand", "%{_bindir}"]),
     case("spec lint", &["spec", "lint", SPEC]),

@@ -47,6 +47,7 @@ mod reference;
 mod resource;
 pub mod schema;
 pub mod select;
+pub mod show;
 pub mod size;
 mod ssh;
 mod strict;
@@ -69,6 +70,7 @@ pub use project::{
 };
 pub use reference::reference;
 pub use resource::{Repositories, Repository, TestRunner, TestSuite};
+pub use show::{Shown, show};
 
 /// The version of [`Project`]'s serialised form.
 pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(3);

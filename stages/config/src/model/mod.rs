@@ -108,6 +108,8 @@ pub(crate) enum Merge {
     Natural,
     /// A list goes to the end of the one that was there.
     Append,
+    /// Tables of an array are told apart by this key: those of the same name merge key by key, others are added.
+    By(&'static str),
     /// As `Natural`, but an empty text says nothing, in every project.
     Said,
     /// It takes the place of what was there, even if it is empty.
@@ -122,6 +124,13 @@ pub(crate) enum Merge {
     Once,
     /// As `Natural`, but what a tree says is not for those that stand on it.
     Private,
+}
+
+impl Merge {
+    /// Is a list added to the one that was there, unless it is written as `{ replace = […] }`?
+    pub(crate) fn adds(self) -> bool {
+        matches!(self, Self::Append | Self::By(_))
+    }
 }
 
 /// The form of a value.

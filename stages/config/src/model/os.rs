@@ -1,7 +1,7 @@
 //! `[os]` of an image definition.
 
 use super::{
-    Form, Table,
+    Form, Merge, Table,
     component::TEXT,
     ours,
     pattern::{
@@ -25,17 +25,19 @@ pub(super) static OS: Table = Table {
             "kernel-command-line",
             Form::List(&Form::Text(&WORD)),
             "words that are added to the kernel's command line; they take the place of a package's words of the same key",
-        ),
-        ours("groups", Form::Tables(&GROUP), "groups"),
-        ours("users", Form::Tables(&USER), "users"),
+        )
+        .merge(Merge::Append),
+        ours("groups", Form::Tables(&GROUP), "groups").merge(Merge::By("name")),
+        ours("users", Form::Tables(&USER), "users").merge(Merge::By("name")),
         ours("services", Form::Table(&SERVICES), "which units start"),
-        ours("modules", Form::Tables(&MODULES), "modules of the kernel"),
-        ours("additional-dirs", Form::Tables(&ADDITIONAL_DIR), "folders to add"),
+        ours("modules", Form::Tables(&MODULES), "modules of the kernel").merge(Merge::By("name")),
+        ours("additional-dirs", Form::Tables(&ADDITIONAL_DIR), "folders to add").merge(Merge::By("destination")),
         ours(
             "additional-files",
             Form::Tables(&ADDITIONAL_FILE),
             "files to add, after folders",
-        ),
+        )
+        .merge(Merge::By("destination")),
     ],
     kinds: None,
 };
@@ -79,13 +81,15 @@ static USER: Table = Table {
             Form::List(&Form::Text(&KEY_LINE)),
             "lines of `~/.ssh/authorized_keys`",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "ssh-public-key-paths",
             Form::List(&Form::Text(&PATH)),
             "files of such lines",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "primary-group",
             Form::Text(&ACCOUNT),
@@ -96,7 +100,8 @@ static USER: Table = Table {
             Form::List(&Form::Text(&ACCOUNT)),
             "further groups, which must be there",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "home-directory",
             Form::Text(&ROOT_PATH),
@@ -124,13 +129,15 @@ static SERVICES: Table = Table {
             Form::List(&Form::Text(&UNIT)),
             "units with an `[Install]` section; `.service` may be left out. A login prompt (`getty@tty1`) is one, too",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "disable",
             Form::List(&Form::Text(&UNIT)),
             "units that presets would start",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
     ],
     kinds: None,
 };
