@@ -1,5 +1,7 @@
 //! `keel image`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use keel_artefact::ImageName;
 
@@ -14,6 +16,14 @@ pub enum Image {
     Show {
         /// Which image
         image: ImageName,
+    },
+    /// Make a definition of another builder's: Image Customizer's YAML, or an image of Azure Linux's toolkit (JSON)
+    Import {
+        /// The configuration
+        file: PathBuf,
+        /// Write the definition to this new file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Build images, and what they need
     Build {

@@ -29,6 +29,7 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
             let shown = keel_config::show(&context.directory, &checkout, &image)?;
             report::print(context, &shown, keel_config::Shown::toml)
         }
+        args::Image::Import { file, out } => super::import::run(context, &file, out.as_deref()),
         args::Image::Build { images, how, signing } => build(context, images, &how, &signing),
         args::Image::Boot { image, boot: options } => boot(context, &image, &options),
         args::Image::Test {

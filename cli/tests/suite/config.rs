@@ -160,3 +160,79 @@ fn an_image_is_shown_with_what_it_inherits() {
         (Some(2), "error: no such image: `boks`\nhint: did you mean `box`?")
     );
 }
+
+#[test]
+fn an_image_of_another_builder_is_imported() {
+    let fixture = Fixture::new();
+    let yaml = "os:\n  hostname: web\n  packages:\n    installLists: [list.yaml]\nscripts:\n  postCustomization:\n  - path: x.sh\n";
+    write(&fixture, "images/web.yaml", yaml);
+    write(&fixture, "images/list.yaml", "packages: [fixture-filesystem]\n");
+    let said = fixture
+        .keel(&[
+            "image",
+            "import",
+            "images/web.yaml",
+            "--out",
+            "images/web.image.toml",
+        ])
+        .ok()
+        .stdout;
+    assert!(
+        said.starts_with("images/web.image.toml: 3 values carried over, 2 not\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("images/web.yaml:7:5") && said.contains("no script runs"),
+        "{said}"
+    );
+    let written = fs_err::read_to_string(fixture.path("images/web.image.toml")).unwrap();
+    assert!(
+        written.contains("packages = [\"fixture-filesystem\"]"),
+        "{written}"
+    );
+    assert!(
+        written.contains("# images/web.yaml:7:5: scripts.postCustomization[0]: no script runs"),
+        "{written}"
+    );
+    // What is written is a definition.
+    write(
+        &fixture,
+        "images/web.toml",
+        "[images.web]\ndefinition = { type = \"keel\", path = \"web.image.toml\" }\n",
+    );
+    fixture.keel(&["image", "show", "web"]).ok();
+
+    let json = json(&fixture, &["image", "import", "images/web.yaml"]);
+    assert_eq!(json["form"], "image-customizer");
+    assert_eq!(json["left"][0]["key"], "scripts.postCustomization[0]");
+    let again = fixture.keel(&[
+        "image",
+        "import",
+        "images/web.yaml",
+        "--out",
+        "images/web.image.toml",
+    ]);
+    assert_eq!(
+        (again.code, again.errors().as_str()),
+        (
+            Some(2),
+            "error: `images/web.image.toml` is there already: it is not written over"
+        )
+    );
+    write(&fixture, "images/web.yaml", "os: [\n");
+    let ran = fixture.keel(&["image", "import", "images/web.yaml"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.errors().starts_with("error: not valid YAML or JSON"),
+        "{}",
+        ran.errors()
+    );
+    let ran = fixture.keel(&["image", "import", "images/none.yaml"]);
+    assert_eq!(
+        (ran.code, ran.errors().as_str()),
+        (
+            Some(2),
+            "error: cannot read `images/none.yaml`\n  caused by: no such file"
+        )
+    );
+}

@@ -117,6 +117,7 @@ const COMMANDS: &[&str] = &[
     "repo serve none --listen x",
     "image list",
     "image show none",
+    "image import none.yaml",
     "image build",
     "image boot x",
     "image test",

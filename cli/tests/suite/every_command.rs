@@ -99,6 +99,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("reproduce", "builds twice: `reproduce`"),
     ("shell", "prints what the command in it prints: `shell`"),
     ("repo serve", "does not end: `whole_way`"),
+    ("image import", "needs a file of another builder: `config`"),
     ("image build", "`whole_way`"),
     ("image boot", "does not end: `whole_way`"),
     ("image test", "`whole_way`"),

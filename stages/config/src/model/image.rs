@@ -170,7 +170,7 @@ static CONTAINER: Table = Table {
     kinds: None,
 };
 
-static DISK: Table = Table {
+pub(crate) static DISK: Table = Table {
     id: "disk",
     path: "disk",
     doc: "The EFI system partition and a root: how an image that boots is laid out.",

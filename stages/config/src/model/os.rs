@@ -10,7 +10,7 @@ use super::{
     },
 };
 
-pub(super) static OS: Table = Table {
+pub(crate) static OS: Table = Table {
     id: "os",
     path: "os",
     doc: "What the system is made to be besides its packages. It is carried out on the image's tree, after packages and before any \
@@ -27,14 +27,14 @@ pub(super) static OS: Table = Table {
             "words that are added to the kernel's command line; they take the place of a package's words of the same key",
         )
         .merge(Merge::Append),
-        ours("groups", Form::Tables(&GROUP), "groups").merge(Merge::By("name")),
-        ours("users", Form::Tables(&USER), "users").merge(Merge::By("name")),
-        ours("services", Form::Table(&SERVICES), "which units start"),
-        ours("modules", Form::Tables(&MODULES), "modules of the kernel").merge(Merge::By("name")),
-        ours("additional-dirs", Form::Tables(&ADDITIONAL_DIR), "folders to add").merge(Merge::By("destination")),
+        ours("groups", Form::Tables(&OS_GROUP), "groups").merge(Merge::By("name")),
+        ours("users", Form::Tables(&OS_USER), "users").merge(Merge::By("name")),
+        ours("services", Form::Table(&OS_SERVICES), "which units start"),
+        ours("modules", Form::Tables(&OS_MODULE), "modules of the kernel").merge(Merge::By("name")),
+        ours("additional-dirs", Form::Tables(&OS_DIR), "folders to add").merge(Merge::By("destination")),
         ours(
             "additional-files",
-            Form::Tables(&ADDITIONAL_FILE),
+            Form::Tables(&OS_FILE),
             "files to add, after folders",
         )
         .merge(Merge::By("destination")),
@@ -42,7 +42,7 @@ pub(super) static OS: Table = Table {
     kinds: None,
 };
 
-static GROUP: Table = Table {
+pub(crate) static OS_GROUP: Table = Table {
     id: "os-group",
     path: "os.groups[]",
     doc: "A group that no package declares, or the number of one. It is in `/etc/group`, and declared in sysusers.d.",
@@ -57,7 +57,7 @@ static GROUP: Table = Table {
     kinds: None,
 };
 
-static USER: Table = Table {
+pub(crate) static OS_USER: Table = Table {
     id: "os-user",
     path: "os.users[]",
     doc: "A user that no package declares, or what is to be different about one (`root`, say). It is in `/etc/passwd` and \
@@ -118,7 +118,7 @@ static USER: Table = Table {
     kinds: None,
 };
 
-static SERVICES: Table = Table {
+pub(crate) static OS_SERVICES: Table = Table {
     id: "os-services",
     path: "os.services",
     doc: "Which units start, of an image whose first process is systemd. It comes before all presets of packages, and is a preset \
@@ -142,7 +142,7 @@ static SERVICES: Table = Table {
     kinds: None,
 };
 
-static MODULES: Table = Table {
+pub(crate) static OS_MODULE: Table = Table {
     id: "os-module",
     path: "os.modules[]",
     doc: "A module of the kernel: modules-load.d and modprobe.d.",
@@ -158,7 +158,7 @@ static MODULES: Table = Table {
     kinds: None,
 };
 
-static ADDITIONAL_FILE: Table = Table {
+pub(crate) static OS_FILE: Table = Table {
     id: "os-additional-file",
     path: "os.additional-files[]",
     doc: "A file that is added, in place of what is there. What Keel makes itself (users, host name, rpm's database) is not \
@@ -187,7 +187,7 @@ static ADDITIONAL_FILE: Table = Table {
     kinds: None,
 };
 
-static ADDITIONAL_DIR: Table = Table {
+pub(crate) static OS_DIR: Table = Table {
     id: "os-additional-dir",
     path: "os.additional-dirs[]",
     doc: "A folder that is added, with all that is in it; what is there besides stays.",
