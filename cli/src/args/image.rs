@@ -13,6 +13,19 @@ use super::{How, Signing};
 pub enum Image {
     /// All images, one a line
     List,
+    /// Print an image's definition with all that it inherits, and where each value comes from
+    Show {
+        /// Which image
+        image: ImageName,
+    },
+    /// Make a definition of another builder's: Image Customizer's YAML, or an image of Azure Linux's toolkit (JSON)
+    Import {
+        /// The configuration
+        file: PathBuf,
+        /// Write the definition to this new file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Build images, and what they need
     Build {
         /// Images; all if none is named. They are made in this order, each as soon as its packages are there

@@ -25,6 +25,12 @@ use crate::{
 pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
     match command {
         args::Image::List => list(context),
+        args::Image::Show { image } => {
+            let checkout = |base: &keel_config::GitBase| context.checkout(base);
+            let shown = keel_config::show(&context.directory, &checkout, &image)?;
+            report::print(context, &shown, keel_config::Shown::toml)
+        }
+        args::Image::Import { file, out } => super::import::run(context, &file, out.as_deref()),
         args::Image::Build { images, how, signing } => build(context, images, &how, &signing),
         args::Image::Boot { image, boot: options } => boot(context, &image, &options),
         args::Image::Test {

@@ -9,6 +9,7 @@ pub mod config;
 pub mod diff;
 pub mod history;
 pub mod image;
+mod import;
 pub mod key;
 pub mod licenses;
 pub mod manual;

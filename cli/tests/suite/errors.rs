@@ -116,6 +116,8 @@ const COMMANDS: &[&str] = &[
     "repo verify none",
     "repo serve none --listen x",
     "image list",
+    "image show none",
+    "image import none.yaml",
     "image build",
     "image boot x",
     "image test",

@@ -30,6 +30,8 @@ pub struct Image {
     pub test_suites: Vec<String>,
     /// Where it is published.
     pub channels: Vec<String>,
+    /// The image whose definition this one is laid over.
+    pub inherits: Option<ImageName>,
     /// Packages asked for (groups unfolded), in the order given, each once; what they require comes along.
     pub packages: Vec<PackageName>,
     /// Packages that must not come along; it is an error if something needs them.

@@ -22,6 +22,8 @@
 //! - A key is described once ([`model`]): check, merging, [`schema`](mod@schema) and [`reference()`] come from there.
 //! - A component that says nothing of its own costs its name: what it inherits is shared.
 //!
+//! Beside that: definitions of images are made of other builders' ([`import`](mod@import)).
+//!
 //! Never: the environment, the network, another program; no file is written.
 //!
 //! Files owned: none. Files read: the project's TOML. (`keel.lock` belongs to the source stage; this one only
@@ -34,6 +36,7 @@ pub mod diagnostic;
 mod dump;
 mod explain;
 pub mod image;
+pub mod import;
 mod includes;
 mod inherit;
 mod load;
@@ -47,6 +50,7 @@ mod reference;
 mod resource;
 pub mod schema;
 pub mod select;
+pub mod show;
 pub mod size;
 mod ssh;
 mod strict;
@@ -61,6 +65,7 @@ pub use diagnostic::{Diagnostic, Errors, Excerpt, Further, Location};
 pub use dump::{Dump, dump};
 pub use explain::{Explanation, Said, explain};
 pub use image::Image;
+pub use import::{Import, import};
 pub use keel_artefact::glob;
 pub use load::{Checkout, GitBase, find, load, load_with, nowhere};
 pub use project::{
@@ -69,6 +74,7 @@ pub use project::{
 };
 pub use reference::reference;
 pub use resource::{Repositories, Repository, TestRunner, TestSuite};
+pub use show::{Shown, show};
 
 /// The version of [`Project`]'s serialised form.
 pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(3);

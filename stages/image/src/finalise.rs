@@ -9,7 +9,7 @@
 //! | `users` | /etc/passwd and its kin; homes and public keys of the definition's users |
 //! | `identity` | host name, key of the repository, mount points |
 //! | `defaults` | lines of tmpfiles.d about /etc |
-//! | `additional-dirs-and-files` | what the definition adds |
+//! | `files` | what the definition adds |
 //! | `services` | links of units that start, the definition's preset |
 //! | `modules` | modules-load.d and modprobe.d |
 //! | `rpmdb` | rpm's database |
@@ -95,7 +95,7 @@ pub fn finalise(
     make.part("users");
     wrong.extend(users::apply(&mut make, &accounts, declared, os));
 
-    make.part("additional-dirs-and-files");
+    make.part("files");
     wrong.extend(added.apply(&mut make, &accounts)?);
 
     make.part("identity");

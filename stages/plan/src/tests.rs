@@ -143,6 +143,7 @@ impl World {
             profile: None,
             test_suites: vec![],
             channels: vec![],
+            inherits: None,
             packages: packages.iter().map(|name| name.parse().unwrap()).collect(),
             exclude: vec![],
             install_weak_deps: false,

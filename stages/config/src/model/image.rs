@@ -1,7 +1,7 @@
 //! Images, and Keel's own definitions of them.
 
 use super::{
-    Form, Table,
+    Form, Merge, Table,
     component::{TEXT, TEXTS},
     key, ours,
     pattern::{ANY, CHANNEL, LABEL, PACKAGE, PATH, ROOT_PATH, SIZE, WORD},
@@ -92,13 +92,28 @@ static IMAGE_PUBLISH: Table = Table {
 pub(crate) static DEFINITION: Table = Table {
     id: "definition",
     path: "",
-    doc: "A file `NAME.image.toml`, which `[images.NAME.definition]` names.",
+    doc: "A file `NAME.image.toml`, which `[images.NAME.definition]` names. Of what it inherits, lists are added to, tables merge key by key, \
+          and anything else is replaced; `KEY.replace = […]` takes the place of an inherited list.",
     keys: &[
         ours("$schema", TEXT, "ignored; editors read it"),
+        ours(
+            "inherits",
+            TEXT,
+            "an image of the tree (or of its base), whose definition this one is laid over; capabilities that \
+             `[images.NAME.capabilities]` does not state are that image's, too",
+        ),
         ours(
             "packages",
             Form::List(&Form::Text(&PACKAGE)),
             "what to install; what they require comes along",
+        )
+        .distinct()
+        .merge(Merge::Append),
+        ours(
+            "remove-packages",
+            Form::List(&Form::Text(&PACKAGE)),
+            "inherited packages that are not to be installed for their own sake; they still come along where others require them \
+             (`exclude` forbids that)",
         )
         .distinct(),
         ours(
@@ -106,20 +121,22 @@ pub(crate) static DEFINITION: Table = Table {
             Form::List(&Form::Text(&PACKAGE)),
             "what must not come along",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "install-weak-deps",
             Form::Flag,
             "what packages recommend, or supplements them, comes along, too, where it can; as `install_weak_deps` of dnf",
         )
         .default("false"),
-        ours("package-groups", TEXTS, "groups to install"),
+        ours("package-groups", TEXTS, "groups to install").merge(Merge::Append),
         ours(
             "formats",
             Form::List(&Form::Words(&["oci", "oci-archive", "tar", "cpio", "wsl", "raw", "qcow2"])),
             "the files that leave",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "memory",
             Form::Text(&SIZE),
@@ -135,7 +152,7 @@ pub(crate) static DEFINITION: Table = Table {
         ours("wsl", Form::Table(&WSL), "the distribution for WSL"),
         ours("disk", Form::Table(&DISK), "the disk"),
         ours("os", Form::Table(&super::os::OS), "what the system is made to be"),
-        ours("tests", Form::Tables(&TEST), "what is tested inside"),
+        ours("tests", Form::Tables(&TEST), "what is tested inside").merge(Merge::By("name")),
     ],
     kinds: None,
 };
@@ -206,7 +223,7 @@ static WSL: Table = Table {
     kinds: None,
 };
 
-static DISK: Table = Table {
+pub(crate) static DISK: Table = Table {
     id: "disk",
     path: "disk",
     doc: "The EFI system partition and a root: how an image that boots is laid out.",

@@ -1,7 +1,7 @@
 //! `[os]` of an image definition.
 
 use super::{
-    Form, Table,
+    Form, Merge, Table,
     component::TEXT,
     ours,
     pattern::{
@@ -10,7 +10,7 @@ use super::{
     },
 };
 
-pub(super) static OS: Table = Table {
+pub(crate) static OS: Table = Table {
     id: "os",
     path: "os",
     doc: "What the system is made to be besides its packages. It is carried out on the image's tree, after packages and before any \
@@ -25,22 +25,24 @@ pub(super) static OS: Table = Table {
             "kernel-command-line",
             Form::List(&Form::Text(&WORD)),
             "words that are added to the kernel's command line; they take the place of a package's words of the same key",
-        ),
-        ours("groups", Form::Tables(&GROUP), "groups"),
-        ours("users", Form::Tables(&USER), "users"),
-        ours("services", Form::Table(&SERVICES), "which units start"),
-        ours("modules", Form::Tables(&MODULES), "modules of the kernel"),
-        ours("additional-dirs", Form::Tables(&ADDITIONAL_DIR), "folders to add"),
+        )
+        .merge(Merge::Append),
+        ours("groups", Form::Tables(&OS_GROUP), "groups").merge(Merge::By("name")),
+        ours("users", Form::Tables(&OS_USER), "users").merge(Merge::By("name")),
+        ours("services", Form::Table(&OS_SERVICES), "which units start"),
+        ours("modules", Form::Tables(&OS_MODULE), "modules of the kernel").merge(Merge::By("name")),
+        ours("additional-dirs", Form::Tables(&OS_DIR), "folders to add").merge(Merge::By("destination")),
         ours(
             "additional-files",
-            Form::Tables(&ADDITIONAL_FILE),
+            Form::Tables(&OS_FILE),
             "files to add, after folders",
-        ),
+        )
+        .merge(Merge::By("destination")),
     ],
     kinds: None,
 };
 
-static GROUP: Table = Table {
+pub(crate) static OS_GROUP: Table = Table {
     id: "os-group",
     path: "os.groups[]",
     doc: "A group that no package declares, or the number of one. It is in `/etc/group`, and declared in sysusers.d.",
@@ -55,7 +57,7 @@ static GROUP: Table = Table {
     kinds: None,
 };
 
-static USER: Table = Table {
+pub(crate) static OS_USER: Table = Table {
     id: "os-user",
     path: "os.users[]",
     doc: "A user that no package declares, or what is to be different about one (`root`, say). It is in `/etc/passwd` and \
@@ -79,13 +81,15 @@ static USER: Table = Table {
             Form::List(&Form::Text(&KEY_LINE)),
             "lines of `~/.ssh/authorized_keys`",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "ssh-public-key-paths",
             Form::List(&Form::Text(&PATH)),
             "files of such lines",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "primary-group",
             Form::Text(&ACCOUNT),
@@ -96,7 +100,8 @@ static USER: Table = Table {
             Form::List(&Form::Text(&ACCOUNT)),
             "further groups, which must be there",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "home-directory",
             Form::Text(&ROOT_PATH),
@@ -113,7 +118,7 @@ static USER: Table = Table {
     kinds: None,
 };
 
-static SERVICES: Table = Table {
+pub(crate) static OS_SERVICES: Table = Table {
     id: "os-services",
     path: "os.services",
     doc: "Which units start, of an image whose first process is systemd. It comes before all presets of packages, and is a preset \
@@ -124,18 +129,20 @@ static SERVICES: Table = Table {
             Form::List(&Form::Text(&UNIT)),
             "units with an `[Install]` section; `.service` may be left out. A login prompt (`getty@tty1`) is one, too",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "disable",
             Form::List(&Form::Text(&UNIT)),
             "units that presets would start",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
     ],
     kinds: None,
 };
 
-static MODULES: Table = Table {
+pub(crate) static OS_MODULE: Table = Table {
     id: "os-module",
     path: "os.modules[]",
     doc: "A module of the kernel: modules-load.d and modprobe.d.",
@@ -151,7 +158,7 @@ static MODULES: Table = Table {
     kinds: None,
 };
 
-static ADDITIONAL_FILE: Table = Table {
+pub(crate) static OS_FILE: Table = Table {
     id: "os-additional-file",
     path: "os.additional-files[]",
     doc: "A file that is added, in place of what is there. What Keel makes itself (users, host name, rpm's database) is not \
@@ -180,7 +187,7 @@ static ADDITIONAL_FILE: Table = Table {
     kinds: None,
 };
 
-static ADDITIONAL_DIR: Table = Table {
+pub(crate) static OS_DIR: Table = Table {
     id: "os-additional-dir",
     path: "os.additional-dirs[]",
     doc: "A folder that is added, with all that is in it; what is there besides stays.",

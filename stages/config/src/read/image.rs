@@ -1,16 +1,22 @@
 //! `[images.NAME]`, and Keel's image definition that it names.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use keel_artefact::{ImageName, PackageName};
 
 use crate::{
     Group, Image,
     image::{Boot, Capabilities, Compression, Container, Disk, Format, Kind, Layers, Os, RootFs, Test, Wsl},
-    includes, model,
-    read::os,
-    size, strict,
-    table::Table,
+    read::{
+        definition::{Definition, Definitions, items_of},
+        os,
+    },
+    size,
+    table::{Table, Text},
+    tree::{Place, Value},
 };
 
 const MIB: u64 = 1 << 20;
@@ -25,21 +31,24 @@ pub(crate) fn read(
     groups: &BTreeMap<String, Group>,
 ) -> BTreeMap<ImageName, Image> {
     let mut images = BTreeMap::new();
+    let definitions = Definitions::new(project_root, root);
     for (name, table) in root.named("images") {
         let Ok(parsed) = name.parse::<ImageName>().map_err(|error| {
             table.report(table.at, error.to_string());
         }) else {
             continue;
         };
-        if let Some(image) = image(project_root, &parsed, &table, groups) {
+        if let Some(image) = image(&definitions, &parsed, &table, groups) {
             images.insert(parsed, image);
         }
     }
+    // What is wrong with a definition is wrong with all that inherit from it.
+    root.problems.once();
     images
 }
 
 fn image(
-    project_root: &Path,
+    definitions: &Definitions<'_>,
     name: &ImageName,
     table: &Table<'_>,
     groups: &BTreeMap<String, Group>,
@@ -64,7 +73,7 @@ fn image(
         description: table.string_or_empty("description"),
         capabilities: table
             .table("capabilities")
-            .map(|table| capabilities(&table))
+            .map(|table| capabilities(&[Some(table)]))
             .unwrap_or_default(),
         definition: table.sources.resolve(path.at, path.value),
         kind,
@@ -74,6 +83,7 @@ fn image(
             .table("publish")
             .map(|publish| publish.texts("channels"))
             .unwrap_or_default(),
+        inherits: None,
         packages: Vec::new(),
         exclude: Vec::new(),
         install_weak_deps: false,
@@ -90,14 +100,15 @@ fn image(
     if kind == Kind::Kiwi {
         return Some(image);
     }
-    let file = definition.existing_file(path, "image definition")?;
     let (sources, problems) = (table.sources, table.problems);
     let before = problems.len();
-    let value = includes::document(project_root, sources.tree(table.at), sources, problems, &file)?;
-    strict::check(sources, problems, &model::DEFINITION, &value);
-    let root = Table::new(sources, problems, String::new(), value.at, &value)?;
+    let said = definitions.of(name, table)?;
+    let root = Table::new(sources, problems, String::new(), said.merged.at, &said.merged)?;
+    image.capabilities = definitions.capabilities(&said);
+    image.inherits = said.inherits().cloned();
+    let packages = packages(&said, &root, groups);
+    image.packages = packages.into_iter().map(|package| package.name).collect();
     fill(&mut image, &root);
-    unfold(&mut image, &root, groups);
     if image.packages.is_empty() && problems.len() == before {
         table.problems.push(
             crate::Diagnostic::new(format!("image `{name}` has no packages")).at(image.defined_at.clone()),
@@ -106,36 +117,105 @@ fn image(
     Some(image)
 }
 
-/// Packages of groups join those that are named.
-fn unfold(image: &mut Image, root: &Table<'_>, groups: &BTreeMap<String, Group>) {
-    for name in root.strings("package-groups") {
-        let Some(group) = groups.get(name.value) else {
-            let message = format!("unknown package group `{}`", name.value);
-            let wrong = root.wrong(name.at, message);
-            let known = groups.keys().map(String::as_str);
-            root.problems.push(wrong.did_you_mean(name.value, known));
-            continue;
-        };
-        for package in &group.packages {
-            if !image.packages.contains(package) {
-                image.packages.push(package.clone());
+/// A package that an image asks for, and where that is said.
+pub(crate) struct Wanted {
+    pub(crate) name: PackageName,
+    /// Of its name, or of its group's.
+    pub(crate) at: Place,
+    /// The group that it came with.
+    pub(crate) group: Option<String>,
+}
+
+/// The packages of all levels: each adds its own and its groups', in the order of the files, and takes away what it removes.
+pub(crate) fn packages(
+    definition: &Definition,
+    root: &Table<'_>,
+    groups: &BTreeMap<String, Group>,
+) -> Vec<Wanted> {
+    let mut all: Vec<Wanted> = Vec::new();
+    for level in &definition.levels {
+        let inherited = all.len();
+        for key in ["packages", "package-groups"] {
+            let Some(value) = level.value.get(&[key]) else {
+                continue;
+            };
+            if value.get(&["replace"]).is_some() {
+                all.retain(|wanted| wanted.group.is_some() != (key == "package-groups"));
+            }
+            for text in texts(items_of(value)) {
+                if key == "packages" {
+                    add(&mut all, text.value.parse().ok(), text.at, None);
+                } else {
+                    unfold(&mut all, text, root, groups);
+                }
+            }
+        }
+        let removed = level
+            .value
+            .get(&["remove-packages"])
+            .map(items_of)
+            .unwrap_or_default();
+        for text in texts(removed) {
+            let before = all.len();
+            all.retain(|wanted| wanted.name.as_str() != text.value);
+            if all.len() == before {
+                let message = format!(
+                    "there is no `{}` to remove: nothing that is inherited asks for it",
+                    text.value
+                );
+                let known = all.iter().take(inherited).map(|wanted| wanted.name.as_str());
+                let wrong = root.wrong(text.at, message).did_you_mean(text.value, known);
+                root.problems.push(wrong);
             }
         }
     }
+    all
 }
 
-fn capabilities(table: &Table<'_>) -> Capabilities {
+fn texts(items: &[Value]) -> impl Iterator<Item = Text<'_>> {
+    items.iter().filter_map(|item| {
+        let value = item.text()?;
+        Some(Text { value, at: item.at })
+    })
+}
+
+fn add(all: &mut Vec<Wanted>, name: Option<PackageName>, at: Place, group: Option<&str>) {
+    if let Some(name) = name.filter(|name| all.iter().all(|wanted| wanted.name != *name)) {
+        let group = group.map(str::to_owned);
+        all.push(Wanted { name, at, group });
+    }
+}
+
+/// Packages of a group join those that are named.
+fn unfold(all: &mut Vec<Wanted>, name: Text<'_>, root: &Table<'_>, groups: &BTreeMap<String, Group>) {
+    let Some(group) = groups.get(name.value) else {
+        let message = format!("unknown package group `{}`", name.value);
+        let wrong = root.wrong(name.at, message);
+        let known = groups.keys().map(String::as_str);
+        root.problems.push(wrong.did_you_mean(name.value, known));
+        return;
+    };
+    for package in &group.packages {
+        add(all, Some(package.clone()), name.at, Some(name.value));
+    }
+}
+
+/// Capabilities of a row of tables, of which a later one wins.
+pub(crate) fn capabilities(levels: &[Option<Table<'_>>]) -> Capabilities {
+    let said = |key: &str| levels.iter().rev().flatten().find_map(|table| table.flag(key));
+    let said = |key: &str| said(key).unwrap_or_default();
     Capabilities {
-        container: table.boolean("container"),
-        machine_bootable: table.boolean("machine-bootable"),
-        systemd: table.boolean("systemd"),
-        runtime_package_management: table.boolean("runtime-package-management"),
+        container: said("container"),
+        machine_bootable: said("machine-bootable"),
+        systemd: said("systemd"),
+        runtime_package_management: said("runtime-package-management"),
     }
 }
 
 fn fill(image: &mut Image, root: &Table<'_>) {
-    image.packages = root.parsed_strings("packages");
+    let mut seen = BTreeSet::new();
     image.exclude = root.parsed_strings("exclude");
+    image.exclude.retain(|name| seen.insert(name.clone()));
     image.install_weak_deps = root.boolean("install-weak-deps");
     let said_formats = formats(image, root);
     if let Some(bytes) = bytes(root, "memory") {
@@ -253,8 +333,6 @@ fn tests(root: &Table<'_>) -> Vec<Test> {
         };
         if name.value.contains(char::is_control) {
             table.report(name.at, "the name of a test is one line");
-        } else if tests.iter().any(|test| test.name == name.value) {
-            table.report(name.at, format!("two tests are called `{}`", name.value));
         } else {
             tests.push(Test {
                 name: name.value.to_owned(),

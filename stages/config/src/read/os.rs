@@ -1,6 +1,6 @@
 //! `[os]` of an image definition.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use keel_artefact::RootPath;
 
@@ -17,37 +17,21 @@ pub(crate) fn read(table: &Table<'_>) -> Os {
     Os {
         hostname: table.string("hostname"),
         kernel_command_line: table.texts("kernel-command-line"),
-        groups: unique(table, "groups", "name", group),
-        users: unique(table, "users", "name", user),
+        groups: all(table, "groups", group),
+        users: all(table, "users", user),
         services: table
             .table("services")
             .map(|table| services(&table))
             .unwrap_or_default(),
-        modules: unique(table, "modules", "name", module),
-        additional_dirs: unique(table, "additional-dirs", "destination", dir),
-        additional_files: unique(table, "additional-files", "destination", file),
+        modules: all(table, "modules", module),
+        additional_dirs: all(table, "additional-dirs", dir),
+        additional_files: all(table, "additional-files", file),
     }
 }
 
-/// The tables of an array, each with a value of `key` of its own.
-fn unique<T>(table: &Table<'_>, array: &str, key: &str, read: impl Fn(&Table<'_>) -> Option<T>) -> Vec<T> {
-    let mut seen: BTreeMap<&str, Text<'_>> = BTreeMap::new();
-    let mut all = Vec::new();
-    for entry in table.tables(array) {
-        let Some(name) = entry.text(key) else { continue };
-        if let Some(first) = seen.get(name.value) {
-            let message = format!("`{}` is twice in {}", name.value, entry.title());
-            let first = entry.sources.location(first.at);
-            let wrong = entry
-                .wrong(name.at, message)
-                .cause(format!("it is already there at {first}"));
-            entry.problems.push(wrong);
-            continue;
-        }
-        seen.insert(name.value, name);
-        all.extend(read(&entry));
-    }
-    all
+/// The tables of an array. That each has a name of its own was seen to where they were held against the model.
+fn all<T>(table: &Table<'_>, array: &str, read: impl Fn(&Table<'_>) -> Option<T>) -> Vec<T> {
+    table.tables(array).iter().filter_map(read).collect()
 }
 
 fn group(table: &Table<'_>) -> Option<Group> {
@@ -116,7 +100,12 @@ fn password(table: &Table<'_>) -> Option<String> {
 
 /// Keys that are there, and those of files.
 fn keys(table: &Table<'_>) -> Vec<String> {
-    let mut keys = table.texts("ssh-public-keys");
+    let mut keys: Vec<String> = Vec::new();
+    for text in table.strings("ssh-public-keys") {
+        if !keys.iter().any(|key| key == text.value) {
+            keys.push(text.value.to_owned());
+        }
+    }
     for path in table.strings("ssh-public-key-paths") {
         let Some(file) = existing(table, path, "file") else {
             continue;
@@ -152,7 +141,12 @@ fn services(table: &Table<'_>) -> Services {
             name: full(text.value),
             defined_at: table.sources.location(text.at),
         };
-        table.strings(key).into_iter().map(unit).collect()
+        let mut seen = BTreeSet::new();
+        let strings = table.strings(key).into_iter();
+        strings
+            .map(unit)
+            .filter(|unit| seen.insert(unit.name.clone()))
+            .collect()
     };
     let services = Services {
         enable: units("enable"),
@@ -183,7 +177,7 @@ const SUFFIXES: [&str; 11] = [
 ];
 
 /// A unit's whole name.
-fn full(name: &str) -> String {
+pub(crate) fn full(name: &str) -> String {
     let is_whole = (name.rsplit_once('.')).is_some_and(|(_, suffix)| SUFFIXES.contains(&suffix));
     if is_whole {
         name.to_owned()

@@ -83,7 +83,7 @@ fn a_whole_project() {
     );
     let vm = &project.images["vm"];
     let packages: Vec<&str> = vm.packages.iter().map(|name| name.as_str()).collect();
-    assert_eq!(packages, ["grep", "kernel-micro", "bash"]);
+    assert_eq!(packages, ["grep", "bash", "kernel-micro"]);
     assert_eq!(vm.formats, [Format::OciArchive, Format::Raw, Format::Qcow2]);
     assert_eq!((vm.memory_mib, vm.os.hostname.as_deref()), (1024, Some("keel")));
     let disk = vm.disk.as_ref().unwrap();

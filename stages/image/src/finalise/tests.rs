@@ -550,7 +550,7 @@ fn files_and_folders_are_added_as_they_are_said_to_be() {
     assert!(
         matches!(&tree.get(&path("/srv/site/link")).unwrap().kind, Kind::Symlink(target) if target == "index")
     );
-    let names = &changed["additional-dirs-and-files"];
+    let names = &changed["files"];
     assert!(
         names.contains(&path("/root")) && names.contains(&path("/usr/lib/y/run")),
         "{names:?}"

@@ -59,13 +59,7 @@ fn what_a_definition_says_is_in_the_image_and_in_its_manifest() {
             "/usr/lib/sysusers.d/keel-image.conf"
         ]
     );
-    assert_eq!(
-        built.changed["additional-dirs-and-files"]
-            .first()
-            .unwrap()
-            .as_str(),
-        "/etc/motd"
-    );
+    assert_eq!(built.changed["files"].first().unwrap().as_str(), "/etc/motd");
     let manifest = fs::read_to_string(built.dir.join("manifest.json")).unwrap();
     assert!(
         manifest.contains("\"/home/alice/.ssh/authorized_keys\""),

@@ -240,6 +240,7 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
         profile: None,
         test_suites: vec![],
         channels: vec![],
+        inherits: None,
         packages: packages.iter().map(|name| name.parse().unwrap()).collect(),
         exclude: vec![],
         install_weak_deps: false,
