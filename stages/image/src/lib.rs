@@ -10,7 +10,7 @@
 //! 3. [`finalise`]: users and groups ([`accounts`]), defaults of /etc, enabled units, rpm's database.
 //! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials.
 //! 5. [`write`](mod@write): the tree as tar, OCI image, EROFS; [`disk`]: root file system → unified kernel image →
-//!    EFI system partition → partition table → raw and qcow2.
+//!    EFI system partition → partition table → raw; [`formats`]: qcow2, VHD and VHDX of it.
 //! 6. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
 //!
 //! Invariants: every output is a function of packages, definition, key and stage0: two runs give the same bytes. No
@@ -36,6 +36,7 @@ pub mod compose;
 pub mod disk;
 mod error;
 pub mod finalise;
+pub mod formats;
 pub mod manifest;
 mod presets;
 pub mod resolve;

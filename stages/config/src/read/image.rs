@@ -6,7 +6,7 @@ use keel_artefact::{ImageName, PackageName};
 
 use crate::{
     Group, Image,
-    image::{Boot, Capabilities, Container, Disk, Format, Kind, RootFs, Test},
+    image::{Boot, Capabilities, Container, Disk, Format, Kind, Qcow2Compression, RootFs, Test},
     includes, model, size, strict,
     table::Table,
 };
@@ -201,6 +201,10 @@ fn disk(table: &Table<'_>, name: &ImageName) -> Disk {
         root_label: table
             .string("root-label")
             .unwrap_or_else(|| format!("{name}-root")),
+        qcow2_compression: match table.text("qcow2-compression") {
+            Some(word) if word.value == "none" => Qcow2Compression::None,
+            _ => Qcow2Compression::Zstd,
+        },
         kernel: table.parsed("kernel"),
         kernel_cmdline: table.texts("cmdline"),
         boot: match table.text("boot") {

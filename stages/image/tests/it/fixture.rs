@@ -11,7 +11,7 @@ use std::{
 use keel_artefact::{Arch, Epoch, Interrupt, RootPath, Sha256, event::Silent};
 use keel_config::{
     Image, Location,
-    image::{Boot, Capabilities, Container, Disk, Format, RootFs, Test},
+    image::{Boot, Capabilities, Container, Disk, Format, Qcow2Compression, RootFs, Test},
 };
 use keel_image::{
     Built, Candidate, Error, Request,
@@ -256,6 +256,7 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
             esp_size: 40 << 20,
             root_fs: RootFs::Erofs,
             root_label: "test".into(),
+            qcow2_compression: Qcow2Compression::Zstd,
             kernel: Some("kernel".parse().unwrap()),
             kernel_cmdline: vec!["console=ttyS0".into()],
             boot: Boot::SystemdBoot,
