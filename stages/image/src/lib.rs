@@ -13,6 +13,8 @@
 //!    EFI system partition → partition table → raw; [`formats`]: qcow2, VHD and VHDX of it.
 //! 6. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
 //!
+//! Beside the flow, [`convert`](mod@convert) makes any format of a disk of any other ([`read`]).
+//!
 //! Invariants: every output is a function of packages, definition, key and stage0: two runs give the same bytes. No
 //! root, loop device or mount. A half-made image is never visible under its name. An image that fails an audit is
 //! not written.
@@ -33,12 +35,14 @@ pub mod boot;
 mod build;
 mod caps;
 pub mod compose;
+pub mod convert;
 pub mod disk;
 mod error;
 pub mod finalise;
 pub mod formats;
 pub mod manifest;
 mod presets;
+pub mod read;
 pub mod resolve;
 mod session;
 mod stage;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod container;
+mod convert;
 mod disk;
 mod fixture;
 mod refusals;
