@@ -1,5 +1,7 @@
 //! `keel image`: from source to images, and booting them.
 
+mod convert;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use keel_artefact::{ComponentName, Dependency, Event, ImageName, PackageName};
@@ -30,6 +32,7 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
             images,
             boot: options,
         } => test(context, &images, &options),
+        args::Image::Convert(options) => convert::run(context, &options),
     }
 }
 

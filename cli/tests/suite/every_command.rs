@@ -70,6 +70,8 @@ const CASES: &[Case] = &[
     case("repo sign", &["repo", "sign"]),
     case("repo verify", &["repo", "verify"]),
     case("image list", &["image", "list"]),
+    // Any file is a raw disk.
+    case("image convert", &["image", "convert", SPEC, "made.qcow2"]),
     case("spec query", &["spec", "query", SPEC]),
     case("spec expand", &["spec", "expand", "%{_bindir}"]),
     case("spec lint", &["spec", "lint", SPEC]),

@@ -33,6 +33,7 @@ mod arrows;
 mod base;
 mod components;
 mod config;
+mod converted;
 mod distro;
 mod errors;
 mod every_command;
