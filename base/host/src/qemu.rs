@@ -79,6 +79,10 @@ pub enum DriveFormat {
     Raw,
     /// QEMU's own.
     Qcow2,
+    /// VHD, which QEMU does not tell from a raw disk by itself.
+    Vhd,
+    /// VHDX.
+    Vhdx,
 }
 
 /// UEFI firmware: code, and the variables of a machine that never ran.
@@ -243,6 +247,8 @@ impl Machine {
             let format = match drive.format {
                 DriveFormat::Raw => "raw",
                 DriveFormat::Qcow2 => "qcow2",
+                DriveFormat::Vhd => "vpc",
+                DriveFormat::Vhdx => "vhdx",
             };
             let flag = |name: &str, on: bool| format!("{name}={}", if on { "on" } else { "off" });
             let (only, file) = (flag("readonly", drive.read_only), self.path(&drive.file)?);

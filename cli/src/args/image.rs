@@ -105,6 +105,8 @@ Examples:
         #[command(flatten)]
         registry: Registry,
     },
+    /// Write a disk in another format: raw, qcow2, VHD or VHDX, of this or another builder
+    Convert(Convert),
 }
 
 /// How a registry is asked.
@@ -126,6 +128,51 @@ pub struct Registry {
     /// Ask without TLS: only a registry on this machine, for tests
     #[arg(long)]
     pub insecure_http: bool,
+}
+
+/// `keel image convert`.
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// The disk
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub from: PathBuf,
+    /// The file to write
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub to: PathBuf,
+    /// Format of FROM [default: what the file says that it is]
+    #[arg(long = "from", value_name = "FORMAT")]
+    pub from_format: Option<DiskFormat>,
+    /// Format of TO [default: by the end of its name]
+    #[arg(long = "to", value_name = "FORMAT")]
+    pub to_format: Option<DiskFormat>,
+    /// Replace TO if it is there
+    #[arg(long)]
+    pub force: bool,
+    /// How a qcow2 is compressed
+    #[arg(long, value_name = "METHOD", default_value = "zstd")]
+    pub compression: Compression,
+}
+
+/// How a disk is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiskFormat {
+    /// As it is, with holes (ends with .raw or .img).
+    Raw,
+    /// QEMU's.
+    Qcow2,
+    /// Fixed, a multiple of 1 MiB, as Azure takes it; dynamic ones are read.
+    Vhd,
+    /// Dynamic, for Hyper-V.
+    Vhdx,
+}
+
+/// How a qcow2 is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compression {
+    /// With Zstandard, which QEMU 5.1 and later read.
+    Zstd,
+    /// Not at all.
+    None,
 }
 
 /// How to boot.

@@ -1,5 +1,7 @@
 //! `keel image`: from source to images, and booting them.
 
+mod convert;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use keel_artefact::{ComponentName, Dependency, Event, ImageName, Interrupt, PackageName};
@@ -50,6 +52,7 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
             all_platforms,
             registry: asked,
         } => registry::pull(context, &reference, &dir, all_platforms, &asked),
+        args::Image::Convert(options) => convert::run(context, &options),
     }
 }
 

@@ -71,6 +71,8 @@ const CASES: &[Case] = &[
     case("repo verify", &["repo", "verify"]),
     case("image list", &["image", "list"]),
     case("image show", &["image", "show", "box"]),
+    // Any file is a raw disk.
+    case("image convert", &["image", "convert", SPEC, "made.qcow2"]),
     case("spec query", &["spec", "query", SPEC]),
     case("spec expand", &["spec", "expand", "%{_bindir}"]),
     case("spec lint", &["spec", "lint", SPEC]),

@@ -35,6 +35,7 @@ mod arrows;
 mod base;
 mod components;
 mod config;
+mod converted;
 mod distro;
 mod errors;
 mod every_command;

@@ -132,11 +132,15 @@ pub enum Format {
     Raw,
     /// A disk in QEMU's format.
     Qcow2,
+    /// A disk as a fixed VHD, for Azure.
+    Vhd,
+    /// A disk as a dynamic VHDX, for Hyper-V.
+    Vhdx,
 }
 
 impl Format {
     /// All of them, by the name that TOML uses.
-    pub const NAMES: [(&'static str, Self); 7] = [
+    pub const NAMES: [(&'static str, Self); 9] = [
         ("oci", Self::Oci),
         ("oci-archive", Self::OciArchive),
         ("tar", Self::Tar),
@@ -144,6 +148,8 @@ impl Format {
         ("wsl", Self::Wsl),
         ("raw", Self::Raw),
         ("qcow2", Self::Qcow2),
+        ("vhd", Self::Vhd),
+        ("vhdx", Self::Vhdx),
     ];
 
     /// Its name in TOML.
@@ -156,6 +162,8 @@ impl Format {
             Self::Wsl => "wsl",
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
+            Self::Vhd => "vhd",
+            Self::Vhdx => "vhdx",
         }
     }
 
@@ -166,7 +174,7 @@ impl Format {
 
     /// Is it a disk?
     pub fn is_disk(self) -> bool {
-        matches!(self, Self::Raw | Self::Qcow2)
+        matches!(self, Self::Raw | Self::Qcow2 | Self::Vhd | Self::Vhdx)
     }
 }
 
@@ -245,6 +253,8 @@ pub struct Disk {
     pub root_label: String,
     /// The package whose kernel boots; it is among the image's packages.
     pub kernel: Option<PackageName>,
+    /// How a qcow2 is compressed.
+    pub qcow2_compression: Qcow2Compression,
     /// What the firmware starts.
     pub boot: Boot,
     /// A file of the root that is the initial RAM disk, if there is one.
@@ -257,6 +267,17 @@ pub struct Disk {
 pub enum RootFs {
     /// EROFS: read-only, compressed.
     Erofs,
+}
+
+/// How the clusters of a qcow2 are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Qcow2Compression {
+    /// With Zstandard (QEMU 5.1 of 2020 and later read it): as small as with zlib in a fifth of the time.
+    #[default]
+    Zstd,
+    /// Not at all.
+    None,
 }
 
 /// What the firmware starts.

@@ -19,13 +19,14 @@ use crate::{
     disk::{self, Recipe},
     error::{At, check},
     finalise::{self, Added, Changed, Identity},
+    formats,
     fresh::{Fresh, write_synced},
     layers,
     manifest::{self, MANIFEST, SUMS},
     resolve, rootfs,
     tools::Tools,
     tree::{Spool, Tree},
-    write::{oci, qcow2},
+    write::oci,
 };
 
 /// Raised when the same inputs give other bytes than before.
@@ -401,18 +402,13 @@ impl Work<'_> {
         self.say("root file system and disk");
         let raw = out.join(format!("{name}.raw"));
         let made = disk::write(tree, &recipe, self.tools, scratch, &raw)?;
-        if image.formats.contains(&Format::Qcow2) {
+        for target in formats::targets(&image.formats, disk, clock) {
             check(self.interrupt)?;
-            self.say("qcow2");
-            let path = out.join(format!("{name}.qcow2"));
-            let convert = || {
-                let mut from = fs_err::File::open(&raw)?;
-                let mut to = fs_err::File::create(&path)?;
-                qcow2::write(&mut from, made.size, &mut to)?;
-                to.sync_all()
-            };
-            convert().at("write", path.display())?;
-            built.files.push(listed_file(&path, Format::Qcow2.as_str())?);
+            let format = target.format();
+            self.say(format.as_str());
+            let path = out.join(format!("{name}.{format}"));
+            formats::write(&raw, target, &path, self.interrupt)?;
+            built.files.push(listed_file(&path, format.as_str())?);
         }
         if image.formats.contains(&Format::Raw) {
             built.files.push(listed_file(&raw, Format::Raw.as_str())?);

@@ -158,6 +158,29 @@ pub enum Error {
         /// A disk, say.
         what: &'static str,
     },
+    /// There is a file of that name, or what is there is none.
+    #[error("`{}` exists", file.display())]
+    Exists {
+        /// The file to be.
+        file: PathBuf,
+    },
+    /// Two runs write the same file.
+    #[error("`{}` is being written by another run", file.display())]
+    Busy {
+        /// The file to be.
+        file: PathBuf,
+    },
+    /// A disk of somebody's is damaged, or more than is read.
+    #[error("`{}` cannot be read as {format}", file.display())]
+    Unreadable {
+        /// The disk.
+        file: PathBuf,
+        /// The format that it has, or should have.
+        format: crate::read::Format,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// The guest did not answer.
     #[error("image `{image}`: {what}; console log: {}", console.display())]
     Guest {

@@ -12,9 +12,11 @@
 //! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials that the definition gives.
 //! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image,
 //!    EROFS; [`disk`]: root file system → unified kernel image →
-//!    EFI system partition → partition table → raw and qcow2.
+//!    EFI system partition → partition table → raw; [`formats`]: qcow2, VHD and VHDX of it.
 //! 6. [`layout`]: a finished container, read back; [`join`]: those of several architectures as one; [`registry`]: to and from registries.
 //! 7. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
+//!
+//! Beside the flow, [`convert`](mod@convert) makes any format of a disk of any other ([`read`]).
 //!
 //! Invariants: every output is a function of packages, definition, key and stage0: two runs give the same bytes. No
 //! root, loop device or mount. A half-made image is never visible under its name. An image that fails an audit is
@@ -37,15 +39,18 @@ pub mod boot;
 mod build;
 mod caps;
 pub mod compose;
+pub mod convert;
 pub mod disk;
 mod error;
 pub mod finalise;
+pub mod formats;
 mod fresh;
 pub mod join;
 pub mod layers;
 pub mod layout;
 pub mod manifest;
 mod presets;
+pub mod read;
 pub mod registry;
 pub mod resolve;
 pub mod rootfs;

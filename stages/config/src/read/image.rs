@@ -9,7 +9,10 @@ use keel_artefact::{ImageName, PackageName};
 
 use crate::{
     Group, Image,
-    image::{Boot, Capabilities, Compression, Container, Disk, Format, Kind, Layers, Os, RootFs, Test, Wsl},
+    image::{
+        Boot, Capabilities, Compression, Container, Disk, Format, Kind, Layers, Os, Qcow2Compression, RootFs,
+        Test, Wsl,
+    },
     read::{
         definition::{Definition, Definitions, items_of},
         os,
@@ -293,6 +296,10 @@ fn disk(table: &Table<'_>, name: &ImageName) -> Disk {
         root_label: table
             .string("root-label")
             .unwrap_or_else(|| format!("{name}-root")),
+        qcow2_compression: match table.text("qcow2-compression") {
+            Some(word) if word.value == "none" => Qcow2Compression::None,
+            _ => Qcow2Compression::Zstd,
+        },
         kernel: table.parsed("kernel"),
         boot: match table.text("boot") {
             Some(word) if word.value == "uki" => Boot::Uki,

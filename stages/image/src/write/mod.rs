@@ -9,3 +9,5 @@ pub mod qcow2;
 pub mod sparse;
 pub mod tar;
 pub mod uki;
+pub mod vhd;
+pub mod vhdx;

@@ -11,7 +11,7 @@ use std::{
 use keel_artefact::{Arch, Epoch, Interrupt, RootPath, Sha256, event::Silent};
 use keel_config::{
     Image, Location,
-    image::{Boot, Capabilities, Container, Disk, Format, Os, RootFs, Test},
+    image::{Boot, Capabilities, Container, Disk, Format, Os, Qcow2Compression, RootFs, Test},
 };
 use keel_image::{
     Built, Candidate, Error, Request,
@@ -259,6 +259,7 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
             esp_size: 40 << 20,
             root_fs: RootFs::Erofs,
             root_label: "test".into(),
+            qcow2_compression: Qcow2Compression::Zstd,
             kernel: Some("kernel".parse().unwrap()),
             boot: Boot::SystemdBoot,
             initrd: None,

@@ -7,6 +7,7 @@
 
 mod archives;
 mod container;
+mod convert;
 mod customised;
 mod disk;
 mod fake;
