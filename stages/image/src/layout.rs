@@ -330,7 +330,7 @@ impl Layout {
 
 /// Where the files of a tar file are.
 fn packed(path: &Path) -> Result<BTreeMap<String, (u64, u64)>, Error> {
-    let read = || {
+    let read = || -> std::io::Result<_> {
         let mut archive = ::tar::Archive::new(fs_err::File::open(path)?);
         let mut files = BTreeMap::new();
         for entry in archive.entries_with_seek()? {
@@ -343,5 +343,8 @@ fn packed(path: &Path) -> Result<BTreeMap<String, (u64, u64)>, Error> {
         }
         Ok(files)
     };
-    read().at("read", path.display())
+    read().map_err(|error| Error::Layout {
+        path: path.to_owned(),
+        why: error.to_string(),
+    })
 }
