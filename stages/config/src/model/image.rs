@@ -8,7 +8,17 @@ use super::{
 };
 
 /// By the names that [`crate::image::Format`] has.
-const FORMATS: &[&str] = &["oci", "oci-archive", "raw", "qcow2", "vhd", "vhdx"];
+const FORMATS: &[&str] = &[
+    "oci",
+    "oci-archive",
+    "tar",
+    "cpio",
+    "wsl",
+    "raw",
+    "qcow2",
+    "vhd",
+    "vhdx",
+];
 
 pub(super) static IMAGE: Table = Table {
     id: "image",
