@@ -112,6 +112,11 @@ fn write(fixture: &Fixture, file: &str, text: &str) {
     fs_err::write(fixture.path(file), text).unwrap();
 }
 
+fn add(fixture: &Fixture, file: &str, text: &str) {
+    let before = fs_err::read_to_string(fixture.path(file)).unwrap();
+    write(fixture, file, &format!("{before}{text}"));
+}
+
 fn json(fixture: &Fixture, arguments: &[&str]) -> serde_json::Value {
     let arguments = [arguments, &["--output", "json"]].concat();
     serde_json::from_str(&fixture.keel(&arguments).ok().stdout).unwrap()
@@ -120,10 +125,10 @@ fn json(fixture: &Fixture, arguments: &[&str]) -> serde_json::Value {
 #[test]
 fn an_image_is_shown_with_what_it_inherits() {
     let fixture = Fixture::new();
-    write(
+    add(
         &fixture,
-        "images/team.toml",
-        "[images.team]\ndefinition = { type = \"keel\", path = \"team.image.toml\" }\n",
+        "images/images.toml",
+        "\n[images.team]\ndefinition = { type = \"keel\", path = \"team.image.toml\" }\n",
     );
     let text = "inherits = \"box\"\nremove-packages = [\"hello\"]\nformats.replace = [\"oci\"]\n\
                 [[os.users]]\nname = \"alice\"\nuid = 1000\n";
@@ -131,7 +136,7 @@ fn an_image_is_shown_with_what_it_inherits() {
     let said = fixture.keel(&["image", "show", "team"]).ok().stdout;
     for line in [
         "    \"fixture-shell\",",
-        "\"oci\",                 # images/team.image.toml:3:20",
+        "# images/team.image.toml:3:20",
         "[container]",
         "env.PATH = \"/usr/bin\"",
         "[[os.users]]",
@@ -195,10 +200,10 @@ fn an_image_of_another_builder_is_imported() {
         "{written}"
     );
     // What is written is a definition.
-    write(
+    add(
         &fixture,
-        "images/web.toml",
-        "[images.web]\ndefinition = { type = \"keel\", path = \"web.image.toml\" }\n",
+        "images/images.toml",
+        "\n[images.web]\ndefinition = { type = \"keel\", path = \"web.image.toml\" }\n",
     );
     fixture.keel(&["image", "show", "web"]).ok();
 

@@ -121,6 +121,7 @@ const COMMANDS: &[&str] = &[
     "image build",
     "image boot x",
     "image test",
+    "image convert none.raw made.qcow2",
     "image index none.oci none",
     "image push none localhost:1/a",
     "image pull localhost:1/a /dev/null",

@@ -5,7 +5,7 @@ use std::fs;
 use keel_config::{
     Location,
     image::{
-        Format,
+        Format, Layers,
         os::{Content, File, Owner, User},
     },
 };
@@ -21,6 +21,7 @@ fn what_a_definition_says_is_in_the_image_and_in_its_manifest() {
     fs::write(&source, "one\n").unwrap();
     let at = Location::line("box.image.toml", 3);
     let mut image = image("box", &["tool"], &[Format::Oci]);
+    image.container.as_mut().unwrap().layers = Layers::One;
     image.os.users = vec![User {
         name: "alice".into(),
         uid: Some(1000),
@@ -48,6 +49,7 @@ fn what_a_definition_says_is_in_the_image_and_in_its_manifest() {
     assert_eq!(
         named,
         [
+            "/etc",
             "/etc/group",
             "/etc/gshadow",
             "/etc/passwd",
