@@ -351,9 +351,11 @@ impl From<keel_image::registry::Error> for Failure {
     fn from(error: keel_image::registry::Error) -> Self {
         use keel_image::registry::{Answer, Error};
         let class = match &error {
-            Error::Insecure(_) | Error::Logins { .. } | Error::OtherImage { .. } | Error::Exists(_) => {
-                Class::Input
-            }
+            Error::Insecure(_)
+            | Error::Logins { .. }
+            | Error::NoTag { .. }
+            | Error::OtherImage { .. }
+            | Error::Exists(_) => Class::Input,
             Error::Certificates { .. } | Error::Store(_) => Class::Environment,
             Error::Answer { .. } | Error::Image(_) | Error::Interrupted(_) => Class::Failed,
         };

@@ -139,7 +139,7 @@ fn options(context: &Context<'_>, reference: &Reference, asked: &Registry) -> Re
             password: password()?,
         }),
         None => match &asked.auth_file {
-            Some(file) => login::find(&[context.directory.join(file)], reference)?,
+            Some(file) => login::named(&context.directory.join(file), reference)?,
             None => login::find(&kept_logins(), reference)?,
         },
     };

@@ -170,6 +170,10 @@ fn containers_are_joined_and_go_to_a_registry_and_back() {
             "--password-stdin",
         ),
         (
+            &["image", "pull", &name, "x", "--auth-file", "typo.json"],
+            "typo.json: it is not there",
+        ),
+        (
             &["image", "index", "registry", "arm"],
             "registry is no container that can be used: it has no `oci-layout`",
         ),

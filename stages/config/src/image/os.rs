@@ -170,13 +170,39 @@ pub struct Owner {
 
 impl Os {
     /// Does a part of it need a machine, and which?
-    pub fn of_a_machine(&self) -> Option<&'static str> {
-        if !self.kernel_command_line.is_empty() {
-            Some("kernel-command-line")
-        } else if !self.modules.is_empty() {
-            Some("modules")
-        } else {
-            None
-        }
+    pub fn of_a_machine(&self) -> Vec<&'static str> {
+        let said = [
+            ("kernel-command-line", !self.kernel_command_line.is_empty()),
+            ("modules", !self.modules.is_empty()),
+        ];
+        said.into_iter()
+            .filter_map(|(key, is_said)| is_said.then_some(key))
+            .collect()
     }
+}
+
+/// Where Keel itself writes, and what says what is in there.
+pub(crate) const OURS: [(&str, &str); 8] = [
+    ("/etc/passwd", "[[os.users]]"),
+    ("/etc/shadow", "[[os.users]]"),
+    ("/etc/group", "[[os.groups]]"),
+    ("/etc/gshadow", "[[os.groups]]"),
+    ("/etc/hostname", "[os] hostname"),
+    ("/etc/machine-id", ""),
+    ("/usr/lib/sysimage/rpm", ""),
+    ("/usr/share/keel/keys", ""),
+];
+
+/// What is mounted over while the image runs.
+pub(crate) const HIDDEN: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
+
+pub(crate) fn is_in(path: &RootPath, folder: &str) -> bool {
+    let below = path.as_str().strip_prefix(folder);
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The place of Keel's own, or one that is mounted over, that this path is in: nothing may be added there.
+pub fn taken(path: &RootPath) -> Option<&'static str> {
+    let ours = OURS.iter().map(|(ours, _)| *ours).chain(HIDDEN);
+    ours.into_iter().find(|folder| is_in(path, folder))
 }

@@ -395,10 +395,15 @@ impl Importing<'_> {
             );
             self.add(&[], "formats", vec![Plain::Text("raw".to_owned())]);
         }
-        let container = |item: &Plain| matches!(item, Plain::Text(text) if text.starts_with("oci"));
-        let is_disk = self.out.iter().any(|(key, value)| {
-            key == "formats" && matches!(value, Plain::List(items) if !items.iter().all(container))
-        });
+        let of_disk = |item: &Plain| match item {
+            Plain::Text(text) => Format::NAMES
+                .iter()
+                .any(|(name, format)| name == text && format.is_disk()),
+            _ => false,
+        };
+        let is_disk = self.out.iter().any(
+            |(key, value)| matches!(value, Plain::List(items) if key == "formats" && items.iter().any(of_disk)),
+        );
         if is_disk {
             self.slot(&["disk"]);
         } else if self.has("disk") {

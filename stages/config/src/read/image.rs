@@ -419,19 +419,24 @@ fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
 /// What only a machine has, or systemd.
 fn fit_os(image: &Image, root: &Table<'_>, disk: bool) {
     let Some(table) = root.table("os") else { return };
-    if let Some(key) = image.os.of_a_machine().filter(|_| !disk) {
+    let machine = image.is_machine();
+    let of_no_use = |key: &&str| !(disk || *key == "modules" && image.formats.contains(&Format::Cpio));
+    if let Some(key) = image.os.of_a_machine().into_iter().find(of_no_use) {
         let message = format!("`{key}` in `[os]` is of no use: no entry of `formats` is a disk");
         table.report(table.key_at(key), message);
     }
     let services = &image.os.services;
     let is_said = !(services.enable.is_empty() && services.disable.is_empty());
-    if is_said && !(disk && image.capabilities.systemd) {
+    if is_said && !(machine && image.capabilities.systemd) {
         let message = format!(
             "`[os.services]` is of no use: image `{}` ({}) is no machine whose first process is systemd",
             image.name, image.defined_at
         );
         let wrong = table.wrong(table.key_at("services"), message);
-        let hint = "capabilities = { machine-bootable = true, systemd = true }";
+        let hint = match disk {
+            true => "capabilities = { machine-bootable = true, systemd = true }",
+            false => "capabilities = { systemd = true }",
+        };
         table
             .problems
             .push(wrong.hint(format!("`[images.{}]` says so: `{hint}`", image.name)));

@@ -7,7 +7,7 @@ use keel_artefact::RootPath;
 use crate::{
     Diagnostic, crypt,
     diagnostic::nearest,
-    image::os::{Content, Dir, File, Group, LoadMode, Module, Os, Owner, Services, Unit, User},
+    image::os::{self, Content, Dir, File, Group, LoadMode, Module, Os, Owner, Services, Unit, User},
     includes, ssh,
     table::{Table, Text},
 };
@@ -214,30 +214,12 @@ fn module(table: &Table<'_>) -> Option<Module> {
     })
 }
 
-/// Where Keel itself writes, and what says what is in there.
-const OURS: [(&str, &str); 8] = [
-    ("/etc/passwd", "[[os.users]]"),
-    ("/etc/shadow", "[[os.users]]"),
-    ("/etc/group", "[[os.groups]]"),
-    ("/etc/gshadow", "[[os.groups]]"),
-    ("/etc/hostname", "[os] hostname"),
-    ("/etc/machine-id", ""),
-    ("/usr/lib/sysimage/rpm", ""),
-    ("/usr/share/keel/keys", ""),
-];
-
-/// What is mounted over while the image runs.
-const HIDDEN: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
-
 /// Where a file or folder lands; what cannot be there is reported.
 fn destination(table: &Table<'_>) -> Option<RootPath> {
     let text = table.text("destination")?;
     let path: RootPath = text.value.parse().ok()?;
-    let is_in = |folder: &str| {
-        let below = path.as_str().strip_prefix(folder);
-        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    if let Some((ours, key)) = OURS.iter().find(|(ours, _)| is_in(ours)) {
+    let is_in = |folder: &str| os::is_in(&path, folder);
+    if let Some((ours, key)) = os::OURS.iter().find(|(ours, _)| is_in(ours)) {
         let wrong = table.wrong(text.at, format!("`{ours}` is made by Keel itself"));
         table.problems.push(match *key {
             "" => wrong,
@@ -245,7 +227,7 @@ fn destination(table: &Table<'_>) -> Option<RootPath> {
         });
         return None;
     }
-    if let Some(hidden) = HIDDEN.iter().find(|hidden| is_in(hidden)) {
+    if let Some(hidden) = os::HIDDEN.iter().find(|hidden| is_in(hidden)) {
         let message = format!("nobody would see `{path}`: `{hidden}` is mounted over when the image runs");
         table.report(text.at, message);
         return None;

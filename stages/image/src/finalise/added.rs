@@ -98,6 +98,11 @@ impl Added {
             owner: dir.owner.clone(),
             defined_at: dir.defined_at.clone(),
         };
+        if let Some(ours) = keel_config::image::os::taken(at) {
+            let why = format!("`{at}` is of Keel itself (`{ours}`): nothing is added there");
+            wrong.push(Diagnostic::new(why).at(dir.defined_at.clone()));
+            return Ok(());
+        }
         let merged = dir.merged_dir_permissions;
         self.0
             .push(entry(What::Dir, at.clone(), dir.new_dir_permissions, merged));
@@ -121,6 +126,14 @@ impl Added {
                 wrong.push(refused(format!("the name of `{}` is not UTF-8", path.display())));
                 continue;
             };
+            if let Some(ours) = keel_config::image::os::taken(&destination) {
+                let why = format!(
+                    "`{}` would land in `{ours}`, which is of Keel itself or not seen",
+                    path.display()
+                );
+                wrong.push(refused(why));
+                continue;
+            }
             let kind = fs_err::symlink_metadata(&path)
                 .at("read", path.display())?
                 .file_type();

@@ -565,4 +565,12 @@ fn files_and_folders_are_added_as_they_are_said_to_be() {
     assert_eq!(first, digest(&os));
     fs_err::write(source.join("site/index"), "other").unwrap();
     assert_ne!(first, digest(&os));
+    // What Keel makes itself is not written over by what a folder brings.
+    write("site/bin/passwd", 0o600);
+    let os = Os {
+        additional_dirs: vec![dir("/etc", Some("site/bin"))],
+        ..Os::default()
+    };
+    let refused = format!("{:?}", Added::read(&os).err().unwrap());
+    assert!(refused.contains("would land in `/etc/passwd`"), "{refused}");
 }

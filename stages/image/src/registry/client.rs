@@ -420,7 +420,7 @@ impl Client<'_> {
                 Err(Failure::Answer(answer)) if answer.is_passing() && tries < self.options.limits.tries => {
                     let now = progress();
                     tries = if now > before { 1 } else { tries + 1 };
-                    before = now;
+                    before = before.max(now);
                     let wait = match answer {
                         Answer::Status {
                             wait: Some(seconds), ..

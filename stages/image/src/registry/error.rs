@@ -14,6 +14,14 @@ pub enum Error {
         "`{0}` is not on this machine: without TLS anybody on the way could read the password and change the image"
     )]
     Insecure(String),
+    /// What a layout calls its image is no tag.
+    #[error(
+        "the layout calls its image `{tag}`, which no registry takes for a tag: say which (REPOSITORY:TAG)"
+    )]
+    NoTag {
+        /// As the layout says it.
+        tag: String,
+    },
     /// A file of logins cannot be used.
     #[error("cannot take a login from {}: {why}", file.display())]
     Logins {

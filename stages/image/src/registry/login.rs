@@ -50,6 +50,17 @@ impl Login {
     }
 }
 
+/// The login that `file` has for `reference`. It must be there.
+pub fn named(file: &Path, reference: &Reference) -> Result<Option<Login>, Error> {
+    match read(file)? {
+        Some(document) => of(&document, file, reference),
+        None => Err(Error::Logins {
+            file: file.to_owned(),
+            why: "it is not there".to_owned(),
+        }),
+    }
+}
+
 /// The login that the first of `files` has for `reference`; files that are not there are passed over.
 pub fn find(files: &[PathBuf], reference: &Reference) -> Result<Option<Login>, Error> {
     for file in files {

@@ -67,6 +67,9 @@ pub fn push(
     let mut reference = reference.clone();
     if reference.tag.is_none() && reference.digest.is_none() {
         reference.tag = image.annotations.get(TAG).cloned().filter(|tag| !tag.is_empty());
+        if let Some(tag) = reference.tag.take_if(|tag| !super::reference::is_tag(tag)) {
+            return Err(Error::NoTag { tag });
+        }
     }
     let blobs = layout.blobs_of(&image)?;
     let (documents, blobs): (Vec<Descriptor>, Vec<Descriptor>) = blobs
@@ -227,7 +230,7 @@ impl Push<'_> {
                 let response = self.client.ask(&ask)?;
                 if response.status() == 416 {
                     self.ask_for_offset(session, blob, sent)?;
-                    match sent.load(Ordering::Relaxed) == from {
+                    match sent.load(Ordering::Relaxed) <= from {
                         true => {
                             return Err(self.client.wanted(response, &[202]).err().unwrap_or_else(unheard));
                         }
@@ -236,10 +239,12 @@ impl Push<'_> {
                 }
                 let response = self.client.wanted(response, &[202, 204])?;
                 session.uri = self.client.location(&session.uri, &response)?;
-                sent.store(
-                    offset(&response, blob.size)?.unwrap_or(from + length),
-                    Ordering::Relaxed,
-                );
+                let now = offset(&response, blob.size)?.unwrap_or(from + length);
+                if now <= from {
+                    let why = format!("it took {length} bytes and says that it has {now}, as before");
+                    return Err(Answer::Nonsense(why).into());
+                }
+                sent.store(now, Ordering::Relaxed);
             }
         }
         let separator = if session.uri.query().is_some() { '&' } else { '?' };

@@ -164,7 +164,8 @@ pub(crate) fn is_repository(text: &str) -> bool {
     text.len() <= 255 && text.split('/').all(is_part)
 }
 
-fn is_tag(text: &str) -> bool {
+/// May a registry call an image that?
+pub(crate) fn is_tag(text: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.len() <= 128
         && text.starts_with(is_word)
