@@ -36,7 +36,7 @@ const ESP: Uuid = Uuid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
 /// Where unified kernel images lie on it.
 const KERNELS: &str = "EFI/Linux";
 
-/// A disk.
+/// A disk in a file.
 #[derive(Debug, Serialize)]
 pub struct Inspected {
     /// The file.
@@ -47,6 +47,16 @@ pub struct Inspected {
     pub size: u64,
     /// Bytes of the disk.
     pub disk_size: u64,
+    /// What is in it.
+    #[serde(flatten)]
+    pub content: Content,
+    /// Its packages, as the manifest beside the file says; none: there is no manifest that names the file.
+    pub packages: Option<Vec<String>>,
+}
+
+/// What is in a disk.
+#[derive(Debug, Serialize)]
+pub struct Content {
     /// The disk's identity; none: it has no partition table (GPT).
     pub guid: Option<Uuid>,
     /// By number.
@@ -55,8 +65,6 @@ pub struct Inspected {
     pub file_system: Option<FileSystem>,
     /// Kernels that its firmware may start, by path.
     pub kernels: Vec<Kernel>,
-    /// Its packages, as the manifest beside the file says; none: there is no manifest that names the file.
-    pub packages: Option<Vec<String>>,
 }
 
 /// A partition.
@@ -100,26 +108,36 @@ pub fn inspect(path: &Path) -> Result<Inspected, Error> {
         source,
     };
     let mut disk = read::open(Box::new(file), format).map_err(unread)?;
-    let table = table(&mut disk).map_err(unread)?;
-    let (mut kernels, disk_size) = (Vec::new(), disk.size());
-    let file_system = match table {
-        Some(_) => None,
-        None => superblock::of(&mut disk, 0, disk_size).map_err(unread)?,
-    };
-    let (guid, partitions) = table.map_or((None, Vec::new()), |(guid, partitions)| (Some(guid), partitions));
-    for partition in partitions.iter().filter(|partition| partition.type_guid == ESP) {
-        kernels.extend(kernels_of(&mut disk, partition).map_err(unread)?);
-    }
     Ok(Inspected {
         file: path.to_owned(),
         format,
         size,
-        disk_size,
-        guid,
-        partitions,
-        file_system,
-        kernels,
+        disk_size: disk.size(),
+        content: look(&mut disk).map_err(unread)?,
         packages: packages(path)?,
+    })
+}
+
+/// What is in a disk. Fails with `InvalidData` where it is not what it should be.
+pub fn look(disk: &mut Disk) -> io::Result<Content> {
+    let Some((guid, partitions)) = table(disk)? else {
+        let size = disk.size();
+        return Ok(Content {
+            guid: None,
+            partitions: Vec::new(),
+            file_system: superblock::of(disk, 0, size)?,
+            kernels: Vec::new(),
+        });
+    };
+    let mut kernels = Vec::new();
+    for partition in partitions.iter().filter(|partition| partition.type_guid == ESP) {
+        kernels.extend(kernels_of(disk, partition)?);
+    }
+    Ok(Content {
+        guid: Some(guid),
+        partitions,
+        file_system: None,
+        kernels,
     })
 }
 

@@ -1,6 +1,8 @@
 //! Checking a finished image: what its provenance says is signed by a trusted key, every file is the one that it names, and
 //! manifest, lock and bills of materials speak of the same files and packages.
 
+mod statement;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Read as _,
@@ -21,6 +23,8 @@ use crate::{
     provenance::{self, Envelope},
 };
 
+use statement::Statement;
+
 /// The largest document that is read, in bytes.
 const MAX_DOCUMENT: u64 = 256 << 20;
 /// A folder with this file in it is a container.
@@ -31,6 +35,8 @@ const LAYOUT: &str = "oci-layout";
 pub struct Report {
     /// The folder.
     pub dir: PathBuf,
+    /// What it is, as the provenance says.
+    pub image: Option<Identity>,
     /// Whose signature the provenance has; none: no good one.
     pub signed_by: Option<KeyFingerprint>,
     /// Who says that it built the image.
@@ -39,6 +45,23 @@ pub struct Report {
     pub good: Vec<String>,
     /// What is wrong.
     pub problems: Vec<Problem>,
+}
+
+/// Which image it is. Another one that is signed with the same key is as good: whoever asked for one looks at this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// Its name.
+    pub name: String,
+    /// The distribution's version.
+    pub version: String,
+    /// What it runs on.
+    pub arch: String,
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "image `{}` {} for {}", self.name, self.version, self.arch)
+    }
 }
 
 /// Something is not as it should be.
@@ -70,27 +93,20 @@ pub fn verify(path: &Path, certificates: &Certificates, interrupt: &Interrupt) -
     };
     let mut report = Report {
         dir: dir.to_owned(),
+        image: None,
         signed_by: None,
         builder: None,
         good: Vec::new(),
         problems: Vec::new(),
     };
     if let Some((name, statement)) = check.provenance(certificates, &mut report)? {
+        report.image = Some(statement.image.clone());
         report.builder = statement.builder.clone();
         report.good = check.files(&name, &statement, only.as_deref(), interrupt)?;
         check.documents(&name, &statement)?;
     }
     report.problems = check.problems;
     Ok(report)
-}
-
-/// What a statement says, as far as it is looked at.
-struct Statement {
-    builder: Option<String>,
-    /// Digests of files, by name.
-    files: BTreeMap<String, Sha256>,
-    /// Packages: identity, digest, digest before it was signed.
-    packages: BTreeMap<String, (Sha256, Option<Sha256>)>,
 }
 
 struct Check<'a> {
@@ -100,9 +116,11 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn wrong(&mut self, file: &str, what: impl Into<String>) {
+        // What is told may be somebody else's words, for a terminal.
+        let plain = |text: &str| text.replace(char::is_control, " ");
         self.problems.push(Problem {
-            file: file.to_owned(),
-            what: what.into(),
+            file: plain(file),
+            what: plain(&what.into()),
         });
     }
 
@@ -143,7 +161,7 @@ impl Check<'_> {
             Ok(key) => report.signed_by = Some(key),
             Err(why) => self.wrong(&name, why),
         }
-        match envelope.payload().and_then(|payload| statement(&payload)) {
+        match envelope.payload().and_then(|payload| Statement::parse(&payload)) {
             Ok(statement) => Ok(Some((name, statement))),
             Err(why) => {
                 self.wrong(&name, why);
@@ -195,6 +213,17 @@ impl Check<'_> {
         let Some(built) = self.manifest()? else {
             return Ok(());
         };
+        let image = Identity {
+            name: built.image.to_string(),
+            version: built.version.clone(),
+            arch: built.arch.rpm().to_owned(),
+        };
+        if image != statement.image {
+            self.wrong(
+                MANIFEST,
+                format!("it is of {image}, and {provenance} of {}", statement.image),
+            );
+        }
         let packages: BTreeMap<String, Sha256> = (built.packages.iter())
             .map(|package| (package.nevra.to_string(), package.sha256))
             .collect();
@@ -280,7 +309,7 @@ impl Check<'_> {
             Ok(lock) => lock,
             Err(error) => {
                 let cause = std::error::Error::source(&error).map_or(String::new(), |why| format!(": {why}"));
-                self.wrong(lock::NAME, format!("{error}{cause}").replace('\n', " "));
+                self.wrong(lock::NAME, format!("{error}{cause}"));
                 return Ok(());
             }
         };
@@ -405,59 +434,4 @@ fn container(path: &Path, digest: &Sha256) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// What a statement says, or what is wrong with it.
-fn statement(payload: &[u8]) -> Result<Statement, String> {
-    let value: Value =
-        serde_json::from_slice(payload).map_err(|error| format!("its statement cannot be read: {error}"))?;
-    for (key, wanted) in [
-        ("_type", provenance::STATEMENT),
-        ("predicateType", provenance::PREDICATE),
-    ] {
-        if value[key] != wanted {
-            return Err(format!("it is no provenance: `{key}` is {}", value[key]));
-        }
-    }
-    let definition = &value["predicate"]["buildDefinition"];
-    if definition["buildType"] != provenance::BUILD_TYPE {
-        return Err(format!(
-            "it is of another kind of build: {}",
-            definition["buildType"]
-        ));
-    }
-    let digest = |value: &Value| value.as_str()?.parse::<Sha256>().ok();
-    let mut files = BTreeMap::new();
-    for subject in value["subject"].as_array().into_iter().flatten() {
-        let (Some(name), Some(digest)) = (subject["name"].as_str(), digest(&subject["digest"]["sha256"]))
-        else {
-            return Err("it has a subject without name or digest".to_owned());
-        };
-        if name.contains('/') || matches!(name, "" | "." | "..") {
-            return Err(format!("its subject `{name}` is no file of the folder"));
-        }
-        files.insert(name.to_owned(), digest);
-    }
-    let mut packages = BTreeMap::new();
-    for dependency in definition["resolvedDependencies"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
-        let uri = dependency["uri"].as_str().unwrap_or_default();
-        let unsigned = digest(&dependency["annotations"][provenance::UNSIGNED]);
-        if let (true, Some(name), Some(digest)) = (
-            uri.starts_with("pkg:rpm/"),
-            dependency["name"].as_str(),
-            digest(&dependency["digest"]["sha256"]),
-        ) {
-            packages.insert(name.to_owned(), (digest, unsigned));
-        }
-    }
-    let builder = value["predicate"]["runDetails"]["builder"]["id"].as_str();
-    Ok(Statement {
-        builder: builder.map(str::to_owned),
-        files,
-        packages,
-    })
 }

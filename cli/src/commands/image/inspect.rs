@@ -24,12 +24,13 @@ fn text(found: &Inspected) -> String {
         report::bytes(found.disk_size),
         report::bytes(found.size)
     )];
-    if let Some(file_system) = &found.file_system {
+    let content = &found.content;
+    if let Some(file_system) = &content.file_system {
         lines.push(format!("no partition table; {}", told(file_system).join(" ")));
-    } else if found.guid.is_none() {
+    } else if content.guid.is_none() {
         lines.push("no partition table (GPT), and no file system that is known".to_owned());
     }
-    if !found.partitions.is_empty() {
+    if !content.partitions.is_empty() {
         let row = |partition: &keel_image::inspect::Partition| {
             let mut row = vec![
                 partition.number.to_string(),
@@ -42,13 +43,13 @@ fn text(found: &Inspected) -> String {
             }
             row
         };
-        let rows: Vec<_> = found.partitions.iter().map(row).collect();
+        let rows: Vec<_> = content.partitions.iter().map(row).collect();
         lines.push(report::table(
             &["partition", "name", "size", "holds", "label", "uuid"],
             &rows,
         ));
     }
-    for kernel in &found.kernels {
+    for kernel in &content.kernels {
         let release = kernel.release.as_deref().unwrap_or("of an unknown release");
         lines.push(format!("{}: Linux {release}", kernel.path));
         if let Some(cmdline) = &kernel.cmdline {

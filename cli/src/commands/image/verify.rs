@@ -45,6 +45,7 @@ fn text(found: &Report) -> String {
         Some(key) => format!("signed by {key}"),
         None => "no signature that is trusted".to_owned(),
     };
+    lines.extend(found.image.as_ref().map(ToString::to_string));
     lines.push(format!(
         "{} files are right, {} problems; {signed}",
         found.good.len(),

@@ -313,6 +313,7 @@ fn a_good_image_has_no_problems() {
     assert_eq!(report.problems, []);
     assert_eq!(report.signed_by, Some(key().fingerprint()));
     assert_eq!(report.builder.as_deref(), Some(provenance::LOCAL));
+    assert_eq!(report.image.unwrap().to_string(), "image `box` 0.1 for x86_64");
     assert_eq!(report.good.len(), 7, "{:?}", report.good);
     // Logs of boots are no part of it; one file is looked at alone, with what stands for it.
     fs::write(built.dir.join("console-direct.log"), "hello").unwrap();
