@@ -237,6 +237,17 @@ impl<'a> Bringer<'a> {
         let remotes: Vec<Remote> = files.iter().map(|(_, file)| file.remote.clone()).collect();
         keel_source::bring(&remotes, self.store, &self.options, self.sink, self.interrupt)?;
         for (package, file) in files {
+            self.interrupt.check()?;
+            let Err(refused) = self.check(package, file) else {
+                continue;
+            };
+            // Bytes that got damaged in the store are no fault of the repository: they are fetched again.
+            match self.store.verify(&package.rpm) {
+                Err(keel_store::Error::Damaged { .. }) => {}
+                _ => return Err(refused),
+            }
+            let again = std::slice::from_ref(&file.remote);
+            keel_source::bring(again, self.store, &self.options, self.sink, self.interrupt)?;
             self.check(package, file)?;
         }
         Ok(())

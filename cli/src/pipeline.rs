@@ -190,6 +190,7 @@ pub fn run(
         |shop| {
             let shop = Workshop {
                 index: &keel_build::closure::Index::default(),
+                refused: Default::default(),
                 keep_roots: how.keep_root,
                 names: Names {
                     locked: how.locked,
@@ -218,6 +219,7 @@ pub fn with_workshop<T>(
     let bring = |packages: &[&keel_build::BuiltPackage]| bringer.bring(packages);
     Ok(work(&Workshop {
         index: &keel_build::closure::Index::default(),
+        refused: Default::default(),
         policy: &policy,
         foreign: Foreign {
             components: &base.components,

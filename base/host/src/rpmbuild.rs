@@ -160,7 +160,8 @@ pub fn command(request: &Request<'_>) -> Vec<String> {
 
 /// Shell commands that set the clock 400 days forward for what follows, or fail: libfaketime (faketime(1)) comes before
 /// libc in every dynamic program. Times of files stay true, since packages keep those that are older than the epoch. `touch` would set
-/// the other time all the same, and make finds what it touched newer than all that is made later, for ever (glibc): it runs without.
+/// the other time all the same, and make finds what it touched newer than all that is made later, for ever (glibc): it runs without,
+/// where it is called by its name. What asks the kernel for its own time (`cmake -E touch`) has the true one.
 fn other_clock() -> String {
     let set = "now=$(date +%s); LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=+400d \
                NO_FAKE_STAT=1 FAKETIME_DONT_FAKE_MONOTONIC=1; \

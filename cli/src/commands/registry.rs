@@ -32,7 +32,7 @@ const MAX_PASSWORD: u64 = 64 * 1024;
 /// Joins containers of several architectures.
 pub fn index(context: &Context<'_>, output: &Path, layouts: &[PathBuf]) -> Result<(), Failure> {
     let layouts: Vec<PathBuf> = layouts.iter().map(|path| context.directory.join(path)).collect();
-    let joined = join::join(&layouts, &context.directory.join(output))?;
+    let joined = join::join(&layouts, &context.directory.join(output), &context.interrupt)?;
     report::print(context, &joined, |joined| {
         let platforms: Vec<String> = joined.platforms.iter().map(ToString::to_string).collect();
         let (path, digest) = (joined.path.display(), joined.digest);

@@ -374,6 +374,16 @@ fn flipped_bytes_and_other_keys_are_refused() {
     );
     flip(&package);
     team.keel(&["build", "greet"]).ok();
+    // Bytes that got damaged in the store are fetched again.
+    let store = Store::open(&cache()).unwrap();
+    let object = store.object(&right.parse().unwrap()).unwrap();
+    flip(&object);
+    team.write(
+        "specs/greet/greet.spec",
+        &GREET.replace("A test.\n\n%build", "Another.\n\n%build"),
+    );
+    team.keel(&["build", "greet"]).ok();
+    assert_eq!(sha256(&object), right);
 
     // repomd.xml, whose signature is good no more.
     let other = Team::new();

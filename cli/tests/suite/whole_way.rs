@@ -68,7 +68,8 @@ fn a_package_that_holds_the_year_is_found() {
     let fixture = Fixture::new();
     fs_err::create_dir(fixture.path("specs/clock")).unwrap();
     let spec = "Name: clock\nVersion: 1\nRelease: 1\nSummary: When it was built\nLicense: MIT\nBuildArch: noarch\n\n\
-                %description\nNot reproducible.\n\n%install\nmkdir -p %{buildroot}/usr/share\n\
+                %description\nNot reproducible.\n\n%build\n: What is made later is newer.\n\
+                touch touched\nsleep 0.1\n: > later\ntest later -nt touched\n\n%install\nmkdir -p %{buildroot}/usr/share\n\
                 date +%%Y > %{buildroot}/usr/share/clock\n\n%files\n/usr/share/clock\n\n\
                 %changelog\n* Thu Jan 01 2026 A B <a@b.test> - 1-1\n- New.\n";
     fs_err::write(fixture.path("specs/clock/clock.spec"), spec).unwrap();

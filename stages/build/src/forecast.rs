@@ -215,7 +215,7 @@ fn inputs(
         interrupt: question.interrupt,
         scriptlets: &|packages| {
             // What is not here yet is not known.
-            if !question.foreign.note_scriptlets(question.store, packages)? {
+            if !(question.foreign).note_scriptlets(question.store, packages, question.interrupt)? {
                 return Ok(Seen::NotRun);
             }
             Ok(set::seen(

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use keel_artefact::{ComponentName, Sha256, format};
+use keel_artefact::{ComponentName, Interrupt, Sha256, format};
 use keel_plan::Job;
 use keel_store::Store;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,8 @@ use crate::{
 /// Under which kind of action the store remembers whether a package has scriptlets, by its digest.
 const SCRIPTLETS: &str = "has-scriptlets";
 
-/// The version of that. Raised when other parts of a header count as scriptlets.
-const FORMAT: format::Version = format::Version(1);
+/// The version of that: other parts of a header may count as scriptlets one day.
+const FORMAT: format::Version = keel_rpm::SCRIPTS;
 
 /// Components that are not built, with their packages as if these were the result of a job.
 #[derive(Debug, Default)]
@@ -75,17 +75,23 @@ impl Components {
         self.all.iter()
     }
 
-    /// Notes which of `packages` from repositories have scriptlets. False if one of them is not in the store, nor anything about it.
+    /// Notes which of `packages` from repositories have scriptlets. False if one of them is not in the store as it should be, nor
+    /// anything about it.
     pub(crate) fn note_scriptlets(
         &self,
         store: &Store,
         packages: &mut [BuiltPackage],
+        interrupt: &Interrupt,
     ) -> Result<bool, Error> {
-        for package in self.note_known(store, packages)? {
+        for package in self.note_known(store, packages, interrupt)? {
             if !store.contains(&package.rpm) {
                 return Ok(false);
             }
-            self.read(store, package)?;
+            interrupt.check()?;
+            match self.read(store, package) {
+                Err(Error::Store(keel_store::Error::Damaged { .. })) => return Ok(false),
+                read => read?,
+            }
         }
         Ok(true)
     }
@@ -95,30 +101,35 @@ impl Components {
         &self,
         store: &Store,
         packages: &'p mut [BuiltPackage],
-    ) -> Result<Vec<&'p mut BuiltPackage>, keel_store::Error> {
-        let (mut known, mut others) = (self.known(), Vec::new());
+        interrupt: &Interrupt,
+    ) -> Result<Vec<&'p mut BuiltPackage>, Error> {
+        let mut others = Vec::new();
         for package in packages {
             if !self.has(package) {
                 continue;
             }
-            if !known.contains_key(&package.rpm) {
+            let mut scriptlets = self.known().get(&package.rpm).copied();
+            if scriptlets.is_none() {
+                interrupt.check()?;
                 let remembered: Option<Remembered> = store.action(SCRIPTLETS, &package.rpm)?;
                 let remembered = remembered.filter(|remembered| remembered.format == FORMAT);
-                known.extend(remembered.map(|remembered| (package.rpm, remembered.scriptlets)));
+                scriptlets = remembered.map(|remembered| remembered.scriptlets);
+                self.known()
+                    .extend(scriptlets.map(|scriptlets| (package.rpm, scriptlets)));
             }
-            match known.get(&package.rpm) {
-                Some(scriptlets) => package.scriptlets = *scriptlets,
+            match scriptlets {
+                Some(scriptlets) => package.scriptlets = scriptlets,
                 None => others.push(package),
             }
         }
         Ok(others)
     }
 
-    /// Reads the header of a package in the store. Others wait meanwhile, for the same one perhaps.
+    /// Reads the header of a package in the store. Two jobs at once may both read it, and find the same: neither waits for the other.
     fn read(&self, store: &Store, package: &mut BuiltPackage) -> Result<(), Error> {
-        let mut known = self.known();
-        if let Some(scriptlets) = known.get(&package.rpm) {
-            package.scriptlets = *scriptlets;
+        let known = self.known().get(&package.rpm).copied();
+        if let Some(scriptlets) = known {
+            package.scriptlets = scriptlets;
             return Ok(());
         }
         // What it says is remembered for as long as the store lives.
@@ -130,7 +141,7 @@ impl Components {
             scriptlets: package.scriptlets,
         };
         store.record(SCRIPTLETS, &package.rpm, &remembered)?;
-        known.insert(package.rpm, package.scriptlets);
+        self.known().insert(package.rpm, package.scriptlets);
         Ok(())
     }
 
@@ -160,10 +171,16 @@ impl Foreign<'_> {
     }
 
     /// Notes which of `packages` from repositories have scriptlets. Only those of which nothing is known come into the store for that.
-    pub(crate) fn note_scriptlets(&self, store: &Store, packages: &mut [BuiltPackage]) -> Result<(), Error> {
-        let unknown = self.components.note_known(store, packages)?;
+    pub(crate) fn note_scriptlets(
+        &self,
+        store: &Store,
+        packages: &mut [BuiltPackage],
+        interrupt: &Interrupt,
+    ) -> Result<(), Error> {
+        let unknown = self.components.note_known(store, packages, interrupt)?;
         self.bring_all(&unknown.iter().map(|package| &**package).collect::<Vec<_>>())?;
         for package in unknown {
+            interrupt.check()?;
             self.components.read(store, package)?;
         }
         Ok(())

@@ -50,6 +50,8 @@ pub struct Workshop<'a> {
     pub is_lent: &'a (dyn Fn(&str) -> bool + Sync),
     /// What jobs of the run made, for the roots of others.
     pub index: &'a crate::closure::Index,
+    /// Foreign packages that cannot be installed. None when a run begins.
+    pub refused: set::Refused,
     /// The project's output folder. Logs of failed builds are in `logs` there.
     pub output: &'a Path,
     /// How many processes a build may start at once.
@@ -293,7 +295,8 @@ impl Workshop<'_> {
 
     /// What scriptlets make of a root of these packages. They run now, unless they did before.
     fn scriptlets(&self, job: &Job, packages: &mut [BuiltPackage]) -> Result<Seen, Error> {
-        self.foreign.note_scriptlets(self.store, packages)?;
+        self.foreign
+            .note_scriptlets(self.store, packages, self.interrupt)?;
         let packages = &*packages;
         let known = || set::seen(self.store, &self.stage0.digest, job.bootstrap_libc, packages);
         match known()? {

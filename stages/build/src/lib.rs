@@ -57,7 +57,7 @@ pub mod root;
 mod run;
 pub mod scheduler;
 pub mod scriptlets;
-mod set;
+pub mod set;
 pub mod trace;
 
 pub use built::Built;

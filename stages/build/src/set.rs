@@ -9,10 +9,11 @@
 //!    it, under a [claim](keel_store::Claim).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use keel_artefact::{Epoch, Fingerprint, Sha256};
@@ -56,6 +57,31 @@ pub(crate) struct Set<'a> {
     pub(crate) bootstrap_libc: bool,
 }
 
+/// Sets that rpm could not install, of one run: each job that needs one is told why, and none tries it again.
+#[derive(Debug, Default)]
+pub struct Refused(Mutex<HashMap<Sha256, Arc<Error>>>);
+
+impl Refused {
+    fn check(&self, key: &Sha256) -> Result<(), Error> {
+        let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match refused.get(key) {
+            Some(error) => Err(Error::Before(Arc::clone(error))),
+            None => Ok(()),
+        }
+    }
+
+    /// The error itself, noted if it is one of the packages: another one may not come again.
+    fn note(&self, key: &Sha256, error: Error) -> Error {
+        if !matches!(error, Error::Transaction { .. } | Error::TooLarge { .. }) {
+            return error;
+        }
+        let error = Arc::new(error);
+        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.insert(*key, Arc::clone(&error));
+        Error::Before(error)
+    }
+}
+
 /// What was made of it.
 pub(crate) struct Made {
     /// The layer; on top of all packages.
@@ -94,7 +120,10 @@ impl Set<'_> {
             true => Some(shop.claim_work(&key, "installs the same foreign packages")?),
             false => None,
         };
-        let place = shop.store.tree(&key, |folder| self.make(shop, folder))?;
+        shop.refused.check(&key)?;
+        let place = (shop.store)
+            .tree(&key, |folder| self.make(shop, folder))
+            .map_err(|error| shop.refused.note(&key, error))?;
         let installed = place.join(INSTALLED);
         let installed = match installed.is_dir() {
             true => Some((installed, Changes::read(&place.join(RECORD))?)),
@@ -213,6 +242,7 @@ impl Set<'_> {
 fn key(stage0: &Sha256, bootstrap_libc: bool, packages: &[BuiltPackage]) -> Sha256 {
     let mut key = Fingerprint::new("set-layer/3");
     key.add("unpacked", UNPACKED).add_digest("stage0", stage0);
+    key.add("scripts", keel_rpm::SCRIPTS.0.to_le_bytes());
     key.add("bootstrap-libc", [u8::from(bootstrap_libc)]);
     for package in packages {
         key.add_digest("rpm", &package.rpm);

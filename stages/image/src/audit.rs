@@ -229,13 +229,22 @@ fn logins(tree: &Tree, os: &Os, cmdline: &[String], findings: &mut Vec<Finding>)
 /// No file of a unit is larger.
 const UNIT_LIMIT: u64 = 1 << 20;
 
+/// Where units are read from (systemd.unit(5)), but for what only a running system has.
+const UNITS: [&str; 4] = [
+    "/etc/systemd/system.control",
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+];
+
 /// Does a unit start agetty(8) so that it asks for no password?
 fn autologins(tree: &Tree, findings: &mut Vec<Finding>) -> Result<(), Error> {
-    for folder in ["/etc/systemd/system", "/usr/lib/systemd/system"].map(root_path) {
+    for folder in UNITS.map(root_path) {
         for (path, node) in tree.under(&folder) {
             let Kind::File(file) = &node.kind else { continue };
             let text = tree.read(path, file, UNIT_LIMIT)?;
-            let text = String::from_utf8_lossy(&text);
+            // A line that ends with a backslash goes on in the next one (systemd.syntax(7)).
+            let text = String::from_utf8_lossy(&text).replace("\\\n", " ");
             let is_one = |line: &str| {
                 let mut words = line.split_whitespace();
                 let is_prompt = line.trim_start().starts_with("Exec") && line.contains("getty");
@@ -319,6 +328,14 @@ mod tests {
                 &[(
                     "/etc/systemd/system/getty@.service.d/x.conf",
                     "[Service]\nExecStart=-/sbin/agetty --autologin root %I\n",
+                )],
+                &[],
+                Some("without a password"),
+            ),
+            (
+                &[(
+                    "/usr/local/lib/systemd/system/own.service",
+                    "[Service]\nExecStart=/sbin/agetty \\\n  --autologin root tty1\n",
                 )],
                 &[],
                 Some("without a password"),

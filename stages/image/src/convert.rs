@@ -21,7 +21,7 @@ use crate::{
     error::{At, check},
     formats::{self, Target},
     read::{self, Format},
-    write::sparse::Source as _,
+    write::{sparse::Source as _, vhd, vhdx},
 };
 
 /// What to convert.
@@ -79,6 +79,19 @@ pub fn convert(request: &Request<'_>, sink: &dyn Sink, interrupt: &Interrupt) ->
     };
     let mut disk = read::open(Box::new(file), format).map_err(unread)?;
     let disk_size = disk.size();
+    let largest = match request.to_format {
+        Format::Vhd => vhd::LARGEST,
+        Format::Vhdx => vhdx::LARGEST,
+        Format::Raw | Format::Qcow2 => u64::MAX,
+    };
+    if disk_size > largest {
+        let format = request.to_format;
+        return Err(Error::TooLargeFor {
+            format,
+            disk_size,
+            largest,
+        });
+    }
     let target = match request.to_format {
         Format::Raw => Target::Raw,
         Format::Qcow2 => Target::Qcow2(request.compression),

@@ -210,6 +210,16 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// No disk of a format is as large.
+    #[error("a disk of {disk_size} bytes is larger than {} GiB, the most that {format} has", largest >> 30)]
+    TooLargeFor {
+        /// The format.
+        format: crate::read::Format,
+        /// Bytes of the disk.
+        disk_size: u64,
+        /// The most bytes.
+        largest: u64,
+    },
     /// The guest did not answer.
     #[error("image `{image}`: {what}; console log: {}", console.display())]
     Guest {

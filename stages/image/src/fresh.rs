@@ -1,7 +1,7 @@
 //! How an image becomes visible: all of it, or nothing.
 
 use std::{
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -46,23 +46,27 @@ pub(crate) struct Fresh {
 
 impl Fresh {
     pub(crate) fn new(dir: &Path) -> Result<Self, Error> {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        let path = dir.with_file_name(format!(".{name}.new"));
+        let path = beside(dir, "new");
         // Left by a run that was killed.
         remove(&path)?;
         fs_err::create_dir_all(&path).at("make", path.display())?;
         Ok(Self { path })
     }
 
-    /// Puts it in the place of `dir`.
+    /// Puts it in the place of `dir`, which goes once that is done.
     pub(crate) fn show(self, dir: &Path) -> Result<(), Error> {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        let old = dir.with_file_name(format!(".{name}.old"));
+        let old = beside(dir, "old");
         remove(&old)?;
-        if dir.exists() {
+        let is_there = fs_err::symlink_metadata(dir).is_ok();
+        if is_there {
             fs_err::rename(dir, &old).at("move", dir.display())?;
         }
-        fs_err::rename(&self.path, dir).at("move", dir.display())?;
+        let shown = fs_err::rename(&self.path, dir).at("move", dir.display());
+        if shown.is_err() && is_there {
+            // The first error is told; after another one here, what was there has the other name.
+            let _ = fs_err::rename(&old, dir);
+        }
+        shown?;
         remove(&old)
     }
 }
@@ -74,9 +78,51 @@ impl Drop for Fresh {
     }
 }
 
-fn remove(dir: &Path) -> Result<(), Error> {
-    match fs_err::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", dir.display()),
+/// `.NAME.END` beside a path.
+pub(crate) fn beside(path: &Path, end: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{end}"))
+}
+
+/// Removes a file or folder, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    let removed = match path.is_dir() {
+        true => fs_err::remove_dir_all(path),
+        false => fs_err::remove_file(path),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path.display()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_takes_the_place_of_the_old_one_or_leaves_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("image.oci");
+        let listed = || {
+            let mut names: Vec<String> = fs_err::read_dir(dir.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        let make = |text: &str| {
+            let fresh = Fresh::new(&to).unwrap();
+            fs_err::write(fresh.path.join("text"), text).unwrap();
+            fresh
+        };
+        make("one").show(&to).unwrap();
+        drop(make("two"));
+        assert_eq!(fs_err::read_to_string(to.join("text")).unwrap(), "one");
+        assert_eq!(listed(), ["image.oci"]);
+        make("three").show(&to).unwrap();
+        assert_eq!(fs_err::read_to_string(to.join("text")).unwrap(), "three");
+        assert_eq!(listed(), ["image.oci"]);
     }
 }

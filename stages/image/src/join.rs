@@ -10,12 +10,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keel_artefact::{Epoch, Sha256};
+use keel_artefact::{Epoch, Interrupt, Sha256};
 use serde::Deserialize;
 
 use crate::{
     Error,
-    error::At,
+    error::{At, check},
+    fresh::{self, Fresh},
     layout::{Descriptor, INDEX, Index, Layout, Manifest, Platform, TAG},
     write::oci,
 };
@@ -37,7 +38,7 @@ pub struct Joined {
 }
 
 /// Joins layouts into `out`: a tar file if it is called `….tar`, else a folder. It takes the place of what was there.
-pub fn join(layouts: &[PathBuf], out: &Path) -> Result<Joined, Error> {
+pub fn join(layouts: &[PathBuf], out: &Path, interrupt: &Interrupt) -> Result<Joined, Error> {
     if out.exists() {
         // What is no container is not ours to replace.
         Layout::open(out)?;
@@ -90,7 +91,7 @@ pub fn join(layouts: &[PathBuf], out: &Path) -> Result<Joined, Error> {
     };
     // Of all of them: the time of one is not the others'.
     annotations.retain(|key, _| !key.ends_with(".created"));
-    write(&all, annotations, tag, out)
+    write(&all, annotations, tag, out, interrupt)
 }
 
 fn platform(layout: &Layout, manifest: &Manifest) -> Result<Platform, Error> {
@@ -107,16 +108,16 @@ fn write(
     annotations: BTreeMap<String, String>,
     tag: String,
     out: &Path,
+    interrupt: &Interrupt,
 ) -> Result<Joined, Error> {
     let is_archive = out.extension().is_some_and(|extension| extension == "tar");
-    let name = out.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = out.with_file_name(format!(".{name}.new"));
-    let blobs = fresh.join("blobs/sha256");
-    remove(&fresh)?;
+    let fresh = Fresh::new(out)?;
+    let blobs = fresh.path.join("blobs/sha256");
     fs_err::create_dir_all(&blobs).at("make", blobs.display())?;
     let mut manifests = Vec::new();
     for (platform, (layout, image)) in all {
         for blob in layout.blobs_of(image)? {
+            check(interrupt)?;
             copy(layout, &blob, &blobs.join(blob.digest.to_hex()))?;
         }
         manifests.push(Descriptor {
@@ -139,16 +140,21 @@ fn write(
     let digest = entry.digest;
     oci::write_file(&blobs.join(digest.to_hex()), &bytes)?;
     entry.annotations = BTreeMap::from([(TAG.to_owned(), tag.clone())]);
-    oci::write_file(&fresh.join("index.json"), &index(vec![entry], BTreeMap::new()))?;
-    oci::write_file(&fresh.join("oci-layout"), oci::LAYOUT_VERSION)?;
+    oci::write_file(
+        &fresh.path.join("index.json"),
+        &index(vec![entry], BTreeMap::new()),
+    )?;
+    oci::write_file(&fresh.path.join("oci-layout"), oci::LAYOUT_VERSION)?;
     if is_archive {
-        let archive = out.with_file_name(format!(".{name}.new.tar"));
-        oci::archive(&fresh, Epoch(0), &archive)?;
-        remove(&fresh)?;
-        fs_err::rename(&archive, out).at("write", out.display())?;
+        let archive = fresh::beside(out, "new.tar");
+        let written = oci::archive(&fresh.path, Epoch(0), &archive)
+            .and_then(|()| fs_err::rename(&archive, out).at("write", out.display()));
+        if written.is_err() {
+            fresh::remove(&archive)?;
+        }
+        written?;
     } else {
-        remove(out)?;
-        fs_err::rename(&fresh, out).at("write", out.display())?;
+        fresh.show(out)?;
     }
     Ok(Joined {
         digest,
@@ -178,16 +184,5 @@ fn copy(layout: &Layout, blob: &Descriptor, to: &Path) -> Result<(), Error> {
             path: layout.path().to_owned(),
             why: format!("blob {} is damaged", blob.digest),
         }),
-    }
-}
-
-fn remove(path: &Path) -> Result<(), Error> {
-    let removed = match path.is_dir() {
-        true => fs_err::remove_dir_all(path),
-        false => fs_err::remove_file(path),
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path.display()),
-        _ => Ok(()),
     }
 }

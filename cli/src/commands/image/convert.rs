@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context<'_>, options: &args::Convert) -> Result<(), 
 
 fn failure(request: &Request<'_>, error: &Error) -> Failure {
     let class = match error {
-        Error::Exists { .. } | Error::Unreadable { .. } => Class::Input,
+        Error::Exists { .. } | Error::Unreadable { .. } | Error::TooLargeFor { .. } => Class::Input,
         Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => Class::Input,
         Error::Io { .. } | Error::Busy { .. } => Class::Environment,
         _ => Class::Failed,
@@ -61,10 +61,13 @@ fn failure(request: &Request<'_>, error: &Error) -> Failure {
         format!("`{}` is not converted", request.from.display()),
         error,
     );
-    if matches!(error, Error::Exists { .. }) && request.to.is_file() {
-        failure.hint("--force replaces it")
-    } else {
-        failure
+    match error {
+        Error::Exists { .. } if request.to.is_file() => failure.hint("--force replaces it"),
+        Error::TooLargeFor { .. } => failure.hint("--to qcow2 or raw has room for it"),
+        Error::Io { source, .. } if source.kind() == ErrorKind::NotFound && !request.from.exists() => {
+            failure.hint("it is the path of a disk: `keel image build` prints where an image's is")
+        }
+        _ => failure,
     }
 }
 

@@ -127,6 +127,7 @@ impl<'a> Fixture<'a> {
 
     fn shop(&self) -> Workshop<'_> {
         Workshop {
+            refused: Refused::default(),
             index: &self.index,
             store: self.store,
             distribution: "test",
@@ -192,10 +193,14 @@ impl<'a> Fixture<'a> {
     }
 
     fn root(&self, packages: Vec<BuiltPackage>) -> Result<Root, Error> {
+        self.root_in(&self.shop(), packages)
+    }
+
+    fn root_in(&self, shop: &Workshop<'_>, packages: Vec<BuiltPackage>) -> Result<Root, Error> {
         let mut job = job("tested", "1");
         job.bootstrap_libc = true;
         job.recipe.macros_digest = Fingerprint::new(keel_spec::MACROS_PROTOCOL).finish();
-        Root::compose(&self.shop(), &job, packages)
+        Root::compose(shop, &job, packages)
     }
 
     /// What a shell in the root prints.
@@ -329,9 +334,17 @@ fn jobs_that_need_the_same_set_at_once_install_it_once() {
 fn a_pre_that_fails_stops_and_leaves_no_layer() {
     let fixture = Fixture::new();
     let refuses = fixture.package(REFUSES, "refuses");
+    let mut told: Vec<Arc<Error>> = Vec::new();
+    let shop = fixture.shop();
     for _ in 0..2 {
-        let error = fixture.root(vec![refuses.clone()]).map(|_| ()).unwrap_err();
-        let Error::Transaction { packages, source } = &error else {
+        let error = fixture
+            .root_in(&shop, vec![refuses.clone()])
+            .map(|_| ())
+            .unwrap_err();
+        let Error::Before(error) = error else {
+            panic!("{error}")
+        };
+        let Error::Transaction { packages, source } = &*error else {
             panic!("{error}")
         };
         assert_eq!(packages["refuses-1-1.noarch"], ["%pre"]);
@@ -340,7 +353,9 @@ fn a_pre_that_fails_stops_and_leaves_no_layer() {
             said.contains("not here") && said.contains("%prein(refuses-1-1.noarch)"),
             "{said}"
         );
+        told.push(error);
     }
+    assert!(Arc::ptr_eq(&told[0], &told[1]), "rpm ran once");
 }
 
 /// What scriptlets may not reach: a folder outside of the root, by a link that they put in the place of one inside.
@@ -413,7 +428,10 @@ fn a_database_behind_a_link_or_that_is_no_file_is_an_error() {
     for (spec, why) in [(behind.as_str(), "behind a link"), (fifo, "no regular file")] {
         let package = fixture.package(spec, why);
         let error = fixture.root(vec![package]).map(|_| ()).unwrap_err();
-        let Error::Transaction { source, .. } = &error else {
+        let Error::Before(error) = error else {
+            panic!("{error}")
+        };
+        let Error::Transaction { source, .. } = &*error else {
             panic!("{error}")
         };
         assert!(source.to_string().contains(why), "{source}");

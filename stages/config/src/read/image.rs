@@ -433,13 +433,13 @@ fn fit_os(image: &Image, root: &Table<'_>, disk: bool) {
             image.name, image.defined_at
         );
         let wrong = table.wrong(table.key_at("services"), message);
-        let hint = match disk {
-            true => "capabilities = { machine-bootable = true, systemd = true }",
-            false => "capabilities = { systemd = true }",
+        let says = |says: &str| format!("`[images.{}]` says so: `{says}`", image.name);
+        let hint = match (disk, machine) {
+            (true, _) => says("capabilities = { machine-bootable = true, systemd = true }"),
+            (false, true) => says("capabilities = { systemd = true }"),
+            (false, false) => "leave it out: a container starts what `[container]` says".to_owned(),
         };
-        table
-            .problems
-            .push(wrong.hint(format!("`[images.{}]` says so: `{hint}`", image.name)));
+        table.problems.push(wrong.hint(hint));
     }
 }
 

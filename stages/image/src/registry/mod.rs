@@ -20,6 +20,7 @@ pub mod login;
 pub mod pull;
 pub mod push;
 pub mod reference;
+mod words;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -16,11 +16,13 @@ use ureq::http::{Method, header};
 
 use super::{
     Answer, Error, Options, Reference,
-    client::{Ask, Client, scope, with_client},
+    client::{Ask, Client, with_client},
     error::Failure,
+    words::scope,
 };
 use crate::{
     error::At,
+    fresh::Fresh,
     layout::{Descriptor, INDEX, Index, MANIFEST, MAX_DOCUMENT, Manifest, TAG},
     write::oci,
 };
@@ -86,7 +88,7 @@ pub fn pull(
             pull.blob(blob)
                 .map_err(|failure| failure.when("pull", format_args!("blob {}", blob.digest), reference))
         })?;
-        lay(&image, &documents, &blobs, reference, store, dir)?;
+        pull.lay(&image, &documents, &blobs, dir)?;
         let list = |wanted| {
             let all = blobs
                 .iter()
@@ -318,6 +320,42 @@ impl Pull<'_> {
             file.write_all(&buffer[..n])?;
         }
     }
+
+    /// Writes the layout; nothing is visible under its name before it is whole.
+    fn lay(
+        &self,
+        image: &Descriptor,
+        documents: &Documents,
+        blobs: &[Descriptor],
+        dir: &Path,
+    ) -> Result<(), Error> {
+        let reference = self.client.reference;
+        let fresh = Fresh::new(dir)?;
+        let folder = fresh.path.join("blobs/sha256");
+        fs_err::create_dir_all(&folder).at("make", folder.display())?;
+        for blob in blobs {
+            self.interrupt.check()?;
+            self.store
+                .copy_object(&blob.digest, &folder.join(blob.digest.to_hex()))?;
+        }
+        for (document, bytes) in documents {
+            oci::write_file(&folder.join(document.digest.to_hex()), bytes)?;
+        }
+        let mut entry = image.clone();
+        let tag = reference.tag.clone().filter(|_| reference.digest.is_none());
+        let tag = tag.or_else(|| reference.digest.is_none().then(|| "latest".to_owned()));
+        entry.annotations = tag.into_iter().map(|tag| (TAG.to_owned(), tag)).collect();
+        let index = Index {
+            schema_version: 2,
+            media_type: Some(INDEX.to_owned()),
+            manifests: vec![entry],
+            annotations: BTreeMap::new(),
+        };
+        let index = serde_json::to_vec(&index).expect("structs of strings and numbers are JSON");
+        oci::write_file(&fresh.path.join("index.json"), &index)?;
+        oci::write_file(&fresh.path.join("oci-layout"), oci::LAYOUT_VERSION)?;
+        Ok(fresh.show(dir)?)
+    }
 }
 
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
@@ -330,43 +368,4 @@ fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 
 fn length(path: &Path) -> u64 {
     fs_err::metadata(path).map_or(0, |metadata| metadata.len())
-}
-
-/// Writes the layout; nothing is visible under its name before it is whole.
-fn lay(
-    image: &Descriptor,
-    documents: &Documents,
-    blobs: &[Descriptor],
-    reference: &Reference,
-    store: &Store,
-    dir: &Path,
-) -> Result<(), Error> {
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = dir.with_file_name(format!(".{name}.new"));
-    if fresh.exists() {
-        fs_err::remove_dir_all(&fresh).at("remove", fresh.display())?;
-    }
-    let folder = fresh.join("blobs/sha256");
-    fs_err::create_dir_all(&folder).at("make", folder.display())?;
-    for blob in blobs {
-        store.copy_object(&blob.digest, &folder.join(blob.digest.to_hex()))?;
-    }
-    for (document, bytes) in documents {
-        oci::write_file(&folder.join(document.digest.to_hex()), bytes)?;
-    }
-    let mut entry = image.clone();
-    let tag = reference.tag.clone().filter(|_| reference.digest.is_none());
-    let tag = tag.or_else(|| reference.digest.is_none().then(|| "latest".to_owned()));
-    entry.annotations = tag.into_iter().map(|tag| (TAG.to_owned(), tag)).collect();
-    let index = Index {
-        schema_version: 2,
-        media_type: Some(INDEX.to_owned()),
-        manifests: vec![entry],
-        annotations: BTreeMap::new(),
-    };
-    let index = serde_json::to_vec(&index).expect("structs of strings and numbers are JSON");
-    oci::write_file(&fresh.join("index.json"), &index)?;
-    oci::write_file(&fresh.join("oci-layout"), oci::LAYOUT_VERSION)?;
-    fs_err::rename(&fresh, dir).at("write", dir.display())?;
-    Ok(())
 }

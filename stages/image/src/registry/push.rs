@@ -18,8 +18,9 @@ use ureq::{
 
 use super::{
     Answer, Error, Options, Reference,
-    client::{Ask, Body, Client, escaped, scope, with_client},
+    client::{Ask, Body, Client, with_client},
     error::Failure,
+    words::{escaped, scope},
 };
 use crate::layout::{Descriptor, Layout, Place, TAG, digest};
 
@@ -293,9 +294,11 @@ impl Push<'_> {
     fn manifest(&self, document: &Descriptor, is_image: bool) -> Result<(), Error> {
         let reference = self.client.reference;
         let bytes = self.layout.document(document)?;
-        let version = match is_image {
-            true => reference.version(),
-            false => format!("sha256:{}", document.digest),
+        let version = match (is_image, &reference.tag) {
+            // A digest beside it was compared before.
+            (true, Some(tag)) => tag.clone(),
+            (true, None) => reference.version(),
+            (false, _) => format!("sha256:{}", document.digest),
         };
         let put = || {
             let uri = self.client.uri(&format!("manifests/{version}"))?;

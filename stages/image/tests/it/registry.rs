@@ -335,13 +335,28 @@ fn images_of_two_architectures_are_one() {
     let (intel, arm) = (file(&built, Format::Oci), place.dir.path().join("arm.oci"));
     for_arm(&built, &arm);
     let at = |name: &str| place.dir.path().join(name);
-    let joined = join::join(&[intel.clone(), arm.clone()], &at("both.oci")).unwrap();
+    let joined = join::join(
+        &[intel.clone(), arm.clone()],
+        &at("both.oci"),
+        &Interrupt::default(),
+    )
+    .unwrap();
     let platforms: Vec<String> = joined.platforms.iter().map(ToString::to_string).collect();
     assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
-    let archive = join::join(&[arm.clone(), file(&built, Format::OciArchive)], &at("both.tar")).unwrap();
+    let archive = join::join(
+        &[arm.clone(), file(&built, Format::OciArchive)],
+        &at("both.tar"),
+        &Interrupt::default(),
+    )
+    .unwrap();
     assert_eq!(archive.digest, joined.digest, "neither order nor form counts");
     assert_eq!(
-        join::join(&[intel.clone(), arm.clone()], &at("both.oci")).unwrap(),
+        join::join(
+            &[intel.clone(), arm.clone()],
+            &at("both.oci"),
+            &Interrupt::default()
+        )
+        .unwrap(),
         joined,
         "once more, in its place"
     );
@@ -396,7 +411,7 @@ fn images_of_two_architectures_are_one() {
         ),
         ([&intel, &arm], mine.clone(), "it has no `oci-layout`"),
     ] {
-        let found = join::join(&layouts.map(Clone::clone), &out)
+        let found = join::join(&layouts.map(Clone::clone), &out, &Interrupt::default())
             .unwrap_err()
             .to_string();
         assert!(found.contains(wanted), "{found}");

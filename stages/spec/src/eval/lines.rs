@@ -291,14 +291,12 @@ impl Lines {
             self.line.push_str(&rest[..end]);
         }
         self.at += end;
-        if strip.comments {
-            let body = trim_start(&self.line);
-            if body.starts_with('#') {
-                let indent = self.line.len() - body.len();
-                self.line.truncate(indent);
-            }
-        }
-        if strip.trailing {
+        let body = trim_start(&self.line);
+        if strip.comments && body.starts_with('#') {
+            // The blanks before it stay: rpm looks for those at the end of a line before it takes the comment away.
+            let indent = self.line.len() - body.len();
+            self.line.truncate(indent);
+        } else if strip.trailing {
             let length = crate::macros::text::trim_end(&self.line).len();
             self.line.truncate(length);
         }

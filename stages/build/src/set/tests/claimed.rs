@@ -70,6 +70,7 @@ fn who_waits_for_a_transaction_uses_it() {
     let key = set.key(&stage0.digest);
     let held = store.claim(&key, &fixture.interrupt, &mut |_| ()).unwrap();
     let made = thread::scope(|scope| {
+        let held = held; // Let go of if this fails: the other thread would wait for ever.
         let waits = scope.spawn(|| set.layer(&fixture.shop()).unwrap());
         let text = hears.recv_timeout(LONG).unwrap();
         assert_eq!(
@@ -96,8 +97,9 @@ fn who_waits_for_a_transaction_may_stop() {
     let fixture = Fixture::of(&store, &stage0, &told);
     let packages = [foreign(true)];
     let set = set(&packages);
-    let _held = (store.claim(&set.key(&stage0.digest), &Interrupt::default(), &mut |_| ())).unwrap();
+    let held = (store.claim(&set.key(&stage0.digest), &Interrupt::default(), &mut |_| ())).unwrap();
     let stopped = thread::scope(|scope| {
+        let _held = held; // Let go of if this fails: the other thread would wait for ever.
         let waits = scope.spawn(|| set.layer(&fixture.shop()).map(|_| ()));
         hears.recv_timeout(LONG).unwrap();
         fixture.interrupt.set();
