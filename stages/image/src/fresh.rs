@@ -18,8 +18,8 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Writes a file in the place of another: readers see the old bytes or the new ones.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let new = temporary(path);
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = beside(path, "new");
     let mut file = fs_err::File::create(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
@@ -27,16 +27,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// Removes what a killed run left of [`replace`].
-pub(crate) fn clear(path: &Path) -> std::io::Result<()> {
-    match fs_err::remove_file(temporary(path)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn temporary(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.new"))
+pub(crate) fn clear(path: &Path) -> Result<(), Error> {
+    remove(&beside(path, "new"))
 }
 
 /// A folder beside the final one, which it takes the place of when it is complete.

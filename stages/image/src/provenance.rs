@@ -91,7 +91,7 @@ pub(crate) fn write(
     let mut line = serde_json::to_vec(&envelope).expect("texts are JSON");
     line.push(b'\n');
     let path = dir.join(name(&built.image));
-    fresh::clear(&path).at("remove", path.display())?;
+    fresh::clear(&path)?;
     if fs_err::read(&path).is_ok_and(|old| old == line) {
         return Ok(());
     }
