@@ -379,7 +379,8 @@ pub struct How {
     /// Memory for all builds together: those start that are expected to fit [default: what the machine or its control group has]
     #[arg(long, value_name = "SIZE", value_parser = keel_config::size::parse)]
     pub memory: Option<u64>,
-    /// Fail where a package is published with other bytes, rather than raise its rebuild counter
+    /// Fail where a package is published with other bytes, rather than raise its rebuild counter, and where an image's packages are
+    /// not those of image.lock
     #[arg(long)]
     pub locked: bool,
     /// Options of fetching

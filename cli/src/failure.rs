@@ -343,7 +343,12 @@ impl From<keel_image::Error> for Failure {
             }
             _ => Class::Failed,
         };
-        Self::because(class, "the image failed", &error)
+        let failure = Self::because(class, "the image failed", &error);
+        match &error {
+            Error::Locked { .. } => failure
+                .hint("look at what changed in the tree; `keel image build --record` takes it as it is now"),
+            _ => failure,
+        }
     }
 }
 

@@ -1,6 +1,12 @@
-//! The Debian packages that a task needs on the host: few, since stage0 lends everything that builds and makes images.
+//! The Debian packages that a task needs on the host: few, since stage0 lends everything that builds and makes images. And
+//! what judges bills of materials, which Debian does not have.
 
-use std::{fmt, process::Command, str::FromStr};
+use std::{
+    fmt,
+    path::Path,
+    process::{Command, Stdio},
+    str::FromStr,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -72,6 +78,11 @@ const PACKAGES: &[(&str, Set, &str)] = &[
         "lists folders in another order while packages are built again",
     ),
     ("procps", Set::Test, "looks for processes that outlive a run"),
+    (
+        "python3-venv",
+        Set::Test,
+        "has the judges of bills of materials, which are Python's",
+    ),
 ];
 
 /// For which task a package is needed. A test run needs both sets.
@@ -115,6 +126,52 @@ impl std::error::Error for NotRoot {}
 
 /// Installs what is missing.
 pub fn install(set: Set) -> Result<()> {
+    packages(set)?;
+    match set {
+        Set::Image => Ok(()),
+        Set::Test => judges(),
+    }
+}
+
+/// Which Python packages judge bills of materials, each in one version.
+const JUDGES: &str = include_str!("../judges.txt");
+
+/// Makes `target/judges`, where tests look for them: Debian 12 has none.
+fn judges() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace has a folder")?;
+    let dir = root.join("target/judges");
+    let marker = dir.join("judges.txt");
+    if std::fs::read_to_string(&marker).is_ok_and(|there| there == JUDGES) {
+        return Ok(());
+    }
+    println!("    pip install -r xtask/judges.txt (into target/judges)");
+    let list = root.join("xtask/judges.txt");
+    python(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir))?;
+    let mut pip = Command::new(dir.join("bin/pip"));
+    pip.args([
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--requirement",
+    ]);
+    python(pip.arg(list))?;
+    std::fs::write(&marker, JUDGES).with_context(|| format!("cannot write {}", marker.display()))
+}
+
+fn python(command: &mut Command) -> Result<()> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run Python")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} failed:\n{said}");
+    Ok(())
+}
+
+/// Debian's packages.
+fn packages(set: Set) -> Result<()> {
     let wanted: Vec<_> = PACKAGES.iter().filter(|(_, of, _)| *of <= set).collect();
     let mut missing = Vec::new();
     for (package, _, why) in wanted {
@@ -159,7 +216,7 @@ fn apt(arguments: &[&str]) -> Result<()> {
     let output = Command::new("apt-get")
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(std::process::Stdio::null())
+        .stdin(Stdio::null())
         .output()
         .context("cannot run apt-get: this set-up is for Debian 12")?;
     let said = String::from_utf8_lossy(&output.stderr);

@@ -10,6 +10,7 @@
 //! - [`dependency`]: a capability, and what is asked of it ([`Dependency`]).
 //! - [`rich`]: boolean dependencies as trees ([`Rich`]).
 //! - [`path`]: a path inside a root ([`RootPath`]), never to be mixed with one on the host.
+//! - [`purl`](mod@purl): names of packages across ecosystems.
 //! - [`clock`]: the clock of the sources ([`Epoch`]).
 //! - [`format`](mod@format): the version that every artefact on disk carries.
 //! - [`glob`]: patterns of names and paths, for all that the tree writes.
@@ -31,6 +32,7 @@ pub mod name;
 pub mod nevra;
 pub mod parallel;
 pub mod path;
+pub mod purl;
 pub mod rich;
 
 pub use arch::{Arch, PackageArch};
@@ -43,4 +45,5 @@ pub use interrupt::{Interrupt, Interrupted};
 pub use name::{ComponentName, ImageName, PackageName};
 pub use nevra::{Evr, Nevra};
 pub use path::RootPath;
+pub use purl::purl;
 pub use rich::Rich;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use keel_artefact::ImageName;
-use keel_image::registry::{Reference, reference};
+use keel_image::{
+    provenance,
+    registry::{Reference, reference},
+};
 
 use super::{How, Signing};
 
@@ -27,16 +30,16 @@ pub enum Image {
         out: Option<PathBuf>,
     },
     /// Build images, and what they need
-    Build {
-        /// Images; all if none is named. They are made in this order, each as soon as its packages are there
-        images: Vec<ImageName>,
-        /// How to build what is missing
-        #[command(flatten)]
-        how: How,
-        /// Signing
-        #[command(flatten)]
-        signing: Signing,
-    },
+    #[command(after_help = "\
+Examples:
+  keel image build web             out/images/web: the image, image.lock, bills of materials, signed provenance
+  keel image build web --record    and write its packages into the tree's image.lock
+  keel image build web --locked    in CI: fails if its packages are not those of image.lock, and says how
+
+More: docs/how-to/trust-an-image.md")]
+    Build(Build),
+    /// Check a finished image: signature and provenance, every file's digest, and that manifest, lock and bills of materials agree
+    Verify(Verify),
     /// Boot an image under QEMU, with its console on this terminal
     Boot {
         /// Which image
@@ -105,8 +108,63 @@ Examples:
         #[command(flatten)]
         registry: Registry,
     },
+    /// Look into a disk (raw, qcow2, VHD, VHDX) of this or another builder: partitions, file systems, kernels and their command lines, and,
+    /// of an image that lies where it was built, packages
+    Inspect {
+        /// The disk
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
     /// Write a disk in another format: raw, qcow2, VHD or VHDX, of this or another builder
     Convert(Convert),
+}
+
+/// `keel image build`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Build {
+    /// Images; all if none is named. They are made in this order, each as soon as its packages are there
+    pub images: Vec<ImageName>,
+    /// How to build what is missing
+    #[command(flatten)]
+    pub how: How,
+    /// Signing
+    #[command(flatten)]
+    pub signing: Signing,
+    /// Write into image.lock, beside keel.lock, which packages these images consist of
+    #[arg(long, conflicts_with = "locked")]
+    pub record: bool,
+    /// Who builds, for the provenance: a URI that others know this machine by
+    #[arg(long, value_name = "URI", env = "KEEL_BUILDER", default_value = provenance::LOCAL, value_parser = builder)]
+    pub builder: String,
+}
+
+/// `keel image verify`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Verify {
+    /// The folder of an image, or one file in it
+    #[arg(value_name = "DIR|FILE", value_hint = ValueHint::AnyPath)]
+    pub path: PathBuf,
+    /// Public key to trust [default: the development key]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub certificate: Option<PathBuf>,
+}
+
+/// A URI, as far as anybody can tell without asking: a scheme, and no white space (RFC 3986, §3).
+fn builder(text: &str) -> Result<String, String> {
+    let scheme = text.split_once(':').filter(|(_, rest)| !rest.is_empty());
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    let is_plain = text.chars().all(|c| c.is_ascii_graphic());
+    match scheme.is_some_and(|(scheme, _)| is_scheme(scheme)) && is_plain {
+        true => Ok(text.to_owned()),
+        false => Err("it is no URI, such as https://ci.example.org/builders/1".to_owned()),
+    }
 }
 
 /// How a registry is asked.

@@ -1,6 +1,9 @@
 //! `keel image`: from source to images, and booting them.
 
 mod convert;
+mod inspect;
+mod record;
+mod verify;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -8,8 +11,10 @@ use keel_artefact::{ComponentName, Dependency, Event, ImageName, Interrupt, Pack
 use keel_build::{BuiltPackage, Results, built::Output, closure};
 use keel_config::{Image, Project};
 use keel_image::{
-    Built,
+    Built, Record,
     boot::{Limits, Mode, TestReport},
+    lock::Locked,
+    provenance::Signer,
 };
 use serde::Serialize;
 
@@ -33,7 +38,8 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
             report::print(context, &shown, keel_config::Shown::toml)
         }
         args::Image::Import { file, out } => super::import::run(context, &file, out.as_deref()),
-        args::Image::Build { images, how, signing } => build(context, images, &how, &signing),
+        args::Image::Build(options) => build(context, options),
+        args::Image::Verify(options) => verify::run(context, &options),
         args::Image::Boot { image, boot: options } => boot(context, &image, &options),
         args::Image::Test {
             images,
@@ -52,6 +58,7 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
             all_platforms,
             registry: asked,
         } => registry::pull(context, &reference, &dir, all_platforms, &asked),
+        args::Image::Inspect { file } => inspect::run(context, &file),
         args::Image::Convert(options) => convert::run(context, &options),
     }
 }
@@ -97,12 +104,14 @@ fn list(context: &Context<'_>) -> Result<(), Failure> {
 }
 
 /// Builds what the images need, and each image as soon as its packages are there.
-fn build(
-    context: &Context<'_>,
-    mut names: Vec<ImageName>,
-    how: &args::How,
-    signing: &args::Signing,
-) -> Result<(), Failure> {
+fn build(context: &Context<'_>, options: args::image::Build) -> Result<(), Failure> {
+    let args::image::Build {
+        images: mut names,
+        how,
+        signing,
+        record: is_recorded,
+        builder,
+    } = options;
     if names.is_empty() {
         let project = context.project()?;
         let buildable = project
@@ -116,7 +125,20 @@ fn build(
         images: names,
     };
     let planned = pipeline::plan(context, &targets, pipeline::Files::Fetched(how.refresh))?;
-    let key = context.key(signing)?;
+    let key = context.key(&signing)?;
+    let locked = match how.locked {
+        true => Some(record::locked(context, &planned.project, &planned.images)?),
+        false => None,
+    };
+    let tree = record::revision(context, &planned.project);
+    let recipe = Recorded {
+        signer: Signer {
+            key: &key,
+            builder: &builder,
+            tree: tree.as_ref(),
+        },
+        locked: locked.as_deref(),
+    };
     context.sink().event(Event::Stage {
         title: "Building packages",
     });
@@ -127,11 +149,11 @@ fn build(
             let is_complete = group.iter().all(|component| results.contains_key(component));
             let is_worth_it = results.len() < planned.plan.jobs.len();
             if done[index].is_none() && is_complete && is_worth_it {
-                done[index] = Some(compose(context, planned, results, &key, index));
+                done[index] = Some(compose(context, planned, results, &recipe, index));
             }
         }
     };
-    let built = pipeline::build(context, planned, how, &mut on_progress);
+    let built = pipeline::build(context, planned, &how, &mut on_progress);
     let (planned, results) = match built {
         Ok(built) => built,
         // An image that could not be composed is told before a package that failed later.
@@ -148,12 +170,23 @@ fn build(
     for (index, early) in done.into_iter().enumerate() {
         built.push(match early {
             Some(early) => early?,
-            None => compose(context, &planned, &results, &key, index)?,
+            None => compose(context, &planned, &results, &recipe, index)?,
         });
+    }
+    match is_recorded {
+        true => record::record(context, &planned.project, &built)?,
+        false => record::tell(context, &planned.project, &built)?,
     }
     report::print(context, &built, |built| {
         built.iter().map(describe).collect::<Vec<_>>().join("\n")
     })
+}
+
+/// What is recorded of all images of a run.
+struct Recorded<'a> {
+    signer: Signer<'a>,
+    /// What they must consist of, in their order.
+    locked: Option<&'a [Locked]>,
 }
 
 /// Makes one image from a repository of its own: just what it needs, whatever else is built, so that it is the same
@@ -162,7 +195,7 @@ fn compose(
     context: &Context<'_>,
     planned: &Planned,
     results: &Results,
-    key: &keel_rpm::sign::Key,
+    recorded: &Recorded<'_>,
     index: usize,
 ) -> Result<Built, Failure> {
     let group: &BTreeSet<ComponentName> = &planned.groups[index];
@@ -177,13 +210,18 @@ fn compose(
     let repository = keel_repo::create(
         &packages,
         context.store()?,
-        Some(key),
+        Some(recorded.signer.key),
         &scratch.path().join(context.arch().rpm()),
         &keel_artefact::event::Silent,
         &context.interrupt,
     )?;
     let image = &planned.images[index];
     let out = planned.project.output_dir.join("images");
+    let record = Record {
+        origins: &record::origins(planned, &of_group, &packages)?,
+        signer: recorded.signer,
+        locked: recorded.locked.map(|locked| &locked[index]),
+    };
     Ok(keel_image::build(
         image,
         &repository,
@@ -192,6 +230,7 @@ fn compose(
         &planned.stage0,
         context.store()?,
         &out,
+        &record,
         context.sink(),
         &context.interrupt,
     )?)

@@ -178,6 +178,22 @@ fn a_team_builds_its_own_only() {
         "hello-2.0",
     ];
     assert_eq!(packages, wanted);
+    // Its lock says which are the base's, by the digests there, and which are built.
+    let lock = fs_err::read_to_string(team.fixture.path("team/out/images/both/image.lock")).unwrap();
+    let shell = lock
+        .lines()
+        .find(|line| line.starts_with("\"fixture-shell-"))
+        .unwrap();
+    let listed = judge("find", &[team.os().to_str().unwrap(), "-name", "fixture-shell-*"]);
+    let digest = sha256(Path::new(listed.lines().next().unwrap()));
+    assert!(shell.contains(&digest), "{shell}");
+    assert!(shell.contains("repository = \"file:///"), "{shell}");
+    let greet = lock.lines().find(|line| line.starts_with("\"greet-")).unwrap();
+    assert!(
+        greet.contains("component = \"greet\"") && !greet.contains("repository"),
+        "{greet}"
+    );
+    team.keel(&["image", "verify", "out/images/both"]).ok();
 
     // Only what was built here is published here.
     let repository = team.json(&["repo", "create"]);

@@ -121,6 +121,8 @@ const COMMANDS: &[&str] = &[
     "image build",
     "image boot x",
     "image test",
+    "image verify none",
+    "image inspect none.raw",
     "image convert none.raw made.qcow2",
     "image index none.oci none",
     "image push none localhost:1/a",

@@ -72,6 +72,7 @@ const CASES: &[Case] = &[
     case("image list", &["image", "list"]),
     case("image show", &["image", "show", "box"]),
     // Any file is a raw disk.
+    case("image inspect", &["image", "inspect", SPEC]),
     case("image convert", &["image", "convert", SPEC, "made.qcow2"]),
     case("spec query", &["spec", "query", SPEC]),
     case("spec expand", &["spec", "expand", "%{_bindir}"]),
@@ -105,6 +106,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("image build", "`whole_way`"),
     ("image boot", "does not end: `whole_way`"),
     ("image test", "`whole_way`"),
+    ("image verify", "needs a finished image: `trusted`"),
     ("image index", "needs finished containers: `registries`"),
     ("image push", "needs a registry: `registries`"),
     ("image pull", "needs a registry: `registries`"),

@@ -59,5 +59,6 @@ mod shell;
 mod sources;
 mod spec;
 mod spec_messages;
+mod trusted;
 mod whole_way;
 mod wrong_input;

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use keel_artefact::{Arch, Epoch, Event, Fingerprint, Interrupt, Nevra, Sha256, Sink, event::Outcome};
+use keel_artefact::{Arch, Epoch, Event, Interrupt, Nevra, Sha256, Sink, event::Outcome};
 use keel_config::{
     Image,
     image::{Container, Format, Layers},
@@ -15,22 +15,24 @@ use keel_rpm::{PackageInfo, solve::Stopped};
 use keel_store::Store;
 
 use crate::{
-    Built, Error, audit, compose,
+    Built, Error, Origin, audit,
+    bill::{self, Bill},
+    compose,
     disk::{self, Recipe},
     error::{At, check},
     finalise::{self, Added, Changed, Identity},
     formats,
     fresh::{Fresh, write_synced},
-    layers,
+    key, layers,
+    lock::{self, Lock, Locked},
     manifest::{self, MANIFEST, SUMS},
+    provenance::{self, Signer},
     resolve, rootfs,
     tools::Tools,
     tree::{Spool, Tree},
+    verify,
     write::oci,
 };
-
-/// Raised when the same inputs give other bytes than before.
-const WRITERS: &str = "image/3";
 
 /// A package that may go into an image.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub struct Candidate {
     pub file: PathBuf,
     /// The file's digest.
     pub sha256: Sha256,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 /// What to build, of what, to where.
@@ -62,6 +66,10 @@ pub struct Request<'a> {
     pub tools_digest: Sha256,
     /// The folder of all images: `out/images`.
     pub out: &'a Path,
+    /// Who signs the provenance.
+    pub signer: Signer<'a>,
+    /// What its packages must be.
+    pub locked: Option<&'a Locked>,
 }
 
 /// Builds an image with the given tools, unless it is there already.
@@ -89,8 +97,16 @@ pub fn make(
         },
     })?;
     let chosen: Vec<&Candidate> = chosen.into_iter().map(|index| &request.packages[index]).collect();
+    let packages = Locked::of(&chosen);
+    let differences = request.locked.map(|locked| locked.differences(&packages));
+    if let Some(differences) = differences.filter(|differences| !differences.is_empty()) {
+        return Err(Error::Locked {
+            image: name.to_owned(),
+            differences,
+        });
+    }
     let added = Added::read(&image.os)?;
-    let key = key(request, &chosen, &added);
+    let key = key::of(request, &chosen, &added);
     let dir = request.out.join(name);
     let id = format!("image:{name}");
     let start = Instant::now();
@@ -109,6 +125,8 @@ pub fn make(
     if let Some(mut built) = store.action::<Built>("image", &key)? {
         built.dir.clone_from(&dir);
         if is_there(&built)? {
+            // The tree may have moved on without changing anything of the image.
+            provenance::write(request, &chosen, &built, &dir)?;
             finish(Outcome::Cached);
             return Ok(built);
         }
@@ -121,6 +139,7 @@ pub fn make(
         interrupt,
         id: &id,
         added: &added,
+        packages,
     }
     .run(&chosen, &dir);
     finish(if built.is_ok() {
@@ -133,50 +152,19 @@ pub fn make(
     Ok(built)
 }
 
-/// The digest of everything that the image's bytes depend on.
-fn key(request: &Request<'_>, chosen: &[&Candidate], added: &Added) -> Sha256 {
-    let image = request.image;
-    let mut key = Fingerprint::new(WRITERS);
-    key.add("distro", request.distro)
-        .add("version", request.version)
-        .add("arch", request.arch.rpm());
-    key.add_digest("tools", &request.tools_digest);
-    key.add("key", request.key.unwrap_or_default());
-    // Tests, memory and descriptions change no byte.
-    let definition = serde_json::json!({
-        "name": image.name, "formats": image.formats, "container": image.container, "disk": image.disk,
-        "os": image.os, "capabilities": image.capabilities, "cpio": image.cpio, "wsl": image.wsl,
-    });
-    key.add("definition", definition.to_string());
-    added.add_to(&mut key);
-    for package in chosen {
-        key.add("package", package.info.nevra.to_string())
-            .add_digest("rpm", &package.sha256);
-    }
-    key.finish()
-}
-
 /// Are all its files where they should be, with the bytes they should have?
 fn is_there(built: &Built) -> Result<bool, Error> {
-    let written = fs_err::read(built.dir.join(MANIFEST)).ok();
-    if written.as_deref() != Some(&built.json()) {
+    let is = |name: &str, bytes: &[u8]| fs_err::read(built.dir.join(name)).is_ok_and(|there| there == bytes);
+    if !is(MANIFEST, &built.json()) || !is(SUMS, built.sums().as_bytes()) {
         return Ok(false);
     }
     for file in &built.files {
-        let mut path = built.dir.join(&file.name);
-        let is_layout = file.format == Format::Oci.as_str();
-        if is_layout {
-            path = path.join("blobs/sha256").join(file.sha256.to_hex());
-        }
-        if !path.is_file() {
+        let path = built.dir.join(&file.name);
+        if verify::wrong_with(&path, &file.sha256)?.is_some() {
             return Ok(false);
         }
-        let (digest, size) = Sha256::of_file(&path).at("read", path.display())?;
-        let size = match is_layout {
-            true => blobs(&built.dir.join(&file.name))?,
-            false => size,
-        };
-        if digest != file.sha256 || size != file.size {
+        let is_layout = file.format == Format::Oci.as_str();
+        if is_layout && blobs(&path)? != file.size {
             return Ok(false);
         }
     }
@@ -191,6 +179,7 @@ struct Work<'a> {
     interrupt: &'a Interrupt,
     id: &'a str,
     added: &'a Added,
+    packages: Locked,
 }
 
 impl Work<'_> {
@@ -272,13 +261,47 @@ impl Work<'_> {
             self.disk(&tree, clock, scratch.path(), &fresh.path, &mut built)?;
         }
         built.files.sort_by(|one, two| one.name.cmp(&two.name));
+        self.tell(chosen, &fresh.path, &mut built)?;
         for (file, bytes) in [(MANIFEST, built.json()), (SUMS, built.sums().into_bytes())] {
             let path = fresh.path.join(file);
             write_synced(&path, &bytes)?;
         }
+        provenance::write(self.request, chosen, &built, &fresh.path)?;
         check(self.interrupt)?;
         fresh.show(dir)?;
         Ok(built)
+    }
+
+    /// Lock and bills of materials, of files that are complete.
+    fn tell(&self, chosen: &[&Candidate], out: &Path, built: &mut Built) -> Result<(), Error> {
+        let image = self.request.image;
+        let is_container = image.is_container() && !image.is_machine();
+        let bill = Bill::new(built, self.request.distro, is_container, chosen);
+        let bill = bill.map_err(|source| Error::Needs {
+            image: image.name.to_string(),
+            source,
+        })?;
+        let lock = Lock::one(&image.name, self.request.arch, self.packages.clone());
+        let documents = [
+            (lock::NAME.to_owned(), "lock", lock.to_text().into_bytes()),
+            (
+                format!("{}.{}", image.name, bill::SPDX),
+                "spdx",
+                bill::spdx::write(&bill),
+            ),
+            (
+                format!("{}.{}", image.name, bill::CYCLONEDX),
+                "cyclonedx",
+                bill::cyclonedx::write(&bill),
+            ),
+        ];
+        for (name, format, bytes) in documents {
+            let path = out.join(name);
+            write_synced(&path, &bytes)?;
+            built.files.push(listed_file(&path, format)?);
+        }
+        built.files.sort_by(|one, two| one.name.cmp(&two.name));
+        Ok(())
     }
 
     fn say(&self, text: &str) {

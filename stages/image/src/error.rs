@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use keel_artefact::{Interrupt, RootPath, interrupt::Interrupted};
 
-use crate::{accounts, audit, resolve};
+use crate::{accounts, audit, lock, resolve};
 
 /// An image could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +150,35 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// The packages are not those of the lock.
+    #[error("image `{image}` is not what image.lock says:\n{}", list(differences))]
+    Locked {
+        /// The image.
+        image: String,
+        /// How they differ.
+        differences: Vec<lock::Difference>,
+    },
+    /// A lock.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    /// Nobody says where a package comes from.
+    #[error("nothing says where package `{package}` of the repository comes from")]
+    NoOrigin {
+        /// The package.
+        package: String,
+    },
+    /// The requirements of its packages are more than can be told.
+    #[error("cannot tell what the packages of image `{image}` require")]
+    Needs {
+        /// The image.
+        image: String,
+        /// Why not.
+        #[source]
+        source: keel_rpm::solve::Error,
+    },
+    /// The provenance cannot be signed.
+    #[error(transparent)]
+    Sign(#[from] keel_rpm::sign::Error),
     /// The image has no such format.
     #[error("image `{image}` is built as no {what}, which this needs")]
     NoSuchFormat {
@@ -282,4 +311,10 @@ impl<T> At<T> for Result<T, io::Error> {
             source,
         })
     }
+}
+
+/// A line for each difference.
+fn list(differences: &[lock::Difference]) -> String {
+    let lines = differences.iter().map(|difference| format!("    {difference}"));
+    lines.collect::<Vec<_>>().join("\n")
 }

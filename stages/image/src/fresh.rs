@@ -17,6 +17,20 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write().at("write", path.display())
 }
 
+/// Writes a file in the place of another: readers see the old bytes or the new ones.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = beside(path, "new");
+    let mut file = fs_err::File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs_err::rename(&new, path)
+}
+
+/// Removes what a killed run left of [`replace`].
+pub(crate) fn clear(path: &Path) -> Result<(), Error> {
+    remove(&beside(path, "new"))
+}
+
 /// A folder beside the final one, which it takes the place of when it is complete.
 pub(crate) struct Fresh {
     pub(crate) path: PathBuf,

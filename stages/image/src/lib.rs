@@ -13,10 +13,12 @@
 //! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image,
 //!    EROFS; [`disk`]: root file system → unified kernel image →
 //!    EFI system partition → partition table → raw; [`formats`]: qcow2, VHD and VHDX of it.
+//!    Then what is said of them: [`lock`](mod@lock), bills of materials, and signed [`provenance`], of what the packages' [`origin`] tells.
 //! 6. [`layout`]: a finished container, read back; [`join`]: those of several architectures as one; [`registry`]: to and from registries.
 //! 7. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
 //!
-//! Beside the flow, [`convert`](mod@convert) makes any format of a disk of any other ([`read`]).
+//! Beside the flow, [`convert`](mod@convert) makes any format of a disk of any other ([`read`]), [`inspect`](mod@inspect)
+//! tells what is in one, and [`verify`](mod@verify) checks a finished image.
 //!
 //! Invariants: every output is a function of packages, definition, key and stage0: two runs give the same bytes. No
 //! root, loop device or mount. A half-made image is never visible under its name. An image that fails an audit is
@@ -30,11 +32,15 @@
 //! | `out/images/NAME/NAME.tar`, `NAME.cpio.zst`, `NAME.cpio.gz`, `NAME.wsl` | [`rootfs`] |
 //! | `out/images/NAME/NAME.raw`, `NAME.qcow2`, `NAME.vmlinuz`, `NAME.initrd` | [`disk`] |
 //! | `out/images/NAME/manifest.json`, `SHA256SUMS` | [`manifest`] |
+//! | `out/images/NAME/image.lock`; that of the tree | [`lock`](mod@lock) |
+//! | `out/images/NAME/NAME.spdx.json`, `NAME.cdx.json` | `bill` |
+//! | `out/images/NAME/NAME.intoto.jsonl` | [`provenance`] |
 //! | `out/images/NAME/console-MODE.log` | [`boot`] |
 
 pub mod accounts;
 pub mod agent;
 pub mod audit;
+mod bill;
 pub mod boot;
 mod build;
 mod caps;
@@ -45,11 +51,16 @@ mod error;
 pub mod finalise;
 pub mod formats;
 mod fresh;
+pub mod inspect;
 pub mod join;
+mod key;
 pub mod layers;
 pub mod layout;
+pub mod lock;
 pub mod manifest;
+pub mod origin;
 mod presets;
+pub mod provenance;
 pub mod read;
 pub mod registry;
 pub mod resolve;
@@ -59,6 +70,7 @@ mod stage;
 mod tmpfiles;
 pub mod tools;
 pub mod tree;
+pub mod verify;
 pub mod write;
 pub mod wsl;
 
@@ -66,4 +78,5 @@ pub use boot::{boot, test};
 pub use build::{Candidate, Request, make};
 pub use error::Error;
 pub use manifest::Built;
-pub use stage::{build, existing};
+pub use origin::{Material, Origin, Origins, Source};
+pub use stage::{Record, build, existing};

@@ -59,7 +59,7 @@ pub struct Package {
 pub struct File {
     /// Its name in the folder of the image; for an OCI layout, of a folder there.
     pub name: String,
-    /// `oci`, `oci-archive`, `tar`, `cpio`, `wsl`, `raw`, `qcow2`, `vhd`, `vhdx`, `kernel`, `initrd`.
+    /// `oci`, `oci-archive`, `tar`, `cpio`, `wsl`, `raw`, `qcow2`, `vhd`, `vhdx`, `kernel`, `initrd`; `lock`, `spdx`, `cyclonedx`.
     pub format: String,
     /// Digest of the file; of an OCI layout, of its manifest.
     pub sha256: Sha256,

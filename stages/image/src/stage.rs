@@ -12,12 +12,25 @@ use keel_repo::Repository;
 use keel_store::Store;
 
 use crate::{
-    Built, Candidate, Error, Request,
+    Built, Candidate, Error, Origins, Request,
     audit::Foreign,
     error::At,
+    lock::Locked,
     manifest::{self, MANIFEST},
+    provenance::Signer,
     tools::{Erofs, Failure, Tools},
 };
+
+/// What is recorded of an image, besides what is in it.
+#[derive(Clone, Copy)]
+pub struct Record<'a> {
+    /// Where each package of the repository comes from.
+    pub origins: &'a Origins,
+    /// Who signs the provenance.
+    pub signer: Signer<'a>,
+    /// What its packages must be.
+    pub locked: Option<&'a Locked>,
+}
 
 /// Builds `image` of the packages of `repository` into `out/NAME`, unless it is there already.
 #[allow(clippy::too_many_arguments)] // the stage's inputs, each of another kind
@@ -29,6 +42,7 @@ pub fn build(
     stage0: &Stage0,
     store: &Store,
     out: &Path,
+    record: &Record<'_>,
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Built, Error> {
@@ -38,10 +52,14 @@ pub fn build(
             package: entry.nevra.to_string(),
             source: source.into(),
         })?;
+        let origin = record.origins.get(&entry.nevra).cloned();
         packages.push(Candidate {
             info,
             file: entry.file.clone(),
             sha256: entry.digest,
+            origin: origin.ok_or_else(|| Error::NoOrigin {
+                package: entry.nevra.to_string(),
+            })?,
         });
     }
     let key = match repository.certificate() {
@@ -57,6 +75,8 @@ pub fn build(
         key: key.as_deref(),
         tools_digest: stage0.digest,
         out,
+        signer: record.signer,
+        locked: record.locked,
     };
     let tools = Borrowed {
         stage0,

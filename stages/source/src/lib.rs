@@ -73,7 +73,7 @@ pub use set::{Kind, PinnedFile, SourceSet};
 pub use transfer::{Remote, TransferError, bring, document};
 pub use updating::update;
 pub use verify::{State, Verified, verify};
-pub use wanted::FileNameError;
+pub use wanted::{FileNameError, origins};
 
 /// The version of [`SourceSet`]'s serialised form.
 pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(1);

@@ -3,6 +3,7 @@
 //! As text, in locks and messages: `debian:SUITE:PATH`, `https://…`, `file:PATH`, `crates:NAME:VERSION`,
 //! `pypi:NAME:VERSION`, `npm:NAME:VERSION`, `git:COMMIT:URL`. None of them names a mirror or registry: those are the machine's, not the project's.
 
+mod address;
 mod crates;
 mod npm;
 mod pypi;

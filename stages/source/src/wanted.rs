@@ -259,6 +259,27 @@ pub(crate) fn is_overlaid(project: &Project, component: &ComponentName, name: &s
     files.iter().any(is_it)
 }
 
+/// Where a file of a component may be had, best first: what the configuration says, then what the lock does. Nothing of one that
+/// lies beside the SPEC.
+pub fn origins(project: &Project, component: &ComponentName, name: &str, lock: &Lock) -> Vec<Origin> {
+    let locked = lock.files.get(&(component.clone(), name.to_owned()));
+    match configured(project, component).find(|file| file.filename == name) {
+        Some(file) => joined(project, file, locked),
+        None => locked.map(|entry| entry.origins.clone()).unwrap_or_default(),
+    }
+}
+
+fn joined(project: &Project, file: &SourceFile, locked: Option<&Entry>) -> Vec<Origin> {
+    let from_config = |origin| Origin::from_config(origin, &project.root);
+    let mut origins: Vec<_> = file.origins.iter().filter_map(from_config).collect();
+    for origin in locked.map_or(&[][..], |entry| &entry.origins) {
+        if !origins.contains(origin) {
+            origins.push(origin.clone());
+        }
+    }
+    origins
+}
+
 /// What the configuration says of files that are fetched or made; not of what overlays make of them.
 pub(crate) fn configured<'a>(
     project: &'a Project,
@@ -361,13 +382,7 @@ fn from_config(
     let Some(digest) = file.sha256().or(locked.map(|entry| entry.digest)) else {
         return Ok(None);
     };
-    let from_config = |origin| Origin::from_config(origin, &project.root);
-    let mut origins: Vec<_> = file.origins.iter().filter_map(from_config).collect();
-    for origin in locked.map_or(&[][..], |entry| &entry.origins) {
-        if !origins.contains(origin) {
-            origins.push(origin.clone());
-        }
-    }
+    let origins = joined(project, file, locked);
     Ok(Some(Pin {
         component: component.clone(),
         name: file.filename.clone(),

@@ -92,6 +92,15 @@ impl Certificates {
         Err(refused)
     }
 
+    /// Verifies a binary detached signature of `bytes`; `what` names them in errors.
+    pub fn verify_binary(&self, bytes: &[u8], signature: &[u8], what: &str) -> Result<KeyFingerprint, Error> {
+        let read = DetachedSignature::from_bytes(signature).map_err(|source| Error::Unreadable {
+            what: what.to_owned(),
+            source: Box::new(source),
+        })?;
+        self.verify(bytes, &read.signature, what)
+    }
+
     /// Verifies one signature over `bytes`.
     pub(crate) fn verify(
         &self,

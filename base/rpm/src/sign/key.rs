@@ -176,6 +176,11 @@ impl Key {
             })
     }
 
+    /// A detached signature of `bytes` in binary, as of `time`.
+    pub fn sign_binary(&self, bytes: &[u8], time: Epoch) -> Result<Vec<u8>, Error> {
+        Ok(self.sign_packet(bytes, time)?.bytes)
+    }
+
     /// A signature packet over `bytes`, as rpm keeps it.
     pub(crate) fn sign_packet(&self, bytes: &[u8], time: Epoch) -> Result<Packet, Error> {
         let signature = self.sign(bytes, time)?;

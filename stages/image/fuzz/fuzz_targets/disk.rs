@@ -4,6 +4,7 @@
 use std::io::{self, Cursor};
 
 use keel_image::{
+    inspect::look,
     read::{Format, open, probe},
     write::sparse::{Source, each},
 };
@@ -20,6 +21,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         let Ok(mut disk) = open(Box::new(Cursor::new(bytes.to_vec())), format) else {
             continue;
         };
+        let _ = look(&mut disk);
         let mut seen = 0;
         let size = disk.size();
         let _ = each(&mut disk, &mut |_| Ok(()), |at, part| {

@@ -6,6 +6,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::{Arc, OnceLock},
 };
 
 use keel_artefact::{Arch, Epoch, Interrupt, RootPath, Sha256, event::Silent};
@@ -14,10 +15,13 @@ use keel_config::{
     image::{Boot, Capabilities, Container, Disk, Format, Os, Qcow2Compression, RootFs, Test},
 };
 use keel_image::{
-    Built, Candidate, Error, Request,
+    Built, Candidate, Error, Material, Origin, Request, Source,
     audit::Foreign,
+    lock::Locked,
+    provenance::{self, Revision, Signer},
     tools::{Erofs, Failure, Tools},
 };
+use keel_rpm::sign::Key;
 use keel_store::Store;
 
 /// `SOURCE_DATE_EPOCH` of every package.
@@ -117,6 +121,7 @@ impl Packages {
         self.all.push(Candidate {
             info,
             sha256: Sha256::of_file(&file).unwrap().0,
+            origin: origin(name, &file),
             file,
         });
         self
@@ -284,11 +289,48 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
     }
 }
 
+/// Where a package comes from: one that was built here of a tarball and a patch.
+fn origin(name: &str, file: &Path) -> Origin {
+    let source = |name: String, in_tree, url: Option<&str>, purl: Option<&str>| Source {
+        sha256: Sha256::of(name.as_bytes()),
+        name,
+        in_tree,
+        url: url.map(str::to_owned),
+        purl: purl.map(str::to_owned),
+        changed: None,
+    };
+    let tarball = "https://example.org/x-1.tar.gz";
+    let sources = vec![
+        source(format!("{name}-1.tar.gz"), false, Some(tarball), None),
+        source(format!("{name}.patch"), true, None, None),
+        source("x-1.crate".to_owned(), false, None, Some("pkg:cargo/x@1")),
+    ];
+    Origin {
+        sha256: Sha256::of_file(file).unwrap().0,
+        component: name.parse().unwrap(),
+        repository: None,
+        material: Some(Arc::new(Material {
+            spec: Sha256::of(b"spec"),
+            sources,
+        })),
+    }
+}
+
+/// The key of this run.
+pub fn key() -> &'static Key {
+    static KEY: OnceLock<Key> = OnceLock::new();
+    KEY.get_or_init(|| Key::generate("A test <test@example.org>", Epoch(CLOCK)).unwrap())
+}
+
 /// A store and a folder for images.
 pub struct Place {
     pub dir: tempfile::TempDir,
     pub store: Store,
     pub tools: Machine,
+    /// Where the tree is in its history.
+    pub tree: Option<Revision>,
+    /// What its packages must be.
+    pub locked: Option<Locked>,
 }
 
 impl Place {
@@ -299,6 +341,8 @@ impl Place {
             dir,
             store,
             tools: Machine::default(),
+            tree: None,
+            locked: None,
         }
     }
 
@@ -317,6 +361,12 @@ impl Place {
             key: Some(b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n"),
             tools_digest: Sha256::of(b"tools"),
             out: &out,
+            signer: Signer {
+                key: key(),
+                builder: provenance::LOCAL,
+                tree: self.tree.as_ref(),
+            },
+            locked: self.locked.as_ref(),
         };
         keel_image::make(&request, &self.tools, &self.store, &Silent, &Interrupt::default())
     }

@@ -1,7 +1,7 @@
 //! Images of small packages made by rpmbuild, judged by the programs that will read them.
 //!
 //! Needs: apt-get install --no-install-recommends rpm skopeo umoci erofs-utils dosfstools mtools gdisk fdisk
-//! qemu-utils binutils cpio libarchive-tools zstd docker-registry. A tool that is missing is a failure, not a skip.
+//! qemu-utils binutils cpio gpg util-linux e2fsprogs libarchive-tools zstd docker-registry. A tool that is missing is a failure, not a skip.
 
 #![allow(clippy::unwrap_used)] // tests
 
@@ -10,7 +10,9 @@ mod container;
 mod convert;
 mod customised;
 mod disk;
+mod documents;
 mod fake;
 mod fixture;
+mod inspect;
 mod refusals;
 mod registry;

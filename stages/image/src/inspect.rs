@@ -1,0 +1,337 @@
+//! What is in a disk: partitions, file systems, kernels and their command lines; whatever format the disk is written in, and whoever
+//! made it. Nothing is mounted, and nothing of the disk is believed that was not checked against its size.
+//!
+//! Formats: UEFI specification §5.3 (GPT), the Unified Kernel Image of the UAPI group, and the superblocks as Linux has them
+//! (`fs/erofs/erofs_fs.h`, `fs/ext4/ext4.h`, `fs/squashfs/squashfs_fs.h`, `fs/xfs/libxfs/xfs_format.h`); FAT by Microsoft's specification.
+
+mod superblock;
+
+use std::{
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use object::{Object as _, ObjectSection as _, read::pe::PeFile64};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    Built, Error,
+    error::At,
+    manifest::{self, MANIFEST},
+    read::{self, Disk, Format},
+    write::{gpt::SECTOR, sparse::Source as _},
+};
+
+pub use superblock::FileSystem;
+
+/// The most partitions that are told.
+const MOST_PARTITIONS: u32 = 128;
+/// No kernel image is larger.
+const LARGEST_KERNEL: u64 = 512 << 20;
+/// The largest manifest that is read.
+const LARGEST_MANIFEST: u64 = 64 << 20;
+/// The partition type of an EFI system partition.
+const ESP: Uuid = Uuid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
+/// Where unified kernel images lie on it.
+const KERNELS: &str = "EFI/Linux";
+
+/// A disk in a file.
+#[derive(Debug, Serialize)]
+pub struct Inspected {
+    /// The file.
+    pub file: PathBuf,
+    /// How it is written down.
+    pub format: Format,
+    /// Bytes of the file.
+    pub size: u64,
+    /// Bytes of the disk.
+    pub disk_size: u64,
+    /// What is in it.
+    #[serde(flatten)]
+    pub content: Content,
+    /// Its packages, as the manifest beside the file says; none: there is no manifest that names the file.
+    pub packages: Option<Vec<String>>,
+}
+
+/// What is in a disk.
+#[derive(Debug, Serialize)]
+pub struct Content {
+    /// The disk's identity; none: it has no partition table (GPT).
+    pub guid: Option<Uuid>,
+    /// By number.
+    pub partitions: Vec<Partition>,
+    /// What the disk holds where it has no partition table.
+    pub file_system: Option<FileSystem>,
+    /// Kernels that its firmware may start, by path.
+    pub kernels: Vec<Kernel>,
+}
+
+/// A partition.
+#[derive(Debug, Serialize)]
+pub struct Partition {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its name.
+    pub label: String,
+    /// What it is for.
+    pub type_guid: Uuid,
+    /// Its identity.
+    pub guid: Uuid,
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it holds, if that is known.
+    pub file_system: Option<FileSystem>,
+}
+
+/// A unified kernel image.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Kernel {
+    /// Where it lies on the EFI system partition.
+    pub path: String,
+    /// `uname -r`.
+    pub release: Option<String>,
+    /// The kernel's command line.
+    pub cmdline: Option<String>,
+}
+
+/// Looks at the disk in a file.
+pub fn inspect(path: &Path) -> Result<Inspected, Error> {
+    let mut file = fs_err::File::open(path).at("read", path.display())?;
+    let format = read::probe(&mut file).at("read", path.display())?;
+    let size = file.metadata().at("read", path.display())?.len();
+    let unread = |source| Error::Unreadable {
+        file: path.to_owned(),
+        format,
+        source,
+    };
+    let mut disk = read::open(Box::new(file), format).map_err(unread)?;
+    Ok(Inspected {
+        file: path.to_owned(),
+        format,
+        size,
+        disk_size: disk.size(),
+        content: look(&mut disk).map_err(unread)?,
+        packages: packages(path)?,
+    })
+}
+
+/// What is in a disk. Fails with `InvalidData` where it is not what it should be.
+pub fn look(disk: &mut Disk) -> io::Result<Content> {
+    let Some((guid, partitions)) = table(disk)? else {
+        let size = disk.size();
+        return Ok(Content {
+            guid: None,
+            partitions: Vec::new(),
+            file_system: superblock::of(disk, 0, size)?,
+            kernels: Vec::new(),
+        });
+    };
+    let mut kernels = Vec::new();
+    for partition in partitions.iter().filter(|partition| partition.type_guid == ESP) {
+        kernels.extend(kernels_of(disk, partition)?);
+    }
+    Ok(Content {
+        guid: Some(guid),
+        partitions,
+        file_system: None,
+        kernels,
+    })
+}
+
+/// The partition table, if there is one (UEFI §5.3.2 and §5.3.3).
+fn table(disk: &mut Disk) -> io::Result<Option<(Uuid, Vec<Partition>)>> {
+    let size = disk.size();
+    if size < 34 * SECTOR {
+        return Ok(None);
+    }
+    let mut header = [0; 92];
+    disk.read_at(SECTOR, &mut header)?;
+    if !header.starts_with(b"EFI PART") {
+        return Ok(None);
+    }
+    let (first, count, width) = (le64(&header, 72), le32(&header, 80), le32(&header, 84));
+    if width < 128 || !width.is_power_of_two() || width > 4096 {
+        return Err(damaged(format!(
+            "entries of its partition table have {width} bytes"
+        )));
+    }
+    let mut partitions = Vec::new();
+    for number in 0..count.min(MOST_PARTITIONS) {
+        let at =
+            (first.checked_mul(SECTOR)).and_then(|at| at.checked_add(u64::from(number) * u64::from(width)));
+        let at = at.filter(|at| at.checked_add(128).is_some_and(|end| end <= size));
+        let at = at.ok_or_else(|| damaged("its partition table is not within the disk"))?;
+        let mut entry = [0; 128];
+        disk.read_at(at, &mut entry)?;
+        let kind = guid(&entry, 0);
+        if kind.is_nil() {
+            continue;
+        }
+        let (begin, last) = (le64(&entry, 32), le64(&entry, 40));
+        let bounds = (|| {
+            let end = last.checked_add(1)?.checked_mul(SECTOR)?;
+            let begin = begin.checked_mul(SECTOR)?;
+            (begin < end && end <= size).then(|| (begin, end - begin))
+        })();
+        let (offset, length) =
+            bounds.ok_or_else(|| damaged(format!("partition {} is not within the disk", number + 1)))?;
+        let label: Vec<u16> = (entry[56..].chunks_exact(2))
+            .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+            .take_while(|unit| *unit != 0)
+            .collect();
+        partitions.push(Partition {
+            number: number + 1,
+            label: String::from_utf16_lossy(&label),
+            type_guid: kind,
+            guid: guid(&entry, 16),
+            offset,
+            size: length,
+            file_system: superblock::of(disk, offset, length)?,
+        });
+    }
+    Ok(Some((guid(&header, 56), partitions)))
+}
+
+/// Unified kernel images on an EFI system partition. One that cannot be read as such has none.
+fn kernels_of(disk: &mut Disk, esp: &Partition) -> io::Result<Vec<Kernel>> {
+    let is_fat = |found: &FileSystem| found.kind == "vfat";
+    if !esp.file_system.as_ref().is_some_and(is_fat) {
+        return Ok(Vec::new());
+    }
+    let window = Window {
+        disk,
+        offset: esp.offset,
+        size: esp.size,
+        at: 0,
+        budget: 4 * LARGEST_KERNEL,
+    };
+    let fat = fatfs::FileSystem::new(window, fatfs::FsOptions::new())?;
+    let folder = match fat.root_dir().open_dir(KERNELS) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut kernels = Vec::new();
+    for entry in folder.iter() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !entry.is_file() || !name.to_lowercase().ends_with(".efi") || entry.len() > LARGEST_KERNEL {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        entry.to_file().take(LARGEST_KERNEL).read_to_end(&mut bytes)?;
+        kernels.push(kernel(format!("/{KERNELS}/{name}"), &bytes));
+    }
+    kernels.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(kernels)
+}
+
+fn kernel(path: String, bytes: &[u8]) -> Kernel {
+    let pe = PeFile64::parse(bytes).ok();
+    let section = |name: &str| {
+        let section = pe.as_ref()?.section_by_name(name)?;
+        // Padded to the alignment of the file: what counts is its size in memory.
+        let data = section.data().ok()?;
+        let data = data.get(..usize::try_from(section.size()).ok()?.min(data.len()))?;
+        let text = std::str::from_utf8(data).ok()?;
+        Some(text.trim_end_matches(['\0', '\n']).to_owned())
+    };
+    Kernel {
+        path,
+        release: section(".uname"),
+        cmdline: section(".cmdline"),
+    }
+}
+
+/// What the manifest beside a file says, if it names the file.
+fn packages(path: &Path) -> Result<Option<Vec<String>>, Error> {
+    let manifest = path.with_file_name(MANIFEST);
+    let is_small = |metadata: std::fs::Metadata| metadata.is_file() && metadata.len() <= LARGEST_MANIFEST;
+    if !fs_err::metadata(&manifest).is_ok_and(is_small) {
+        return Ok(None);
+    }
+    let bytes = fs_err::read(&manifest).at("read", manifest.display())?;
+    // Anybody's file may have that name.
+    let Ok(built) = serde_json::from_slice::<Built>(&bytes) else {
+        return Ok(None);
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_its = built.format == manifest::FORMAT && built.files.iter().any(|file| *file.name == *name);
+    let packages = built.packages.iter().map(|package| package.nevra.to_string());
+    Ok(is_its.then(|| packages.collect()))
+}
+
+/// A part of a disk, to be read.
+struct Window<'a> {
+    disk: &'a mut Disk,
+    offset: u64,
+    size: u64,
+    at: u64,
+    /// How many bytes may still be read: chains of a damaged FAT go round.
+    budget: u64,
+}
+
+impl Read for Window<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let spent = buffer.len() as u64;
+        self.budget =
+            (self.budget.checked_sub(spent)).ok_or_else(|| damaged("its EFI system partition has no end"))?;
+        let left = self.size.saturating_sub(self.at);
+        let length = left.min(buffer.len() as u64) as usize;
+        self.disk.read_at(self.offset + self.at, &mut buffer[..length])?;
+        self.at += length as u64;
+        Ok(length)
+    }
+}
+
+impl Seek for Window<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.size.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or_else(|| damaged("it points before its first byte"))?;
+        Ok(self.at)
+    }
+}
+
+/// The reader of FAT wants a file that it could write: it is not asked to.
+impl Write for Window<'_> {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "the disk is only read",
+        ))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn damaged(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.into())
+}
+
+/// A GUID as GPT writes it: the first three parts little-endian.
+fn guid(bytes: &[u8], at: usize) -> Uuid {
+    Uuid::from_bytes_le(array(bytes, at))
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(&bytes[at..at + N]);
+    array
+}
+
+fn le32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(array(bytes, at))
+}
+
+fn le64(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(array(bytes, at))
+}
