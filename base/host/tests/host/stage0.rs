@@ -17,7 +17,7 @@ use keel_host::{
 use keel_sandbox::{Run, User};
 use keel_store::Store;
 
-const PACKAGES: [&str; 32] = [
+const PACKAGES: [&str; 33] = [
     "gcc",
     "binutils",
     "make",
@@ -47,6 +47,7 @@ const PACKAGES: [&str; 32] = [
     "zstd",
     "bzip2",
     "diffutils",
+    "e2fsprogs",
     "erofs-utils",
     "faketime",
     "ca-certificates",
