@@ -248,7 +248,7 @@ pub struct Disk {
     /// Size of the EFI system partition in bytes.
     pub esp_size: u64,
     /// File system of the root.
-    pub root_fs: RootFs,
+    pub root_fs: FileSystem,
     /// Label of the root partition.
     pub root_label: String,
     /// The package whose kernel boots; it is among the image's packages.
@@ -261,12 +261,24 @@ pub struct Disk {
     pub initrd: Option<RootPath>,
 }
 
-/// File systems of a root.
+/// File systems that an image can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RootFs {
+pub enum FileSystem {
     /// EROFS: read-only, compressed.
     Erofs,
+    /// ext4: written to by the machine.
+    Ext4,
+}
+
+impl FileSystem {
+    /// Its name in TOML, and for the kernel.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Erofs => "erofs",
+            Self::Ext4 => "ext4",
+        }
+    }
 }
 
 /// How the clusters of a qcow2 are compressed.

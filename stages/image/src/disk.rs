@@ -7,18 +7,20 @@ use std::{
 };
 
 use keel_artefact::{Arch, Epoch, RootPath, Sha256};
-use keel_config::image::{Boot, Disk};
+use keel_config::image::{Boot, Disk, FileSystem};
 
 use crate::{
     Error,
     accounts::root_path,
     error::At,
-    tools::{Erofs, Tools},
+    filesystem,
+    tools::Tools,
     tree::{Kind, Tree},
     write::{
         esp,
-        gpt::{self, ALIGNMENT, OVERHEAD, Partition, Role},
-        sparse, tar, uki,
+        ext4::Needs,
+        gpt::{self, ALIGNMENT, Access, OVERHEAD, Partition, Role},
+        sparse, uki,
     },
 };
 
@@ -37,6 +39,8 @@ pub struct Recipe<'a> {
     pub id: &'a str,
     /// The image's time.
     pub clock: Epoch,
+    /// What identities are derived from.
+    pub seed: Sha256,
 }
 
 /// A finished disk.
@@ -69,9 +73,6 @@ pub fn write(
     scratch: &Path,
     raw: &Path,
 ) -> Result<Made, Error> {
-    let digest = tree.digest();
-    let root = root_file_system(tree, recipe, &digest, tools, scratch)?;
-    let root_size = fs_err::metadata(&root).at("read", root.display())?.len();
     let kernel = kernel(tree, recipe)?;
     let release = uki::kernel_release(&kernel.bytes)
         .or_else(|| kernel.path.parent().map(|folder| folder.file_name().to_owned()))
@@ -85,22 +86,28 @@ pub fn write(
         )?),
         None => None,
     };
-    let cmdline = cmdline(recipe, tree, &digest)?;
+    let cmdline = cmdline(recipe, tree)?;
     let files = esp_files(tree, recipe, &cmdline, &release, &kernel.bytes, initrd.as_deref())?;
-    let size = layout(tree, recipe, root_size, &files)?;
-    let esp_size = recipe.disk.esp_size.next_multiple_of(ALIGNMENT);
+    let esp_size = esp_size(recipe, &files)?;
+    let (root, size) = root_file_system(tree, recipe, esp_size, tools, scratch)?;
+    let root_size = fs_err::metadata(&root).at("read", root.display())?.len();
     let partitions = [
         Partition {
             role: Role::Esp,
+            access: Access::Plain,
             label: "esp".into(),
-            guid: gpt::uuid(&digest, "esp"),
+            guid: gpt::uuid(&recipe.seed, "esp"),
             offset: ALIGNMENT,
             size: esp_size,
         },
         Partition {
             role: Role::Root(recipe.arch),
+            access: match recipe.disk.root_fs {
+                FileSystem::Erofs => Access::ReadOnly,
+                FileSystem::Ext4 => Access::Grows,
+            },
             label: recipe.disk.root_label.clone(),
-            guid: gpt::uuid(&digest, "root"),
+            guid: gpt::uuid(&recipe.seed, "root"),
             offset: ALIGNMENT + esp_size,
             size: size - OVERHEAD - esp_size,
         },
@@ -119,7 +126,7 @@ pub fn write(
     drop(esp);
     let content = fs_err::File::open(&root).at("read", root.display())?;
     sparse::copy(content, &mut file, partitions[1].offset).at("write", raw.display())?;
-    gpt::write(&mut file, size, gpt::uuid(&digest, "disk"), &partitions)?;
+    gpt::write(&mut file, size, gpt::uuid(&recipe.seed, "disk"), &partitions)?;
     file.flush()
         .and_then(|()| file.sync_all())
         .at("write", raw.display())?;
@@ -137,18 +144,22 @@ pub fn write(
 }
 
 /// The kernel's command line: where the root is, unless the image says so itself, and [`words`].
-pub fn cmdline(recipe: &Recipe<'_>, tree: &Tree, digest: &Sha256) -> Result<String, Error> {
+pub fn cmdline(recipe: &Recipe<'_>, tree: &Tree) -> Result<String, Error> {
     let words = words(tree, recipe.words)?;
     let has = |key: &str| words.iter().any(|word| key_of(word) == key);
     let mut line = Vec::new();
     if !has("root") {
-        line.push(format!("root=PARTUUID={}", gpt::uuid(digest, "root")));
+        line.push(format!("root=PARTUUID={}", gpt::uuid(&recipe.seed, "root")));
     }
     if !has("rootfstype") {
-        line.push("rootfstype=erofs".to_owned());
+        line.push(format!("rootfstype={}", recipe.disk.root_fs.as_str()));
     }
     if !has("ro") && !has("rw") {
-        line.push("ro".to_owned());
+        let access = match recipe.disk.root_fs {
+            FileSystem::Erofs => "ro",
+            FileSystem::Ext4 => "rw",
+        };
+        line.push(access.to_owned());
     }
     line.extend(words);
     Ok(line.join(" "))
@@ -177,69 +188,6 @@ pub fn words(tree: &Tree, own: &[String]) -> Result<Vec<String>, Error> {
 
 fn key_of(word: &str) -> &str {
     word.split('=').next().unwrap_or(word)
-}
-
-fn root_file_system(
-    tree: &Tree,
-    recipe: &Recipe<'_>,
-    digest: &Sha256,
-    tools: &dyn Tools,
-    scratch: &Path,
-) -> Result<PathBuf, Error> {
-    let (archive, image) = (scratch.join("root.tar"), scratch.join("root.erofs"));
-    let file = fs_err::File::create(&archive).at("write", archive.display())?;
-    tar::write(tree, tar::Root::With, file)?;
-    let options = Erofs {
-        uuid: gpt::uuid(digest, "erofs"),
-        label: "root",
-        clock: recipe.clock,
-    };
-    tools
-        .mkfs_erofs(&archive, &image, &options)
-        .map_err(|source| Error::Tool {
-            tool: "mkfs.erofs",
-            image: recipe.image.to_owned(),
-            source,
-        })?;
-    fs_err::remove_file(&archive).at("remove", archive.display())?;
-    faithful(tree, recipe, tools, &image, &scratch.join("root.check"))?;
-    Ok(image)
-}
-
-/// Reads the file system back and compares it with the tree: mkfs.erofs 1.8.6 was seen to write zeros instead of
-/// files (`-Efragments`), and fsck.erofs to find nothing wrong with that.
-fn faithful(
-    tree: &Tree,
-    recipe: &Recipe<'_>,
-    tools: &dyn Tools,
-    image: &Path,
-    check: &Path,
-) -> Result<(), Error> {
-    let is_device = |kind: &Kind| matches!(kind, Kind::CharDevice { .. } | Kind::BlockDevice { .. });
-    if tree.nodes().values().any(|node| is_device(&node.kind)) {
-        // Devices cannot be made without privileges, so neither can the copy.
-        return Ok(());
-    }
-    tools.extract_erofs(image, check).map_err(|source| Error::Tool {
-        tool: "fsck.erofs",
-        image: recipe.image.to_owned(),
-        source,
-    })?;
-    let root = check.join("tree");
-    for (path, node) in tree.nodes() {
-        let found = path.under(&root);
-        let same = match &node.kind {
-            Kind::File(file) => Sha256::of_file(&found).is_ok_and(|(digest, _)| digest == file.digest),
-            Kind::Symlink(target) => fs_err::read_link(&found).is_ok_and(|to| to == Path::new(target)),
-            Kind::Dir => found.is_dir(),
-            _ => true,
-        };
-        if !same {
-            let (image, path) = (recipe.image.to_owned(), path.clone());
-            return Err(Error::Unfaithful { image, path });
-        }
-    }
-    fs_err::remove_dir_all(check).at("remove", check.display())
 }
 
 struct Kernel {
@@ -371,43 +319,98 @@ fn esp_files(
     })
 }
 
-/// The size of the disk, once everything is known to fit.
-fn layout(tree: &Tree, recipe: &Recipe<'_>, root: u64, files: &[esp::File]) -> Result<u64, Error> {
-    let mib = |bytes: u64| bytes.div_ceil(ALIGNMENT);
-    let esp = recipe.disk.esp_size.next_multiple_of(ALIGNMENT);
-    let too_big = |part, needs, has, largest| Error::TooBig {
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(ALIGNMENT)
+}
+
+fn too_big(recipe: &Recipe<'_>, part: &'static str, needs: u64, has: u64, largest: String) -> Error {
+    Error::TooBig {
         image: recipe.image.to_owned(),
         part,
         needs: mib(needs),
         has: has / ALIGNMENT,
         largest,
+    }
+}
+
+/// The size of the EFI system partition, once these files are known to fit.
+fn esp_size(recipe: &Recipe<'_>, files: &[esp::File]) -> Result<u64, Error> {
+    let (size, needs) = (
+        recipe.disk.esp_size.next_multiple_of(ALIGNMENT),
+        esp::needs(files),
+    );
+    if needs <= size {
+        return Ok(size);
+    }
+    let largest = files
+        .iter()
+        .map(|(name, bytes)| format!("{name} has {} MiB", mib(bytes.len() as u64)));
+    let largest = format!("{}. Raise `esp-size`.", largest.collect::<Vec<_>>().join(", "));
+    Err(too_big(recipe, "the EFI system partition", needs, size, largest))
+}
+
+/// Makes the root; with it, the size of the disk. An ext4 takes all that the disk has.
+fn root_file_system(
+    tree: &Tree,
+    recipe: &Recipe<'_>,
+    esp: u64,
+    tools: &dyn Tools,
+    scratch: &Path,
+) -> Result<(PathBuf, u64), Error> {
+    let kind = recipe.disk.root_fs;
+    let make = |size| {
+        let request = filesystem::Request {
+            image: recipe.image,
+            kind,
+            label: "root",
+            uuid: gpt::uuid(&recipe.seed, kind.as_str()),
+            hash_seed: gpt::uuid(&recipe.seed, "hash"),
+            clock: recipe.clock,
+            size,
+        };
+        filesystem::make(tree, tree.nodes(), &request, tools, scratch)
     };
-    let esp_needs = esp::needs(files);
-    if esp_needs > esp {
-        let largest = files
-            .iter()
-            .map(|(name, bytes)| format!("{name} has {} MiB", mib(bytes.len() as u64)));
-        let largest = format!("{}. Raise `esp-size`.", largest.collect::<Vec<_>>().join(", "));
-        return Err(too_big("the EFI system partition", esp_needs, esp, largest));
+    let others = OVERHEAD + esp;
+    match kind {
+        FileSystem::Erofs => {
+            let root = make(0)?;
+            let size = fs_err::metadata(&root).at("read", root.display())?.len();
+            let needs = size.next_multiple_of(ALIGNMENT);
+            Ok((root, disk_size(tree, recipe, others, needs, needs)?))
+        }
+        FileSystem::Ext4 => {
+            let needs = Needs::of(tree.nodes());
+            let size = disk_size(tree, recipe, others, needs.least(), needs.roomy())?;
+            Ok((make(size - others)?, size))
+        }
     }
-    let needs = OVERHEAD + esp + root.next_multiple_of(ALIGNMENT);
-    let size = recipe.disk.size.unwrap_or(needs);
-    if needs > size {
-        let biggest: Vec<String> = tree
-            .biggest()
-            .iter()
-            .take(5)
-            .map(|(who, bytes)| format!("{who} {} MiB", mib(*bytes)))
-            .collect();
-        let largest = format!(
-            "The EFI system partition takes {} MiB, the compressed root {} MiB, the partition table {} MiB. Largest \
-             packages, uncompressed: {}. Raise `size`, or leave packages out.",
-            mib(esp),
-            mib(root),
-            mib(OVERHEAD),
-            biggest.join(", ")
-        );
-        return Err(too_big("the disk", needs, size, largest));
+}
+
+/// The size of the disk, once everything is known to fit: the root `needs` so much, and takes `roomy` if nothing is said.
+fn disk_size(tree: &Tree, recipe: &Recipe<'_>, others: u64, needs: u64, roomy: u64) -> Result<u64, Error> {
+    let Some(size) = recipe.disk.size else {
+        return Ok(others + roomy);
+    };
+    if others + needs <= size {
+        return Ok(size);
     }
-    Ok(size)
+    let biggest: Vec<String> = tree
+        .biggest()
+        .iter()
+        .take(5)
+        .map(|(who, bytes)| format!("{who} {} MiB", mib(*bytes)))
+        .collect();
+    let root = match recipe.disk.root_fs {
+        FileSystem::Erofs => "the compressed root",
+        FileSystem::Ext4 => "the root",
+    };
+    let largest = format!(
+        "The EFI system partition takes {} MiB, {root} {} MiB, the partition table {} MiB. Largest packages, uncompressed: \
+         {}. Raise `size`, or leave packages out.",
+        mib(others - OVERHEAD),
+        mib(needs),
+        mib(OVERHEAD),
+        biggest.join(", ")
+    );
+    Err(too_big(recipe, "the disk", others + needs, size, largest))
 }

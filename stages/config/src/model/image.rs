@@ -247,7 +247,7 @@ pub(crate) static DISK: Table = Table {
             "of the disk; without it, as large as its content needs",
         ),
         ours("esp-size", Form::Text(&SIZE), "of the EFI system partition").default("64M"),
-        ours("root-fs", Form::Words(&["erofs"]), "file system of the root").default("erofs"),
+        ours("root-fs", Form::Words(&["erofs", "ext4"]), "file system of the root: `erofs` is compressed and never written to, `ext4` is written to by the machine and takes all of the disk").default("erofs"),
         ours("root-label", Form::Text(&LABEL), "of the root's partition").default("NAME-root"),
         ours(
             "qcow2-compression",

@@ -10,8 +10,8 @@ use keel_artefact::{ImageName, PackageName};
 use crate::{
     Group, Image,
     image::{
-        Boot, Capabilities, Compression, Container, Disk, Format, Kind, Layers, Os, Qcow2Compression, RootFs,
-        Test, Wsl,
+        Boot, Capabilities, Compression, Container, Disk, FileSystem, Format, Kind, Layers, Os,
+        Qcow2Compression, Test, Wsl,
     },
     read::{
         definition::{Definition, Definitions, items_of},
@@ -292,7 +292,10 @@ fn disk(table: &Table<'_>, name: &ImageName) -> Disk {
     Disk {
         size,
         esp_size,
-        root_fs: RootFs::Erofs,
+        root_fs: match table.text("root-fs") {
+            Some(word) if word.value == "ext4" => FileSystem::Ext4,
+            _ => FileSystem::Erofs,
+        },
         root_label: table
             .string("root-label")
             .unwrap_or_else(|| format!("{name}-root")),

@@ -30,7 +30,7 @@ pub fn uuid(digest: &Sha256, role: &str) -> Uuid {
 pub enum Role {
     /// The EFI system partition.
     Esp,
-    /// The root file system of an architecture, read-only.
+    /// The root file system of an architecture.
     Root(Arch),
 }
 
@@ -42,12 +42,25 @@ impl Role {
             Self::Root(Arch::Aarch64) => ::gpt::partition_types::LINUX_ROOT_ARM_64,
         }
     }
+}
 
-    /// Bit 60 of the specification: read-only.
+/// What may be done with a partition: the bits of the specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing is said of it.
+    Plain,
+    /// Bit 59: its file system is to be grown to its size when it is mounted.
+    Grows,
+    /// Bit 60: it is never written to.
+    ReadOnly,
+}
+
+impl Access {
     fn flags(self) -> u64 {
         match self {
-            Self::Esp => 0,
-            Self::Root(_) => 1 << 60,
+            Self::Plain => 0,
+            Self::Grows => 1 << 59,
+            Self::ReadOnly => 1 << 60,
         }
     }
 }
@@ -57,6 +70,8 @@ impl Role {
 pub struct Partition {
     /// What it is for.
     pub role: Role,
+    /// Whether it is written to.
+    pub access: Access,
     /// Its name, 36 characters of UTF-16 at most.
     pub label: String,
     /// Its identity.
@@ -83,7 +98,7 @@ pub fn write(file: &mut fs_err::File, size: u64, disk: Uuid, partitions: &[Parti
                 part_guid: partition.guid,
                 first_lba: partition.offset / SECTOR,
                 last_lba: (partition.offset + partition.size) / SECTOR - 1,
-                flags: partition.role.flags(),
+                flags: partition.access.flags(),
                 name: partition.label.clone(),
             };
             (number, entry)

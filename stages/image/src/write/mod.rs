@@ -2,6 +2,7 @@
 
 pub mod cpio;
 pub mod esp;
+pub mod ext4;
 pub mod gpt;
 pub(crate) mod hashed;
 pub mod oci;

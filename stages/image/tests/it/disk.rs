@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use keel_artefact::{Interrupt, Sha256};
-use keel_config::image::{Boot, Format, Qcow2Compression};
+use keel_config::image::{Boot, FileSystem, Format, Qcow2Compression};
 use keel_image::formats;
 
 use crate::fixture::{Packages, Place, digests, image, is_root_or_says, judge};
@@ -207,4 +207,88 @@ fn a_disk_without_a_loader_starts_the_kernel_image_itself() {
         .filter(|line| !line.ends_with('/'))
         .collect();
     assert_eq!(names, ["::/EFI/BOOT/BOOTX64.EFI"]);
+}
+
+/// What `debugfs` says of the root.
+fn debugfs(root: &Path, request: &str) -> String {
+    judge("e2fsprogs", &["debugfs", "-R", request, &root.to_string_lossy()])
+}
+
+#[test]
+fn a_root_that_is_written_to_is_an_ext4_that_grows() {
+    let (packages, place, other) = (Packages::bootable(), Place::new(), Place::new());
+    let mut image = image("vm", &PACKAGES, &[Format::Raw]);
+    let disk = image.disk.as_mut().unwrap();
+    (disk.root_fs, disk.size) = (FileSystem::Ext4, Some(200 << 20));
+    image.os.hostname = Some("writable".into());
+    let built = place.build(&image, &packages).unwrap();
+    let again = other.build(&image, &packages).unwrap();
+    assert_eq!(digests(&built.dir), digests(&again.dir));
+
+    let raw = built.file(Format::Raw).unwrap();
+    let raw_name = raw.to_string_lossy();
+    let said = judge("gdisk", &["sgdisk", "-v", &raw_name]);
+    assert!(said.contains("No problems found"), "{said}");
+    // The whole rest of the disk; it grows (59), and is not read-only (60).
+    let table = judge("fdisk", &["sfdisk", "-d", &raw_name]);
+    let line = table.lines().find(|line| line.contains("4F68BCE3")).unwrap();
+    assert!(
+        line.contains("size=      323584") && line.contains("attrs=\"GUID:59\""),
+        "{line}"
+    );
+    let guid = line
+        .split("uuid=")
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap()
+        .to_lowercase();
+    let boot = built.boot.clone().unwrap();
+    assert_eq!(
+        boot.cmdline,
+        format!("root=PARTUUID={guid} rootfstype=ext4 rw hard=1 console=ttyS0")
+    );
+
+    let root = place.dir.path().join("root");
+    part(&raw, &root, 41, 158);
+    judge("e2fsprogs", &["e2fsck", "-f", "-n", &root.to_string_lossy()]);
+    let fstab = debugfs(&root, "cat /etc/fstab");
+    assert!(
+        fstab.contains(&format!("PARTUUID={guid} / ext4 defaults,x-systemd.growfs 0 1\n")),
+        "{fstab}"
+    );
+    let secret = debugfs(&root, "stat /usr/share/tool/secret");
+    assert!(
+        secret.contains("Mode:  0640") && secret.contains("User:     2   Group:     5"),
+        "{secret}"
+    );
+    assert!(debugfs(&root, "stat /usr/bin/tool").contains("security.capability"));
+    assert_eq!(
+        built.changed["identity"]
+            .iter()
+            .filter(|path| path.as_str() == "/etc/fstab")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn without_a_size_an_ext4_has_room() {
+    let place = Place::new();
+    let mut image = image("vm", &PACKAGES, &[Format::Raw]);
+    let disk = image.disk.as_mut().unwrap();
+    (disk.root_fs, disk.size) = (FileSystem::Ext4, None);
+    let built = place.build(&image, &Packages::bootable()).unwrap();
+    let raw = built.file(Format::Raw).unwrap();
+    let mib = fs::metadata(&raw).unwrap().len() >> 20;
+    let root = place.dir.path().join("root");
+    part(&raw, &root, 41, mib - 42);
+    let said = judge("e2fsprogs", &["dumpe2fs", "-h", &root.to_string_lossy()]);
+    let free = said
+        .lines()
+        .find_map(|line| line.strip_prefix("Free blocks:"))
+        .unwrap();
+    let free: u64 = free.trim().parse().unwrap();
+    assert!((64 << 8..80 << 8).contains(&free), "{free} of {mib} MiB");
 }

@@ -1,6 +1,6 @@
 //! Images of small packages made by rpmbuild, judged by the programs that will read them.
 //!
-//! Needs: apt-get install --no-install-recommends rpm skopeo umoci erofs-utils dosfstools mtools gdisk fdisk
+//! Needs: apt-get install --no-install-recommends rpm skopeo umoci erofs-utils e2fsprogs dosfstools mtools gdisk fdisk
 //! qemu-utils binutils cpio libarchive-tools zstd docker-registry. A tool that is missing is a failure, not a skip.
 
 #![allow(clippy::unwrap_used)] // tests

@@ -3,7 +3,7 @@
 use std::fs;
 
 use keel_artefact::Sha256;
-use keel_config::image::Format;
+use keel_config::image::{FileSystem, Format};
 
 use crate::fixture::{Packages, Place, image, message, path};
 
@@ -83,17 +83,34 @@ fn a_disk_that_is_too_small_says_what_is_large() {
     small.disk.as_mut().unwrap().size = Some(42 << 20);
     let found = message(&place.build(&small, &packages).unwrap_err());
     assert!(
-        found.contains("image `vm` does not fit: the disk needs 43 of 42 MiB"),
+        found.contains("image `vm` does not fit: the disk needs 43 of 42 MiB, 1 MiB are missing"),
         "{found}"
     );
     assert!(found.contains("kernel-1-1.noarch 3 MiB"), "{found}");
     small.disk.as_mut().unwrap().esp_size = 3 << 20;
     let found = message(&place.build(&small, &packages).unwrap_err());
     assert!(
-        found.contains("the EFI system partition needs 4 of 3 MiB. "),
+        found.contains("the EFI system partition needs 4 of 3 MiB, 1 MiB are missing. "),
         "{found}"
     );
     assert!(found.contains("EFI/Linux/keel_0.1.efi has 3 MiB"), "{found}");
+}
+
+#[test]
+fn an_ext4_that_has_no_room_says_how_much_is_missing() {
+    let (packages, place) = (Packages::bootable(), Place::new());
+    let mut small = image("vm", &["tool", "boot", "kernel"], &[Format::Raw]);
+    let disk = small.disk.as_mut().unwrap();
+    (disk.root_fs, disk.size) = (FileSystem::Ext4, Some(64 << 20));
+    let found = message(&place.build(&small, &packages).unwrap_err());
+    let needs: u64 = (found.split("the disk needs ").nth(1))
+        .and_then(|rest| rest.split(' ').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("{found}"));
+    let missing = format!("needs {needs} of 64 MiB, {} MiB are missing. ", needs - 64);
+    assert!(found.contains(&missing) && found.contains("the root "), "{found}");
+    // With so much more, it is made.
+    small.disk.as_mut().unwrap().size = Some(needs << 20);
+    place.build(&small, &packages).unwrap();
 }
 
 #[test]
@@ -168,6 +185,14 @@ fn a_file_system_that_lost_a_file_is_refused() {
     let found = message(&place.build(&image, &Packages::bootable()).unwrap_err());
     assert!(
         found.contains("mkfs.erofs wrote `/usr/lib64/data` wrongly"),
+        "{found}"
+    );
+    let mut image = image;
+    let disk = image.disk.as_mut().unwrap();
+    (disk.root_fs, disk.size) = (FileSystem::Ext4, Some(200 << 20));
+    let found = message(&place.build(&image, &Packages::bootable()).unwrap_err());
+    assert!(
+        found.contains("mke2fs wrote `/usr/lib64/data` wrongly (its content); image `vm` is not made"),
         "{found}"
     );
 }
