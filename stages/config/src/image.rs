@@ -1,6 +1,7 @@
 //! What an image is: `[images.NAME]` and the definition file that it names.
 
 pub mod os;
+pub mod partition;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -8,6 +9,7 @@ use keel_artefact::{ImageName, PackageName, RootPath};
 use serde::Serialize;
 
 pub use os::Os;
+pub use partition::Partition;
 
 use crate::{Diagnostic, Location};
 
@@ -251,6 +253,12 @@ pub struct Disk {
     pub root_fs: FileSystem,
     /// Label of the root partition.
     pub root_label: String,
+    /// Size of the root partition in bytes; none: what the others leave, or what it needs.
+    pub root_size: Option<u64>,
+    /// Mount options of the root, separated by commas.
+    pub root_mount_options: Option<String>,
+    /// Further partitions, in the order given.
+    pub partitions: Vec<Partition>,
     /// The package whose kernel boots; it is among the image's packages.
     pub kernel: Option<PackageName>,
     /// How a qcow2 is compressed.
@@ -259,6 +267,17 @@ pub struct Disk {
     pub boot: Boot,
     /// A file of the root that is the initial RAM disk, if there is one.
     pub initrd: Option<RootPath>,
+}
+
+impl Disk {
+    /// Does the root take what the others leave?
+    pub fn root_grows(&self) -> bool {
+        let others = &self.partitions;
+        self.root_size.is_none()
+            && others
+                .iter()
+                .all(|other| other.size != partition::PartitionSize::Grow)
+    }
 }
 
 /// File systems that an image can have.

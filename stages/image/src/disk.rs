@@ -1,4 +1,4 @@
-//! A tree as a disk that boots: root file system → unified kernel image that names it → EFI system partition → table.
+//! A tree as a disk that boots: unified kernel image that names the root → partitions ([`crate::partitions`]) → table.
 
 use std::{
     io::Write as _,
@@ -13,15 +13,10 @@ use crate::{
     Error,
     accounts::root_path,
     error::At,
-    filesystem,
+    partitions::{self, Content, Ready},
     tools::Tools,
     tree::{Kind, Tree},
-    write::{
-        esp,
-        ext4::Needs,
-        gpt::{self, ALIGNMENT, Access, OVERHEAD, Partition, Role},
-        sparse, uki,
-    },
+    write::{esp, gpt, sparse, uki},
 };
 
 /// What the disk is made of, besides the tree.
@@ -88,30 +83,7 @@ pub fn write(
     };
     let cmdline = cmdline(recipe, tree)?;
     let files = esp_files(tree, recipe, &cmdline, &release, &kernel.bytes, initrd.as_deref())?;
-    let esp_size = esp_size(recipe, &files)?;
-    let (root, size) = root_file_system(tree, recipe, esp_size, tools, scratch)?;
-    let root_size = fs_err::metadata(&root).at("read", root.display())?.len();
-    let partitions = [
-        Partition {
-            role: Role::Esp,
-            access: Access::Plain,
-            label: "esp".into(),
-            guid: gpt::uuid(&recipe.seed, "esp"),
-            offset: ALIGNMENT,
-            size: esp_size,
-        },
-        Partition {
-            role: Role::Root(recipe.arch),
-            access: match recipe.disk.root_fs {
-                FileSystem::Erofs => Access::ReadOnly,
-                FileSystem::Ext4 => Access::Grows,
-            },
-            label: recipe.disk.root_label.clone(),
-            guid: gpt::uuid(&recipe.seed, "root"),
-            offset: ALIGNMENT + esp_size,
-            size: size - OVERHEAD - esp_size,
-        },
-    ];
+    let (ready, size, root_size) = partitions::make(tree, recipe, &files, tools, scratch)?;
     let what = raw.display();
     let mut file = fs_err::OpenOptions::new()
         .read(true)
@@ -119,18 +91,25 @@ pub fn write(
         .create(true)
         .truncate(true)
         .open(raw)
-        .at("write", what)?;
+        .at("write", &what)?;
     file.set_len(size).at("write", raw.display())?;
-    let esp = esp::write(esp_size, &files);
-    sparse::copy(&esp[..], &mut file, partitions[0].offset).at("write", raw.display())?;
-    drop(esp);
-    let content = fs_err::File::open(&root).at("read", root.display())?;
-    sparse::copy(content, &mut file, partitions[1].offset).at("write", raw.display())?;
-    gpt::write(&mut file, size, gpt::uuid(&recipe.seed, "disk"), &partitions)?;
+    let mut entries = Vec::new();
+    for Ready { entry, content } in ready {
+        match content {
+            Content::Bytes(bytes) => sparse::copy(&bytes[..], &mut file, entry.offset).at("write", &what)?,
+            Content::File(path) => {
+                let content = fs_err::File::open(&path).at("read", path.display())?;
+                let copied = sparse::copy(content, &mut file, entry.offset).at("write", &what)?;
+                fs_err::remove_file(&path).at("remove", path.display())?;
+                copied
+            }
+        };
+        entries.push(entry);
+    }
+    gpt::write(&mut file, size, gpt::uuid(&recipe.seed, "disk"), &entries)?;
     file.flush()
         .and_then(|()| file.sync_all())
         .at("write", raw.display())?;
-    fs_err::remove_file(&root).at("remove", root.display())?;
     let (raw, kernel) = (raw.to_owned(), kernel.bytes);
     Ok(Made {
         raw,
@@ -317,100 +296,4 @@ fn esp_files(
             ]
         }
     })
-}
-
-fn mib(bytes: u64) -> u64 {
-    bytes.div_ceil(ALIGNMENT)
-}
-
-fn too_big(recipe: &Recipe<'_>, part: &'static str, needs: u64, has: u64, largest: String) -> Error {
-    Error::TooBig {
-        image: recipe.image.to_owned(),
-        part,
-        needs: mib(needs),
-        has: has / ALIGNMENT,
-        largest,
-    }
-}
-
-/// The size of the EFI system partition, once these files are known to fit.
-fn esp_size(recipe: &Recipe<'_>, files: &[esp::File]) -> Result<u64, Error> {
-    let (size, needs) = (
-        recipe.disk.esp_size.next_multiple_of(ALIGNMENT),
-        esp::needs(files),
-    );
-    if needs <= size {
-        return Ok(size);
-    }
-    let largest = files
-        .iter()
-        .map(|(name, bytes)| format!("{name} has {} MiB", mib(bytes.len() as u64)));
-    let largest = format!("{}. Raise `esp-size`.", largest.collect::<Vec<_>>().join(", "));
-    Err(too_big(recipe, "the EFI system partition", needs, size, largest))
-}
-
-/// Makes the root; with it, the size of the disk. An ext4 takes all that the disk has.
-fn root_file_system(
-    tree: &Tree,
-    recipe: &Recipe<'_>,
-    esp: u64,
-    tools: &dyn Tools,
-    scratch: &Path,
-) -> Result<(PathBuf, u64), Error> {
-    let kind = recipe.disk.root_fs;
-    let make = |size| {
-        let request = filesystem::Request {
-            image: recipe.image,
-            kind,
-            label: "root",
-            uuid: gpt::uuid(&recipe.seed, kind.as_str()),
-            hash_seed: gpt::uuid(&recipe.seed, "hash"),
-            clock: recipe.clock,
-            size,
-        };
-        filesystem::make(tree, tree.nodes(), &request, tools, scratch)
-    };
-    let others = OVERHEAD + esp;
-    match kind {
-        FileSystem::Erofs => {
-            let root = make(0)?;
-            let size = fs_err::metadata(&root).at("read", root.display())?.len();
-            let needs = size.next_multiple_of(ALIGNMENT);
-            Ok((root, disk_size(tree, recipe, others, needs, needs)?))
-        }
-        FileSystem::Ext4 => {
-            let needs = Needs::of(tree.nodes());
-            let size = disk_size(tree, recipe, others, needs.least(), needs.roomy())?;
-            Ok((make(size - others)?, size))
-        }
-    }
-}
-
-/// The size of the disk, once everything is known to fit: the root `needs` so much, and takes `roomy` if nothing is said.
-fn disk_size(tree: &Tree, recipe: &Recipe<'_>, others: u64, needs: u64, roomy: u64) -> Result<u64, Error> {
-    let Some(size) = recipe.disk.size else {
-        return Ok(others + roomy);
-    };
-    if others + needs <= size {
-        return Ok(size);
-    }
-    let biggest: Vec<String> = tree
-        .biggest()
-        .iter()
-        .take(5)
-        .map(|(who, bytes)| format!("{who} {} MiB", mib(*bytes)))
-        .collect();
-    let root = match recipe.disk.root_fs {
-        FileSystem::Erofs => "the compressed root",
-        FileSystem::Ext4 => "the root",
-    };
-    let largest = format!(
-        "The EFI system partition takes {} MiB, {root} {} MiB, the partition table {} MiB. Largest packages, uncompressed: \
-         {}. Raise `size`, or leave packages out.",
-        mib(others - OVERHEAD),
-        mib(needs),
-        mib(OVERHEAD),
-        biggest.join(", ")
-    );
-    Err(too_big(recipe, "the disk", others + needs, size, largest))
 }

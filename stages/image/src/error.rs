@@ -129,8 +129,8 @@ pub enum Error {
     TooBig {
         /// The image.
         image: String,
-        /// The disk, or its ESP.
-        part: &'static str,
+        /// The disk, or a partition of it.
+        part: String,
         /// MiB, rounded up.
         needs: u64,
         /// MiB.

@@ -51,6 +51,7 @@ pub mod join;
 pub mod layers;
 pub mod layout;
 pub mod manifest;
+mod partitions;
 mod presets;
 pub mod read;
 pub mod registry;

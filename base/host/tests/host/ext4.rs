@@ -1,12 +1,17 @@
 //! File systems by stage0's mke2fs and debugfs.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::{MetadataExt as _, PermissionsExt},
+    path::Path,
+    process::Command,
+};
 
-use keel_artefact::{Epoch, Interrupt};
+use keel_artefact::{Epoch, Interrupt, Sha256};
 use keel_host::mkfs_ext4::{self, Attribute};
 use keel_sandbox::{Bind, Run};
 
-use crate::stage0::prepared;
+use crate::stage0::{STAGE0, prepared};
 
 const CLOCK: u64 = 1_750_000_000;
 
@@ -58,6 +63,53 @@ fn archive() -> Vec<u8> {
     add("null", T::Char, b"", 0, 0o666, &[]);
     add("pipe", T::Fifo, b"", 0, 0o600, &[]);
     builder.into_inner().unwrap()
+}
+
+/// What a test's line with the image's digest begins with.
+const SUM: &str = "the image is ";
+
+/// An ordinary user, who has no subordinate ids, makes the same bytes. Needs root to become one.
+#[test]
+fn an_ordinary_user_makes_the_same_bytes() {
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        println!("not root: the other test has just run as an ordinary user");
+        return;
+    }
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o1777)).unwrap();
+    let binary = folder.path().join("test");
+    // By another process: one that other tests start here while the file is written would keep it open, and nobody could
+    // execute it.
+    let copied = Command::new("cp")
+        .arg(std::env::current_exe().unwrap())
+        .arg(&binary)
+        .status();
+    assert!(copied.unwrap().success());
+    let test = "ext4::an_ext4_is_the_same_each_time_and_holds_everything";
+    let sum = |command: &mut Command| {
+        let output = command.args(["--exact", test, "--nocapture"]).output();
+        let output = output.expect("setpriv is missing: apt install util-linux");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let sum = text
+            .lines()
+            .find_map(|line| line.split_once(SUM))
+            .map(|(_, sum)| sum.to_owned());
+        sum.unwrap_or_else(|| panic!("{text}"))
+    };
+    let stage0 = prepared().tools.parent().unwrap();
+    let mut other = Command::new("setpriv");
+    other
+        .args(["--reuid", "1001", "--regid", "1001", "--clear-groups"])
+        .arg(&binary)
+        .env("TMPDIR", folder.path())
+        .env(STAGE0, stage0)
+        .current_dir("/");
+    assert_eq!(sum(&mut other), sum(Command::new(&binary).env(STAGE0, stage0)));
 }
 
 const LABEL: &[u8] = b"system_u:object_r:bin_t:s0\0";
@@ -129,6 +181,8 @@ fn an_ext4_is_the_same_each_time_and_holds_everything() {
     );
     let left = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(left, 3, "nothing is left beside the images");
+    // For the same test as another user.
+    println!("{SUM}{}", Sha256::of_file(&one).unwrap().0);
 
     let said = ask(&one, &["dumpe2fs", "-h", "/tmp/image"]);
     let fields: BTreeMap<&str, &str> = said

@@ -133,6 +133,7 @@ impl<'a> Ext4<'a> {
     pub fn open_file<'b>(&'b self, file: &Inode) -> io::Result<Content<'b>> {
         let mut extents = Vec::new();
         self.extents(&file.raw[0x28..0x64], 5, &mut extents)?;
+        extents.sort_by_key(|extent| extent.from);
         Ok(Content {
             file: self.file,
             extents,

@@ -65,15 +65,15 @@ impl Needs {
         Self { blocks, inodes }
     }
 
-    /// The smallest that holds it.
-    pub fn least(self) -> u64 {
-        let mut size = self.blocks * BLOCK;
+    /// The smallest that holds it and has `size` bytes or more. A larger one may hold less: it has a larger journal.
+    pub fn least(self, size: u64) -> u64 {
+        let mut size = size.max(self.blocks * BLOCK);
         loop {
             let needs = (self.blocks + self.overhead(size)) * BLOCK;
             if needs <= size {
                 return size.next_multiple_of(ALIGNMENT);
             }
-            size = needs;
+            size = needs.next_multiple_of(ALIGNMENT);
         }
     }
 
@@ -81,7 +81,7 @@ impl Needs {
     pub fn roomy(self) -> u64 {
         let free = (self.blocks / 4).max(64 * MIB / BLOCK);
         let blocks = self.blocks + free;
-        Self { blocks, ..self }.least()
+        Self { blocks, ..self }.least(0)
     }
 
     /// A file system of `size` bytes for it.
@@ -90,7 +90,11 @@ impl Needs {
             size,
             // An eighth more than there are: a system that is written to makes more.
             inodes: (size / PER_INODE).max(self.inodes + self.inodes / 8),
-            journal_mib: if size < 1 << 30 { 16 } else { 64 },
+            journal_mib: match size / MIB {
+                0..128 => 4,
+                128..1024 => 16,
+                _ => 64,
+            },
         }
     }
 
@@ -181,8 +185,13 @@ mod tests {
                 blocks,
                 inodes: blocks / 4 + 12,
             };
-            let least = needs.least();
-            assert!(least >= (blocks + needs.overhead(least)) * BLOCK, "{blocks}");
+            let least = needs.least(0);
+            let holds = |size| size >= (blocks + needs.overhead(size)) * BLOCK;
+            assert!(holds(least) && !holds(least - MIB), "{blocks}");
+            // Where the journal becomes larger, too.
+            for size in (least..least + 64 * MIB).step_by(MIB as usize) {
+                assert_eq!(needs.least(size) == size, holds(size), "{blocks}: {size}");
+            }
             assert!(least < blocks * BLOCK * 11 / 10 + 64 * MIB, "{blocks}: {least}");
             assert!(needs.roomy() >= least + 64 * MIB, "{blocks}");
             assert!(needs.layout(least).inodes > needs.inodes);

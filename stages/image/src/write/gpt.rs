@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use keel_artefact::{Arch, Sha256};
+use keel_config::image::partition::PartitionType;
 use uuid::Uuid;
 
 use crate::{Error, error::At};
@@ -32,11 +33,25 @@ pub enum Role {
     Esp,
     /// The root file system of an architecture.
     Root(Arch),
+    /// What a definition says.
+    Data(PartitionType),
 }
 
 impl Role {
     fn type_guid(self) -> ::gpt::partition_types::Type {
+        // gpt has no names for these.
+        let linux = |guid| ::gpt::partition_types::Type {
+            guid: Uuid::from_u128(guid),
+            os: ::gpt::partition_types::OperatingSystem::Linux,
+        };
         match self {
+            Self::Data(PartitionType::LinuxGeneric) => ::gpt::partition_types::LINUX_FS,
+            Self::Data(PartitionType::Home) => ::gpt::partition_types::LINUX_HOME,
+            Self::Data(PartitionType::Srv) => ::gpt::partition_types::LINUX_SRV,
+            Self::Data(PartitionType::Var) => linux(0x4d21_b016_b534_45c2_a9fb_5c16_e091_fd2d),
+            Self::Data(PartitionType::Tmp) => linux(0x7ec6_f557_3bc5_4aca_b293_16ef_5df6_39d1),
+            Self::Data(PartitionType::Swap) => ::gpt::partition_types::LINUX_SWAP,
+            Self::Data(PartitionType::Xbootldr) => ::gpt::partition_types::FREEDESK_BOOT,
             Self::Esp => ::gpt::partition_types::EFI,
             Self::Root(Arch::X86_64) => ::gpt::partition_types::LINUX_ROOT_X64,
             Self::Root(Arch::Aarch64) => ::gpt::partition_types::LINUX_ROOT_ARM_64,

@@ -8,6 +8,7 @@ pub(crate) mod hashed;
 pub mod oci;
 pub mod qcow2;
 pub mod sparse;
+pub mod swap;
 pub mod tar;
 pub mod uki;
 pub mod vhd;

@@ -3,8 +3,9 @@
 use std::fs;
 
 use keel_artefact::Sha256;
-use keel_config::image::{FileSystem, Format};
+use keel_config::image::{FileSystem, Format, partition::PartitionSize};
 
+use crate::disk::partition;
 use crate::fixture::{Packages, Place, image, message, path};
 
 /// The message of a build that must fail, and leave nothing.
@@ -101,16 +102,58 @@ fn an_ext4_that_has_no_room_says_how_much_is_missing() {
     let (packages, place) = (Packages::bootable(), Place::new());
     let mut small = image("vm", &["tool", "boot", "kernel"], &[Format::Raw]);
     let disk = small.disk.as_mut().unwrap();
-    (disk.root_fs, disk.size) = (FileSystem::Ext4, Some(64 << 20));
+    (disk.root_fs, disk.size) = (FileSystem::Ext4, Some(50 << 20));
     let found = message(&place.build(&small, &packages).unwrap_err());
     let needs: u64 = (found.split("the disk needs ").nth(1))
         .and_then(|rest| rest.split(' ').next()?.parse().ok())
         .unwrap_or_else(|| panic!("{found}"));
-    let missing = format!("needs {needs} of 64 MiB, {} MiB are missing. ", needs - 64);
+    let missing = format!("needs {needs} of 50 MiB, {} MiB are missing. ", needs - 50);
     assert!(found.contains(&missing) && found.contains("the root "), "{found}");
     // With so much more, it is made.
     small.disk.as_mut().unwrap().size = Some(needs << 20);
     place.build(&small, &packages).unwrap();
+}
+
+#[test]
+fn partitions_that_do_not_fit_are_named() {
+    let packages = Packages::bootable();
+    let ext4 = |place| Some((FileSystem::Ext4, place, ""));
+    for (partitions, expected) in [
+        (
+            vec![partition(7, "small", PartitionSize::Bytes(1 << 20), ext4("/var"))],
+            &["partition `small` needs ", " of 1 MiB, ", "Raise its `size`"][..],
+        ),
+        (
+            vec![partition(
+                7,
+                "large",
+                PartitionSize::Bytes(300 << 20),
+                ext4("/var"),
+            )],
+            &[
+                "the disk needs 343 of 64 MiB, 279 MiB are missing. ",
+                "partition `large` 300 MiB",
+            ],
+        ),
+        (
+            vec![
+                partition(7, "linked", PartitionSize::Fits, ext4("/bin/x")),
+                partition(9, "file", PartitionSize::Fits, ext4("/usr/lib/os-release")),
+            ],
+            &[
+                "partition `linked` cannot be mounted at `/bin/x`: a symbolic link leads from it to `/usr/bin/x`\n  vm.image.toml:7",
+                "partition `file` cannot be mounted at `/usr/lib/os-release`: it is a file\n  vm.image.toml:9",
+            ],
+        ),
+    ] {
+        let place = Place::new();
+        let mut vm = image("vm", &["tool", "boot", "kernel"], &[Format::Raw]);
+        vm.disk.as_mut().unwrap().partitions = partitions;
+        let found = message(&place.build(&vm, &packages).unwrap_err());
+        for expected in expected {
+            assert!(found.contains(expected), "{expected}\n{found}");
+        }
+    }
 }
 
 #[test]
