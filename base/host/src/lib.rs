@@ -4,7 +4,7 @@
 //! last lines.
 //!
 //! 1. [`stage0::prepare`] makes a Debian root once, splits it into layers and keeps it in the store.
-//! 2. [`rpmbuild`], [`rpmdb`], [`mkfs_erofs`], [`ldconfig`] run in a sandbox over such layers: the machine needs
+//! 2. [`rpmbuild`], [`rpmdb`], [`mkfs_erofs`], [`mkfs_ext4`], [`ldconfig`] run in a sandbox over such layers: the machine needs
 //!    none of them.
 //! 3. [`mmdebstrap`] (which makes the root), [`qemu`], [`git`], [`disorderfs`] and [`diffoscope`] are programs of the machine; one that is missing is an error that
 //!    names the Debian package ([`Program`]).
@@ -25,11 +25,13 @@ mod error;
 pub mod git;
 pub mod ldconfig;
 pub mod mkfs_erofs;
+pub mod mkfs_ext4;
 pub mod mmdebstrap;
 mod program;
 pub mod qemu;
 pub mod rpmbuild;
 pub mod rpmdb;
+mod scratch;
 pub mod stage0;
 
 pub use error::Error;

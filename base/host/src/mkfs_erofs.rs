@@ -1,11 +1,14 @@
 //! `mkfs.erofs`: a tar archive becomes a read-only file system (erofs-utils, mkfs.erofs(1)).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use keel_artefact::{Epoch, Interrupt};
-use keel_sandbox::Bind;
 
-use crate::{Error, Program, stage0::Stage0};
+use crate::{
+    Error, Program,
+    scratch::{Scratch, bind},
+    stage0::Stage0,
+};
 
 /// How blocks are compressed; the kernel that mounts it must know the method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,39 +42,17 @@ pub struct Request<'a> {
 /// Makes the image. The same request over the same bytes gives the same image.
 pub fn make(stage0: &Stage0, request: &Request<'_>, interrupt: &Interrupt) -> Result<(), Error> {
     let program = Program::MkfsErofs;
-    let refuse = |why: String| Error::Request {
-        program: program.name(),
-        why,
-    };
     if request.label.len() > 15 || request.label.contains('\0') {
-        return Err(refuse(format!(
-            "the label `{}` is longer than 15 bytes",
-            request.label
-        )));
+        return Err(Error::Request {
+            program: program.name(),
+            why: format!("the label `{}` is longer than 15 bytes", request.label),
+        });
     }
-    let (Some(folder), Some(name)) = (request.image.parent(), request.image.file_name()) else {
-        return Err(refuse(format!("{} is no file", request.image.display())));
-    };
-    // The sandbox writes into a folder of its own beside the image, so that nothing else is in its reach.
-    let scratch = Scratch::new(folder, name)?;
+    let scratch = Scratch::beside(request.image, program)?;
     let mut sandbox = stage0.sandbox();
-    sandbox.binds = vec![
-        Bind {
-            host: request.archive.to_owned(),
-            guest: "/tmp/archive".parse().expect("a root path"),
-            writable: false,
-        },
-        Bind {
-            host: scratch.0.clone(),
-            guest: "/tmp/out".parse().expect("a root path"),
-            writable: true,
-        },
-    ];
+    sandbox.binds = vec![bind(request.archive, "/tmp/archive", false), scratch.bind()];
     program.run_in(&sandbox, &arguments(request), interrupt)?;
-    let made = scratch.0.join("image");
-    keel_sandbox::take_back(&made)?;
-    fs_err::rename(made, request.image)?;
-    Ok(())
+    scratch.show(request.image)
 }
 
 fn arguments(request: &Request<'_>) -> Vec<String> {
@@ -102,12 +83,7 @@ fn arguments(request: &Request<'_>) -> Vec<String> {
 /// Checks an image, every block of it, with `fsck.erofs`.
 pub fn check(stage0: &Stage0, image: &Path, interrupt: &Interrupt) -> Result<(), Error> {
     let mut sandbox = stage0.sandbox();
-    let guest = "/tmp/image".parse().expect("a root path");
-    sandbox.binds = vec![Bind {
-        host: image.to_owned(),
-        guest,
-        writable: false,
-    }];
+    sandbox.binds = vec![bind(image, "/tmp/image", false)];
     let arguments = ["--extract", "/tmp/image"].map(str::to_owned);
     Program::FsckErofs
         .run_in(&sandbox, &arguments, interrupt)
@@ -120,37 +96,8 @@ pub fn extract(stage0: &Stage0, image: &Path, folder: &Path, interrupt: &Interru
     fs_err::create_dir(folder)?;
     keel_sandbox::hand_over(folder)?;
     let mut sandbox = stage0.sandbox();
-    let bind = |host: &Path, guest: &str, writable| Bind {
-        host: host.to_owned(),
-        guest: guest.parse().expect("a root path"),
-        writable,
-    };
     sandbox.binds = vec![bind(image, "/tmp/image", false), bind(folder, "/tmp/out", true)];
     let arguments = ["--extract=/tmp/out/tree", "--no-preserve", "/tmp/image"].map(str::to_owned);
     Program::FsckErofs.run_in(&sandbox, &arguments, interrupt)?;
     Ok(keel_sandbox::take_back(folder)?)
-}
-
-/// A folder that goes with all that is in it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(folder: &Path, name: &std::ffi::OsStr) -> Result<Self, Error> {
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(".mkfs");
-        let path = folder.join(hidden);
-        // Left by a killed run.
-        keel_store::temp::remove_all(&path)?;
-        fs_err::create_dir(&path)?;
-        keel_sandbox::hand_over(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What stays is removed by the next run with this image.
-        let _ = keel_store::temp::remove_all(&self.0);
-    }
 }

@@ -40,6 +40,12 @@ pub enum Program {
     MkfsErofs,
     /// `fsck.erofs`, in stage0.
     FsckErofs,
+    /// `mke2fs`, in stage0.
+    Mke2fs,
+    /// `debugfs`, in stage0.
+    Debugfs,
+    /// `e2fsck`, in stage0.
+    E2fsck,
     /// `rpm`, in stage0.
     Rpm,
     /// `rpmbuild`, in a build root.
@@ -61,6 +67,9 @@ impl Program {
             Self::Ldconfig => "ldconfig",
             Self::MkfsErofs => "mkfs.erofs",
             Self::FsckErofs => "fsck.erofs",
+            Self::Mke2fs => "mke2fs",
+            Self::Debugfs => "debugfs",
+            Self::E2fsck => "e2fsck",
             Self::Rpm => "rpm",
             Self::Rpmbuild => "rpmbuild",
         }
@@ -79,6 +88,7 @@ impl Program {
             Self::Diffoscope => "diffoscope",
             Self::Ldconfig => "libc-bin",
             Self::MkfsErofs | Self::FsckErofs => "erofs-utils",
+            Self::Mke2fs | Self::Debugfs | Self::E2fsck => "e2fsprogs",
             Self::Rpm | Self::Rpmbuild => "rpm",
         }
     }

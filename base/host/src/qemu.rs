@@ -132,9 +132,9 @@ pub fn firmware(arch: Arch) -> Result<(&'static Path, &'static Path), Error> {
     Err(missing)
 }
 
-/// The kernel counts a few interrupts of its timer in the first hundredth of a second and panics if too few came ("IO-APIC
-/// + timer doesn't work"). An emulator that has to wait for its processor is too slow for that. KVM's guests do not count, and whether it
-/// is KVM is known only when QEMU has tried: all are told.
+/// The kernel counts a few interrupts of its timer in the first hundredth of a second and panics if too few came
+/// ("IO-APIC and timer do not work"). An emulator that has to wait for its processor is too slow for that. KVM's guests do not
+/// count, and whether it is KVM is known only when QEMU has tried: all are told.
 const NO_TIMER_CHECK: &str = "no_timer_check";
 /// systemd's stub adds this SMBIOS string to the command line of a unified kernel image, without Secure Boot (systemd-stub(7)).
 const STUB_CMDLINE: &str = "io.systemd.stub.kernel-cmdline-extra";

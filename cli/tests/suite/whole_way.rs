@@ -284,6 +284,72 @@ fn a_machine_boots_and_answers_tests() {
     );
 }
 
+/// The fixture's machine with a root that is written to, and a partition and swap space of its own.
+fn writable(fixture: &Fixture) {
+    let definition = fixture.path("images/mini.image.toml");
+    let text = fs_err::read_to_string(&definition).unwrap();
+    let (disk, tests) = text.split_once("[os]").unwrap();
+    let (os, _) = tests.split_once("[[tests]]").unwrap();
+    let disk = disk
+        .replace("size = \"96M\"", "size = \"320M\"")
+        .replace("root-fs = \"erofs\"", "root-fs = \"ext4\"\nroot-size = \"128M\"");
+    let more = r#"
+[[disk.partitions]]
+label = "srv"
+mount-point = "/srv"
+mount-options = "nodev"
+size = "grow"
+
+[[disk.partitions]]
+label = "mem"
+filesystem = "swap"
+size = "8M"
+
+[[os.additional-files]]
+content = "here"
+destination = "/srv/file"
+
+[[os.additional-files]]
+content = "there"
+destination = "/etc/with blanks/\"quoted\""
+permissions = "0604"
+
+[[tests]]
+name = "the root is written to"
+run = "grep -q '^/dev/[^ ]* / ext4 rw' /proc/mounts && echo x > /etc/written && test \"$(stat -c %a '/etc/with blanks/\"quoted\"')\" = 604"
+
+[[tests]]
+name = "the partition has its files"
+run = "test ! -e /srv/file && mount -t ext4 /dev/vda4 /srv && test \"$(cat /srv/file)\" = here"
+
+[[tests]]
+name = "what is mounted is in fstab"
+run = "grep -c PARTUUID= /etc/fstab | grep -qx 3"
+"#;
+    fs_err::write(&definition, format!("{disk}[os]{os}{more}")).unwrap();
+}
+
+#[test]
+fn a_machine_with_partitions_boots_and_writes_to_them() {
+    let fixture = Fixture::new();
+    writable(&fixture);
+    fixture.keel(&["image", "build", "mini"]).ok();
+    let raw = fixture.path("out/images/mini/mini.raw");
+    let said = judge("sgdisk", &["-v", raw.to_str().unwrap()]);
+    assert!(said.contains("No problems found"), "{said}");
+    let sums = fs_err::read_to_string(fixture.path("out/images/mini/SHA256SUMS")).unwrap();
+    println!("{sums}");
+    let ran = fixture.keel(&["image", "test", "mini", "--output", "json"]).ok();
+    let reports: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(reports[0]["checks"].as_array().unwrap().len(), 3, "{reports}");
+
+    let other = Fixture::new();
+    writable(&other);
+    other.keel(&["image", "build", "mini"]).ok();
+    let again = fs_err::read_to_string(other.path("out/images/mini/SHA256SUMS")).unwrap();
+    assert_eq!(sums, again);
+}
+
 #[test]
 fn an_image_leaves_the_published_repository_alone() {
     let fixture = Fixture::new();

@@ -1,6 +1,7 @@
 //! What an image is: `[images.NAME]` and the definition file that it names.
 
 pub mod os;
+pub mod partition;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -8,6 +9,7 @@ use keel_artefact::{ImageName, PackageName, RootPath};
 use serde::Serialize;
 
 pub use os::Os;
+pub use partition::Partition;
 
 use crate::{Diagnostic, Location};
 
@@ -248,9 +250,15 @@ pub struct Disk {
     /// Size of the EFI system partition in bytes.
     pub esp_size: u64,
     /// File system of the root.
-    pub root_fs: RootFs,
+    pub root_fs: FileSystem,
     /// Label of the root partition.
     pub root_label: String,
+    /// Size of the root partition in bytes; none: what the others leave, or what it needs.
+    pub root_size: Option<u64>,
+    /// Mount options of the root, separated by commas.
+    pub root_mount_options: Option<String>,
+    /// Further partitions, in the order given.
+    pub partitions: Vec<Partition>,
     /// The package whose kernel boots; it is among the image's packages.
     pub kernel: Option<PackageName>,
     /// How a qcow2 is compressed.
@@ -261,12 +269,35 @@ pub struct Disk {
     pub initrd: Option<RootPath>,
 }
 
-/// File systems of a root.
+impl Disk {
+    /// Does the root take what the others leave?
+    pub fn root_grows(&self) -> bool {
+        let others = &self.partitions;
+        self.root_size.is_none()
+            && others
+                .iter()
+                .all(|other| other.size != partition::PartitionSize::Grow)
+    }
+}
+
+/// File systems that an image can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RootFs {
+pub enum FileSystem {
     /// EROFS: read-only, compressed.
     Erofs,
+    /// ext4: written to by the machine.
+    Ext4,
+}
+
+impl FileSystem {
+    /// Its name in TOML, and for the kernel.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Erofs => "erofs",
+            Self::Ext4 => "ext4",
+        }
+    }
 }
 
 /// How the clusters of a qcow2 are compressed.

@@ -23,7 +23,7 @@ use crate::{
     finalise::{self, Added, Changed, Identity},
     formats,
     fresh::{Fresh, write_synced},
-    key, layers,
+    fstab, key, layers,
     lock::{self, Lock, Locked},
     manifest::{self, MANIFEST, SUMS},
     provenance::{self, Signer},
@@ -191,7 +191,7 @@ impl Work<'_> {
             .max_by_key(|clock| clock.0)
             .unwrap_or(Epoch(0));
         let scratch = self.store.temp_dir("image")?;
-        let (tree, changed) = self.tree(chosen, clock, scratch.path())?;
+        let (tree, seed, changed) = self.tree(chosen, clock, scratch.path())?;
         let fresh = Fresh::new(dir)?;
         let mut built = Built {
             format: manifest::FORMAT,
@@ -258,7 +258,7 @@ impl Work<'_> {
         }
         if self.request.image.is_disk() {
             check(self.interrupt)?;
-            self.disk(&tree, clock, scratch.path(), &fresh.path, &mut built)?;
+            self.disk(&tree, seed, clock, scratch.path(), &fresh.path, &mut built)?;
         }
         built.files.sort_by(|one, two| one.name.cmp(&two.name));
         self.tell(chosen, &fresh.path, &mut built)?;
@@ -308,8 +308,14 @@ impl Work<'_> {
         self.sink.event(Event::Message { id: self.id, text });
     }
 
-    /// Steps 2 to 4: everything before the first byte of output.
-    fn tree(&self, chosen: &[&Candidate], clock: Epoch, scratch: &Path) -> Result<(Tree, Changed), Error> {
+    /// Steps 2 to 4: everything before the first byte of output. The digest is what the identities of a disk are derived
+    /// from: that of the tree without what they are in.
+    fn tree(
+        &self,
+        chosen: &[&Candidate],
+        clock: Epoch,
+        scratch: &Path,
+    ) -> Result<(Tree, Sha256, Changed), Error> {
         let image = self.request.image;
         let failed = |tool, source| Error::Tool {
             tool,
@@ -346,7 +352,11 @@ impl Work<'_> {
                 .rpmdb(&files, clock)
                 .map_err(|source| failed("rpm", source))?,
         };
-        let changed = finalise::finalise(&mut tree, &accounts, &identity, self.added, clock)?;
+        let mut changed = finalise::finalise(&mut tree, &accounts, &identity, self.added, clock)?;
+        let seed = tree.digest();
+        if let Some(disk) = &image.disk {
+            fstab::add(&mut tree, disk, &seed, clock, &mut changed)?;
+        }
         self.say("audit");
         let foreign = self.tools.foreign().map_err(|source| failed("stage0", source))?;
         let cmdline = match &image.disk {
@@ -355,7 +365,7 @@ impl Work<'_> {
         };
         let findings = audit::audit(&tree, &foreign, &image.os, &cmdline)?;
         if findings.is_empty() {
-            Ok((tree, changed))
+            Ok((tree, seed, changed))
         } else {
             Err(Error::Audit {
                 image: image.name.to_string(),
@@ -402,6 +412,7 @@ impl Work<'_> {
     fn disk(
         &self,
         tree: &Tree,
+        seed: Sha256,
         clock: Epoch,
         scratch: &Path,
         out: &Path,
@@ -421,6 +432,7 @@ impl Work<'_> {
             arch: self.request.arch,
             id: &id,
             clock,
+            seed,
         };
         self.say("root file system and disk");
         let raw = out.join(format!("{name}.raw"));

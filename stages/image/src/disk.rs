@@ -1,4 +1,4 @@
-//! A tree as a disk that boots: root file system → unified kernel image that names it → EFI system partition → table.
+//! A tree as a disk that boots: unified kernel image that names the root → partitions ([`crate::partitions`]) → table.
 
 use std::{
     io::Write as _,
@@ -7,19 +7,16 @@ use std::{
 };
 
 use keel_artefact::{Arch, Epoch, RootPath, Sha256};
-use keel_config::image::{Boot, Disk};
+use keel_config::image::{Boot, Disk, FileSystem};
 
 use crate::{
     Error,
     accounts::root_path,
     error::At,
-    tools::{Erofs, Tools},
+    partitions::{self, Content, Ready},
+    tools::Tools,
     tree::{Kind, Tree},
-    write::{
-        esp,
-        gpt::{self, ALIGNMENT, OVERHEAD, Partition, Role},
-        sparse, tar, uki,
-    },
+    write::{esp, gpt, sparse, uki},
 };
 
 /// What the disk is made of, besides the tree.
@@ -37,6 +34,8 @@ pub struct Recipe<'a> {
     pub id: &'a str,
     /// The image's time.
     pub clock: Epoch,
+    /// What identities are derived from.
+    pub seed: Sha256,
 }
 
 /// A finished disk.
@@ -69,9 +68,6 @@ pub fn write(
     scratch: &Path,
     raw: &Path,
 ) -> Result<Made, Error> {
-    let digest = tree.digest();
-    let root = root_file_system(tree, recipe, &digest, tools, scratch)?;
-    let root_size = fs_err::metadata(&root).at("read", root.display())?.len();
     let kernel = kernel(tree, recipe)?;
     let release = uki::kernel_release(&kernel.bytes)
         .or_else(|| kernel.path.parent().map(|folder| folder.file_name().to_owned()))
@@ -85,26 +81,9 @@ pub fn write(
         )?),
         None => None,
     };
-    let cmdline = cmdline(recipe, tree, &digest)?;
+    let cmdline = cmdline(recipe, tree)?;
     let files = esp_files(tree, recipe, &cmdline, &release, &kernel.bytes, initrd.as_deref())?;
-    let size = layout(tree, recipe, root_size, &files)?;
-    let esp_size = recipe.disk.esp_size.next_multiple_of(ALIGNMENT);
-    let partitions = [
-        Partition {
-            role: Role::Esp,
-            label: "esp".into(),
-            guid: gpt::uuid(&digest, "esp"),
-            offset: ALIGNMENT,
-            size: esp_size,
-        },
-        Partition {
-            role: Role::Root(recipe.arch),
-            label: recipe.disk.root_label.clone(),
-            guid: gpt::uuid(&digest, "root"),
-            offset: ALIGNMENT + esp_size,
-            size: size - OVERHEAD - esp_size,
-        },
-    ];
+    let (ready, size, root_size) = partitions::make(tree, recipe, &files, tools, scratch)?;
     let what = raw.display();
     let mut file = fs_err::OpenOptions::new()
         .read(true)
@@ -112,18 +91,25 @@ pub fn write(
         .create(true)
         .truncate(true)
         .open(raw)
-        .at("write", what)?;
+        .at("write", &what)?;
     file.set_len(size).at("write", raw.display())?;
-    let esp = esp::write(esp_size, &files);
-    sparse::copy(&esp[..], &mut file, partitions[0].offset).at("write", raw.display())?;
-    drop(esp);
-    let content = fs_err::File::open(&root).at("read", root.display())?;
-    sparse::copy(content, &mut file, partitions[1].offset).at("write", raw.display())?;
-    gpt::write(&mut file, size, gpt::uuid(&digest, "disk"), &partitions)?;
+    let mut entries = Vec::new();
+    for Ready { entry, content } in ready {
+        match content {
+            Content::Bytes(bytes) => sparse::copy(&bytes[..], &mut file, entry.offset).at("write", &what)?,
+            Content::File(path) => {
+                let content = fs_err::File::open(&path).at("read", path.display())?;
+                let copied = sparse::copy(content, &mut file, entry.offset).at("write", &what)?;
+                fs_err::remove_file(&path).at("remove", path.display())?;
+                copied
+            }
+        };
+        entries.push(entry);
+    }
+    gpt::write(&mut file, size, gpt::uuid(&recipe.seed, "disk"), &entries)?;
     file.flush()
         .and_then(|()| file.sync_all())
         .at("write", raw.display())?;
-    fs_err::remove_file(&root).at("remove", root.display())?;
     let (raw, kernel) = (raw.to_owned(), kernel.bytes);
     Ok(Made {
         raw,
@@ -137,18 +123,22 @@ pub fn write(
 }
 
 /// The kernel's command line: where the root is, unless the image says so itself, and [`words`].
-pub fn cmdline(recipe: &Recipe<'_>, tree: &Tree, digest: &Sha256) -> Result<String, Error> {
+pub fn cmdline(recipe: &Recipe<'_>, tree: &Tree) -> Result<String, Error> {
     let words = words(tree, recipe.words)?;
     let has = |key: &str| words.iter().any(|word| key_of(word) == key);
     let mut line = Vec::new();
     if !has("root") {
-        line.push(format!("root=PARTUUID={}", gpt::uuid(digest, "root")));
+        line.push(format!("root=PARTUUID={}", gpt::uuid(&recipe.seed, "root")));
     }
     if !has("rootfstype") {
-        line.push("rootfstype=erofs".to_owned());
+        line.push(format!("rootfstype={}", recipe.disk.root_fs.as_str()));
     }
     if !has("ro") && !has("rw") {
-        line.push("ro".to_owned());
+        let access = match recipe.disk.root_fs {
+            FileSystem::Erofs => "ro",
+            FileSystem::Ext4 => "rw",
+        };
+        line.push(access.to_owned());
     }
     line.extend(words);
     Ok(line.join(" "))
@@ -177,69 +167,6 @@ pub fn words(tree: &Tree, own: &[String]) -> Result<Vec<String>, Error> {
 
 fn key_of(word: &str) -> &str {
     word.split('=').next().unwrap_or(word)
-}
-
-fn root_file_system(
-    tree: &Tree,
-    recipe: &Recipe<'_>,
-    digest: &Sha256,
-    tools: &dyn Tools,
-    scratch: &Path,
-) -> Result<PathBuf, Error> {
-    let (archive, image) = (scratch.join("root.tar"), scratch.join("root.erofs"));
-    let file = fs_err::File::create(&archive).at("write", archive.display())?;
-    tar::write(tree, tar::Root::With, file)?;
-    let options = Erofs {
-        uuid: gpt::uuid(digest, "erofs"),
-        label: "root",
-        clock: recipe.clock,
-    };
-    tools
-        .mkfs_erofs(&archive, &image, &options)
-        .map_err(|source| Error::Tool {
-            tool: "mkfs.erofs",
-            image: recipe.image.to_owned(),
-            source,
-        })?;
-    fs_err::remove_file(&archive).at("remove", archive.display())?;
-    faithful(tree, recipe, tools, &image, &scratch.join("root.check"))?;
-    Ok(image)
-}
-
-/// Reads the file system back and compares it with the tree: mkfs.erofs 1.8.6 was seen to write zeros instead of
-/// files (`-Efragments`), and fsck.erofs to find nothing wrong with that.
-fn faithful(
-    tree: &Tree,
-    recipe: &Recipe<'_>,
-    tools: &dyn Tools,
-    image: &Path,
-    check: &Path,
-) -> Result<(), Error> {
-    let is_device = |kind: &Kind| matches!(kind, Kind::CharDevice { .. } | Kind::BlockDevice { .. });
-    if tree.nodes().values().any(|node| is_device(&node.kind)) {
-        // Devices cannot be made without privileges, so neither can the copy.
-        return Ok(());
-    }
-    tools.extract_erofs(image, check).map_err(|source| Error::Tool {
-        tool: "fsck.erofs",
-        image: recipe.image.to_owned(),
-        source,
-    })?;
-    let root = check.join("tree");
-    for (path, node) in tree.nodes() {
-        let found = path.under(&root);
-        let same = match &node.kind {
-            Kind::File(file) => Sha256::of_file(&found).is_ok_and(|(digest, _)| digest == file.digest),
-            Kind::Symlink(target) => fs_err::read_link(&found).is_ok_and(|to| to == Path::new(target)),
-            Kind::Dir => found.is_dir(),
-            _ => true,
-        };
-        if !same {
-            let (image, path) = (recipe.image.to_owned(), path.clone());
-            return Err(Error::Unfaithful { image, path });
-        }
-    }
-    fs_err::remove_dir_all(check).at("remove", check.display())
 }
 
 struct Kernel {
@@ -369,45 +296,4 @@ fn esp_files(
             ]
         }
     })
-}
-
-/// The size of the disk, once everything is known to fit.
-fn layout(tree: &Tree, recipe: &Recipe<'_>, root: u64, files: &[esp::File]) -> Result<u64, Error> {
-    let mib = |bytes: u64| bytes.div_ceil(ALIGNMENT);
-    let esp = recipe.disk.esp_size.next_multiple_of(ALIGNMENT);
-    let too_big = |part, needs, has, largest| Error::TooBig {
-        image: recipe.image.to_owned(),
-        part,
-        needs: mib(needs),
-        has: has / ALIGNMENT,
-        largest,
-    };
-    let esp_needs = esp::needs(files);
-    if esp_needs > esp {
-        let largest = files
-            .iter()
-            .map(|(name, bytes)| format!("{name} has {} MiB", mib(bytes.len() as u64)));
-        let largest = format!("{}. Raise `esp-size`.", largest.collect::<Vec<_>>().join(", "));
-        return Err(too_big("the EFI system partition", esp_needs, esp, largest));
-    }
-    let needs = OVERHEAD + esp + root.next_multiple_of(ALIGNMENT);
-    let size = recipe.disk.size.unwrap_or(needs);
-    if needs > size {
-        let biggest: Vec<String> = tree
-            .biggest()
-            .iter()
-            .take(5)
-            .map(|(who, bytes)| format!("{who} {} MiB", mib(*bytes)))
-            .collect();
-        let largest = format!(
-            "The EFI system partition takes {} MiB, the compressed root {} MiB, the partition table {} MiB. Largest \
-             packages, uncompressed: {}. Raise `size`, or leave packages out.",
-            mib(esp),
-            mib(root),
-            mib(OVERHEAD),
-            biggest.join(", ")
-        );
-        return Err(too_big("the disk", needs, size, largest));
-    }
-    Ok(size)
 }

@@ -113,20 +113,24 @@ pub enum Error {
         why: String,
     },
     /// The file system does not hold what it should.
-    #[error("mkfs.erofs wrote `{path}` wrongly; image `{image}` is not made")]
+    #[error("{tool} wrote `{path}` wrongly{}; image `{image}` is not made", what.map(|what| format!(" ({what})")).unwrap_or_default())]
     Unfaithful {
+        /// What wrote it.
+        tool: &'static str,
         /// The image.
         image: String,
         /// The first such file.
         path: RootPath,
+        /// What of it is wrong, if that is known.
+        what: Option<&'static str>,
     },
     /// The disk is too small.
-    #[error("image `{image}` does not fit: {part} needs {needs} of {has} MiB. {largest}")]
+    #[error("image `{image}` does not fit: {part} needs {needs} of {has} MiB, {} MiB are missing. {largest}", needs.saturating_sub(*has))]
     TooBig {
         /// The image.
         image: String,
-        /// The disk, or its ESP.
-        part: &'static str,
+        /// The disk, or a partition of it.
+        part: String,
         /// MiB, rounded up.
         needs: u64,
         /// MiB.

@@ -179,6 +179,11 @@ impl<'a> Make<'a> {
         }
     }
 
+    /// What was changed.
+    pub(crate) fn finish(self) -> Changed {
+        self.changed
+    }
+
     /// What is changed from here on is changed by this part.
     fn part(&mut self, name: &'static str) {
         self.part = name;

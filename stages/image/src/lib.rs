@@ -11,7 +11,7 @@
 //!    rpm's database; with a record of what each part changed.
 //! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials that the definition gives.
 //! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image,
-//!    EROFS; [`disk`]: root file system → unified kernel image →
+//!    EROFS, ext4; [`disk`]: root file system → unified kernel image →
 //!    EFI system partition → partition table → raw; [`formats`]: qcow2, VHD and VHDX of it.
 //!    Then what is said of them: [`lock`](mod@lock), bills of materials, and signed [`provenance`], of what the packages' [`origin`] tells.
 //! 6. [`layout`]: a finished container, read back; [`join`]: those of several architectures as one; [`registry`]: to and from registries.
@@ -48,9 +48,11 @@ pub mod compose;
 pub mod convert;
 pub mod disk;
 mod error;
+mod filesystem;
 pub mod finalise;
 pub mod formats;
 mod fresh;
+mod fstab;
 pub mod inspect;
 pub mod join;
 mod key;
@@ -59,6 +61,7 @@ pub mod layout;
 pub mod lock;
 pub mod manifest;
 pub mod origin;
+mod partitions;
 mod presets;
 pub mod provenance;
 pub mod read;

@@ -7,7 +7,7 @@ use std::{
 
 use keel_artefact::{Arch, Epoch, Interrupt, Sink};
 use keel_config::{Image, Project};
-use keel_host::{mkfs_erofs, rpmdb, stage0::Stage0};
+use keel_host::{mkfs_erofs, mkfs_ext4, rpmdb, stage0::Stage0};
 use keel_repo::Repository;
 use keel_store::Store;
 
@@ -18,7 +18,7 @@ use crate::{
     lock::Locked,
     manifest::{self, MANIFEST},
     provenance::Signer,
-    tools::{Erofs, Failure, Tools},
+    tools::{Erofs, Ext4, Failure, Tools},
 };
 
 /// What is recorded of an image, besides what is in it.
@@ -117,6 +117,23 @@ impl Tools for Borrowed<'_> {
             compression: mkfs_erofs::Compression::Lz4hc,
         };
         Ok(mkfs_erofs::make(self.stage0, &request, self.interrupt)?)
+    }
+
+    fn mkfs_ext4(&self, archive: &Path, image: &Path, options: &Ext4<'_>) -> Result<(), Failure> {
+        let (uuid, hash_seed) = (options.uuid.to_string(), options.hash_seed.to_string());
+        let request = mkfs_ext4::Request {
+            archive,
+            attributes: options.attributes,
+            image,
+            size: options.layout.size,
+            inodes: options.layout.inodes,
+            journal_mib: options.layout.journal_mib,
+            uuid: &uuid,
+            hash_seed: &hash_seed,
+            label: options.label,
+            clock: options.clock,
+        };
+        Ok(mkfs_ext4::make(self.stage0, &request, self.interrupt)?)
     }
 
     fn extract_erofs(&self, image: &Path, folder: &Path) -> Result<(), Failure> {

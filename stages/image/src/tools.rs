@@ -7,9 +7,10 @@ use std::{
 };
 
 use keel_artefact::Epoch;
+use keel_host::mkfs_ext4::Attribute;
 use uuid::Uuid;
 
-use crate::audit::Foreign;
+use crate::{audit::Foreign, write::ext4::Layout};
 
 /// Why a tool failed.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -25,10 +26,30 @@ pub struct Erofs<'a> {
     pub clock: Epoch,
 }
 
+/// How an ext4 is made, besides its content.
+#[derive(Debug, Clone, Copy)]
+pub struct Ext4<'a> {
+    /// Its identity.
+    pub uuid: Uuid,
+    /// What the order of names in large folders depends on.
+    pub hash_seed: Uuid,
+    /// Its label, 16 bytes at most.
+    pub label: &'a str,
+    /// The time of the file system itself; files have their own.
+    pub clock: Epoch,
+    /// Its size, and what it has room for.
+    pub layout: Layout,
+    /// Attributes that the archive has, but mke2fs does not take from it.
+    pub attributes: &'a [Attribute<'a>],
+}
+
 /// What stage0 does for an image.
 pub trait Tools {
     /// Makes the EROFS `image` of the tar archive `archive`.
     fn mkfs_erofs(&self, archive: &Path, image: &Path, options: &Erofs<'_>) -> Result<(), Failure>;
+
+    /// Makes the ext4 `image` of the tar archive `archive`.
+    fn mkfs_ext4(&self, archive: &Path, image: &Path, options: &Ext4<'_>) -> Result<(), Failure>;
 
     /// Unpacks the EROFS `image` into the new folder `folder`; what was its root is `folder/tree`.
     fn extract_erofs(&self, image: &Path, folder: &Path) -> Result<(), Failure>;

@@ -4,5 +4,6 @@
 
 mod disorderfs;
 mod erofs;
+mod ext4;
 mod qemu;
 mod stage0;

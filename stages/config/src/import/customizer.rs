@@ -1,9 +1,9 @@
 //! Image Customizer's configuration.
 
-use super::{Importing, Node};
+use super::{Importing, Left, Node, below};
 use crate::{
     dump::Plain,
-    model::{OS, OS_DIR, OS_FILE, OS_GROUP, OS_MODULE, OS_SERVICES, OS_USER},
+    model::{DISK, OS, OS_DIR, OS_FILE, OS_GROUP, OS_MODULE, OS_SERVICES, OS_USER, PARTITION},
 };
 
 /// The keys that such a configuration has at the top.
@@ -73,63 +73,226 @@ fn output(import: &mut Importing<'_>, node: &Node, path: &str) {
 }
 
 fn storage(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let mut disk = Storage::default();
     import.each(node, path, |import, key, value, path| {
         match key {
             "bootType" if value.text() == Some("efi") => import.carry(value, path),
             "bootType" => import.leave(value, path, "a disk of Keel starts by UEFI"),
-            "disks" => import.items(value, path, |import, disk, path| {
+            "disks" => import.items(value, path, |import, node, path| {
                 if path.ends_with("[0]") {
-                    self::disk(import, disk, path);
+                    self::disk(import, &mut disk, node, path);
                 } else {
-                    import.leave(disk, path, "an image has one disk");
+                    import.leave(node, path, "an image has one disk");
                 }
             }),
-            "filesystems" => import.items(value, path, file_system),
+            // Partitions say what file systems are on, wherever they stand.
+            "filesystems" => {}
             _ => return false,
         }
         true
     });
+    if let Some(systems) = node.get("filesystems") {
+        let path = below(path, "filesystems");
+        import.items(systems, &path, |import, node, path| {
+            file_system(import, &mut disk, node, path);
+        });
+    }
+    disk.done(import);
 }
 
-fn disk(import: &mut Importing<'_>, node: &Node, path: &str) {
+fn disk(import: &mut Importing<'_>, disk: &mut Storage, node: &Node, path: &str) {
     import.each(node, path, |import, key, value, path| {
         match key {
             "partitionTableType" if value.text() == Some("gpt") => import.carry(value, path),
             "maxSize" => import.size(value, path, "size", false),
-            "partitions" => import.items(value, path, partition),
+            "partitions" => import.items(value, path, |import, node, path| {
+                partition(import, disk, node, path);
+            }),
             _ => return false,
         }
         true
     });
 }
 
-fn partition(import: &mut Importing<'_>, node: &Node, path: &str) {
-    let kind = node.get("type").and_then(Node::text);
-    let id = node.get("id").and_then(Node::text).unwrap_or_default();
+fn partition(import: &mut Importing<'_>, disk: &mut Storage, node: &Node, path: &str) {
+    let text = |key| node.get(key).and_then(Node::text);
+    let kind = text("type");
+    let id = text("id").unwrap_or_default();
     if kind == Some("esp") || id == "esp" {
         import.carry(node, path);
         if let Some(size) = node.get("size") {
             import.size(size, &format!("{path}.size"), "esp-size", false);
         }
-    } else if kind == Some("root") || matches!(id, "root" | "rootfs") {
-        import.carry(node, path);
-    } else {
-        import.leave(node, path, "a disk has an EFI system partition and a root");
+        return disk.add(import, id, Role::Esp, node, path);
+    }
+    let is_root = kind == Some("root") || matches!(id, "root" | "rootfs");
+    let (mut fields, mut size) = (Fields::new(), None);
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "id" if is_root || node.get("label").is_some() => import.carry(value, path),
+            // It becomes the label.
+            "id" => {}
+            "label" if is_root => {
+                let label = import.text(value, path, &DISK, "root-label");
+                import.set(&["disk"], "root-label", label);
+            }
+            "label" => push(
+                &mut fields,
+                "label",
+                import.text(value, path, &PARTITION, "label"),
+            ),
+            "type" if is_root => import.carry(value, path),
+            "type" => push(&mut fields, "type", import.text(value, path, &PARTITION, "type")),
+            "size" => size = import.text(value, path, &PARTITION, "size"),
+            "start" | "end" => import.leave(
+                value,
+                path,
+                "partitions follow each other, in the order given: say `size`",
+            ),
+            _ => return false,
+        }
+        true
+    });
+    if is_root {
+        // It grows unless it is said how large it is.
+        let fixed = size.filter(|size| *size != Plain::Text("grow".to_owned()));
+        import.set(&["disk"], "root-size", fixed);
+        return disk.add(import, id, Role::Root, node, path);
+    }
+    if let Some(name) = node
+        .get("id")
+        .filter(|_| fields.iter().all(|(key, _)| key != "label"))
+    {
+        let label = import.text(name, &below(path, "id"), &PARTITION, "label");
+        fields.splice(..0, label.map(|label| ("label".to_owned(), label)));
+    }
+    push(&mut fields, "size", size);
+    disk.add(import, id, Role::Data(fields), node, path);
+}
+
+fn file_system(import: &mut Importing<'_>, disk: &mut Storage, node: &Node, path: &str) {
+    let id = node.get("deviceId").and_then(Node::text).unwrap_or_default();
+    let Some(part) = disk.parts.iter_mut().find(|part| part.id == id) else {
+        import.leave(node, path, format!("no partition of the disk has the id `{id}`"));
+        return;
+    };
+    let (mut kind, mut place, mut options) = (None, None, None);
+    let is_esp = matches!(part.role, Role::Esp);
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "deviceId" => import.carry(value, path),
+            _ if is_esp => import.carry(value, path),
+            "type" => kind = import.file_system(value, path),
+            "mountPoint" if value.text().is_some() => {
+                place = import.text(value, path, &PARTITION, "mount-point");
+            }
+            "mountPoint" => import.each(value, path, |import, key, value, path| {
+                match key {
+                    "path" => place = import.text(value, path, &PARTITION, "mount-point"),
+                    "options" if value.text() == Some("") => import.carry(value, path),
+                    "options" => options = import.text(value, path, &PARTITION, "mount-options"),
+                    "idType" if value.text() == Some("part-uuid") => import.carry(value, path),
+                    "idType" => import.leave(value, path, "partitions are known by their PARTUUID"),
+                    _ => return false,
+                }
+                true
+            }),
+            _ => return false,
+        }
+        true
+    });
+    part.has(import, kind, place, options);
+}
+
+/// A disk on its way: partitions come first, what is on them later.
+#[derive(Default)]
+pub(super) struct Storage {
+    pub(super) parts: Vec<Part>,
+}
+
+/// A partition, by the name that the rest of a configuration knows it by.
+pub(super) struct Part {
+    pub(super) id: String,
+    role: Role,
+    left: Left,
+}
+
+pub(super) enum Role {
+    Esp,
+    Root,
+    /// A table of `[[disk.partitions]]`.
+    Data(Fields),
+}
+
+impl Storage {
+    pub(super) fn add(&mut self, import: &Importing<'_>, id: &str, role: Role, node: &Node, path: &str) {
+        let left = Left {
+            key: path.to_owned(),
+            at: import.at(node),
+            why: "nothing is said to be on it: say `mount-point`, or `filesystem = \"swap\"`".to_owned(),
+        };
+        let id = id.to_owned();
+        self.parts.push(Part { id, role, left });
+    }
+
+    /// The partitions that have something on them.
+    pub(super) fn done(self, import: &mut Importing<'_>) {
+        for Part { role, left, .. } in self.parts {
+            let Role::Data(fields) = role else { continue };
+            let has = |name: &str| fields.iter().any(|(key, _)| key == name);
+            let is_swap = fields.contains(&("filesystem".to_owned(), Plain::Text("swap".to_owned())));
+            if has("label") && (has("mount-point") || is_swap) {
+                import.add(&["disk"], "partitions", vec![Plain::Table(fields)]);
+            } else {
+                import
+                    .carried
+                    .retain(|carried| !carried.key.starts_with(&left.key));
+                import.left.push(left);
+            }
+        }
     }
 }
 
-/// Where the two partitions are mounted goes without saying.
-fn file_system(import: &mut Importing<'_>, node: &Node, path: &str) {
-    let mount = node.get("mountPoint");
-    let mount = mount.and_then(|mount| mount.text().or_else(|| mount.get("path")?.text()));
-    match (mount, node.get("type").and_then(Node::text)) {
-        (Some("/boot/efi"), _) => import.carry(node, path),
-        (Some("/"), Some("erofs")) => import.carry(node, path),
-        (Some("/"), kind) => {
-            let kind = kind.unwrap_or("none");
-            import.leave(node, path, format!("the root's file system is EROFS, not {kind}"));
+impl Part {
+    pub(super) fn is_esp(&self) -> bool {
+        matches!(self.role, Role::Esp)
+    }
+
+    /// Notes what is on it, and where it is mounted.
+    pub(super) fn has(
+        &mut self,
+        import: &mut Importing<'_>,
+        kind: Option<Plain>,
+        place: Option<Plain>,
+        options: Option<Plain>,
+    ) {
+        if let Role::Data(fields) = &mut self.role
+            && place == Some(Plain::Text("/".to_owned()))
+        {
+            for (key, value) in std::mem::take(fields) {
+                let is_grow = value == Plain::Text("grow".to_owned());
+                let key = match key.as_str() {
+                    "label" => "root-label",
+                    "filesystem" => "root-fs",
+                    "size" if !is_grow => "root-size",
+                    _ => continue,
+                };
+                import.set(&["disk"], key, Some(value));
+            }
+            self.role = Role::Root;
         }
-        _ => import.leave(node, path, "a disk has an EFI system partition and a root"),
+        match &mut self.role {
+            Role::Esp => {}
+            Role::Root => {
+                import.set(&["disk"], "root-fs", kind);
+                import.set(&["disk"], "root-mount-options", options);
+            }
+            Role::Data(fields) => {
+                push(fields, "filesystem", kind);
+                push(fields, "mount-point", place);
+                push(fields, "mount-options", options);
+            }
+        }
     }
 }
 
@@ -195,9 +358,9 @@ fn packages(import: &mut Importing<'_>, node: &Node, path: &str) {
 }
 
 /// The entries of a table of the definition that are carried over.
-type Fields = Vec<(String, Plain)>;
+pub(super) type Fields = Vec<(String, Plain)>;
 
-fn push(fields: &mut Fields, key: &str, value: Option<Plain>) {
+pub(super) fn push(fields: &mut Fields, key: &str, value: Option<Plain>) {
     fields.extend(value.map(|value| (key.to_owned(), value)));
 }
 
@@ -332,13 +495,9 @@ fn module(import: &mut Importing<'_>, node: &Node, path: &str) {
 fn additional_files(import: &mut Importing<'_>, node: &Node, path: &str) {
     if let super::Data::Map(entries) = &node.data {
         for entry in entries {
-            import.items(
-                &entry.value,
-                &super::below(path, &entry.key),
-                |import, value, path| {
-                    placed(import, &entry.key, value, path);
-                },
-            );
+            import.items(&entry.value, &below(path, &entry.key), |import, value, path| {
+                placed(import, &entry.key, value, path);
+            });
         }
         return;
     }

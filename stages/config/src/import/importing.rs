@@ -316,6 +316,30 @@ impl Importing<'_> {
         }
     }
 
+    /// A file system that Keel makes; ext4 in the place of one that is written to.
+    pub(super) fn file_system(&mut self, node: &Node, path: &str) -> Option<Plain> {
+        let said = node.text().unwrap_or_default();
+        let kind = match said {
+            "ext2" | "ext3" | "xfs" | "btrfs" => "ext4",
+            "linux-swap" => "swap",
+            said => said,
+        };
+        if kind == "ext4" && said != kind {
+            self.leave(node, path, format!("it becomes an ext4: Keel makes no {said}"));
+            return Some(Plain::Text(kind.to_owned()));
+        }
+        match fits(&model::PARTITION, "filesystem", kind) {
+            Ok(()) => {
+                self.carry(node, path);
+                Some(Plain::Text(kind.to_owned()))
+            }
+            Err(why) => {
+                self.leave(node, path, why);
+                None
+            }
+        }
+    }
+
     /// A size of a whole number of MiB.
     pub(super) fn size(&mut self, node: &Node, path: &str, key: &str, mib: bool) {
         let said = node.text().unwrap_or_default();

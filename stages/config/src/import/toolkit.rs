@@ -1,20 +1,21 @@
 //! Image configurations of Azure Linux's toolkit (1.0 to 3.0).
 
 use super::{
-    Data, Importing, Node,
-    customizer::{hash, placed, script},
+    Data, Importing, Node, below,
+    customizer::{Fields, Role, Storage, hash, placed, push, script},
 };
 use crate::{
     dump::Plain,
-    model::{DISK, OS, OS_GROUP, OS_USER},
+    model::{DISK, OS, OS_GROUP, OS_USER, PARTITION},
 };
 
 pub(super) fn image(import: &mut Importing<'_>, node: &Node) {
+    let mut storage = Storage::default();
     import.each(node, "", |import, key, value, path| {
         match key {
             "Disks" => import.items(value, path, |import, value, path| {
                 if path.ends_with("[0]") {
-                    disk(import, value, path);
+                    disk(import, &mut storage, value, path);
                 } else {
                     import.leave(value, path, "an image has one disk");
                 }
@@ -30,17 +31,34 @@ pub(super) fn image(import: &mut Importing<'_>, node: &Node) {
         }
         true
     });
+    // Disks may stand after what is mounted.
+    let systems = node.get("SystemConfigs");
+    let system = systems.and_then(|systems| match &systems.data {
+        Data::List(items) => Some((items.first()?, "SystemConfigs[0]")),
+        _ => Some((systems, "SystemConfigs")),
+    });
+    if let Some((system, path)) = system
+        && let Some(settings) = system.get("PartitionSettings")
+    {
+        let path = below(path, "PartitionSettings");
+        import.items(settings, &path, |import, node, path| {
+            mount(import, &mut storage, node, path);
+        });
+    }
+    storage.done(import);
     import.complete(node);
 }
 
-fn disk(import: &mut Importing<'_>, node: &Node, path: &str) {
+fn disk(import: &mut Importing<'_>, storage: &mut Storage, node: &Node, path: &str) {
     import.each(node, path, |import, key, value, path| {
         match key {
             "PartitionTableType" if matches!(value.text(), Some("gpt" | "")) => import.carry(value, path),
             "MaxSize" if value.text() == Some("0") => import.carry(value, path),
             "MaxSize" => import.size(value, path, "size", true),
             "Artifacts" => import.items(value, path, artifact),
-            "Partitions" => import.items(value, path, partition),
+            "Partitions" => import.items(value, path, |import, node, path| {
+                partition(import, storage, node, path);
+            }),
             _ => return false,
         }
         true
@@ -70,7 +88,7 @@ fn artifact(import: &mut Importing<'_>, node: &Node, path: &str) {
     });
 }
 
-fn partition(import: &mut Importing<'_>, node: &Node, path: &str) {
+fn partition(import: &mut Importing<'_>, storage: &mut Storage, node: &Node, path: &str) {
     let flags = node.get("Flags").map(|flags| match &flags.data {
         Data::List(items) => items.iter().filter_map(Node::text).collect(),
         _ => Vec::new(),
@@ -80,22 +98,54 @@ fn partition(import: &mut Importing<'_>, node: &Node, path: &str) {
             .as_ref()
             .is_some_and(|flags: &Vec<&str>| flags.contains(&flag))
     };
-    let id = node.get("ID").and_then(Node::text).unwrap_or_default();
+    let text = |key| node.get(key).and_then(Node::text);
+    let id = text("ID").unwrap_or_default();
+    let number = |key| text(key)?.parse::<u64>().ok();
+    // Without an end it reaches to that of the disk.
+    let size = match (number("Start"), number("End")) {
+        (Some(start), Some(end)) => end.checked_sub(start).filter(|size| *size > 0),
+        _ => None,
+    };
+    let size = size.map(|size| Plain::Text(format!("{size}M")));
     if has("esp") {
         import.carry(node, path);
-        let number = |key| node.get(key).and_then(Node::text)?.parse::<u64>().ok();
-        if let (Some(start), Some(end)) = (number("Start"), number("End"))
-            && let Some(size) = end.checked_sub(start).filter(|size| *size > 0)
-        {
-            import.set(&["disk"], "esp-size", Some(Plain::Text(format!("{size}M"))));
+        import.set(&["disk"], "esp-size", size);
+        return storage.add(import, id, Role::Esp, node, path);
+    }
+    if has("grub") || has("bios_grub") {
+        return import.leave(node, path, "a disk of Keel starts by UEFI");
+    }
+    let is_root = matches!(id, "rootfs" | "root");
+    let (mut fields, mut kind) = (Fields::new(), None);
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "ID" if is_root => import.carry(value, path),
+            "ID" => push(
+                &mut fields,
+                "label",
+                import.text(value, path, &PARTITION, "label"),
+            ),
+            "FsType" => kind = import.file_system(value, path),
+            "Start" | "End" | "Flags" => import.carry(value, path),
+            "Name" if matches!(value.text(), Some("" | "rootfs")) || value.text() == Some(id) => {
+                import.carry(value, path);
+            }
+            "Type" if is_root || value.text() == Some("linux") => import.carry(value, path),
+            "Type" => push(&mut fields, "type", import.text(value, path, &PARTITION, "type")),
+            _ => return false,
         }
-    } else if has("grub") || has("bios_grub") {
-        import.leave(node, path, "a disk of Keel starts by UEFI");
-    } else if matches!(id, "rootfs" | "root") {
-        let kind = node.get("FsType").and_then(Node::text).unwrap_or("none");
-        import.leave(node, path, format!("the root's file system is EROFS, not {kind}"));
+        true
+    });
+    if is_root {
+        import.set(&["disk"], "root-size", size);
+        storage.add(import, id, Role::Root, node, path);
     } else {
-        import.leave(node, path, "a disk has an EFI system partition and a root");
+        let size = size.unwrap_or_else(|| Plain::Text("grow".to_owned()));
+        push(&mut fields, "size", Some(size));
+        storage.add(import, id, Role::Data(fields), node, path);
+    }
+    if let Some(part) = storage.parts.last_mut() {
+        part.has(import, kind, None, None);
     }
 }
 
@@ -140,7 +190,8 @@ fn system(import: &mut Importing<'_>, node: &Node, path: &str) {
             "PreInstallScripts" | "PostInstallScripts" | "FinalizeImageScripts" => {
                 import.items(value, path, script)
             }
-            "PartitionSettings" => import.items(value, path, mount),
+            // After all disks are known.
+            "PartitionSettings" => {}
             _ if matches!(value.text(), Some("false" | "")) => import.carry(value, path),
             "PackageRepos" => import.leave(
                 value,
@@ -169,24 +220,32 @@ fn kernels(import: &mut Importing<'_>, node: &Node, path: &str) {
     });
 }
 
-fn mount(import: &mut Importing<'_>, node: &Node, path: &str) {
-    let at = node.get("MountPoint").and_then(Node::text);
-    let is_plain = match &node.data {
-        Data::Map(entries) => entries.iter().all(|entry| {
-            let is_known = matches!(entry.key.as_str(), "ID" | "MountPoint" | "MountIdentifier");
-            is_known
-                || entry
-                    .value
-                    .text()
-                    .is_some_and(|text| matches!(text, "" | "false"))
-        }),
-        _ => false,
+fn mount(import: &mut Importing<'_>, storage: &mut Storage, node: &Node, path: &str) {
+    let id = node.get("ID").and_then(Node::text).unwrap_or_default();
+    let Some(part) = storage.parts.iter_mut().find(|part| part.id == id) else {
+        return import.leave(
+            node,
+            path,
+            format!("the disk has no partition `{id}` that is carried over"),
+        );
     };
-    if matches!(at, Some("/boot/efi" | "/")) && is_plain {
-        import.carry(node, path);
-    } else {
-        import.leave(node, path, "where the EFI system partition and the root are mounted goes without saying; there are no others");
-    }
+    let (mut place, mut options) = (None, None);
+    let is_esp = part.is_esp();
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "MountPoint" if !is_esp && value.text() != Some("") => {
+                place = import.text(value, path, &PARTITION, "mount-point");
+            }
+            "MountOptions" if !is_esp && value.text() != Some("") => {
+                options = import.text(value, path, &PARTITION, "mount-options");
+            }
+            "ID" | "MountIdentifier" => import.carry(value, path),
+            _ if is_esp || matches!(value.text(), Some("" | "false")) => import.carry(value, path),
+            _ => return false,
+        }
+        true
+    });
+    part.has(import, None, place, options);
 }
 
 fn group(import: &mut Importing<'_>, node: &Node, path: &str) {

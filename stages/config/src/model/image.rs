@@ -4,7 +4,7 @@ use super::{
     Form, Merge, Table,
     component::{TEXT, TEXTS},
     key, ours,
-    pattern::{ANY, CHANNEL, LABEL, PACKAGE, PATH, ROOT_PATH, SIZE, WORD},
+    pattern::{ANY, CHANNEL, LABEL, MOUNT_OPTIONS, PACKAGE, PATH, ROOT_PATH, SIZE, SIZE_OR_GROW, WORD},
 };
 
 /// By the names that [`crate::image::Format`] has.
@@ -247,8 +247,24 @@ pub(crate) static DISK: Table = Table {
             "of the disk; without it, as large as its content needs",
         ),
         ours("esp-size", Form::Text(&SIZE), "of the EFI system partition").default("64M"),
-        ours("root-fs", Form::Words(&["erofs"]), "file system of the root").default("erofs"),
+        ours("root-fs", Form::Words(&["erofs", "ext4"]), "file system of the root: `erofs` is compressed and never written to, `ext4` is written to by the machine and takes all of the disk").default("erofs"),
         ours("root-label", Form::Text(&LABEL), "of the root's partition").default("NAME-root"),
+        ours(
+            "root-size",
+            Form::Text(&SIZE),
+            "of the root's partition; without it, what the others leave, or, where another one grows, what it needs",
+        ),
+        ours(
+            "root-mount-options",
+            Form::Text(&MOUNT_OPTIONS),
+            "how the root is mounted, in `/etc/fstab`",
+        ),
+        ours(
+            "partitions",
+            Form::Tables(&PARTITION),
+            "further partitions, after the EFI system partition and before the root; the one that grows comes last",
+        )
+        .merge(Merge::By("label")),
         ours(
             "qcow2-compression",
             Form::Words(&["zstd", "none"]),
@@ -267,6 +283,45 @@ pub(crate) static DISK: Table = Table {
             Form::Text(&ROOT_PATH),
             "in the image; without it the kernel mounts the root itself",
         ),
+    ],
+    kinds: None,
+};
+
+pub(crate) static PARTITION: Table = Table {
+    id: "partition",
+    path: "disk.partitions[]",
+    doc: "A partition of its own for what lies below a mount point: it has the files that packages and `[os]` put there, and \
+          `/etc/fstab` mounts it by its PARTUUID. The keys are those of Image Customizer's partitions and file systems.",
+    keys: &[
+        ours("label", Form::Text(&LABEL), "its name; once on a disk").required(),
+        ours(
+            "type",
+            Form::Words(&["linux-generic", "home", "srv", "var", "tmp", "swap", "xbootldr"]),
+            "in the partition table; without it, what its mount point or `swap` stands for, or `linux-generic`",
+        ),
+        ours(
+            "size",
+            Form::Text(&SIZE_OR_GROW),
+            "`\"grow\"`: all that the others leave. Without it, what its content needs; an ext4 with a quarter of that free, and \
+             64M at least",
+        ),
+        ours(
+            "filesystem",
+            Form::Words(&["ext4", "erofs", "swap"]),
+            "what is on it",
+        )
+        .default("ext4"),
+        ours(
+            "mount-point",
+            Form::Text(&ROOT_PATH),
+            "a folder that is not needed before partitions are mounted; each has its own",
+        ),
+        ours(
+            "mount-options",
+            Form::Text(&MOUNT_OPTIONS),
+            "as in `nodev,nosuid`",
+        )
+        .default("defaults"),
     ],
     kinds: None,
 };

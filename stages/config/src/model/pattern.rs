@@ -124,6 +124,16 @@ patterns! {
         Ok(_) => Some(format!("`{key}` must be a multiple of 1M, and not 0")),
         Err(error) => Some(error.to_string()),
     };
+    SIZE_OR_GROW = "size or `\"grow\"`", "^([0-9]+[KMGT]?|grow)$", |key, text| match text {
+        "grow" => None,
+        _ => (SIZE.wrong)(key, text),
+    };
+    MOUNT_OPTIONS = "mount options", "^[A-Za-z0-9_.:=@%+/,-]+$", |key, text| {
+        // What stands in fstab(5) without quoting.
+        let legal = |c: char| c.is_ascii_alphanumeric() || "_.:=@%+/,-".contains(c);
+        (text.is_empty() || !text.chars().all(legal))
+            .then(|| format!("`{key}` are words as in `nodev,nosuid`, separated by commas"))
+    };
     ROOT_PATH = "absolute path", "^/", |_, text| {
         text.parse::<keel_artefact::RootPath>().err().map(|error| error.to_string())
     };

@@ -9,13 +9,10 @@ use keel_artefact::{ImageName, PackageName};
 
 use crate::{
     Group, Image,
-    image::{
-        Boot, Capabilities, Compression, Container, Disk, Format, Kind, Layers, Os, Qcow2Compression, RootFs,
-        Test, Wsl,
-    },
+    image::{Capabilities, Compression, Container, Format, Kind, Layers, Os, Test, Wsl},
     read::{
         definition::{Definition, Definitions, items_of},
-        os,
+        disk, os,
     },
     size,
     table::{Table, Text},
@@ -23,8 +20,6 @@ use crate::{
 };
 
 const MIB: u64 = 1 << 20;
-/// Where nothing else is said: enough for a loader and two kernels.
-const ESP_SIZE: u64 = 64 * MIB;
 const MEMORY_MIB: u32 = 512;
 
 /// All images; what is wrong is reported.
@@ -226,7 +221,7 @@ fn fill(image: &mut Image, root: &Table<'_>) {
     }
     image.container = root.table("container").map(|table| container(&table));
     if let Some(table) = root.table("disk") {
-        image.disk = Some(disk(&table, &image.name));
+        image.disk = Some(disk::read(&table, &image.name));
     }
     if let Some(table) = root.table("cpio")
         && table.text("compression").is_some_and(|word| word.value == "gzip")
@@ -280,33 +275,6 @@ fn container(table: &Table<'_>) -> Container {
         );
     }
     container
-}
-
-fn disk(table: &Table<'_>, name: &ImageName) -> Disk {
-    let size = bytes(table, "size");
-    let esp_size = bytes(table, "esp-size").unwrap_or(ESP_SIZE);
-    if size.is_some_and(|size| size <= esp_size + 2 * MIB) {
-        let message = "the disk is too small for its EFI system partition and a root beside it";
-        table.report(table.key_at("size"), message);
-    }
-    Disk {
-        size,
-        esp_size,
-        root_fs: RootFs::Erofs,
-        root_label: table
-            .string("root-label")
-            .unwrap_or_else(|| format!("{name}-root")),
-        qcow2_compression: match table.text("qcow2-compression") {
-            Some(word) if word.value == "none" => Qcow2Compression::None,
-            _ => Qcow2Compression::Zstd,
-        },
-        kernel: table.parsed("kernel"),
-        boot: match table.text("boot") {
-            Some(word) if word.value == "uki" => Boot::Uki,
-            _ => Boot::SystemdBoot,
-        },
-        initrd: table.parsed("initrd"),
-    }
 }
 
 fn wsl(table: &Table<'_>) -> Wsl {

@@ -2,6 +2,7 @@
 
 pub(crate) mod component;
 pub(crate) mod definition;
+mod disk;
 pub(crate) mod image;
 mod os;
 pub(crate) mod overlay;

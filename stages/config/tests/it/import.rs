@@ -30,9 +30,16 @@ storage:
     - { id: esp, type: esp, size: 8M }
     - { id: rootfs, size: grow }
     - { id: var, size: 1G }
+    - { id: data, label: web-data, type: srv, size: 2G }
+    - { id: mem, size: 512M }
+    - { id: a-name-that-is-longer-than-36-letters, size: 1G }
   filesystems:
   - { deviceId: esp, type: fat32, mountPoint: { path: /boot/efi, options: umask=0077 } }
-  - { deviceId: rootfs, type: ext4, mountPoint: / }
+  - { deviceId: rootfs, type: ext4, mountPoint: { path: /, options: noatime } }
+  - { deviceId: data, type: xfs, mountPoint: { path: /srv/web, options: "nodev,nosuid", idType: uuid } }
+  - { deviceId: mem, type: linux-swap }
+  - { deviceId: a-name-that-is-longer-than-36-letters, type: ext4, mountPoint: /x }
+  - { deviceId: nobody, type: ext4 }
 os:
   hostname: web
   kernelCommandLine:
@@ -84,7 +91,13 @@ fn image_customizer() {
         [disk]
         size = "4G"
         esp-size = "8M"
+        root-fs = "ext4"
+        root-mount-options = "noatime"
         boot = "uki"
+        partitions = [
+            { label = "web-data", type = "srv", size = "2G", filesystem = "ext4", mount-point = "/srv/web", mount-options = "nodev,nosuid" },
+            { label = "mem", size = "512M", filesystem = "swap" },
+        ]
         [os]
         hostname = "web"
         kernel-command-line = ["console=tty0", "console=ttyS0", "a=\"b c\""]
@@ -106,20 +119,24 @@ fn image_customizer() {
     for expected in [
         "2:3 input",
         "12:7 storage.disks[0].partitions[2]",
-        "15:5 storage.filesystems[1]",
+        "15:13 storage.disks[0].partitions[5].id",
+        "15:7 storage.disks[0].partitions[5]",
+        "19:29 storage.filesystems[2].type",
+        "19:97 storage.filesystems[2].mountPoint.idType",
+        "22:5 storage.filesystems[5]",
         "1:23 packages[1]",
-        "23:34 os.packages.installLists[1]",
-        "24:22 os.packages.install[1]",
-        "25:13 os.packages.remove",
-        "28:15 os.services.disable[0]",
-        "33:15 os.users[0].password",
-        "32:5 os.users[0].uid",
-        "36:50 os.users[1].passwordExpiresDays",
-        "43:37 os.additionalFiles[1].destination",
-        "47:13 os.surprise",
-        "50:5 scripts.postCustomization[0]",
-        "52:18 output.image.path",
-        "53:14 output.artifacts",
+        "30:34 os.packages.installLists[1]",
+        "31:22 os.packages.install[1]",
+        "32:13 os.packages.remove",
+        "35:15 os.services.disable[0]",
+        "40:15 os.users[0].password",
+        "39:5 os.users[0].uid",
+        "43:50 os.users[1].passwordExpiresDays",
+        "50:37 os.additionalFiles[1].destination",
+        "54:13 os.surprise",
+        "57:5 scripts.postCustomization[0]",
+        "59:18 output.image.path",
+        "60:14 output.artifacts",
     ] {
         assert!(left.contains(&expected.to_owned()), "{expected} in {left:#?}");
     }
@@ -128,17 +145,39 @@ fn image_customizer() {
     assert!(
         import
             .annotated()
-            .contains("# image.yaml:50:5: scripts.postCustomization[0]: no script runs")
+            .contains("# image.yaml:57:5: scripts.postCustomization[0]: no script runs")
     );
+}
+
+#[test]
+fn a_root_is_what_is_mounted_as_the_root() {
+    let import = imported(
+        "storage:\n  disks:\n  - partitions:\n    - { id: esp, type: esp }\n    - { id: os, label: my-root, size: 2G }\n    \
+         - { id: rest, size: grow }\n  filesystems:\n  - { deviceId: os, type: ext4, mountPoint: / }\n  \
+         - { deviceId: rest, type: ext4, mountPoint: /home }\n",
+    );
+    let table: toml::Table = import.definition.parse().unwrap();
+    let expected: toml::Table = r#"
+        formats = ["raw"]
+        [disk]
+        root-label = "my-root"
+        root-size = "2G"
+        root-fs = "ext4"
+        partitions = [{ label = "rest", size = "grow", filesystem = "ext4", mount-point = "/home" }]
+    "#
+    .parse()
+    .unwrap();
+    assert_eq!(table, expected, "{}", import.definition);
 }
 
 #[test]
 fn the_toolkit() {
     let text = "{\n\t\"Disks\": [{\"PartitionTableType\": \"gpt\", \"MaxSize\": 4096, \"Artifacts\": [{\"Name\": \"core\", \"Type\": \"qcow2\"}],\n\
          \t\"Partitions\": [{\"ID\": \"boot\", \"Flags\": [\"esp\", \"boot\"], \"Start\": 1, \"End\": 9, \"FsType\": \"fat32\"},\n\
-         \t{\"ID\": \"rootfs\", \"Start\": 9, \"End\": 0, \"FsType\": \"ext4\"}]}],\n\
+         \t{\"ID\": \"rootfs\", \"Start\": 9, \"End\": 2009, \"FsType\": \"ext4\"}, {\"ID\": \"var\", \"Start\": 2009, \"End\": 0, \"FsType\": \"xfs\"}, {\"ID\": \"odd\", \"FsType\": \"vfat\"}]}],\n\
          \t\"SystemConfigs\": [{\"Name\": \"Standard\", \"BootType\": \"efi\", \"PackageLists\": [\"lists/a.json\"], \"Packages\": [\"vim\"],\n\
          \t\"KernelOptions\": {\"default\": \"kernel\"}, \"Hostname\": \"box\",\n\
+         \t\"PartitionSettings\": [{\"ID\": \"boot\", \"MountPoint\": \"/boot/efi\", \"MountOptions\": \"umask=0077\"}, {\"ID\": \"rootfs\", \"MountPoint\": \"/\"}, {\"ID\": \"var\", \"MountPoint\": \"/var\", \"MountOptions\": \"nodev\"}, {\"ID\": \"none\", \"MountPoint\": \"/none\"}],\n\
          \t\"KernelCommandLine\": {\"ExtraCommandLine\": \"quiet debug\", \"SELinux\": \"enforcing\"},\n\
          \t\"AdditionalFiles\": {\"a\": \"/etc/a\", \"b\": [{\"Path\": \"/etc/b\", \"Permissions\": \"0600\"}, \"/etc/c\"]},\n\
          \t\"PostInstallScripts\": [{\"Path\": \"x.sh\"}],\n\
@@ -149,7 +188,13 @@ fn the_toolkit() {
     let expected: toml::Table = r#"
         packages = ["bash", "zlib", "vim"]
         formats = ["qcow2"]
-        disk = { size = "4096M", esp-size = "8M", kernel = "kernel" }
+        [disk]
+        size = "4096M"
+        esp-size = "8M"
+        root-fs = "ext4"
+        root-size = "2000M"
+        kernel = "kernel"
+        partitions = [{ label = "var", size = "grow", filesystem = "ext4", mount-point = "/var", mount-options = "nodev" }]
         [os]
         hostname = "box"
         kernel-command-line = ["quiet", "debug"]
@@ -169,7 +214,9 @@ fn the_toolkit() {
         "SystemConfigs[0].PostInstallScripts[0]",
         "SystemConfigs[0].Users[0].Password",
         "SystemConfigs[1]",
-        "Disks[0].Partitions[1]",
+        "Disks[0].Partitions[2].FsType",
+        "Disks[0].Partitions[3]",
+        "SystemConfigs[0].PartitionSettings[3]",
     ] {
         assert!(left.iter().any(|line| line.ends_with(key)), "{key} in {left:#?}");
     }

@@ -5,6 +5,7 @@
 //! file whose tables point to the same place again and again is damaged. No other file is ever opened: a disk that needs
 //! one (a backing file, a parent) is refused.
 
+pub mod ext4;
 pub mod qcow2;
 pub mod vhd;
 pub mod vhdx;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use keel_artefact::{Arch, Sha256};
+use keel_config::image::partition::PartitionType;
 use uuid::Uuid;
 
 use crate::{Error, error::At};
@@ -30,24 +31,51 @@ pub fn uuid(digest: &Sha256, role: &str) -> Uuid {
 pub enum Role {
     /// The EFI system partition.
     Esp,
-    /// The root file system of an architecture, read-only.
+    /// The root file system of an architecture.
     Root(Arch),
+    /// What a definition says.
+    Data(PartitionType),
 }
 
 impl Role {
     fn type_guid(self) -> ::gpt::partition_types::Type {
+        // gpt has no names for these.
+        let linux = |guid| ::gpt::partition_types::Type {
+            guid: Uuid::from_u128(guid),
+            os: ::gpt::partition_types::OperatingSystem::Linux,
+        };
         match self {
+            Self::Data(PartitionType::LinuxGeneric) => ::gpt::partition_types::LINUX_FS,
+            Self::Data(PartitionType::Home) => ::gpt::partition_types::LINUX_HOME,
+            Self::Data(PartitionType::Srv) => ::gpt::partition_types::LINUX_SRV,
+            Self::Data(PartitionType::Var) => linux(0x4d21_b016_b534_45c2_a9fb_5c16_e091_fd2d),
+            Self::Data(PartitionType::Tmp) => linux(0x7ec6_f557_3bc5_4aca_b293_16ef_5df6_39d1),
+            Self::Data(PartitionType::Swap) => ::gpt::partition_types::LINUX_SWAP,
+            Self::Data(PartitionType::Xbootldr) => ::gpt::partition_types::FREEDESK_BOOT,
             Self::Esp => ::gpt::partition_types::EFI,
             Self::Root(Arch::X86_64) => ::gpt::partition_types::LINUX_ROOT_X64,
             Self::Root(Arch::Aarch64) => ::gpt::partition_types::LINUX_ROOT_ARM_64,
         }
     }
+}
 
-    /// Bit 60 of the specification: read-only.
+/// What may be done with a partition: the bits of the specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing is said of it.
+    Plain,
+    /// Bit 59: its file system is to be grown to its size when it is mounted.
+    Grows,
+    /// Bit 60: it is never written to.
+    ReadOnly,
+}
+
+impl Access {
     fn flags(self) -> u64 {
         match self {
-            Self::Esp => 0,
-            Self::Root(_) => 1 << 60,
+            Self::Plain => 0,
+            Self::Grows => 1 << 59,
+            Self::ReadOnly => 1 << 60,
         }
     }
 }
@@ -57,6 +85,8 @@ impl Role {
 pub struct Partition {
     /// What it is for.
     pub role: Role,
+    /// Whether it is written to.
+    pub access: Access,
     /// Its name, 36 characters of UTF-16 at most.
     pub label: String,
     /// Its identity.
@@ -83,7 +113,7 @@ pub fn write(file: &mut fs_err::File, size: u64, disk: Uuid, partitions: &[Parti
                 part_guid: partition.guid,
                 first_lba: partition.offset / SECTOR,
                 last_lba: (partition.offset + partition.size) / SECTOR - 1,
-                flags: partition.role.flags(),
+                flags: partition.access.flags(),
                 name: partition.label.clone(),
             };
             (number, entry)

@@ -2,11 +2,13 @@
 
 pub mod cpio;
 pub mod esp;
+pub mod ext4;
 pub mod gpt;
 pub(crate) mod hashed;
 pub mod oci;
 pub mod qcow2;
 pub mod sparse;
+pub mod swap;
 pub mod tar;
 pub mod uki;
 pub mod vhd;

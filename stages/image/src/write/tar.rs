@@ -18,6 +18,9 @@ use crate::{
 pub enum Root {
     /// With an entry `./` for the root folder: a whole file system.
     With,
+    /// The same, and each entry has not only the time of its last change, but the same as those of its last use and of its
+    /// inode's last change: mke2fs takes them for 1970 otherwise.
+    WithTimes,
     /// Without: a layer over something else.
     Without,
 }
@@ -39,14 +42,20 @@ pub fn write_nodes<'a>(
         if path.relative().is_empty() && root == Root::Without {
             continue;
         }
-        entry(tree, path, node, &mut out)?;
+        entry(tree, path, node, root == Root::WithTimes, &mut out)?;
     }
     out.write_all(&[0; 1024])
         .and_then(|()| out.flush())
         .at("write", "a tar archive")
 }
 
-fn entry(tree: &Tree, path: &RootPath, node: &Node, out: &mut impl Write) -> Result<(), Error> {
+fn entry(
+    tree: &Tree,
+    path: &RootPath,
+    node: &Node,
+    all_times: bool,
+    out: &mut impl Write,
+) -> Result<(), Error> {
     let mut pax = Vec::new();
     let mut header = Header::default();
     let mut name = path.relative().to_owned();
@@ -89,6 +98,11 @@ fn entry(tree: &Tree, path: &RootPath, node: &Node, out: &mut impl Write) -> Res
     }
     for (key, value) in &node.xattrs {
         record(&mut pax, &format!("SCHILY.xattr.{key}"), value);
+    }
+    if all_times {
+        for key in ["atime", "ctime"] {
+            record(&mut pax, key, node.mtime.to_string().as_bytes());
+        }
     }
     let what = || format!("`{path}` to a tar archive");
     if !pax.is_empty() {

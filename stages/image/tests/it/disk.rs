@@ -3,7 +3,13 @@
 use std::{fs, path::Path};
 
 use keel_artefact::{Interrupt, Sha256};
-use keel_config::image::{Boot, Format, Qcow2Compression};
+use keel_config::{
+    Location,
+    image::{
+        Boot, FileSystem, Format, Partition, Qcow2Compression,
+        partition::{PartitionContent, PartitionSize, PartitionType},
+    },
+};
 use keel_image::formats;
 
 use crate::fixture::{Packages, Place, digests, image, is_root_or_says, judge};
@@ -207,4 +213,237 @@ fn a_disk_without_a_loader_starts_the_kernel_image_itself() {
         .filter(|line| !line.ends_with('/'))
         .collect();
     assert_eq!(names, ["::/EFI/BOOT/BOOTX64.EFI"]);
+}
+
+/// What `debugfs` says of the root.
+fn debugfs(root: &Path, request: &str) -> String {
+    judge("e2fsprogs", &["debugfs", "-R", request, &root.to_string_lossy()])
+}
+
+#[test]
+fn a_root_that_is_written_to_is_an_ext4_that_grows() {
+    let (packages, place, other) = (Packages::bootable(), Place::new(), Place::new());
+    let mut image = image("vm", &PACKAGES, &[Format::Raw]);
+    let disk = image.disk.as_mut().unwrap();
+    (disk.root_fs, disk.size) = (FileSystem::Ext4, Some(200 << 20));
+    image.os.hostname = Some("writable".into());
+    let built = place.build(&image, &packages).unwrap();
+    let again = other.build(&image, &packages).unwrap();
+    assert_eq!(digests(&built.dir), digests(&again.dir));
+
+    let raw = built.file(Format::Raw).unwrap();
+    let raw_name = raw.to_string_lossy();
+    let said = judge("gdisk", &["sgdisk", "-v", &raw_name]);
+    assert!(said.contains("No problems found"), "{said}");
+    // The whole rest of the disk; it grows (59), and is not read-only (60).
+    let table = judge("fdisk", &["sfdisk", "-d", &raw_name]);
+    let line = table.lines().find(|line| line.contains("4F68BCE3")).unwrap();
+    assert!(
+        line.contains("size=      323584") && line.contains("attrs=\"GUID:59\""),
+        "{line}"
+    );
+    let guid = line
+        .split("uuid=")
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap()
+        .to_lowercase();
+    let boot = built.boot.clone().unwrap();
+    assert_eq!(
+        boot.cmdline,
+        format!("root=PARTUUID={guid} rootfstype=ext4 rw hard=1 console=ttyS0")
+    );
+
+    let root = place.dir.path().join("root");
+    part(&raw, &root, 41, 158);
+    judge("e2fsprogs", &["e2fsck", "-f", "-n", &root.to_string_lossy()]);
+    let fstab = debugfs(&root, "cat /etc/fstab");
+    assert!(
+        fstab.contains(&format!("PARTUUID={guid} / ext4 defaults,x-systemd.growfs 0 1\n")),
+        "{fstab}"
+    );
+    let secret = debugfs(&root, "stat /usr/share/tool/secret");
+    assert!(
+        secret.contains("Mode:  0640") && secret.contains("User:     2   Group:     5"),
+        "{secret}"
+    );
+    assert!(debugfs(&root, "stat /usr/bin/tool").contains("security.capability"));
+    assert_eq!(
+        built.changed["identity"]
+            .iter()
+            .filter(|path| path.as_str() == "/etc/fstab")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn without_a_size_an_ext4_has_room() {
+    let place = Place::new();
+    let mut image = image("vm", &PACKAGES, &[Format::Raw]);
+    let disk = image.disk.as_mut().unwrap();
+    (disk.root_fs, disk.size) = (FileSystem::Ext4, None);
+    let built = place.build(&image, &Packages::bootable()).unwrap();
+    let raw = built.file(Format::Raw).unwrap();
+    let mib = fs::metadata(&raw).unwrap().len() >> 20;
+    let root = place.dir.path().join("root");
+    part(&raw, &root, 41, mib - 42);
+    let said = judge("e2fsprogs", &["dumpe2fs", "-h", &root.to_string_lossy()]);
+    let free = said
+        .lines()
+        .find_map(|line| line.strip_prefix("Free blocks:"))
+        .unwrap();
+    let free: u64 = free.trim().parse().unwrap();
+    assert!((64 << 8..80 << 8).contains(&free), "{free} of {mib} MiB");
+}
+
+/// A partition of the definition's line `line`.
+pub fn partition(
+    line: u32,
+    label: &str,
+    size: PartitionSize,
+    on_it: Option<(FileSystem, &str, &str)>,
+) -> Partition {
+    let content = match on_it {
+        None => PartitionContent::Swap,
+        Some((filesystem, place, options)) => PartitionContent::Mounted {
+            filesystem,
+            mount_point: place.parse().unwrap(),
+            mount_options: (!options.is_empty()).then(|| options.to_owned()),
+        },
+    };
+    let kind = match &content {
+        PartitionContent::Swap => PartitionType::Swap,
+        PartitionContent::Mounted { mount_point, .. } => PartitionType::of(mount_point),
+    };
+    Partition {
+        label: label.into(),
+        kind,
+        size,
+        content,
+        defined_at: Location::line("vm.image.toml", line),
+    }
+}
+
+#[test]
+fn partitions_have_what_is_below_their_mount_points() {
+    let (mut packages, place, other) = (Packages::bootable(), Place::new(), Place::new());
+    packages.add("cache", "", "mkdir -p var/cache; echo c > var/cache/c", "/var");
+    let mut image = image("vm", &["tool", "boot", "kernel", "cache"], &[Format::Raw]);
+    let disk = image.disk.as_mut().unwrap();
+    (disk.size, disk.root_size) = (Some(400 << 20), Some(24 << 20));
+    disk.root_mount_options = Some("nodev".into());
+    disk.partitions = vec![
+        partition(
+            1,
+            "state",
+            PartitionSize::Grow,
+            Some((FileSystem::Ext4, "/var", "nodev,nosuid")),
+        ),
+        partition(
+            2,
+            "tools",
+            PartitionSize::Fits,
+            Some((FileSystem::Erofs, "/srv/tools", "")),
+        ),
+        partition(3, "mem", PartitionSize::Bytes(16 << 20), None),
+        partition(
+            4,
+            "logs",
+            PartitionSize::Bytes(64 << 20),
+            Some((FileSystem::Ext4, "/var/log", "")),
+        ),
+    ];
+    let built = place.build(&image, &packages).unwrap();
+    let again = other.build(&image, &packages).unwrap();
+    assert_eq!(digests(&built.dir), digests(&again.dir));
+
+    let raw = built.file(Format::Raw).unwrap();
+    let raw_name = raw.to_string_lossy();
+    let said = judge("gdisk", &["sgdisk", "-v", &raw_name]);
+    assert!(said.contains("No problems found"), "{said}");
+    let table = judge("fdisk", &["sfdisk", "-d", &raw_name]);
+    let value = |line: &str, key: &str| -> String {
+        let rest = line.split(&format!("{key}=")).nth(1).unwrap_or_default();
+        rest.split(',').next().unwrap().trim().to_owned()
+    };
+    let rows: Vec<(String, u64, u64, String)> = table
+        .lines()
+        .filter(|line| line.contains("start="))
+        .map(|line| {
+            let mib = |key| value(line, key).parse::<u64>().unwrap() / 2048;
+            (
+                value(line, "name"),
+                mib("start"),
+                mib("size"),
+                value(line, "type"),
+            )
+        })
+        .collect();
+    let at = |name: &str| {
+        rows.iter()
+            .find(|row| row.0 == format!("\"{name}\""))
+            .unwrap()
+            .clone()
+    };
+    let order: Vec<&str> = rows.iter().map(|row| row.0.trim_matches('"')).collect();
+    assert_eq!(order, ["esp", "tools", "mem", "logs", "test", "state"]);
+    assert_eq!(at("test").2, 24);
+    assert_eq!(at("mem").3, "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F");
+    assert_eq!(at("state").3, "4D21B016-B534-45C2-A9FB-5C16E091FD2D");
+    assert_eq!(at("tools").3, "0FC63DAF-8483-4772-8E79-3D69D8477DE4");
+    assert_eq!(at("state").1 + at("state").2, 399, "it takes the rest");
+
+    let file = |name: &str| {
+        let (_, start, size, _) = at(name);
+        let file = place.dir.path().join(name);
+        part(&raw, &file, start, size);
+        file
+    };
+    for (name, expected) in [
+        ("state", &["lost+found", "cache", "log"][..]),
+        ("logs", &["lost+found"]),
+    ] {
+        let file = file(name);
+        judge("e2fsprogs", &["e2fsck", "-f", "-n", &file.to_string_lossy()]);
+        let listed = debugfs(&file, "ls -p /");
+        let names = listed.lines().filter_map(|line| line.split('/').nth(5));
+        let names: Vec<&str> = names.filter(|name| !matches!(*name, "." | "..")).collect();
+        assert_eq!(names, expected, "{listed}");
+    }
+    judge("erofs-utils", &["fsck.erofs", &file("tools").to_string_lossy()]);
+    judge("erofs-utils", &["fsck.erofs", &file("test").to_string_lossy()]);
+    let swap = judge("util-linux", &["swaplabel", &file("mem").to_string_lossy()]);
+    assert!(swap.contains("LABEL: mem"), "{swap}");
+
+    let unpacked = place.dir.path().join("unpacked");
+    let extract = format!("--extract={}", unpacked.display());
+    judge(
+        "erofs-utils",
+        &["fsck.erofs", &extract, &file("test").to_string_lossy()],
+    );
+    let fstab = fs::read_to_string(unpacked.join("etc/fstab")).unwrap();
+    let guid = |name: &str| {
+        let line = table
+            .lines()
+            .find(|line| line.contains(&format!("name=\"{name}\"")))
+            .unwrap();
+        value(line, "uuid").to_lowercase()
+    };
+    let expected = [
+        format!("PARTUUID={} / erofs nodev 0 0", guid("test")),
+        format!("PARTUUID={} /srv/tools erofs defaults 0 0", guid("tools")),
+        format!(
+            "PARTUUID={} /var ext4 nodev,nosuid,x-systemd.growfs 0 2",
+            guid("state")
+        ),
+        format!("PARTUUID={} /var/log ext4 defaults 0 2", guid("logs")),
+    ];
+    let (swap, mounts): (Vec<&str>, Vec<&str>) = fstab.lines().partition(|line| line.contains(" swap "));
+    assert_eq!(mounts, expected);
+    assert_eq!(swap, [format!("PARTUUID={} none swap defaults 0 0", guid("mem"))]);
+    assert_eq!(fs::read_dir(unpacked.join("srv/tools")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(unpacked.join("var")).unwrap().count(), 0);
 }

@@ -12,14 +12,14 @@ use std::{
 use keel_artefact::{Arch, Epoch, Interrupt, RootPath, Sha256, event::Silent};
 use keel_config::{
     Image, Location,
-    image::{Boot, Capabilities, Container, Disk, Format, Os, Qcow2Compression, RootFs, Test},
+    image::{Boot, Capabilities, Container, Disk, FileSystem, Format, Os, Qcow2Compression, Test},
 };
 use keel_image::{
     Built, Candidate, Error, Material, Origin, Request, Source,
     audit::Foreign,
     lock::Locked,
     provenance::{self, Revision, Signer},
-    tools::{Erofs, Failure, Tools},
+    tools::{Erofs, Ext4, Failure, Tools},
 };
 use keel_rpm::sign::Key;
 use keel_store::Store;
@@ -262,8 +262,11 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
         disk: is_disk.then(|| Disk {
             size: Some(64 << 20),
             esp_size: 40 << 20,
-            root_fs: RootFs::Erofs,
+            root_fs: FileSystem::Erofs,
             root_label: "test".into(),
+            root_size: None,
+            root_mount_options: None,
+            partitions: vec![],
             qcow2_compression: Qcow2Compression::Zstd,
             kernel: Some("kernel".parse().unwrap()),
             boot: Boot::SystemdBoot,
@@ -403,6 +406,126 @@ impl Tools for Machine {
         let made = ["mkfs.erofs", "-zlz4", "-T", &clock, "-U", &uuid, &image, &folder];
         judge("erofs-utils", &made);
         Ok(fs::remove_dir_all(dir)?)
+    }
+
+    fn mkfs_ext4(&self, archive: &Path, image: &Path, options: &Ext4<'_>) -> Result<(), Failure> {
+        // Debian 12's mke2fs reads no tar archive: what ordinary users cannot unpack, debugfs writes.
+        let folder = archive.with_extension("d");
+        fs::create_dir(&folder)?;
+        let values = archive.with_extension("values");
+        fs::create_dir(&values)?;
+        let mut script = String::new();
+        let quoted = |path: &str| format!("\"{}\"", path.replace('"', "\"\""));
+        let mut number = 0;
+        let mut attribute = |path: &str, name: &str, value: &[u8]| {
+            number += 1;
+            let file = values.join(number.to_string());
+            fs::write(&file, value).unwrap();
+            format!("ea_set -f {} {} {name}\n", file.display(), quoted(path))
+        };
+        let mut entries = tar::Archive::new(fs::File::open(archive)?);
+        for entry in entries.entries()? {
+            let mut entry = entry?;
+            let path = String::from_utf8(entry.path_bytes().into_owned())?;
+            let path = format!("/{}", path.trim_start_matches("./").trim_end_matches('/'));
+            let to = folder.join(&path[1..]);
+            let header = entry.header().clone();
+            let kind = match header.entry_type() {
+                tar::EntryType::Directory => {
+                    fs::create_dir_all(&to)?;
+                    0o040_000
+                }
+                tar::EntryType::Symlink => {
+                    let target = entry.link_name_bytes().unwrap().into_owned();
+                    std::os::unix::fs::symlink(String::from_utf8(target)?, &to)?;
+                    0o120_000
+                }
+                _ => {
+                    std::io::copy(&mut entry, &mut fs::File::create(&to)?)?;
+                    0o100_000
+                }
+            };
+            let time = header.mtime()?;
+            for (field, value) in [
+                ("uid", header.uid()?.to_string()),
+                ("gid", header.gid()?.to_string()),
+                ("mode", format!("0{:o}", kind | header.mode()?)),
+                ("atime", format!("@{time}")),
+                ("ctime", format!("@{time}")),
+                ("mtime", format!("@{time}")),
+            ] {
+                script.push_str(&format!("sif {} {field} {value}\n", quoted(&path)));
+            }
+            for record in entry.pax_extensions()?.into_iter().flatten() {
+                let record = record?;
+                if record.key()? == "SCHILY.xattr.security.capability" {
+                    script.push_str(&attribute(&path, "security.capability", record.value_bytes()));
+                }
+            }
+        }
+        for other in options.attributes {
+            script.push_str(&attribute(other.path, other.name, other.value));
+        }
+        if let Some(path) = &self.damaged {
+            fs::write(folder.join(path), "zero")?;
+        }
+        let (clock, uuid) = (
+            format!("E2FSPROGS_FAKE_TIME={}", options.clock.0),
+            options.uuid.to_string(),
+        );
+        let extended = format!(
+            "hash_seed={},lazy_itable_init=0,root_owner=0:0",
+            options.hash_seed
+        );
+        let (inodes, journal) = (
+            options.layout.inodes.to_string(),
+            format!("size={}", options.layout.journal_mib),
+        );
+        let blocks = (options.layout.size / 4096).to_string();
+        let (folder_name, image) = (folder.to_string_lossy(), image.to_string_lossy());
+        judge(
+            "e2fsprogs",
+            &[
+                "env",
+                &clock,
+                "mke2fs",
+                "-q",
+                "-F",
+                "-t",
+                "ext4",
+                "-b",
+                "4096",
+                "-I",
+                "256",
+                "-O",
+                "64bit,metadata_csum",
+                "-N",
+                &inodes,
+                "-J",
+                &journal,
+                "-U",
+                &uuid,
+                "-L",
+                options.label,
+                "-E",
+                &extended,
+                "-d",
+                &folder_name,
+                &image,
+                &blocks,
+            ],
+        );
+        let commands = archive.with_extension("debugfs");
+        fs::write(&commands, script)?;
+        let commands = commands.to_string_lossy();
+        let said = judge(
+            "e2fsprogs",
+            &["env", &clock, "debugfs", "-w", "-f", &commands, &image],
+        );
+        let wrong = said.lines().find(|line| !line.starts_with("debugfs"));
+        assert!(wrong.is_none(), "{wrong:?}");
+        fs::remove_dir_all(values)?;
+        Ok(fs::remove_dir_all(folder)?)
     }
 
     fn extract_erofs(&self, image: &Path, folder: &Path) -> Result<(), Failure> {

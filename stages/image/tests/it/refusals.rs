@@ -3,8 +3,9 @@
 use std::fs;
 
 use keel_artefact::Sha256;
-use keel_config::image::Format;
+use keel_config::image::{FileSystem, Format, partition::PartitionSize};
 
+use crate::disk::partition;
 use crate::fixture::{Packages, Place, image, message, path};
 
 /// The message of a build that must fail, and leave nothing.
@@ -83,17 +84,76 @@ fn a_disk_that_is_too_small_says_what_is_large() {
     small.disk.as_mut().unwrap().size = Some(42 << 20);
     let found = message(&place.build(&small, &packages).unwrap_err());
     assert!(
-        found.contains("image `vm` does not fit: the disk needs 43 of 42 MiB"),
+        found.contains("image `vm` does not fit: the disk needs 43 of 42 MiB, 1 MiB are missing"),
         "{found}"
     );
     assert!(found.contains("kernel-1-1.noarch 3 MiB"), "{found}");
     small.disk.as_mut().unwrap().esp_size = 3 << 20;
     let found = message(&place.build(&small, &packages).unwrap_err());
     assert!(
-        found.contains("the EFI system partition needs 4 of 3 MiB. "),
+        found.contains("the EFI system partition needs 4 of 3 MiB, 1 MiB are missing. "),
         "{found}"
     );
     assert!(found.contains("EFI/Linux/keel_0.1.efi has 3 MiB"), "{found}");
+}
+
+#[test]
+fn an_ext4_that_has_no_room_says_how_much_is_missing() {
+    let (packages, place) = (Packages::bootable(), Place::new());
+    let mut small = image("vm", &["tool", "boot", "kernel"], &[Format::Raw]);
+    let disk = small.disk.as_mut().unwrap();
+    (disk.root_fs, disk.size) = (FileSystem::Ext4, Some(50 << 20));
+    let found = message(&place.build(&small, &packages).unwrap_err());
+    let needs: u64 = (found.split("the disk needs ").nth(1))
+        .and_then(|rest| rest.split(' ').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("{found}"));
+    let missing = format!("needs {needs} of 50 MiB, {} MiB are missing. ", needs - 50);
+    assert!(found.contains(&missing) && found.contains("the root "), "{found}");
+    // With so much more, it is made.
+    small.disk.as_mut().unwrap().size = Some(needs << 20);
+    place.build(&small, &packages).unwrap();
+}
+
+#[test]
+fn partitions_that_do_not_fit_are_named() {
+    let packages = Packages::bootable();
+    let ext4 = |place| Some((FileSystem::Ext4, place, ""));
+    for (partitions, expected) in [
+        (
+            vec![partition(7, "small", PartitionSize::Bytes(1 << 20), ext4("/var"))],
+            &["partition `small` needs ", " of 1 MiB, ", "Raise its `size`"][..],
+        ),
+        (
+            vec![partition(
+                7,
+                "large",
+                PartitionSize::Bytes(300 << 20),
+                ext4("/var"),
+            )],
+            &[
+                "the disk needs 343 of 64 MiB, 279 MiB are missing. ",
+                "partition `large` 300 MiB",
+            ],
+        ),
+        (
+            vec![
+                partition(7, "linked", PartitionSize::Fits, ext4("/bin/x")),
+                partition(9, "file", PartitionSize::Fits, ext4("/usr/lib/os-release")),
+            ],
+            &[
+                "partition `linked` cannot be mounted at `/bin/x`: a symbolic link leads from it to `/usr/bin/x`\n  vm.image.toml:7",
+                "partition `file` cannot be mounted at `/usr/lib/os-release`: it is a file\n  vm.image.toml:9",
+            ],
+        ),
+    ] {
+        let place = Place::new();
+        let mut vm = image("vm", &["tool", "boot", "kernel"], &[Format::Raw]);
+        vm.disk.as_mut().unwrap().partitions = partitions;
+        let found = message(&place.build(&vm, &packages).unwrap_err());
+        for expected in expected {
+            assert!(found.contains(expected), "{expected}\n{found}");
+        }
+    }
 }
 
 #[test]
@@ -168,6 +228,14 @@ fn a_file_system_that_lost_a_file_is_refused() {
     let found = message(&place.build(&image, &Packages::bootable()).unwrap_err());
     assert!(
         found.contains("mkfs.erofs wrote `/usr/lib64/data` wrongly"),
+        "{found}"
+    );
+    let mut image = image;
+    let disk = image.disk.as_mut().unwrap();
+    (disk.root_fs, disk.size) = (FileSystem::Ext4, Some(200 << 20));
+    let found = message(&place.build(&image, &Packages::bootable()).unwrap_err());
+    assert!(
+        found.contains("mke2fs wrote `/usr/lib64/data` wrongly (its content); image `vm` is not made"),
         "{found}"
     );
 }
