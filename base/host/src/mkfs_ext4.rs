@@ -76,7 +76,7 @@ pub fn make(stage0: &Stage0, request: &Request<'_>, interrupt: &Interrupt) -> Re
             request.label
         )));
     }
-    if request.size % BLOCK != 0 {
+    if !request.size.is_multiple_of(BLOCK) {
         return Err(refuse(format!("{} bytes are no whole blocks", request.size)));
     }
     let scratch = Scratch::beside(request.image, program)?;
