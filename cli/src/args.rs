@@ -14,7 +14,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use keel_artefact::{Arch, ComponentName, ImageName};
 
-pub use image::{Boot, Firmware, Image};
+pub use image::{Boot, Convert, DiskFormat, Firmware, Image};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -205,7 +205,7 @@ Examples:
   keel repo serve                  then: docs/how-to/use-the-repository.md"
     )]
     Repo(Repo),
-    /// Make, boot and test images
+    /// Make, boot, test and convert images
     #[command(
         subcommand,
         after_help = "\
@@ -213,7 +213,10 @@ Examples:
   keel image build core            build its packages, then the image, in out/images/core
   keel image test micro --firmware both
                                    boot it without and with UEFI, run its checks inside
-  keel image boot micro            watch its console; Ctrl-C ends it"
+  keel image boot micro            watch its console; Ctrl-C ends it
+  keel image convert out/images/micro/micro.raw micro.vhdx
+                                   the same disk for Hyper-V
+  keel image push core registry.example.org/keel/core"
     )]
     Image(Image),
     /// Read, ask, check and lay out SPEC files, without rpm

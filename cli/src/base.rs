@@ -237,6 +237,17 @@ impl<'a> Bringer<'a> {
         let remotes: Vec<Remote> = files.iter().map(|(_, file)| file.remote.clone()).collect();
         keel_source::bring(&remotes, self.store, &self.options, self.sink, self.interrupt)?;
         for (package, file) in files {
+            self.interrupt.check()?;
+            let Err(refused) = self.check(package, file) else {
+                continue;
+            };
+            // Bytes that got damaged in the store are no fault of the repository: they are fetched again.
+            match self.store.verify(&package.rpm) {
+                Err(keel_store::Error::Damaged { .. }) => {}
+                _ => return Err(refused),
+            }
+            let again = std::slice::from_ref(&file.remote);
+            keel_source::bring(again, self.store, &self.options, self.sink, self.interrupt)?;
             self.check(package, file)?;
         }
         Ok(())
@@ -462,28 +473,4 @@ fn packages(context: &Context<'_>, asked: &Asked<'_>, manifest: &[u8]) -> Result
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ctrl_c_while_a_repository_is_read_is_no_mistake_of_it() {
-        let error = TransferError::from(keel_artefact::Interrupted);
-        let failure = Failure::because(Class::Environment, "cannot read the repository x", &error);
-        assert_eq!(failure.class, Class::Interrupted);
-        assert!(failure.in_a_line().starts_with("interrupted; "), "{failure:?}");
-    }
-
-    #[test]
-    fn what_cannot_be_had_has_a_hint() {
-        let error = |answer| TransferError::Answer {
-            address: "https://p.test/x.rpm".to_owned(),
-            answer: Box::new(answer),
-        };
-        let gone = Answer::Absent { status: 404 };
-        assert_eq!(hint(&error(gone)), Some(NEWER));
-        let offline = hint(&error(Answer::Offline)).expect("there is one");
-        assert!(offline.contains("without `--offline`"), "{offline}");
-        assert_eq!(hint(&error(Answer::Status { status: 500 })), None);
-        assert_eq!(hint(&std::io::Error::other("x")), None);
-    }
-}
+mod tests;

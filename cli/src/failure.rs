@@ -329,12 +329,51 @@ impl From<keel_plan::Error> for Failure {
 impl From<keel_image::Error> for Failure {
     fn from(error: keel_image::Error) -> Self {
         use keel_image::Error;
+        let error = match error {
+            Error::Definition(errors) => return errors.into(),
+            error => error,
+        };
         let class = match &error {
-            Error::TooBig { .. } | Error::Resolve { .. } | Error::NoSuchFormat { .. } => Class::Input,
-            Error::Store(_) | Error::Io { .. } | Error::Tool { .. } => Class::Environment,
+            Error::TooBig { .. }
+            | Error::Resolve { .. }
+            | Error::NoSuchFormat { .. }
+            | Error::Layout { .. } => Class::Input,
+            Error::Store(_) | Error::Io { .. } | Error::Tool { .. } | Error::Moving { .. } => {
+                Class::Environment
+            }
             _ => Class::Failed,
         };
         Self::because(class, "the image failed", &error)
+    }
+}
+
+impl From<keel_image::registry::Error> for Failure {
+    fn from(error: keel_image::registry::Error) -> Self {
+        use keel_image::registry::{Answer, Error};
+        let class = match &error {
+            Error::Insecure(_)
+            | Error::Logins { .. }
+            | Error::NoTag { .. }
+            | Error::OtherImage { .. }
+            | Error::Exists(_) => Class::Input,
+            Error::Certificates { .. } | Error::Store(_) => Class::Environment,
+            Error::Answer { .. } | Error::Image(_) | Error::Interrupted(_) => Class::Failed,
+        };
+        let failure = Self::because(class, "the registry failed", &error);
+        match &error {
+            Error::Insecure(_) => failure.hint("leave `--insecure-http` out; `--ca-file` names a certificate of your own"),
+            Error::Logins { .. } => failure.hint("give `--username` and `--password-stdin`, or `--auth-file`"),
+            Error::Answer { answer, .. } => match &**answer {
+                Answer::Denied { .. } => failure.hint(
+                    "log in with `podman login` or `docker login`, or give `--username` and `--password-stdin`",
+                ),
+                Answer::Unreachable(why) if why.contains("certificate") => {
+                    failure.hint("`--ca-file` names a certificate that is to be trusted, too")
+                }
+                _ => failure,
+            },
+            _ => failure,
+        }
     }
 }
 
@@ -362,6 +401,16 @@ impl From<keel_repo::Error> for Failure {
             Error::NotRepository { .. } => failure.hint("`keel repo create` makes one"),
             Error::Part { .. } => failure.hint("all its parts are checked together: name the folder above"),
             _ => failure,
+        }
+    }
+}
+
+impl From<keel_build::forecast::Error> for Failure {
+    fn from(error: keel_build::forecast::Error) -> Self {
+        use keel_build::forecast::Error;
+        match error {
+            Error::Interrupted(interrupted) => interrupted.into(),
+            Error::Store(error) => error.into(),
         }
     }
 }

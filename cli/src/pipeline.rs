@@ -190,6 +190,7 @@ pub fn run(
         |shop| {
             let shop = Workshop {
                 index: &keel_build::closure::Index::default(),
+                refused: Default::default(),
                 keep_roots: how.keep_root,
                 names: Names {
                     locked: how.locked,
@@ -218,6 +219,7 @@ pub fn with_workshop<T>(
     let bring = |packages: &[&keel_build::BuiltPackage]| bringer.bring(packages);
     Ok(work(&Workshop {
         index: &keel_build::closure::Index::default(),
+        refused: Default::default(),
         policy: &policy,
         foreign: Foreign {
             components: &base.components,
@@ -320,9 +322,14 @@ pub fn check_bootable(image: &Image) -> Result<(), Failure> {
     if image.is_disk() {
         return Ok(());
     }
+    let what = if image.is_container() {
+        "a container"
+    } else {
+        "no disk"
+    };
     Err(Failure::new(
         Class::Input,
-        format!("image `{}` is a container and does not boot", image.name),
+        format!("image `{}` is {what} and does not boot", image.name),
     ))
 }
 

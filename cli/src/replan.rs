@@ -143,3 +143,44 @@ fn tell(context: &Context<'_>, planned: &Planned, wanted: &Generated) {
         context.sink().event(Event::Note { text: &text });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(names: &[&str]) -> Vec<(ComponentName, keel_build::Error)> {
+        let one = |name: &&str| (name.parse().unwrap(), std::io::Error::other("full disk").into());
+        names.iter().map(one).collect()
+    }
+
+    #[test]
+    fn what_failed_before_is_told_with_why_there_is_no_other_plan() {
+        let none = || Failure::input("no package provides `x`").hint("did you mean `y`?");
+        let text = after(failed(&["zlib", "bash"]), none()).render(false);
+        let places: Vec<usize> = [
+            "cannot build `zlib`",
+            "cannot build `bash`",
+            "no package provides `x`",
+        ]
+        .iter()
+        .map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")))
+        .collect();
+        assert!(places.is_sorted(), "{text}");
+        assert!(text.contains("full disk"), "{text}");
+        assert!(text.ends_with("hint: did you mean `y`?"), "{text}");
+        // What failed first says how the command ends.
+        assert_eq!(after(failed(&["zlib"]), none()).class, Class::Environment);
+    }
+
+    #[test]
+    fn where_nothing_failed_before_or_the_user_stops_nothing_is_added() {
+        let alone = after(failed(&[]), Failure::input("no package provides `x`"));
+        assert_eq!(alone.class, Class::Input);
+        assert_eq!(alone.render(false), "error: no package provides `x`");
+        let stopped = Failure::from(keel_artefact::Interrupted);
+        let text = stopped.render(false);
+        let stopped = after(failed(&["zlib"]), stopped);
+        assert_eq!(stopped.class, Class::Interrupted);
+        assert_eq!(stopped.render(false), text);
+    }
+}

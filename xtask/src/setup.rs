@@ -45,7 +45,14 @@ const PACKAGES: &[(&str, Set, &str)] = &[
     ),
     ("gpg", Set::Test, "judges signatures"),
     ("skopeo", Set::Test, "judges container images"),
+    (REGISTRY, Set::Test, "takes and gives container images"),
     ("umoci", Set::Test, "unpacks container images"),
+    (
+        "libarchive-tools",
+        Set::Test,
+        "judges root file systems in one file",
+    ),
+    ("zstd", Set::Test, "unpacks initial RAM disks"),
     ("erofs-utils", Set::Test, "judges erofs file systems"),
     ("dosfstools", Set::Test, "judges EFI system partitions"),
     ("mtools", Set::Test, "reads EFI system partitions"),
@@ -127,9 +134,25 @@ pub fn install(set: Set) -> Result<()> {
     }
     println!("    apt-get install -y --no-install-recommends {list}");
     apt(&["update", "-qq"])?;
+    if missing.contains(&REGISTRY) {
+        never_started(REGISTRY)?;
+    }
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
     arguments.extend(missing);
     apt(&arguments)
+}
+
+/// Tests start it themselves, on a port of their own; as a service it would be open to the network, for everybody.
+const REGISTRY: &str = "docker-registry";
+
+/// Keeps systemd from starting a service when its package comes (systemctl(1), `mask`); who wants it says `systemctl unmask`.
+fn never_started(service: &str) -> Result<()> {
+    let link = format!("/etc/systemd/system/{service}.service");
+    if std::fs::symlink_metadata(&link).is_ok() {
+        return Ok(());
+    }
+    std::fs::create_dir_all("/etc/systemd/system")?;
+    std::os::unix::fs::symlink("/dev/null", &link).with_context(|| format!("cannot write {link}"))
 }
 
 fn apt(arguments: &[&str]) -> Result<()> {

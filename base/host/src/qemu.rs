@@ -79,6 +79,10 @@ pub enum DriveFormat {
     Raw,
     /// QEMU's own.
     Qcow2,
+    /// VHD, which QEMU does not tell from a raw disk by itself.
+    Vhd,
+    /// VHDX.
+    Vhdx,
 }
 
 /// UEFI firmware: code, and the variables of a machine that never ran.
@@ -127,6 +131,13 @@ pub fn firmware(arch: Arch) -> Result<(&'static Path, &'static Path), Error> {
     }
     Err(missing)
 }
+
+/// The kernel counts a few interrupts of its timer in the first hundredth of a second and panics if too few came ("IO-APIC
+/// + timer doesn't work"). An emulator that has to wait for its processor is too slow for that. KVM's guests do not count, and whether it
+/// is KVM is known only when QEMU has tried: all are told.
+const NO_TIMER_CHECK: &str = "no_timer_check";
+/// systemd's stub adds this SMBIOS string to the command line of a unified kernel image, without Secure Boot (systemd-stub(7)).
+const STUB_CMDLINE: &str = "io.systemd.stub.kernel-cmdline-extra";
 
 impl Machine {
     /// Starts it. It runs until it powers off, is killed, or Keel dies (then the kernel kills it: the calling thread
@@ -208,7 +219,11 @@ impl Machine {
                 if let Some(initrd) = initrd {
                     add("initrd", text(initrd)?);
                 }
-                add("append", command_line.clone());
+                let line = match self.arch {
+                    Arch::X86_64 => format!("{command_line} {NO_TIMER_CHECK}"),
+                    Arch::Aarch64 => command_line.clone(),
+                };
+                add("append", line);
             }
             Boot::Uefi => {
                 let (code, fresh) = firmware(self.arch)?;
@@ -224,12 +239,17 @@ impl Machine {
                     "drive",
                     format!("if=pflash,unit=1,format=raw,file={}", self.path(&variables)?),
                 );
+                if self.arch == Arch::X86_64 {
+                    add("smbios", format!("type=11,value={STUB_CMDLINE}={NO_TIMER_CHECK}"));
+                }
             }
         }
         for (number, drive) in self.drives.iter().enumerate() {
             let format = match drive.format {
                 DriveFormat::Raw => "raw",
                 DriveFormat::Qcow2 => "qcow2",
+                DriveFormat::Vhd => "vpc",
+                DriveFormat::Vhdx => "vhdx",
             };
             let flag = |name: &str, on: bool| format!("{name}={}", if on { "on" } else { "off" });
             let (only, file) = (flag("readonly", drive.read_only), self.path(&drive.file)?);

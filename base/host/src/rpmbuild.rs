@@ -159,14 +159,18 @@ pub fn command(request: &Request<'_>) -> Vec<String> {
 }
 
 /// Shell commands that set the clock 400 days forward for what follows, or fail: libfaketime (faketime(1)) comes before
-/// libc in every dynamic program. Times of files stay true, since packages keep those that are older than the epoch.
+/// libc in every dynamic program. Times of files stay true, since packages keep those that are older than the epoch. `touch` would set
+/// the other time all the same, and make finds what it touched newer than all that is made later, for ever (glibc): it runs without,
+/// where it is called by its name. What asks the kernel for its own time (`cmake -E touch`) has the true one.
 fn other_clock() -> String {
     let set = "now=$(date +%s); LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=+400d \
                NO_FAKE_STAT=1 FAKETIME_DONT_FAKE_MONOTONIC=1; \
                export LD_PRELOAD FAKETIME NO_FAKE_STAT FAKETIME_DONT_FAKE_MONOTONIC";
     let check = "test $(date +%s) -gt $((now + 390 * 86400)) || { \
                  echo 'the clock cannot be changed: stage0 needs the package faketime'; exit 1; }";
-    format!("{set}; {check}")
+    let touch = r#"mkdir /tmp/true-times && printf '#!/bin/sh\nunset LD_PRELOAD\nexec /usr/bin/touch "$@"\n' > /tmp/true-times/touch && \
+                   chmod 755 /tmp/true-times/touch || exit 1; PATH=/tmp/true-times:$PATH"#;
+    format!("{set}; {check}; {touch}")
 }
 
 fn environment(request: &Request<'_>) -> BTreeMap<String, String> {

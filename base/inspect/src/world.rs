@@ -41,7 +41,7 @@ impl<'a> World<'a> {
             .filter(|package| package.facts.kind() != Kind::Source)
             .collect();
         let repository = Repository {
-            packages: packages.iter().map(|package| package.info().into()).collect(),
+            packages: solve::Package::all(packages.iter().map(|package| package.info())),
             ..Repository::default()
         };
         let pool = Pool::new(&[repository], &Target::default());

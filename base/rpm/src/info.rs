@@ -373,6 +373,10 @@ fn scripts_digest(header: &Header<IndexTag>) -> Option<Sha256> {
     is_there.then(|| print.finish())
 }
 
+/// The version of what counts as a scriptlet or trigger ([`PackageInfo::scripts`]). Raised when that changes: it is in keys of what is
+/// remembered of packages.
+pub const SCRIPTS: keel_artefact::format::Version = keel_artefact::format::Version(1);
+
 /// The scriptlets and triggers that are there, by their names in a SPEC.
 fn scripts(header: &Header<IndexTag>) -> Result<Vec<String>, Fault> {
     use IndexTag as T;

@@ -34,6 +34,6 @@ pub mod unpack;
 
 pub use error::{Error, Fault};
 pub use files::{FileFlags, FileInfo, FileKind};
-pub use info::{PackageInfo, read, read_with_metadata};
+pub use info::{PackageInfo, SCRIPTS, read, read_with_metadata};
 pub use payload::{Limits, payload};
 pub use unpack::unpack;

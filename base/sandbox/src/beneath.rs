@@ -4,18 +4,19 @@
 //! is opened below it (openat2(2), `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`), and only regular files are read.
 
 use std::{
-    ffi::OsString,
+    collections::BTreeSet,
+    ffi::{CStr, CString, OsString},
     fs::{File, Metadata},
     io::{self, Read as _},
     os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::ffi::OsStringExt as _,
+        fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd},
+        unix::ffi::{OsStrExt as _, OsStringExt as _},
     },
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags},
+    fs::{AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags},
     io::Errno,
 };
 
@@ -67,25 +68,25 @@ impl Beneath {
         self.find(name)?.map(|found| found.read(most)).transpose()
     }
 
-    /// Removes what has this name, with all that is in it. Nothing happens where [`Self::find`] finds nothing.
+    /// Removes what has this name, with all that is in it, however deep that is. Nothing happens where [`Self::find`] finds nothing.
     pub fn remove(&self, name: &Path) -> io::Result<()> {
         let (Some(found), Some(last)) = (self.find(name)?, name.file_name()) else {
             return Ok(());
         };
-        let parent = match name.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        let parent: OwnedFd = match name.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             Some(parent) => match self.find(parent)? {
                 Some(parent) => parent.file.into(),
                 None => return Ok(()),
             },
             None => rustix::io::fcntl_dupfd_cloexec(&self.folder, 0)?,
         };
-        // The open folder itself, whatever its path leads to (proc(5), `/proc/pid/fd`).
-        let place = opened(&parent).join(last);
         let removed = match found.metadata.is_dir() {
-            true => std::fs::remove_dir_all(place),
-            false => std::fs::remove_file(place),
+            true => CString::new(last.as_bytes())
+                .map_err(|_| Errno::INVAL)
+                .and_then(|last| remove_folder(parent.as_fd(), &last)),
+            false => rustix::fs::unlinkat(&parent, last, AtFlags::empty()),
         };
-        removed.map_err(|error| named(&found.path, error))
+        removed.map_err(|errno| named(&found.path, errno))
     }
 
     fn resolve(&self, name: &Path, resolve: ResolveFlags) -> io::Result<Option<OwnedFd>> {
@@ -134,6 +135,67 @@ impl Found {
         }
         Ok(bytes)
     }
+}
+
+/// Removes a folder with all that is in it. A folder in it that is not empty moves up into it before its turn: so two are open at a time,
+/// and no name is a path, however deep it is.
+fn remove_folder(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
+    // Its owner may have closed it to himself.
+    rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+    let top = open_folder(parent, name)?;
+    let mut moved = 0_u64;
+    // All that is left in it: folders.
+    let mut waiting = BTreeSet::from_iter(remove_in(top.as_fd())?);
+    while let Some(next) = waiting.first().cloned() {
+        let folder = open_folder(top.as_fd(), &next)?;
+        for inner in remove_in(folder.as_fd())? {
+            let place = loop {
+                moved += 1;
+                let place = CString::new(moved.to_string()).expect("a number has no NUL in it");
+                if !waiting.contains(&place) {
+                    break place;
+                }
+            };
+            rustix::fs::renameat(&folder, &inner, &top, &place)?;
+            waiting.insert(place);
+        }
+        rustix::fs::unlinkat(&top, &next, AtFlags::REMOVEDIR)?;
+        waiting.remove(&next);
+    }
+    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
+fn open_folder(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+/// Removes what is in a folder, but folders that are not empty: gives their names. Their owner may write them.
+fn remove_in(folder: BorrowedFd<'_>) -> rustix::io::Result<Vec<CString>> {
+    let entries = Dir::read_from(folder)?;
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_owned()));
+    let mut left = Vec::new();
+    for name in names.collect::<Result<Vec<_>, _>>()? {
+        if [c".", c".."].contains(&name.as_c_str()) {
+            continue;
+        }
+        match rustix::fs::unlinkat(folder, &name, AtFlags::empty()) {
+            Err(Errno::ISDIR) => {}
+            removed => {
+                removed?;
+                continue;
+            }
+        }
+        match rustix::fs::unlinkat(folder, &name, AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {
+                // Another parent is written into it.
+                rustix::fs::chmodat(folder, &name, Mode::RWXU, AtFlags::empty())?;
+                left.push(name);
+            }
+            removed => removed?,
+        }
+    }
+    Ok(left)
 }
 
 fn opened(fd: &impl AsRawFd) -> PathBuf {
@@ -223,5 +285,53 @@ mod tests {
             decoy.join("in/file").exists(),
             "the link went, not what it led to"
         );
+    }
+
+    /// A chain of folders below `top`, each with a file and another folder in it.
+    fn chain(top: &Path, depth: usize) {
+        fs_err::create_dir_all(top).unwrap();
+        let mut folder = OwnedFd::from(File::open(top).unwrap());
+        for _ in 0..depth {
+            for name in ["d", "1"] {
+                rustix::fs::mkdirat(&folder, name, Mode::RWXU).unwrap();
+            }
+            let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+            for name in ["file", "1/file"] {
+                rustix::fs::openat(&folder, name, flags, Mode::RWXU).unwrap();
+            }
+            folder = open_folder(folder.as_fd(), c"d").unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_removed_may_be_of_any_depth() {
+        let (_dir, folder, decoy) = trap();
+        let top = folder.path.join("real/deep");
+        chain(&top, 5000);
+        symlink(&decoy, top.join("link")).unwrap();
+        folder.remove(Path::new("real/deep")).unwrap();
+        assert!(folder.find(Path::new("real/deep")).unwrap().is_none());
+        assert!(folder.has(Path::new("real/in/file")).unwrap());
+        assert!(decoy.join("in/file").exists());
+    }
+
+    /// Who is root may look into every folder: there, this shows nothing.
+    #[test]
+    fn what_is_removed_may_be_closed_to_its_owner() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_dir, folder, _) = trap();
+        let closed = folder.path.join("real/closed");
+        for mode in [0o000, 0o100, 0o400, 0o500] {
+            chain(&closed, 2);
+            for name in ["d/1", "d", "1", ""] {
+                let mode = std::fs::Permissions::from_mode(mode);
+                fs_err::set_permissions(closed.join(name), mode).unwrap();
+            }
+            folder.remove(Path::new("real/closed")).unwrap();
+            assert!(
+                folder.find(Path::new("real/closed")).unwrap().is_none(),
+                "{mode:o}"
+            );
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! `keel image`.
 
-use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use keel_artefact::ImageName;
+use keel_image::registry::{Reference, reference};
 
 use super::{How, Signing};
 
@@ -10,6 +13,19 @@ use super::{How, Signing};
 pub enum Image {
     /// All images, one a line
     List,
+    /// Print an image's definition with all that it inherits, and where each value comes from
+    Show {
+        /// Which image
+        image: ImageName,
+    },
+    /// Make a definition of another builder's: Image Customizer's YAML, or an image of Azure Linux's toolkit (JSON)
+    Import {
+        /// The configuration
+        file: PathBuf,
+        /// Write the definition to this new file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Build images, and what they need
     Build {
         /// Images; all if none is named. They are made in this order, each as soon as its packages are there
@@ -37,6 +53,126 @@ pub enum Image {
         #[command(flatten)]
         boot: Boot,
     },
+    /// Join finished containers of several architectures into one image
+    #[command(after_help = "\
+Examples:
+  keel image index core.oci amd64/core.oci arm64/core.oci.tar
+                                   an OCI layout with an index; its name decides: `….tar` is one file")]
+    Index {
+        /// Where to put it: an OCI layout, or a tar file of one. It takes the place of a layout that is there
+        #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
+        file: PathBuf,
+        /// OCI layouts, or tar files of them: of the same image and version, each for another architecture
+        #[arg(value_name = "LAYOUT", required = true, value_hint = ValueHint::AnyPath)]
+        layouts: Vec<PathBuf>,
+    },
+    /// Send a finished container to a registry: what it lacks, and nothing twice
+    #[command(after_help = "\
+Examples:
+  keel image push core registry.example.org/keel/core
+  keel image push ./core.oci.tar registry.example.org/keel/core:0.1 --mount-from keel/base
+
+Logins are those of `podman login` and `docker login`. More: docs/how-to/use-registries.md")]
+    Push {
+        /// An image that is built, or the path of an OCI layout or of a tar file of one (with a `/` in it)
+        image: String,
+        /// Where to, with a tag or without: then it is the image's version
+        #[arg(value_name = "REGISTRY/REPOSITORY[:TAG]")]
+        reference: Reference,
+        /// Have blobs taken over that this repository of the same registry has
+        #[arg(long, value_name = "REPOSITORY", value_parser = reference::repository)]
+        mount_from: Option<String>,
+        /// How to ask
+        #[command(flatten)]
+        registry: Registry,
+    },
+    /// Get a container from a registry, every byte checked against its digest
+    #[command(after_help = "\
+Examples:
+  keel image pull registry.example.org/keel/core:0.1 core.oci
+  keel image pull registry.example.org/keel/core@sha256:DIGEST core.oci --all-platforms")]
+    Pull {
+        /// Which one; without tag and digest, `latest`
+        #[arg(value_name = "REGISTRY/REPOSITORY[:TAG][@DIGEST]")]
+        reference: Reference,
+        /// The new OCI layout
+        #[arg(value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+        /// Of an image of several architectures, all of them (else that of `--arch`)
+        #[arg(long)]
+        all_platforms: bool,
+        /// How to ask
+        #[command(flatten)]
+        registry: Registry,
+    },
+    /// Write a disk in another format: raw, qcow2, VHD or VHDX, of this or another builder
+    Convert(Convert),
+}
+
+/// How a registry is asked.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct Registry {
+    /// Who asks; the password comes with --password-stdin
+    #[arg(long, value_name = "NAME", requires = "password_stdin")]
+    pub username: Option<String>,
+    /// Read the password, or a token, from standard input
+    #[arg(long, requires = "username")]
+    pub password_stdin: bool,
+    /// File of logins, instead of those that podman and docker keep
+    #[arg(long, value_name = "FILE", env = "REGISTRY_AUTH_FILE", value_hint = ValueHint::FilePath)]
+    pub auth_file: Option<PathBuf>,
+    /// Certificates (PEM) that are trusted besides those of this machine
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ca_file: Option<PathBuf>,
+    /// Ask without TLS: only a registry on this machine, for tests
+    #[arg(long)]
+    pub insecure_http: bool,
+}
+
+/// `keel image convert`.
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// The disk
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub from: PathBuf,
+    /// The file to write
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub to: PathBuf,
+    /// Format of FROM [default: what the file says that it is]
+    #[arg(long = "from", value_name = "FORMAT")]
+    pub from_format: Option<DiskFormat>,
+    /// Format of TO [default: by the end of its name]
+    #[arg(long = "to", value_name = "FORMAT")]
+    pub to_format: Option<DiskFormat>,
+    /// Replace TO if it is there
+    #[arg(long)]
+    pub force: bool,
+    /// How a qcow2 is compressed
+    #[arg(long, value_name = "METHOD", default_value = "zstd")]
+    pub compression: Compression,
+}
+
+/// How a disk is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiskFormat {
+    /// As it is, with holes (ends with .raw or .img).
+    Raw,
+    /// QEMU's.
+    Qcow2,
+    /// Fixed, a multiple of 1 MiB, as Azure takes it; dynamic ones are read.
+    Vhd,
+    /// Dynamic, for Hyper-V.
+    Vhdx,
+}
+
+/// How a qcow2 is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compression {
+    /// With Zstandard, which QEMU 5.1 and later read.
+    Zstd,
+    /// Not at all.
+    None,
 }
 
 /// How to boot.

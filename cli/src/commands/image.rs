@@ -1,8 +1,10 @@
 //! `keel image`: from source to images, and booting them.
 
+mod convert;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use keel_artefact::{ComponentName, Dependency, Event, ImageName, PackageName};
+use keel_artefact::{ComponentName, Dependency, Event, ImageName, Interrupt, PackageName};
 use keel_build::{BuiltPackage, Results, built::Output, closure};
 use keel_config::{Image, Project};
 use keel_image::{
@@ -11,6 +13,7 @@ use keel_image::{
 };
 use serde::Serialize;
 
+use super::registry;
 use crate::{
     args::{self, Firmware},
     base::{self, Bringer},
@@ -24,12 +27,32 @@ use crate::{
 pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
     match command {
         args::Image::List => list(context),
+        args::Image::Show { image } => {
+            let checkout = |base: &keel_config::GitBase| context.checkout(base);
+            let shown = keel_config::show(&context.directory, &checkout, &image)?;
+            report::print(context, &shown, keel_config::Shown::toml)
+        }
+        args::Image::Import { file, out } => super::import::run(context, &file, out.as_deref()),
         args::Image::Build { images, how, signing } => build(context, images, &how, &signing),
         args::Image::Boot { image, boot: options } => boot(context, &image, &options),
         args::Image::Test {
             images,
             boot: options,
         } => test(context, &images, &options),
+        args::Image::Index { file, layouts } => registry::index(context, &file, &layouts),
+        args::Image::Push {
+            image,
+            reference,
+            mount_from,
+            registry: asked,
+        } => registry::push(context, &image, &reference, mount_from.as_deref(), &asked),
+        args::Image::Pull {
+            reference,
+            dir,
+            all_platforms,
+            registry: asked,
+        } => registry::pull(context, &reference, &dir, all_platforms, &asked),
+        args::Image::Convert(options) => convert::run(context, &options),
     }
 }
 
@@ -192,15 +215,7 @@ fn foreign(
     }
     let own = of_group.values().map(|finished| Arc::clone(&finished.built));
     let all = own.chain(of_base.iter().cloned());
-    let candidates: Vec<Arc<_>> = all.map(|built| without(built, &image.exclude)).collect();
-    let names = image.packages.iter().map(|name| Dependency::any(name.as_str()));
-    let chosen = closure::close(
-        &names.collect::<Vec<_>>(),
-        &candidates,
-        &|_| false,
-        &context.interrupt,
-    );
-    let mut packages = match chosen {
+    let mut packages = match chosen(&image.packages, &image.exclude, all, &context.interrupt) {
         Ok(chosen) if !image.install_weak_deps => chosen,
         _ => keel_build::job::all_packages(of_base.iter().map(|built| &**built)),
     };
@@ -215,6 +230,18 @@ fn foreign(
         }
     })?;
     Ok(packages)
+}
+
+/// What an image asks for of all that there is, and what that requires, but nothing that it excludes.
+fn chosen(
+    packages: &[PackageName],
+    exclude: &[PackageName],
+    all: impl Iterator<Item = Arc<keel_build::Built>>,
+    interrupt: &Interrupt,
+) -> Result<Vec<BuiltPackage>, closure::Error> {
+    let candidates: Vec<Arc<_>> = all.map(|built| without(built, exclude)).collect();
+    let names = packages.iter().map(|name| Dependency::any(name.as_str()));
+    closure::close(&names.collect::<Vec<_>>(), &candidates, &|_| false, interrupt)
 }
 
 /// A component without packages of these names.
@@ -368,3 +395,6 @@ fn tell(found: &TestReport) -> String {
     lines.push(format!("  console: {}", found.console.display()));
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests;

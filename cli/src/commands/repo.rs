@@ -22,6 +22,13 @@ struct Signed {
     fingerprint: String,
 }
 
+/// What is served, and where.
+#[derive(Serialize)]
+struct Served {
+    dir: PathBuf,
+    address: String,
+}
+
 /// Does what was asked for.
 pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
     match command {
@@ -87,17 +94,18 @@ pub fn run(context: &Context<'_>, command: args::Repo) -> Result<(), Failure> {
         }
         args::Repo::Serve { dir, listen } => {
             let dir = folder(context, dir)?;
+            let mut told = Ok(());
             let mut ready = |address: std::net::SocketAddr| {
-                let text = format!("serving {} at http://{address}/ (Ctrl-C ends it)", dir.display());
+                let served = Served {
+                    dir: dir.clone(),
+                    address: format!("http://{address}/"),
+                };
+                told = report::print(context, &served, |served| served.address.clone());
+                let text = format!("serving {} (Ctrl-C ends it)", dir.display());
                 context.terminal.line(&text);
             };
-            Ok(keel_repo::serve(
-                &dir,
-                listen,
-                &context.interrupt,
-                context.sink(),
-                &mut ready,
-            )?)
+            keel_repo::serve(&dir, listen, &context.interrupt, context.sink(), &mut ready)?;
+            told
         }
     }
 }

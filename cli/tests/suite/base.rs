@@ -358,6 +358,16 @@ fn flipped_bytes_and_other_keys_are_refused() {
     );
     flip(&package);
     team.keel(&["build", "greet"]).ok();
+    // Bytes that got damaged in the store are fetched again.
+    let store = Store::open(&cache()).unwrap();
+    let object = store.object(&right.parse().unwrap()).unwrap();
+    flip(&object);
+    team.write(
+        "specs/greet/greet.spec",
+        &GREET.replace("A test.\n\n%build", "Another.\n\n%build"),
+    );
+    team.keel(&["build", "greet"]).ok();
+    assert_eq!(sha256(&object), right);
 
     // repomd.xml, whose signature is good no more.
     let other = Team::new();
@@ -402,7 +412,8 @@ fn sign(os: &Path, key: &Path) {
     fs_err::write(os.join("repodata/repomd.xml.asc"), signature).unwrap();
 }
 
-/// B4: a package of the base that has scriptlets, in a repository that createrepo_c made, goes through a real transaction.
+/// B3, B4: a package of the base that has scriptlets, in a repository that createrepo_c made, goes through a real transaction, and is not
+/// asked for again.
 #[test]
 fn scriptlets_of_the_base_run_in_a_transaction() {
     let fixture = Fixture::new();
@@ -483,6 +494,17 @@ fn scriptlets_of_the_base_run_in_a_transaction() {
         told.contains("scriptlets ran in its build root\n  scripted-1-1.noarch:"),
         "{told}"
     );
+    // With nothing to do, nobody opens the package: neither the repository nor the store has it.
+    let package = made.join(name);
+    let object = Store::open(&cache())
+        .unwrap()
+        .object(&sha256(&package).parse().unwrap());
+    fs_err::remove_file(object.unwrap()).unwrap();
+    fs_err::remove_file(package).unwrap();
+    let again = fixture.keel_in("upper", &["build", "-v"]).ok();
+    assert!(!again.stderr.contains(" Built "), "{}", again.stderr);
+    let plan = fixture.keel_in("upper", &["plan"]).ok().stdout;
+    assert!(plan.contains("1 jobs: 1 cached"), "{plan}");
 }
 
 /// M61: a repository without a key, and with one that is nowhere.

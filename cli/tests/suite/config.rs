@@ -107,3 +107,137 @@ fn what_is_not_rendered_is_not_built() {
         ran.stderr
     );
 }
+
+fn write(fixture: &Fixture, file: &str, text: &str) {
+    fs_err::write(fixture.path(file), text).unwrap();
+}
+
+fn add(fixture: &Fixture, file: &str, text: &str) {
+    let before = fs_err::read_to_string(fixture.path(file)).unwrap();
+    write(fixture, file, &format!("{before}{text}"));
+}
+
+fn json(fixture: &Fixture, arguments: &[&str]) -> serde_json::Value {
+    let arguments = [arguments, &["--output", "json"]].concat();
+    serde_json::from_str(&fixture.keel(&arguments).ok().stdout).unwrap()
+}
+
+#[test]
+fn an_image_is_shown_with_what_it_inherits() {
+    let fixture = Fixture::new();
+    add(
+        &fixture,
+        "images/images.toml",
+        "\n[images.team]\ndefinition = { type = \"keel\", path = \"team.image.toml\" }\n",
+    );
+    let text = "inherits = \"box\"\nremove-packages = [\"hello\"]\nformats.replace = [\"oci\"]\n\
+                [[os.users]]\nname = \"alice\"\nuid = 1000\n";
+    write(&fixture, "images/team.image.toml", text);
+    let said = fixture.keel(&["image", "show", "team"]).ok().stdout;
+    for line in [
+        "    \"fixture-shell\",",
+        "# images/team.image.toml:3:20",
+        "[container]",
+        "env.PATH = \"/usr/bin\"",
+        "[[os.users]]",
+        "uid = 1000",
+    ] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+    assert!(
+        said.contains("# images/box.image.toml:2:") && !said.contains("hello"),
+        "{said}"
+    );
+    // It is a definition, and the same one.
+    write(&fixture, "images/team.image.toml", &said);
+    let again = fixture.keel(&["image", "show", "team"]).ok().stdout;
+    let bare = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| line.split("#").next().unwrap().trim().to_owned())
+            .collect()
+    };
+    assert_eq!(bare(&said), bare(&again));
+    let json = json(&fixture, &["image", "show", "team"]);
+    assert_eq!(json["definitions"][0]["image"], "team");
+    let ran = fixture.keel(&["image", "show", "boks"]);
+    assert_eq!(
+        (ran.code, ran.errors().as_str()),
+        (Some(2), "error: no such image: `boks`\nhint: did you mean `box`?")
+    );
+}
+
+#[test]
+fn an_image_of_another_builder_is_imported() {
+    let fixture = Fixture::new();
+    let yaml = "os:\n  hostname: web\n  packages:\n    installLists: [list.yaml]\nscripts:\n  postCustomization:\n  - path: x.sh\n";
+    write(&fixture, "images/web.yaml", yaml);
+    write(&fixture, "images/list.yaml", "packages: [fixture-filesystem]\n");
+    let said = fixture
+        .keel(&[
+            "image",
+            "import",
+            "images/web.yaml",
+            "--out",
+            "images/web.image.toml",
+        ])
+        .ok()
+        .stdout;
+    assert!(
+        said.starts_with("images/web.image.toml: 3 values carried over, 2 not\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("images/web.yaml:7:5") && said.contains("no script runs"),
+        "{said}"
+    );
+    let written = fs_err::read_to_string(fixture.path("images/web.image.toml")).unwrap();
+    assert!(
+        written.contains("packages = [\"fixture-filesystem\"]"),
+        "{written}"
+    );
+    assert!(
+        written.contains("# images/web.yaml:7:5: scripts.postCustomization[0]: no script runs"),
+        "{written}"
+    );
+    // What is written is a definition.
+    add(
+        &fixture,
+        "images/images.toml",
+        "\n[images.web]\ndefinition = { type = \"keel\", path = \"web.image.toml\" }\n",
+    );
+    fixture.keel(&["image", "show", "web"]).ok();
+
+    let json = json(&fixture, &["image", "import", "images/web.yaml"]);
+    assert_eq!(json["form"], "image-customizer");
+    assert_eq!(json["left"][0]["key"], "scripts.postCustomization[0]");
+    let again = fixture.keel(&[
+        "image",
+        "import",
+        "images/web.yaml",
+        "--out",
+        "images/web.image.toml",
+    ]);
+    assert_eq!(
+        (again.code, again.errors().as_str()),
+        (
+            Some(2),
+            "error: `images/web.image.toml` is there already: it is not written over"
+        )
+    );
+    write(&fixture, "images/web.yaml", "os: [\n");
+    let ran = fixture.keel(&["image", "import", "images/web.yaml"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.errors().starts_with("error: not valid YAML or JSON"),
+        "{}",
+        ran.errors()
+    );
+    let ran = fixture.keel(&["image", "import", "images/none.yaml"]);
+    assert_eq!(
+        (ran.code, ran.errors().as_str()),
+        (
+            Some(2),
+            "error: cannot read `images/none.yaml`\n  caused by: no such file"
+        )
+    );
+}

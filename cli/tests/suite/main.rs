@@ -16,10 +16,12 @@
 //! - `sources`: newer versions of sources.
 //! - `spec`: `keel spec` as people type it.
 //! - `spec_messages`: what `keel spec` says of wrong SPECs.
+//! - `registries`: containers of several architectures, and containers in registries.
 //! - `render`: SPECs with their overlays, of this tree and of other distributions.
 //! - `reproduce`: built twice.
 //! - `shell`: into build roots.
 //! - `rendered`: that rendered folders are what rendering gives.
+//! - `served`: where a repository is served.
 //! - `scheduling`: what runs when, what is tried again, what is told of it.
 //! - `wrong_input`: every mistake a user can make: exit code and text.
 //! - `whole_way`: from SPECs to a tested machine, and what real tools say of each result.
@@ -33,6 +35,7 @@ mod arrows;
 mod base;
 mod components;
 mod config;
+mod converted;
 mod distro;
 mod errors;
 mod every_command;
@@ -46,10 +49,12 @@ mod names;
 mod overlaid;
 mod packages;
 mod plan;
+mod registries;
 mod render;
 mod rendered;
 mod reproduce;
 mod scheduling;
+mod served;
 mod shell;
 mod sources;
 mod spec;

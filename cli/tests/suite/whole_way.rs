@@ -68,7 +68,8 @@ fn a_package_that_holds_the_year_is_found() {
     let fixture = Fixture::new();
     fs_err::create_dir(fixture.path("specs/clock")).unwrap();
     let spec = "Name: clock\nVersion: 1\nRelease: 1\nSummary: When it was built\nLicense: MIT\nBuildArch: noarch\n\n\
-                %description\nNot reproducible.\n\n%install\nmkdir -p %{buildroot}/usr/share\n\
+                %description\nNot reproducible.\n\n%build\n: What is made later is newer.\n\
+                touch touched\nsleep 0.1\n: > later\ntest later -nt touched\n\n%install\nmkdir -p %{buildroot}/usr/share\n\
                 date +%%Y > %{buildroot}/usr/share/clock\n\n%files\n/usr/share/clock\n\n\
                 %changelog\n* Thu Jan 01 2026 A B <a@b.test> - 1-1\n- New.\n";
     fs_err::write(fixture.path("specs/clock/clock.spec"), spec).unwrap();
@@ -118,19 +119,12 @@ impl Server {
     fn start(fixture: &Fixture) -> Self {
         let mut command = fixture.command(".", &["repo", "serve", "--listen", "127.0.0.1:0"]);
         let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let url = loop {
-            let line = lines.next().expect("it says where it listens").unwrap();
-            if let Some(at) = line.find("http://") {
-                break line[at..].split_whitespace().next().unwrap().to_owned();
-            }
-        };
-        // Drained, so that the server never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines.next().expect("it says where it listens").unwrap();
         Self { child, url }
     }
 }
@@ -270,7 +264,7 @@ fn a_machine_boots_and_answers_tests() {
     fixture.keel(&["image", "build", "mini"]).ok();
     let ran = fixture.keel(&["image", "test", "mini", "--output", "json"]).ok();
     let reports: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(reports[0]["checks"].as_array().unwrap().len(), 4, "{reports}");
+    assert_eq!(reports[0]["checks"].as_array().unwrap().len(), 5, "{reports}");
 
     // A check that fails is told, and so is the exit code.
     let definition = fixture.path("images/mini.image.toml");

@@ -1,6 +1,6 @@
 //! What can go wrong in a build.
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 
 use keel_artefact::{ComponentName, Dependency, Evr, Interrupted, Nevra, PackageName};
 use keel_plan::{Generated, Printed};
@@ -146,6 +146,22 @@ pub enum Error {
         packages: BTreeMap<String, Vec<String>>,
         /// What rpm said.
         source: Box<keel_host::Error>,
+    },
+    /// Another job of this run had the same answer.
+    #[error(transparent)]
+    Before(Arc<Error>),
+    /// Scriptlets of foreign packages left more than anybody would read.
+    #[error(
+        "foreign packages and their scriptlets leave {sum} bytes in the build root, by the sizes of files (sparse ones, too), the most in {path} with {size}: {} GiB is the most",
+        crate::scriptlets::MOST_LEFT
+    )]
+    TooLarge {
+        /// Bytes in all.
+        sum: u64,
+        /// The largest file, relative to the root.
+        path: String,
+        /// Its bytes.
+        size: u64,
     },
     /// Packages cannot be read for the rules.
     #[error("cannot check the packages")]

@@ -10,9 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use keel_artefact::{ComponentName, Evr, Interrupt, Sha256};
+use keel_artefact::{ComponentName, Evr, Interrupt, Interrupted, Sha256};
 use keel_plan::{Job, Plan};
-use keel_store::{Error, Store};
+use keel_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -100,6 +100,17 @@ pub struct Question<'a> {
     pub interrupt: &'a Interrupt,
 }
 
+/// There is no forecast.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The user stopped it.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] keel_store::Error),
+}
+
 /// The forecast of each job, in the order of the plan.
 pub fn forecast(question: &Question<'_>, plan: &Plan) -> Result<Vec<Forecast>, Error> {
     let foreign = question.foreign.iter();
@@ -110,6 +121,7 @@ pub fn forecast(question: &Question<'_>, plan: &Plan) -> Result<Vec<Forecast>, E
     let jobs: BTreeMap<&ComponentName, &Job> = plan.jobs.iter().map(|job| (&job.component, job)).collect();
     let mut all = Vec::new();
     for job in &plan.jobs {
+        question.interrupt.check()?;
         let last = record::last(question.store, question.distribution, job.arch, &job.component)?;
         let before: Option<Vec<Arc<Built>>> = job.after.iter().map(|name| known.get(name).cloned()).collect();
         let mut new = Forecast {
@@ -136,6 +148,8 @@ pub fn forecast(question: &Question<'_>, plan: &Plan) -> Result<Vec<Forecast>, E
         states.insert(&job.component, new.state);
         all.push(new);
     }
+    // What it ended in the last job would be told as a problem of that.
+    question.interrupt.check()?;
     Ok(all)
 }
 
@@ -201,7 +215,7 @@ fn inputs(
         interrupt: question.interrupt,
         scriptlets: &|packages| {
             // What is not here yet is not known.
-            if !foreign::note_scriptlets(question.foreign, question.store, packages)? {
+            if !(question.foreign).note_scriptlets(question.store, packages, question.interrupt)? {
                 return Ok(Seen::NotRun);
             }
             Ok(set::seen(
@@ -218,7 +232,7 @@ fn inputs(
             let (packages, generated) = (&settled.packages, &settled.generated);
             fingerprint::inputs(job, question.stage0, packages, settled.scriptlets, generated)
         })),
-        Err(crate::Error::Store(error)) => Err(error),
+        Err(crate::Error::Store(error)) => Err(error.into()),
         Err(error) => {
             new.problem = Some(error.to_string());
             Ok(None)

@@ -1,20 +1,45 @@
 //! Packages that were not built here: those of a base's repositories. In a build root they stand beside the results of jobs.
 //!
 //! What they are is known from metadata whose signature was checked; their bytes come into the store when a root wants them.
+//!
+//! Only their headers tell whether they have scriptlets. Each is read once: the store remembers what it said.
 
-use std::{collections::BTreeMap, error, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    error, fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use keel_artefact::{ComponentName, Sha256};
+use keel_artefact::{ComponentName, Interrupt, Sha256, format};
 use keel_plan::Job;
 use keel_store::Store;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Built, BuiltPackage, Error, Results,
     built::{self, Links, Output},
 };
 
+/// Under which kind of action the store remembers whether a package has scriptlets, by its digest.
+const SCRIPTLETS: &str = "has-scriptlets";
+
+/// The version of that: other parts of a header may count as scriptlets one day.
+const FORMAT: format::Version = keel_rpm::SCRIPTS;
+
 /// Components that are not built, with their packages as if these were the result of a job.
-pub type Components = BTreeMap<ComponentName, Arc<Built>>;
+#[derive(Debug, Default)]
+pub struct Components {
+    all: BTreeMap<ComponentName, Arc<Built>>,
+    /// Packages of which this run knows whether they have scriptlets.
+    known: Mutex<HashMap<Sha256, bool>>,
+}
+
+/// What the store remembers of a package.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    format: format::Version,
+    scriptlets: bool,
+}
 
 /// Why a package cannot be had, or is refused.
 pub type Refusal = Box<dyn error::Error + Send + Sync>;
@@ -30,7 +55,102 @@ pub struct Foreign<'a> {
 
 impl fmt::Debug for Foreign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.components.keys()).finish()
+        f.debug_list().entries(self.components.all.keys()).finish()
+    }
+}
+
+impl Components {
+    /// Adds a component.
+    pub fn insert(&mut self, name: ComponentName, built: Arc<Built>) {
+        self.all.insert(name, built);
+    }
+
+    /// A component, if it is one of these.
+    pub fn get(&self, name: &ComponentName) -> Option<&Arc<Built>> {
+        self.all.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&ComponentName, &Arc<Built>)> {
+        self.all.iter()
+    }
+
+    /// Notes which of `packages` from repositories have scriptlets. False if one of them is not in the store as it should be, nor
+    /// anything about it.
+    pub(crate) fn note_scriptlets(
+        &self,
+        store: &Store,
+        packages: &mut [BuiltPackage],
+        interrupt: &Interrupt,
+    ) -> Result<bool, Error> {
+        for package in self.note_known(store, packages, interrupt)? {
+            if !store.contains(&package.rpm) {
+                return Ok(false);
+            }
+            interrupt.check()?;
+            match self.read(store, package) {
+                Err(Error::Store(keel_store::Error::Damaged { .. })) => return Ok(false),
+                read => read?,
+            }
+        }
+        Ok(true)
+    }
+
+    /// Notes it of those of which it is known, without reading one. Gives the others.
+    fn note_known<'p>(
+        &self,
+        store: &Store,
+        packages: &'p mut [BuiltPackage],
+        interrupt: &Interrupt,
+    ) -> Result<Vec<&'p mut BuiltPackage>, Error> {
+        let mut others = Vec::new();
+        for package in packages {
+            if !self.has(package) {
+                continue;
+            }
+            let mut scriptlets = self.known().get(&package.rpm).copied();
+            if scriptlets.is_none() {
+                interrupt.check()?;
+                let remembered: Option<Remembered> = store.action(SCRIPTLETS, &package.rpm)?;
+                let remembered = remembered.filter(|remembered| remembered.format == FORMAT);
+                scriptlets = remembered.map(|remembered| remembered.scriptlets);
+                self.known()
+                    .extend(scriptlets.map(|scriptlets| (package.rpm, scriptlets)));
+            }
+            match scriptlets {
+                Some(scriptlets) => package.scriptlets = scriptlets,
+                None => others.push(package),
+            }
+        }
+        Ok(others)
+    }
+
+    /// Reads the header of a package in the store. Two jobs at once may both read it, and find the same: neither waits for the other.
+    fn read(&self, store: &Store, package: &mut BuiltPackage) -> Result<(), Error> {
+        let known = self.known().get(&package.rpm).copied();
+        if let Some(scriptlets) = known {
+            package.scriptlets = scriptlets;
+            return Ok(());
+        }
+        // What it says is remembered for as long as the store lives.
+        store.verify(&package.rpm)?;
+        let info = keel_rpm::read(&store.object(&package.rpm)?)?;
+        package.scriptlets = !info.scripts.is_empty();
+        let remembered = Remembered {
+            format: FORMAT,
+            scriptlets: package.scriptlets,
+        };
+        store.record(SCRIPTLETS, &package.rpm, &remembered)?;
+        self.known().insert(package.rpm, package.scriptlets);
+        Ok(())
+    }
+
+    fn has(&self, package: &BuiltPackage) -> bool {
+        self.all.contains_key(&package.component)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Sha256, bool>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -46,32 +166,32 @@ impl Foreign<'_> {
 
     /// Makes sure that the store has those of `packages` that come from a repository.
     pub(crate) fn bring(&self, packages: &[BuiltPackage]) -> Result<(), Error> {
-        let is_foreign = |package: &&BuiltPackage| self.components.contains_key(&package.component);
-        let foreign: Vec<&BuiltPackage> = packages.iter().filter(is_foreign).collect();
+        let is_foreign = |package: &&BuiltPackage| self.components.has(package);
+        self.bring_all(&packages.iter().filter(is_foreign).collect::<Vec<_>>())
+    }
+
+    /// Notes which of `packages` from repositories have scriptlets. Only those of which nothing is known come into the store for that.
+    pub(crate) fn note_scriptlets(
+        &self,
+        store: &Store,
+        packages: &mut [BuiltPackage],
+        interrupt: &Interrupt,
+    ) -> Result<(), Error> {
+        let unknown = self.components.note_known(store, packages, interrupt)?;
+        self.bring_all(&unknown.iter().map(|package| &**package).collect::<Vec<_>>())?;
+        for package in unknown {
+            interrupt.check()?;
+            self.components.read(store, package)?;
+        }
+        Ok(())
+    }
+
+    fn bring_all(&self, foreign: &[&BuiltPackage]) -> Result<(), Error> {
         match foreign.is_empty() {
             true => Ok(()),
-            false => (self.bring)(&foreign).map_err(Error::Foreign),
+            false => (self.bring)(foreign).map_err(Error::Foreign),
         }
     }
-}
-
-/// Notes which of `packages` from repositories have scriptlets, as their headers say. False if one of them is not in the store.
-pub(crate) fn note_scriptlets(
-    components: &Components,
-    store: &Store,
-    packages: &mut [BuiltPackage],
-) -> Result<bool, Error> {
-    for package in packages {
-        if !components.contains_key(&package.component) {
-            continue;
-        }
-        if !store.contains(&package.rpm) {
-            return Ok(false);
-        }
-        let info = keel_rpm::read(&store.object(&package.rpm)?)?;
-        package.scriptlets = !info.scripts.is_empty();
-    }
-    Ok(true)
 }
 
 /// The packages of a component as if they were the result of a job: no log, no root, no cost.
@@ -93,3 +213,6 @@ pub fn component(mut outputs: Vec<Output>) -> Built {
         checked: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

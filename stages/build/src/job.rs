@@ -20,7 +20,6 @@ use crate::{
     checks,
     compare::Surroundings,
     fingerprint::{self, Input, Own},
-    foreign,
     generate::{self, Ground, Settled},
     kept,
     names::{Names, Raised},
@@ -51,6 +50,8 @@ pub struct Workshop<'a> {
     pub is_lent: &'a (dyn Fn(&str) -> bool + Sync),
     /// What jobs of the run made, for the roots of others.
     pub index: &'a crate::closure::Index,
+    /// Foreign packages that cannot be installed. None when a run begins.
+    pub refused: set::Refused,
     /// The project's output folder. Logs of failed builds are in `logs` there.
     pub output: &'a Path,
     /// How many processes a build may start at once.
@@ -218,9 +219,18 @@ impl Workshop<'_> {
 
     /// Waits while another run builds the same.
     fn claim(&self, job: &Job, key: &Sha256) -> Result<Claim, Error> {
+        self.claim_work(key, &format!("builds `{}`", job.component))
+    }
+
+    /// Waits while another run, or another job of this one, does the work of this key: what it does then is told.
+    pub(crate) fn claim_work(&self, key: &Sha256, does: &str) -> Result<Claim, Error> {
         let mut waits = |owner: Option<u32>| {
-            let owner = owner.map_or(String::new(), |process| format!(" (process {process})"));
-            let text = format!("another keel{owner} builds `{}`: waiting for it", job.component);
+            let who = match owner {
+                Some(process) if process == std::process::id() => "another job".to_owned(),
+                Some(process) => format!("another keel (process {process})"),
+                None => "another keel".to_owned(),
+            };
+            let text = format!("{who} {does}: waiting for it");
             self.sink.event(Event::Note { text: &text });
         };
         let claim = self.store.claim(key, self.interrupt, &mut waits)?;
@@ -285,8 +295,8 @@ impl Workshop<'_> {
 
     /// What scriptlets make of a root of these packages. They run now, unless they did before.
     fn scriptlets(&self, job: &Job, packages: &mut [BuiltPackage]) -> Result<Seen, Error> {
-        self.foreign.bring(packages)?;
-        foreign::note_scriptlets(self.foreign.components, self.store, packages)?;
+        self.foreign
+            .note_scriptlets(self.store, packages, self.interrupt)?;
         let packages = &*packages;
         let known = || set::seen(self.store, &self.stage0.digest, job.bootstrap_libc, packages);
         match known()? {

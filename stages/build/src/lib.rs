@@ -27,7 +27,7 @@
 //!
 //! | on disk | owner |
 //! |---|---|
-//! | store: actions `build`, `rpmbuild`, `last-build`, `last-own-build`, `generated`, `generates`, `last-failure`; trees of unpacked packages, macro files, layers of sets | this crate |
+//! | store: actions `build`, `rpmbuild`, `last-build`, `last-own-build`, `generated`, `generates`, `has-scriptlets`, `last-failure`; trees of unpacked packages, macro files, layers of sets | this crate |
 //! | `out/logs/COMPONENT.log` of a failed build, `….log.N` of one that ran again | [`job`] |
 
 mod attempt;
@@ -57,7 +57,7 @@ pub mod root;
 mod run;
 pub mod scheduler;
 pub mod scriptlets;
-mod set;
+pub mod set;
 pub mod trace;
 
 pub use built::Built;

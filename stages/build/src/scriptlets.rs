@@ -3,7 +3,8 @@
 //!
 //! Owners are not compared: all files of a root belong to one user. Nor are times.
 //!
-//! Scriptlets wrote the tree: nothing is read, removed or even looked at through a link of theirs ([`Beneath`]).
+//! Scriptlets wrote the tree: nothing is read, removed or even looked at through a link of theirs ([`Beneath`]). A file of theirs that
+//! takes no room on the disk (sparse) may be of any size: how much is read is [bounded](bound), and the user may end it at any time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use keel_artefact::{Epoch, Fingerprint, Sha256, format};
+use keel_artefact::{Epoch, Fingerprint, Interrupt, Sha256, format};
 use keel_host::rpmdb;
 use keel_sandbox::{Beneath, Found};
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,13 @@ const PASSING: [&str; 2] = ["var/cache/ldconfig", "var/lib/rpm"];
 
 /// Bytes of the largest file of users that is read.
 const MOST: u64 = 16 << 20;
+
+/// GiB of all files that a transaction leaves, by the sizes that they say: all are read. What may be written to the disk
+/// ([`crate::folders::limits`]) is a third of it.
+pub(crate) const MOST_LEFT: u64 = 64;
+
+/// Bytes that are compared at once.
+const BLOCK: u64 = 64 << 10;
 
 /// What the scriptlets and triggers of a set of packages changed. Paths are relative to the root, sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +82,7 @@ impl Changes {
         layers: &[PathBuf],
         packages: BTreeMap<String, Vec<String>>,
         warnings: Vec<String>,
+        interrupt: &Interrupt,
     ) -> Result<Self, Error> {
         let (root, below) = (Beneath::open(installed)?, opened(layers)?);
         for folder in PASSING {
@@ -87,7 +96,7 @@ impl Changes {
             removed: BTreeSet::new(),
             warnings,
         };
-        walk(installed, &mut |path, metadata| {
+        walk(installed, interrupt, &mut |path, metadata| {
             let name = named(installed, path);
             // overlayfs: what was removed from the layers below (whiteout).
             if metadata.file_type().is_char_device() && metadata.rdev() == 0 {
@@ -102,7 +111,7 @@ impl Changes {
                 Some(before) if metadata.is_dir() && before.metadata().is_dir() => {}
                 Some(before) => {
                     let now = root.find(path.strip_prefix(installed).unwrap_or(path))?;
-                    if now.map_or(Ok(true), |now| differ(&now, &before))? {
+                    if now.map_or(Ok(true), |now| differ(&now, &before, interrupt))? {
                         new.changed.insert(name);
                     }
                 }
@@ -110,7 +119,7 @@ impl Changes {
             Ok(())
         })?;
         for layer in layers {
-            walk(layer, &mut |path, _| {
+            walk(layer, interrupt, &mut |path, _| {
                 let name = merged(&named(layer, path));
                 if !root.has(Path::new(&name))? {
                     new.removed.insert(name);
@@ -137,6 +146,7 @@ pub(crate) fn users(
     installed: &Path,
     fixes: &Path,
     layers: &[PathBuf],
+    interrupt: &Interrupt,
 ) -> Result<BTreeMap<PathBuf, String>, Error> {
     let (root, layers) = (Beneath::open(installed)?, opened(layers)?);
     let mut files = BTreeMap::new();
@@ -145,7 +155,7 @@ pub(crate) fn users(
             continue;
         };
         let is_plain = match shipped(&layers, name)? {
-            Some(before) => !differ(&found, &before)?,
+            Some(before) => !differ(&found, &before, interrupt)?,
             None => false,
         };
         let now = match found.metadata().is_file() && !is_plain {
@@ -165,10 +175,30 @@ pub(crate) fn users(
     Ok(files)
 }
 
+/// Fails if there is more than anybody would read. To be asked before anything else is.
+pub(crate) fn bound(installed: &Path, interrupt: &Interrupt) -> Result<(), Error> {
+    let (mut sum, mut largest) = (0_u64, (0, PathBuf::new()));
+    walk(installed, interrupt, &mut |path, metadata| {
+        if metadata.is_file() {
+            sum = sum.saturating_add(metadata.len());
+            if metadata.len() > largest.0 {
+                largest = (metadata.len(), path.to_owned());
+            }
+        }
+        Ok(())
+    })?;
+    if sum <= MOST_LEFT << 30 {
+        return Ok(());
+    }
+    let (size, path) = largest;
+    let path = named(installed, &path);
+    Err(Error::TooLarge { sum, path, size })
+}
+
 /// Makes it fit to be a layer for all: no set-id bits on the host's disk, no time after `clock`.
-pub(crate) fn settle(installed: &Path, clock: Epoch) -> Result<(), Error> {
+pub(crate) fn settle(installed: &Path, clock: Epoch, interrupt: &Interrupt) -> Result<(), Error> {
     let latest = UNIX_EPOCH + Duration::from_secs(clock.0);
-    walk(installed, &mut |path, metadata| {
+    walk(installed, interrupt, &mut |path, metadata| {
         if !(metadata.is_file() || metadata.is_dir()) {
             return Ok(());
         }
@@ -184,9 +214,13 @@ pub(crate) fn settle(installed: &Path, clock: Epoch) -> Result<(), Error> {
 }
 
 /// The digest of what is in a root after a transaction, [settled](settle): the whole tree, and the users.
-pub(crate) fn digest(installed: &Path, users: &BTreeMap<PathBuf, String>) -> Result<Sha256, Error> {
+pub(crate) fn digest(
+    installed: &Path,
+    users: &BTreeMap<PathBuf, String>,
+    interrupt: &Interrupt,
+) -> Result<Sha256, Error> {
     let mut print = Fingerprint::new("scriptlets/2");
-    walk(installed, &mut |path, metadata| {
+    walk(installed, interrupt, &mut |path, metadata| {
         let name = path.strip_prefix(installed).unwrap_or(path);
         print.add("path", name.as_os_str().as_bytes());
         // File types have bits of their own in the mode (inode(7)).
@@ -200,7 +234,7 @@ pub(crate) fn digest(installed: &Path, users: &BTreeMap<PathBuf, String>) -> Res
             print.add("time", metadata.mtime().to_le_bytes());
         }
         if metadata.is_file() {
-            print.add_digest("content", &Sha256::of_file(path)?.0);
+            print.add_digest("content", &digest_of(fs_err::File::open(path)?, interrupt)?);
         }
         Ok(())
     })?;
@@ -208,6 +242,26 @@ pub(crate) fn digest(installed: &Path, users: &BTreeMap<PathBuf, String>) -> Res
         print.add("users", path.as_os_str().as_bytes()).add("text", text);
     }
     Ok(print.finish())
+}
+
+/// The digest of all that is read.
+fn digest_of(reader: impl Read, interrupt: &Interrupt) -> Result<Sha256, Error> {
+    let digest = Sha256::of_reader(Until { reader, interrupt });
+    interrupt.check()?;
+    Ok(digest?.0)
+}
+
+/// A reader that ends with an error when the user interrupts.
+struct Until<'a, R> {
+    reader: R,
+    interrupt: &'a Interrupt,
+}
+
+impl<R: Read> Read for Until<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupt.check().map_err(io::Error::other)?;
+        self.reader.read(buffer)
+    }
 }
 
 fn opened(layers: &[PathBuf]) -> io::Result<Vec<Beneath>> {
@@ -239,7 +293,7 @@ fn merged(name: &str) -> String {
     }
 }
 
-fn differ(one: &Found, other: &Found) -> io::Result<bool> {
+fn differ(one: &Found, other: &Found, interrupt: &Interrupt) -> Result<bool, Error> {
     let (is, was) = (one.metadata(), other.metadata());
     if is.is_symlink() && was.is_symlink() {
         return Ok(one.target()? != other.target()?);
@@ -249,17 +303,22 @@ fn differ(one: &Found, other: &Found) -> io::Result<bool> {
     if is.file_type() != was.file_type() || mode(is) != mode(was) || is.len() != was.len() {
         return Ok(true);
     }
-    Ok(is.is_file() && !same(one, other)?)
+    Ok(is.is_file() && !same(one.open()?, other.open()?, interrupt)?)
 }
 
-fn same(one: &Found, other: &Found) -> io::Result<bool> {
-    let open = |found: &Found| found.open().map(|file| io::BufReader::new(file).bytes());
-    for (one, other) in open(one)?.zip(open(other)?) {
-        if one? != other? {
-            return Ok(false);
+/// Have they the same content?
+fn same(mut one: impl Read, mut other: impl Read, interrupt: &Interrupt) -> Result<bool, Error> {
+    let (mut is, mut was) = (Vec::new(), Vec::new());
+    loop {
+        interrupt.check()?;
+        for (reader, block) in [(&mut one as &mut dyn Read, &mut is), (&mut other, &mut was)] {
+            block.clear();
+            reader.take(BLOCK).read_to_end(block)?;
+        }
+        if is != was || is.is_empty() {
+            return Ok(is == was);
         }
     }
-    Ok(true)
 }
 
 fn named(base: &Path, path: &Path) -> String {
@@ -267,14 +326,19 @@ fn named(base: &Path, path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// Visits all that is in a folder; of a folder in it, what it holds first.
-fn walk(folder: &Path, visit: &mut dyn FnMut(&Path, &Metadata) -> Result<(), Error>) -> Result<(), Error> {
+/// Visits all that is in a folder; of a folder in it, what it holds first. Ends when the user interrupts.
+fn walk(
+    folder: &Path,
+    interrupt: &Interrupt,
+    visit: &mut dyn FnMut(&Path, &Metadata) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut entries = fs_err::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(fs_err::DirEntry::file_name);
     for entry in entries {
+        interrupt.check()?;
         let metadata = fs_err::symlink_metadata(entry.path())?;
         if metadata.is_dir() {
-            walk(&entry.path(), visit)?;
+            walk(&entry.path(), interrupt, visit)?;
         }
         visit(&entry.path(), &metadata)?;
     }
@@ -282,24 +346,4 @@ fn walk(folder: &Path, visit: &mut dyn FnMut(&Path, &Metadata) -> Result<(), Err
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_of_a_socket_is_in_no_digest() {
-        let dir = tempfile::tempdir().unwrap();
-        let digest_at = |seconds: u64| {
-            let tree = dir.path().join(seconds.to_string());
-            fs_err::create_dir(&tree).unwrap();
-            fs_err::write(tree.join("file"), "text").unwrap();
-            let socket = tree.join("socket");
-            drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-            let mut touch = std::process::Command::new("touch");
-            touch.arg("-d").arg(format!("@{seconds}")).arg(&socket);
-            assert!(touch.status().unwrap().success());
-            settle(&tree, Epoch(77)).unwrap();
-            digest(&tree, &BTreeMap::new()).unwrap()
-        };
-        assert_eq!(digest_at(1000), digest_at(2000));
-    }
-}
+mod tests;

@@ -5,13 +5,15 @@
 //!    `/var/lib/rpm`, which is a link to where Keel has it. It was all installed when the youngest package was built.
 //! 3. If a package has scriptlets or triggers (none of Keel's has): what a real transaction of rpm makes of the set, as one
 //!    tree instead of the packages' own; the users that scriptlets added; the [record](Changes) of what they did; and a digest of that tree
-//!    and these users, which is an input of every build in the root: scriptlets may do other things each time.
+//!    and these users, which is an input of every build in the root: scriptlets may do other things each time. One job of one run makes
+//!    it, under a [claim](keel_store::Claim).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use keel_artefact::{Epoch, Fingerprint, Sha256};
@@ -55,6 +57,31 @@ pub(crate) struct Set<'a> {
     pub(crate) bootstrap_libc: bool,
 }
 
+/// Sets that rpm could not install, of one run: each job that needs one is told why, and none tries it again.
+#[derive(Debug, Default)]
+pub struct Refused(Mutex<HashMap<Sha256, Arc<Error>>>);
+
+impl Refused {
+    fn check(&self, key: &Sha256) -> Result<(), Error> {
+        let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match refused.get(key) {
+            Some(error) => Err(Error::Before(Arc::clone(error))),
+            None => Ok(()),
+        }
+    }
+
+    /// The error itself, noted if it is one of the packages: another one may not come again.
+    fn note(&self, key: &Sha256, error: Error) -> Error {
+        if !matches!(error, Error::Transaction { .. } | Error::TooLarge { .. }) {
+            return error;
+        }
+        let error = Arc::new(error);
+        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.insert(*key, Arc::clone(&error));
+        Error::Before(error)
+    }
+}
+
 /// What was made of it.
 pub(crate) struct Made {
     /// The layer; on top of all packages.
@@ -85,9 +112,18 @@ pub(crate) fn seen(
 impl Set<'_> {
     /// Its layer, from the store or made now.
     pub(crate) fn layer(&self, shop: &Workshop<'_>) -> Result<Made, Error> {
-        let place = shop
-            .store
-            .tree(&self.key(&shop.stage0.digest), |folder| self.make(shop, folder))?;
+        let key = self.key(&shop.stage0.digest);
+        // Scriptlets may do something else each time, and take theirs: one job of one run has them run, and all others use that.
+        let is_to_install = self.packages.iter().any(|package| package.scriptlets)
+            && shop.store.existing_tree(&key).is_none();
+        let _claim = match is_to_install {
+            true => Some(shop.claim_work(&key, "installs the same foreign packages")?),
+            false => None,
+        };
+        shop.refused.check(&key)?;
+        let place = (shop.store)
+            .tree(&key, |folder| self.make(shop, folder))
+            .map_err(|error| shop.refused.note(&key, error))?;
         let installed = place.join(INSTALLED);
         let installed = match installed.is_dir() {
             true => Some((installed, Changes::read(&place.join(RECORD))?)),
@@ -121,7 +157,7 @@ impl Set<'_> {
         let (cache, database) = if infos.iter().any(|info| !info.scripts.is_empty()) {
             let before = self.cache(shop, self.layers)?;
             let (database, users) = self.install(shop, folder, (&objects, &infos), clock, &before)?;
-            let digest = scriptlets::digest(&folder.join(INSTALLED), &users)?;
+            let digest = scriptlets::digest(&folder.join(INSTALLED), &users, shop.interrupt)?;
             write(&folder.join(DIGEST), digest.to_hex().as_bytes())?;
             for (path, text) in users {
                 write(&layer.join(path), text.as_bytes())?;
@@ -192,9 +228,11 @@ impl Set<'_> {
             let text = format!("installing foreign packages into a build root: {text}");
             shop.sink.event(keel_artefact::Event::Warning { text: &text });
         }
-        let users = scriptlets::users(&installed, &self.borrowed[0], self.layers)?;
-        let changes = Changes::of(&installed, self.layers, with_scripts(infos), done.warnings)?;
-        scriptlets::settle(&installed, clock)?;
+        let (stop, with) = (shop.interrupt, with_scripts(infos));
+        scriptlets::bound(&installed, stop)?;
+        let users = scriptlets::users(&installed, &self.borrowed[0], self.layers, stop)?;
+        let changes = Changes::of(&installed, self.layers, with, done.warnings, stop)?;
+        scriptlets::settle(&installed, clock, stop)?;
         changes.write(&folder.join(RECORD))?;
         Ok((done.database, users))
     }
@@ -204,6 +242,7 @@ impl Set<'_> {
 fn key(stage0: &Sha256, bootstrap_libc: bool, packages: &[BuiltPackage]) -> Sha256 {
     let mut key = Fingerprint::new("set-layer/3");
     key.add("unpacked", UNPACKED).add_digest("stage0", stage0);
+    key.add("scripts", keel_rpm::SCRIPTS.0.to_le_bytes());
     key.add("bootstrap-libc", [u8::from(bootstrap_libc)]);
     for package in packages {
         key.add_digest("rpm", &package.rpm);

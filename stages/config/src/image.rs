@@ -1,9 +1,13 @@
 //! What an image is: `[images.NAME]` and the definition file that it names.
 
+pub mod os;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use keel_artefact::{ImageName, PackageName, RootPath};
 use serde::Serialize;
+
+pub use os::Os;
 
 use crate::{Diagnostic, Location};
 
@@ -26,22 +30,28 @@ pub struct Image {
     pub test_suites: Vec<String>,
     /// Where it is published.
     pub channels: Vec<String>,
+    /// The image whose definition this one is laid over.
+    pub inherits: Option<ImageName>,
     /// Packages asked for (groups unfolded), in the order given, each once; what they require comes along.
     pub packages: Vec<PackageName>,
     /// Packages that must not come along; it is an error if something needs them.
     pub exclude: Vec<PackageName>,
     /// Does what packages recommend, or supplements them, come along, too? Where it can: nothing fails for it.
     pub install_weak_deps: bool,
-    /// Formats, each once: first those of a container, then those of a disk.
+    /// Formats, each once: first those of a container, then root file systems, then those of a disk.
     pub formats: Vec<Format>,
     /// The container's settings; always there when `formats` has one of a container.
     pub container: Option<Container>,
     /// The disk's settings; always there when `formats` has one of a disk.
     pub disk: Option<Disk>,
+    /// How an initial RAM disk is compressed.
+    pub cpio: Compression,
+    /// How a distribution for WSL is installed.
+    pub wsl: Wsl,
     /// Memory for boots, in MiB.
     pub memory_mib: u32,
-    /// Static host name, if the image has one.
-    pub hostname: Option<String>,
+    /// What it is made to be, besides its packages.
+    pub os: Os,
     /// Checks that `keel image test` runs inside.
     pub tests: Vec<Test>,
     /// Where its `[images.NAME]` is.
@@ -66,7 +76,13 @@ impl Image {
 
     /// Does it leave as a container?
     pub fn is_container(&self) -> bool {
-        self.formats.iter().any(|format| !format.is_disk())
+        self.formats.iter().any(|format| format.is_container())
+    }
+
+    /// Does it leave as something that runs as a machine: a disk, an initial RAM disk, a distribution for WSL?
+    pub fn is_machine(&self) -> bool {
+        let is_machine = |format: &Format| format.is_disk() || matches!(format, Format::Cpio | Format::Wsl);
+        self.formats.iter().any(is_machine)
     }
 
     /// Does it leave as a disk?
@@ -106,19 +122,34 @@ pub enum Format {
     Oci,
     /// The same as one tar file.
     OciArchive,
+    /// The root file system as a tar file.
+    Tar,
+    /// The root file system as an initial RAM disk.
+    Cpio,
+    /// The root file system as a distribution for the Windows Subsystem for Linux.
+    Wsl,
     /// A disk, sparse.
     Raw,
     /// A disk in QEMU's format.
     Qcow2,
+    /// A disk as a fixed VHD, for Azure.
+    Vhd,
+    /// A disk as a dynamic VHDX, for Hyper-V.
+    Vhdx,
 }
 
 impl Format {
     /// All of them, by the name that TOML uses.
-    pub const NAMES: [(&'static str, Self); 4] = [
+    pub const NAMES: [(&'static str, Self); 9] = [
         ("oci", Self::Oci),
         ("oci-archive", Self::OciArchive),
+        ("tar", Self::Tar),
+        ("cpio", Self::Cpio),
+        ("wsl", Self::Wsl),
         ("raw", Self::Raw),
         ("qcow2", Self::Qcow2),
+        ("vhd", Self::Vhd),
+        ("vhdx", Self::Vhdx),
     ];
 
     /// Its name in TOML.
@@ -126,14 +157,24 @@ impl Format {
         match self {
             Self::Oci => "oci",
             Self::OciArchive => "oci-archive",
+            Self::Tar => "tar",
+            Self::Cpio => "cpio",
+            Self::Wsl => "wsl",
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
+            Self::Vhd => "vhd",
+            Self::Vhdx => "vhdx",
         }
     }
 
-    /// Is it a disk (and not a container)?
+    /// Is it a container?
+    pub fn is_container(self) -> bool {
+        matches!(self, Self::Oci | Self::OciArchive)
+    }
+
+    /// Is it a disk?
     pub fn is_disk(self) -> bool {
-        matches!(self, Self::Raw | Self::Qcow2)
+        matches!(self, Self::Raw | Self::Qcow2 | Self::Vhd | Self::Vhdx)
     }
 }
 
@@ -141,6 +182,17 @@ impl std::fmt::Display for Format {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// How a container is cut into layers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layers {
+    /// By package: an update of one is a download of one.
+    #[default]
+    Packages,
+    /// All in one.
+    One,
 }
 
 /// `[container]`: the OCI image configuration (<https://github.com/opencontainers/image-spec/blob/main/config.md>).
@@ -158,6 +210,34 @@ pub struct Container {
     pub workdir: Option<RootPath>,
     /// `user`, `uid`, `user:group` or `uid:gid`.
     pub user: Option<String>,
+    /// Its layers.
+    pub layers: Layers,
+}
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// Smaller and faster; kernels read it since Linux 5.9.
+    #[default]
+    Zstd,
+    /// What every kernel reads.
+    Gzip,
+}
+
+/// `[wsl]` (<https://learn.microsoft.com/windows/wsl/build-custom-distro>).
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Wsl {
+    /// What it is called unless the user says otherwise; none: the distribution's name.
+    pub default_name: Option<String>,
+    /// The user that a shell runs as.
+    pub default_uid: Option<u32>,
+    /// What runs when it is first started.
+    pub oobe_command: Option<RootPath>,
+    /// Its icon in the start menu: an `.ico` file.
+    pub icon: Option<RootPath>,
+    /// What its profile in Windows Terminal is made of: a JSON file.
+    pub terminal_profile: Option<RootPath>,
 }
 
 /// `[disk]`.
@@ -173,8 +253,8 @@ pub struct Disk {
     pub root_label: String,
     /// The package whose kernel boots; it is among the image's packages.
     pub kernel: Option<PackageName>,
-    /// Words of the kernel's command line.
-    pub kernel_cmdline: Vec<String>,
+    /// How a qcow2 is compressed.
+    pub qcow2_compression: Qcow2Compression,
     /// What the firmware starts.
     pub boot: Boot,
     /// A file of the root that is the initial RAM disk, if there is one.
@@ -187,6 +267,17 @@ pub struct Disk {
 pub enum RootFs {
     /// EROFS: read-only, compressed.
     Erofs,
+}
+
+/// How the clusters of a qcow2 are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Qcow2Compression {
+    /// With Zstandard (QEMU 5.1 of 2020 and later read it): as small as with zlib in a fifth of the time.
+    #[default]
+    Zstd,
+    /// Not at all.
+    None,
 }
 
 /// What the firmware starts.

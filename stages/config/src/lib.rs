@@ -22,6 +22,8 @@
 //! - A key is described once ([`model`]): check, merging, [`schema`](mod@schema) and [`reference()`] come from there.
 //! - A component that says nothing of its own costs its name: what it inherits is shared.
 //!
+//! Beside that: definitions of images are made of other builders' ([`import`](mod@import)).
+//!
 //! Never: the environment, the network, another program; no file is written.
 //!
 //! Files owned: none. Files read: the project's TOML. (`keel.lock` belongs to the source stage; this one only
@@ -29,10 +31,12 @@
 
 mod check;
 pub mod component;
+mod crypt;
 pub mod diagnostic;
 mod dump;
 mod explain;
 pub mod image;
+pub mod import;
 mod includes;
 mod inherit;
 mod load;
@@ -46,7 +50,9 @@ mod reference;
 mod resource;
 pub mod schema;
 pub mod select;
+pub mod show;
 pub mod size;
+mod ssh;
 mod strict;
 mod table;
 mod tree;
@@ -59,6 +65,7 @@ pub use diagnostic::{Diagnostic, Errors, Excerpt, Further, Location};
 pub use dump::{Dump, dump};
 pub use explain::{Explanation, Said, explain};
 pub use image::Image;
+pub use import::{Import, import};
 pub use keel_artefact::glob;
 pub use load::{Checkout, GitBase, find, load, load_with, nowhere};
 pub use project::{
@@ -67,9 +74,10 @@ pub use project::{
 };
 pub use reference::reference;
 pub use resource::{Repositories, Repository, TestRunner, TestSuite};
+pub use show::{Shown, show};
 
 /// The version of [`Project`]'s serialised form.
-pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(2);
+pub const FORMAT: keel_artefact::format::Version = keel_artefact::format::Version(3);
 
 /// What a project's main file may be called, in order of preference.
 pub const PROJECT_FILES: [&str; 2] = ["keel.toml", "azldev.toml"];

@@ -151,7 +151,7 @@ impl Layers {
 
     fn read_tree(&mut self, main: &Path, repository: Option<BaseRepository>) {
         let is_ours = main.file_name().is_some_and(|name| name == PROJECT_FILES[0]);
-        let tree = self.sources.add_tree(is_ours);
+        let tree = self.sources.add_tree(folder_of(main), is_ours);
         let documents = includes::read(&self.root, main, tree, &self.sources, &self.problems);
         for document in &documents {
             let word = document.get(&["keel", "merge"]).and_then(Value::text);

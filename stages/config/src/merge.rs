@@ -19,7 +19,30 @@ pub(crate) fn lay_over(
     into: &mut Value,
     from: &Value,
 ) {
-    Merging { sources, problems }.table(model, into, from, "");
+    let always = false;
+    Merging {
+        sources,
+        problems,
+        always,
+    }
+    .table(model, into, from, "");
+}
+
+/// Lays what a definition of an image says over what it inherits. Whatever is said counts, be it empty or false, in every project.
+pub(crate) fn lay_over_definition(
+    sources: &Sources,
+    problems: &Problems,
+    model: &'static Table,
+    into: &mut Value,
+    from: &Value,
+) {
+    let always = true;
+    Merging {
+        sources,
+        problems,
+        always,
+    }
+    .table(model, into, from, "");
 }
 
 /// Drops what a tree says for itself alone.
@@ -34,9 +57,14 @@ pub(crate) fn drop_private(model: &'static Table, value: &mut Value) {
     }
 }
 
+/// Keys of tables in arrays of which a table has one: where a layer says the first, the second is put aside.
+const EITHER: [(&str, &str); 2] = [("source", "content"), ("content", "source")];
+
 struct Merging<'a> {
     sources: &'a Sources,
     problems: &'a Problems,
+    /// Empty and false values count in an azldev project, too.
+    always: bool,
 }
 
 fn entries_mut(value: &mut Value) -> Option<&mut Entries> {
@@ -84,11 +112,17 @@ impl Merging<'_> {
                     into.extend(said.map(|(name, entry)| (name.clone(), entry.clone())));
                 }
             }
+            (Form::Tables(model), Merge::By(name_of)) if from.value.items().is_some() => {
+                self.by_name(model, name_of, into, from, name);
+            }
+            (_, Merge::By(_)) => *into = from.clone(),
             (_, Merge::Append) => self.append(key, into, from),
             (_, Merge::Once) => self.once(into, from, name),
             (_, Merge::Always) => *into = from.clone(),
             (_, Merge::Said) if from.value.is_zero() => {}
-            _ if self.sources.is_explicit(from.key) || !from.value.is_zero() => *into = from.clone(),
+            _ if self.always || self.sources.is_explicit(from.key) || !from.value.is_zero() => {
+                *into = from.clone();
+            }
             _ => {}
         }
     }
@@ -113,6 +147,38 @@ impl Merging<'_> {
         match entries_mut(&mut into.value).and_then(|entries| entries.get_mut("replace")) {
             Some(replace) => replace.value = list,
             None => into.value = list,
+        }
+    }
+
+    /// Tables of an array: one of a name that is there is laid over it, others come after.
+    fn by_name(&self, model: &'static Table, name_of: &str, into: &mut Entry, from: &Entry, name: &str) {
+        let said = from.value.items().unwrap_or_default();
+        let list = match entries_mut(&mut into.value) {
+            Some(entries) => entries.get_mut("replace").map(|replace| &mut replace.value),
+            None => Some(&mut into.value),
+        };
+        let Some(Data::List(items)) = list.map(|list| &mut list.data) else {
+            return;
+        };
+        let items = Arc::make_mut(items);
+        for item in said {
+            let is_called = |other: &&mut Value| {
+                let names = (other.get(&[name_of]), item.get(&[name_of]));
+                matches!(names, (Some(one), Some(two)) if one.text().is_some() && one.text() == two.text())
+            };
+            match items.iter_mut().find(is_called) {
+                Some(first) => {
+                    for (said, other) in EITHER {
+                        if item.get(&[said]).is_some()
+                            && let Some(entries) = entries_mut(first)
+                        {
+                            entries.remove(other);
+                        }
+                    }
+                    self.table(model, first, item, name);
+                }
+                None => items.push(item.clone()),
+            }
         }
     }
 

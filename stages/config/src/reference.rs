@@ -103,6 +103,7 @@ fn row(model: &Table, key: &Key) -> String {
     }
     let merge = match key.merge {
         Merge::Append => "; added to what is inherited",
+        Merge::By(_) => "; added to what is inherited, by name",
         _ => "",
     };
     if let Form::Table(below) | Form::Named(below) | Form::Tables(below) = &key.form {

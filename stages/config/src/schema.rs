@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     dump::{Dump, Plain},
-    model::{DEFINITION, Form, Key, Merge, OVERLAY_FILE, ROOT, Table},
+    model::{DEFINITION, Form, Key, OVERLAY_FILE, ROOT, Table},
 };
 
 /// The kinds of files that a project is made of.
@@ -128,7 +128,7 @@ fn property(model: &'static Table, key: &'static Key) -> Plain {
     if key.distinct {
         schema.push(entry("uniqueItems", Plain::Flag(true)));
     }
-    if key.merge == Merge::Append {
+    if key.merge.adds() {
         let replace = vec![
             entry("type", text("object")),
             entry("additionalProperties", Plain::Flag(false)),

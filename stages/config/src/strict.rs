@@ -2,7 +2,7 @@
 //!
 //! What passes here can be read without another word ([`crate::table`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Diagnostic,
@@ -344,6 +344,9 @@ impl Check<'_> {
             return;
         };
         let path = join(within.name, key.name);
+        if let Merge::By(name_of) = key.merge {
+            self.once_each(&path, name_of, items);
+        }
         for value in items {
             let below = Within {
                 name: &path,
@@ -355,14 +358,27 @@ impl Check<'_> {
             }
         }
     }
+
+    /// Tables that are told apart by a key have a value of it each.
+    fn once_each(&self, path: &str, name_of: &str, items: &[Value]) {
+        let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
+        for value in items.iter().filter_map(|item| item.get(&[name_of])) {
+            let Some(name) = value.text() else { continue };
+            if let Some(first) = seen.insert(name, value.at) {
+                let message = format!("`{name}` is twice in {}", title(path, true));
+                let first = self.sources.location(first);
+                let wrong = self.sources.wrong(value.at, message);
+                self.problems
+                    .push(wrong.cause(format!("it is already there at {first}")));
+            }
+        }
+    }
 }
 
 /// The items of a list; `{ replace = […] }` stands for a list that is added to no other.
 pub(crate) fn list_of<'v>(key: &Key, value: &'v Value) -> Option<&'v [Value]> {
     match value.entries() {
-        Some(entries) if key.merge == Merge::Append && entries.len() == 1 => {
-            entries.get("replace")?.value.items()
-        }
+        Some(entries) if key.merge.adds() && entries.len() == 1 => entries.get("replace")?.value.items(),
         _ => value.items(),
     }
 }

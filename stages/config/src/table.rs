@@ -29,6 +29,14 @@ impl Problems {
         self.0.borrow().len()
     }
 
+    /// Keeps the first of those that say the same of the same place.
+    pub(crate) fn once(&self) {
+        let mut said = std::collections::BTreeSet::new();
+        self.0
+            .borrow_mut()
+            .retain(|diagnostic| said.insert(diagnostic.to_string()));
+    }
+
     pub(crate) fn take(&self) -> Vec<Diagnostic> {
         self.0.take()
     }

@@ -184,6 +184,8 @@ pub(crate) struct Sources {
     files: RefCell<Vec<Rc<Source>>>,
     /// By tree: whether what a later layer says always wins, be it empty or false.
     explicit: RefCell<Vec<bool>>,
+    /// By tree: its folder.
+    roots: RefCell<Vec<PathBuf>>,
 }
 
 impl Sources {
@@ -202,8 +204,9 @@ impl Sources {
         files.iter().map(|source| source.path.clone()).collect()
     }
 
-    /// The next tree's number.
-    pub(crate) fn add_tree(&self, explicit: bool) -> usize {
+    /// The number of the next tree, whose folder is `root`.
+    pub(crate) fn add_tree(&self, root: PathBuf, explicit: bool) -> usize {
+        self.roots.borrow_mut().push(root);
         let mut trees = self.explicit.borrow_mut();
         trees.push(explicit);
         trees.len() - 1
@@ -222,6 +225,16 @@ impl Sources {
     /// What is laid over what: a base before the tree that stands on it, a file before those that it includes.
     pub(crate) fn order(&self, at: Place) -> (std::cmp::Reverse<usize>, Place) {
         (std::cmp::Reverse(self.tree(at)), at)
+    }
+
+    /// Does `path` lie in the tree that says it, links followed? What is not there does by its name.
+    pub(crate) fn is_inside(&self, at: Place, path: &Path) -> bool {
+        let roots = self.roots.borrow();
+        let Some(root) = roots.get(self.tree(at)) else {
+            return false;
+        };
+        let real = |path: &Path| fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        real(path).starts_with(real(root))
     }
 
     pub(crate) fn is_explicit(&self, at: Place) -> bool {

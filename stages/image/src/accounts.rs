@@ -71,6 +71,8 @@ pub struct User {
     pub home: String,
     /// Login shell.
     pub shell: String,
+    /// Its field in /etc/shadow: a hash, or [`LOCKED`].
+    pub password: String,
 }
 
 /// A group.
@@ -85,8 +87,8 @@ pub struct Group {
 /// All users and groups of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounts {
-    users: BTreeMap<String, User>,
-    groups: BTreeMap<String, Group>,
+    pub(crate) users: BTreeMap<String, User>,
+    pub(crate) groups: BTreeMap<String, Group>,
 }
 
 /// Where declarations are, the first folder winning over a file of the same name in the second.
@@ -94,7 +96,9 @@ const FOLDERS: [&str; 2] = ["/etc/sysusers.d", "/usr/lib/sysusers.d"];
 /// No declaration file is larger.
 const LIMIT: u64 = 1024 * 1024;
 /// The shell of users that do not log in (systemd's choice).
-const NOLOGIN: &str = "/usr/sbin/nologin";
+pub(crate) const NOLOGIN: &str = "/usr/sbin/nologin";
+/// What systemd-sysusers enters for users without a password.
+pub(crate) const LOCKED: &str = "!*";
 
 impl Accounts {
     /// Root, what /etc/passwd and /etc/group of the tree hold, and what its sysusers.d files declare.
@@ -166,6 +170,7 @@ impl Accounts {
                 NOLOGIN
             }
             .into(),
+            password: LOCKED.into(),
         });
         Ok(all)
     }
@@ -282,6 +287,7 @@ impl Accounts {
             gecos: field(3, "")?,
             home,
             shell,
+            password: LOCKED.into(),
         };
         self.users.insert(name.to_owned(), user);
         Ok(())
@@ -301,6 +307,7 @@ impl Accounts {
                         gecos,
                         home,
                         shell,
+                        password: LOCKED.into(),
                     },
                 );
             }
@@ -322,7 +329,7 @@ impl Accounts {
         }
     }
 
-    /// /etc/passwd, /etc/group, /etc/shadow, /etc/gshadow: name, mode, content. Every account is locked (`!*`).
+    /// /etc/passwd, /etc/group, /etc/shadow, /etc/gshadow: name, mode, content. Only users of the image's definition have passwords.
     pub fn files(&self) -> [(&'static str, u32, String); 4] {
         let (mut passwd, mut group, mut shadow, mut gshadow) =
             (String::new(), String::new(), String::new(), String::new());
@@ -335,10 +342,11 @@ impl Accounts {
                 gecos,
                 home,
                 shell,
+                password,
             } = user;
             // Writing to a String cannot fail.
             let _ = writeln!(passwd, "{name}:x:{uid}:{gid}:{gecos}:{home}:{shell}");
-            let _ = writeln!(shadow, "{name}:!*:::::::");
+            let _ = writeln!(shadow, "{name}:{password}:::::::");
         }
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_by_key(|(name, group)| (group.gid, *name));
@@ -346,7 +354,7 @@ impl Accounts {
             let members: Vec<&str> = members.iter().map(String::as_str).collect();
             let members = members.join(",");
             let _ = writeln!(group, "{name}:x:{gid}:{members}");
-            let _ = writeln!(gshadow, "{name}:!*::{members}");
+            let _ = writeln!(gshadow, "{name}:{LOCKED}::{members}");
         }
         [
             ("/etc/passwd", 0o644, passwd),

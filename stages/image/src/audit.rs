@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use keel_artefact::{RootPath, Sha256};
+use keel_config::image::os::Os;
 use keel_rpm::{archive, elf};
 
 use crate::{
@@ -52,8 +53,9 @@ const LIMIT: u64 = 2 << 30;
 /// Where the loader looks without being told.
 const LIBRARIES: [&str; 2] = ["/usr/lib64", "/usr/lib"];
 
-/// Everything that is wrong with the tree. `cmdline` is the kernel's, of an image that boots.
-pub fn audit(tree: &Tree, foreign: &Foreign, cmdline: &[String]) -> Result<Vec<Finding>, Error> {
+/// Everything that is wrong with the tree. `os` is what the image's definition asks for, `cmdline` the kernel's command line of
+/// an image that boots.
+pub fn audit(tree: &Tree, foreign: &Foreign, os: &Os, cmdline: &[String]) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     for (path, node) in tree.nodes() {
         let Kind::File(file) = &node.kind else { continue };
@@ -75,7 +77,8 @@ pub fn audit(tree: &Tree, foreign: &Foreign, cmdline: &[String]) -> Result<Vec<F
             needed(tree, path, &facts, &mut report);
         }
     }
-    logins(tree, cmdline, &mut findings)?;
+    logins(tree, os, cmdline, &mut findings)?;
+    autologins(tree, &mut findings)?;
     Ok(findings)
 }
 
@@ -147,18 +150,9 @@ fn normal(path: &str) -> Option<RootPath> {
     format!("/{}", parts.join("/")).parse().ok()
 }
 
-/// Can anybody log in without credentials, or is a prompt offered that nobody asked for?
-fn logins(tree: &Tree, cmdline: &[String], findings: &mut Vec<Finding>) -> Result<(), Error> {
-    let mut report = |path: &RootPath, what: String| {
-        let from = tree
-            .get(path)
-            .map_or_else(|| "image".to_owned(), |node| node.from.to_string());
-        findings.push(Finding {
-            path: path.clone(),
-            from,
-            what,
-        });
-    };
+/// Can anybody log in without credentials that the definition gave, or is a prompt offered that nobody asked for?
+fn logins(tree: &Tree, os: &Os, cmdline: &[String], findings: &mut Vec<Finding>) -> Result<(), Error> {
+    let mut report = |path: &RootPath, what: String| findings.push(finding(tree, path, what));
     for (name, field) in [
         ("/etc/passwd", "x"),
         ("/etc/shadow", "!"),
@@ -173,7 +167,11 @@ fn logins(tree: &Tree, cmdline: &[String], findings: &mut Vec<Finding>) -> Resul
             let password = password.split(':').next().unwrap_or("");
             // A group without a password in /etc/group is the old form of one that has none.
             let locked = password == field || password.starts_with(['!', '*']) || name == "/etc/group";
-            if !locked {
+            let is_given = name == "/etc/shadow"
+                && !password.is_empty()
+                && (os.users.iter())
+                    .any(|given| given.name == user && given.password.as_deref() == Some(password));
+            if !locked && !is_given {
                 let kind = if password.is_empty() {
                     "an empty password"
                 } else {
@@ -181,7 +179,7 @@ fn logins(tree: &Tree, cmdline: &[String], findings: &mut Vec<Finding>) -> Resul
                 };
                 report(
                     &root_path(name),
-                    format!("`{user}` has {kind}; an image gives none"),
+                    format!("`{user}` has {kind}; an image gives only those of its definition"),
                 );
             }
         }
@@ -196,7 +194,9 @@ fn logins(tree: &Tree, cmdline: &[String], findings: &mut Vec<Finding>) -> Resul
             let name = path.file_name();
             let prompt =
                 name.contains("getty@") || name == "console-getty.service" || name == "debug-shell.service";
-            if wanted && prompt {
+            let is_asked =
+                name != "debug-shell.service" && os.services.enable.iter().any(|unit| unit.name == name);
+            if wanted && prompt && !is_asked {
                 report(
                     path,
                     "a login prompt is started; the image does not ask for one".into(),
@@ -209,7 +209,14 @@ fn logins(tree: &Tree, cmdline: &[String], findings: &mut Vec<Finding>) -> Resul
         let off = ["=0", "=no", "=false", "=off"]
             .iter()
             .any(|end| word.ends_with(end));
-        if matches!(key, "systemd.debug_shell" | "systemd.debug-shell") && !off {
+        let is_shell = match key {
+            "systemd.debug_shell" | "systemd.debug-shell" | "rd.break" | "rd.shell" => !off,
+            "init" | "rdinit" => word.ends_with("sh"),
+            "systemd.wants" | "systemd.unit" => word.ends_with("debug-shell.service"),
+            "systemd.setenv" => word.contains("SULOGIN_FORCE=1"),
+            _ => false,
+        };
+        if is_shell {
             report(
                 &RootPath::root(),
                 format!("the kernel command line has `{word}`: a root shell without a password"),
@@ -219,6 +226,50 @@ fn logins(tree: &Tree, cmdline: &[String], findings: &mut Vec<Finding>) -> Resul
     Ok(())
 }
 
+/// No file of a unit is larger.
+const UNIT_LIMIT: u64 = 1 << 20;
+
+/// Where units are read from (systemd.unit(5)), but for what only a running system has.
+const UNITS: [&str; 4] = [
+    "/etc/systemd/system.control",
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+];
+
+/// Does a unit start agetty(8) so that it asks for no password?
+fn autologins(tree: &Tree, findings: &mut Vec<Finding>) -> Result<(), Error> {
+    for folder in UNITS.map(root_path) {
+        for (path, node) in tree.under(&folder) {
+            let Kind::File(file) = &node.kind else { continue };
+            let text = tree.read(path, file, UNIT_LIMIT)?;
+            // A line that ends with a backslash goes on in the next one (systemd.syntax(7)).
+            let text = String::from_utf8_lossy(&text).replace("\\\n", " ");
+            let is_one = |line: &str| {
+                let mut words = line.split_whitespace();
+                let is_prompt = line.trim_start().starts_with("Exec") && line.contains("getty");
+                is_prompt && words.any(|word| word.starts_with("--autologin") || word == "-a")
+            };
+            if text.lines().any(is_one) {
+                findings.push(finding(
+                    tree,
+                    path,
+                    "it logs somebody in without a password".into(),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn finding(tree: &Tree, path: &RootPath, what: String) -> Finding {
+    let from = tree
+        .get(path)
+        .map_or_else(|| "image".to_owned(), |node| node.from.to_string());
+    let path = path.clone();
+    Finding { path, from, what }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,7 +277,7 @@ mod tests {
 
     fn findings(entries: &[(&str, &str)], cmdline: &[&str]) -> Vec<String> {
         let cmdline: Vec<String> = cmdline.iter().map(|word| (*word).to_owned()).collect();
-        let found = audit(&tree(entries), &Foreign::default(), &cmdline).unwrap();
+        let found = audit(&tree(entries), &Foreign::default(), &Os::default(), &cmdline).unwrap();
         found.iter().map(ToString::to_string).collect()
     }
 
@@ -273,11 +324,70 @@ mod tests {
                 Some("a login prompt"),
             ),
             (&[("/usr/lib/systemd/system/getty@.service", "x")], &[], None),
+            (
+                &[(
+                    "/etc/systemd/system/getty@.service.d/x.conf",
+                    "[Service]\nExecStart=-/sbin/agetty --autologin root %I\n",
+                )],
+                &[],
+                Some("without a password"),
+            ),
+            (
+                &[(
+                    "/usr/local/lib/systemd/system/own.service",
+                    "[Service]\nExecStart=/sbin/agetty \\\n  --autologin root tty1\n",
+                )],
+                &[],
+                Some("without a password"),
+            ),
             (&[], &["quiet", "systemd.debug_shell"], Some("a root shell")),
+            (&[], &["systemd.debug_shell=0"], None),
+            (&[], &["rd.break"], Some("a root shell")),
+            (&[], &["init=/bin/sh"], Some("a root shell")),
+            (&[], &["init=/usr/lib/systemd/systemd"], None),
         ] {
             let found = findings(entries, cmdline);
             assert_eq!(found.len(), usize::from(expected.is_some()), "{found:?}");
             assert!(expected.is_none_or(|text| found[0].contains(text)), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_definition_gives_lets_in() {
+        let (hash, unit) = ("$6$salt$digest", "getty@tty1.service");
+        let given = keel_config::image::os::User {
+            name: "root".into(),
+            uid: None,
+            password: Some(hash.into()),
+            ssh_public_keys: vec![],
+            primary_group: None,
+            secondary_groups: vec![],
+            home_directory: None,
+            startup_command: None,
+            defined_at: keel_config::Location::file("x"),
+        };
+        let enable = |name: &str| keel_config::image::os::Unit {
+            name: name.into(),
+            defined_at: keel_config::Location::file("x"),
+        };
+        let mut os = Os {
+            users: vec![given],
+            ..Os::default()
+        };
+        os.services.enable = vec![enable(unit), enable("debug-shell.service")];
+        let link = |name: &str| format!("/etc/systemd/system/x.wants/{name}");
+        for (path, text, expected) in [
+            ("/etc/shadow", format!("root:{hash}:::::::\n"), 0),
+            ("/etc/shadow", "root:$6$salt$other:::::::\n".to_owned(), 1),
+            ("/etc/shadow", format!("other:{hash}:::::::\n"), 1),
+            ("/etc/shadow", "root::::::::\n".to_owned(), 1),
+            ("/etc/passwd", format!("root:{hash}:0:0::/:/bin/sh\n"), 1),
+            (&link(unit), "-> x".to_owned(), 0),
+            (&link("getty@tty2.service"), "-> x".to_owned(), 1),
+            (&link("debug-shell.service"), "-> x".to_owned(), 1),
+        ] {
+            let found = audit(&tree(&[(path, &text)]), &Foreign::default(), &os, &[]).unwrap();
+            assert_eq!(found.len(), expected, "{path} {text} {found:?}");
         }
     }
 
@@ -309,7 +419,7 @@ mod tests {
             build_ids: id.iter().cloned().collect(),
         };
         let text = |foreign: &Foreign| {
-            audit(&image, foreign, &[])
+            audit(&image, foreign, &Os::default(), &[])
                 .unwrap()
                 .iter()
                 .map(ToString::to_string)

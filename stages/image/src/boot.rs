@@ -227,14 +227,23 @@ pub fn boot(
     }
 }
 
+/// Of the formats of a disk, the first that the image has is booted; they hold the same.
+const DRIVES: [(Format, qemu::DriveFormat); 4] = [
+    (Format::Raw, qemu::DriveFormat::Raw),
+    (Format::Qcow2, qemu::DriveFormat::Qcow2),
+    (Format::Vhd, qemu::DriveFormat::Vhd),
+    (Format::Vhdx, qemu::DriveFormat::Vhdx),
+];
+
 fn machine(image: &Image, built: &Built, mode: Mode, scratch: &Path) -> Result<qemu::Machine, Error> {
     let missing = |what| Error::NoSuchFormat {
         image: image.name.to_string(),
         what,
     };
-    let raw = built.file(Format::Raw).map(|path| (path, qemu::DriveFormat::Raw));
-    let qcow2 = || Some((built.file(Format::Qcow2)?, qemu::DriveFormat::Qcow2));
-    let (file, format) = raw.or_else(qcow2).ok_or_else(|| missing("disk"))?;
+    let (file, format) = DRIVES
+        .iter()
+        .find_map(|(format, drive)| Some((built.file(*format)?, *drive)))
+        .ok_or_else(|| missing("disk"))?;
     let boot = match (mode, &built.boot) {
         (Mode::Uefi, _) => qemu::Boot::Uefi,
         (Mode::Direct, Some(boot)) => qemu::Boot::Kernel {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -10,7 +9,7 @@ use std::{
 use keel_artefact::{Arch, Epoch, Event, Fingerprint, Interrupt, Nevra, Sha256, Sink, event::Outcome};
 use keel_config::{
     Image,
-    image::{Container, Format},
+    image::{Container, Format, Layers},
 };
 use keel_rpm::{PackageInfo, solve::Stopped};
 use keel_store::Store;
@@ -19,16 +18,19 @@ use crate::{
     Built, Error, audit, compose,
     disk::{self, Recipe},
     error::{At, check},
-    finalise::{self, Identity},
+    finalise::{self, Added, Changed, Identity},
+    formats,
+    fresh::{Fresh, write_synced},
+    layers,
     manifest::{self, MANIFEST, SUMS},
-    resolve,
+    resolve, rootfs,
     tools::Tools,
     tree::{Spool, Tree},
-    write::{oci, qcow2},
+    write::oci,
 };
 
 /// Raised when the same inputs give other bytes than before.
-const WRITERS: &str = "image/2";
+const WRITERS: &str = "image/3";
 
 /// A package that may go into an image.
 #[derive(Debug, Clone)]
@@ -87,7 +89,8 @@ pub fn make(
         },
     })?;
     let chosen: Vec<&Candidate> = chosen.into_iter().map(|index| &request.packages[index]).collect();
-    let key = key(request, &chosen);
+    let added = Added::read(&image.os)?;
+    let key = key(request, &chosen, &added);
     let dir = request.out.join(name);
     let id = format!("image:{name}");
     let start = Instant::now();
@@ -117,6 +120,7 @@ pub fn make(
         sink,
         interrupt,
         id: &id,
+        added: &added,
     }
     .run(&chosen, &dir);
     finish(if built.is_ok() {
@@ -130,7 +134,7 @@ pub fn make(
 }
 
 /// The digest of everything that the image's bytes depend on.
-fn key(request: &Request<'_>, chosen: &[&Candidate]) -> Sha256 {
+fn key(request: &Request<'_>, chosen: &[&Candidate], added: &Added) -> Sha256 {
     let image = request.image;
     let mut key = Fingerprint::new(WRITERS);
     key.add("distro", request.distro)
@@ -141,9 +145,10 @@ fn key(request: &Request<'_>, chosen: &[&Candidate]) -> Sha256 {
     // Tests, memory and descriptions change no byte.
     let definition = serde_json::json!({
         "name": image.name, "formats": image.formats, "container": image.container, "disk": image.disk,
-        "hostname": image.hostname, "capabilities": image.capabilities,
+        "os": image.os, "capabilities": image.capabilities, "cpio": image.cpio, "wsl": image.wsl,
     });
     key.add("definition", definition.to_string());
+    added.add_to(&mut key);
     for package in chosen {
         key.add("package", package.info.nevra.to_string())
             .add_digest("rpm", &package.sha256);
@@ -167,7 +172,11 @@ fn is_there(built: &Built) -> Result<bool, Error> {
             return Ok(false);
         }
         let (digest, size) = Sha256::of_file(&path).at("read", path.display())?;
-        if digest != file.sha256 || (size != file.size && !is_layout) {
+        let size = match is_layout {
+            true => blobs(&built.dir.join(&file.name))?,
+            false => size,
+        };
+        if digest != file.sha256 || size != file.size {
             return Ok(false);
         }
     }
@@ -181,6 +190,7 @@ struct Work<'a> {
     sink: &'a dyn Sink,
     interrupt: &'a Interrupt,
     id: &'a str,
+    added: &'a Added,
 }
 
 impl Work<'_> {
@@ -192,7 +202,7 @@ impl Work<'_> {
             .max_by_key(|clock| clock.0)
             .unwrap_or(Epoch(0));
         let scratch = self.store.temp_dir("image")?;
-        let tree = self.tree(chosen, clock, scratch.path())?;
+        let (tree, changed) = self.tree(chosen, clock, scratch.path())?;
         let fresh = Fresh::new(dir)?;
         let mut built = Built {
             format: manifest::FORMAT,
@@ -202,6 +212,7 @@ impl Work<'_> {
             clock,
             tree: tree.digest(),
             packages: chosen.iter().map(|package| listed(package)).collect(),
+            changed,
             files: Vec::new(),
             boot: None,
             dir: dir.to_owned(),
@@ -217,7 +228,17 @@ impl Work<'_> {
             check(self.interrupt)?;
             self.say("container");
             let layout = fresh.path.join(format!("{name}.oci"));
-            let digest = oci::layout(&tree, &self.settings(container, clock), &layout)?;
+            let layers = match container.layers {
+                Layers::Packages => layers::by_package(
+                    &tree,
+                    &layers::sources(chosen.iter().map(|package| &package.info)),
+                ),
+                Layers::One => layers::one(&tree),
+            };
+            let packed = layers::pack(&tree, &layers, self.store, self.interrupt)?;
+            let titles = layers.into_iter().map(|layer| layer.title);
+            let layers: Vec<_> = titles.zip(packed).collect();
+            let digest = oci::layout(&layers, self.store, &self.settings(container, clock), &layout)?;
             if wanted(Format::OciArchive) {
                 let archive = fresh.path.join(format!("{name}.oci.tar"));
                 oci::archive(&layout, clock, &archive)?;
@@ -236,6 +257,15 @@ impl Work<'_> {
             } else {
                 fs_err::remove_dir_all(&layout).at("remove", layout.display())?;
             }
+        }
+        check(self.interrupt)?;
+        let warn = |text: &str| {
+            let text = format!("image `{name}`: {text}");
+            self.sink.event(Event::Warning { text: &text });
+        };
+        let (image, distro) = (self.request.image, self.request.distro);
+        for (format, path) in rootfs::write(&tree, image, distro, clock, &fresh.path, &warn)? {
+            built.files.push(listed_file(&path, format.as_str())?);
         }
         if self.request.image.is_disk() {
             check(self.interrupt)?;
@@ -256,7 +286,7 @@ impl Work<'_> {
     }
 
     /// Steps 2 to 4: everything before the first byte of output.
-    fn tree(&self, chosen: &[&Candidate], clock: Epoch, scratch: &Path) -> Result<Tree, Error> {
+    fn tree(&self, chosen: &[&Candidate], clock: Epoch, scratch: &Path) -> Result<(Tree, Changed), Error> {
         let image = self.request.image;
         let failed = |tool, source| Error::Tool {
             tool,
@@ -284,25 +314,25 @@ impl Work<'_> {
         self.say("rpm's database");
         let files: Vec<PathBuf> = chosen.iter().map(|package| package.file.clone()).collect();
         let identity = Identity {
-            bootable: image.is_disk(),
-            systemd: image.is_disk() && image.capabilities.systemd,
-            hostname: image.hostname.clone(),
+            bootable: image.is_machine(),
+            systemd: image.is_machine() && image.capabilities.systemd,
+            os: image.os.clone(),
             key: self.request.key.map(<[u8]>::to_vec),
             rpmdb: self
                 .tools
                 .rpmdb(&files, clock)
                 .map_err(|source| failed("rpm", source))?,
         };
-        finalise::finalise(&mut tree, &accounts, &identity, clock)?;
+        let changed = finalise::finalise(&mut tree, &accounts, &identity, self.added, clock)?;
         self.say("audit");
         let foreign = self.tools.foreign().map_err(|source| failed("stage0", source))?;
         let cmdline = match &image.disk {
-            Some(disk) => disk::words(&tree, disk)?,
+            Some(_) => disk::words(&tree, &image.os.kernel_command_line)?,
             None => Vec::new(),
         };
-        let findings = audit::audit(&tree, &foreign, &cmdline)?;
+        let findings = audit::audit(&tree, &foreign, &image.os, &cmdline)?;
         if findings.is_empty() {
-            Ok(tree)
+            Ok((tree, changed))
         } else {
             Err(Error::Audit {
                 image: image.name.to_string(),
@@ -364,6 +394,7 @@ impl Work<'_> {
         let recipe = Recipe {
             image: name,
             disk,
+            words: &image.os.kernel_command_line,
             arch: self.request.arch,
             id: &id,
             clock,
@@ -371,18 +402,13 @@ impl Work<'_> {
         self.say("root file system and disk");
         let raw = out.join(format!("{name}.raw"));
         let made = disk::write(tree, &recipe, self.tools, scratch, &raw)?;
-        if image.formats.contains(&Format::Qcow2) {
+        for target in formats::targets(&image.formats, disk, clock) {
             check(self.interrupt)?;
-            self.say("qcow2");
-            let path = out.join(format!("{name}.qcow2"));
-            let convert = || {
-                let mut from = fs_err::File::open(&raw)?;
-                let mut to = fs_err::File::create(&path)?;
-                qcow2::write(&mut from, made.size, &mut to)?;
-                to.sync_all()
-            };
-            convert().at("write", path.display())?;
-            built.files.push(listed_file(&path, Format::Qcow2.as_str())?);
+            let format = target.format();
+            self.say(format.as_str());
+            let path = out.join(format!("{name}.{format}"));
+            formats::write(&raw, target, &path, self.interrupt)?;
+            built.files.push(listed_file(&path, format.as_str())?);
         }
         if image.formats.contains(&Format::Raw) {
             built.files.push(listed_file(&raw, Format::Raw.as_str())?);
@@ -446,54 +472,4 @@ fn blobs(layout: &Path) -> Result<u64, Error> {
             .len();
     }
     Ok(size)
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let write = || {
-        let mut file = fs_err::File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().at("write", path.display())
-}
-
-/// A folder beside the final one, which it takes the place of when it is complete.
-struct Fresh {
-    path: PathBuf,
-}
-
-impl Fresh {
-    fn new(dir: &Path) -> Result<Self, Error> {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        let path = dir.with_file_name(format!(".{name}.new"));
-        // Left by a run that was killed.
-        remove(&path)?;
-        fs_err::create_dir_all(&path).at("make", path.display())?;
-        Ok(Self { path })
-    }
-
-    fn show(self, dir: &Path) -> Result<(), Error> {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        let old = dir.with_file_name(format!(".{name}.old"));
-        remove(&old)?;
-        if dir.exists() {
-            fs_err::rename(dir, &old).at("move", dir.display())?;
-        }
-        fs_err::rename(&self.path, dir).at("move", dir.display())?;
-        remove(&old)
-    }
-}
-
-impl Drop for Fresh {
-    fn drop(&mut self) {
-        // After `show` there is nothing; after an error the next run removes what cannot be removed now.
-        let _ = remove(&self.path);
-    }
-}
-
-fn remove(dir: &Path) -> Result<(), Error> {
-    match fs_err::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", dir.display()),
-        _ => Ok(()),
-    }
 }

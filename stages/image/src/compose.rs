@@ -25,7 +25,8 @@ pub struct Package<'a> {
     pub file: &'a Path,
 }
 
-/// A tree of what the packages hold, with numeric owners. Times later than `clock` become `clock`.
+/// A tree of what the packages hold, with numeric owners. Times later than the build of their package become that, which no other
+/// package changes; folders that no package has are of the time `clock`.
 ///
 /// A path that runs through a link to a folder (`/lib64` of a merged /usr) lands where the link leads. Folders and
 /// identical files may be in several packages; anything else twice is an error that names both.
@@ -49,7 +50,7 @@ pub fn compose(
         for file in package.info.files.iter().filter(|file| !file.flags.is_ghost()) {
             let path = place(&links, file, &from)?;
             let content = contents.get(file.same_as.as_ref().unwrap_or(&file.path)).cloned();
-            let node = node(file, content, clock, &from)?;
+            let node = node(file, content, package.info.build_time, &from)?;
             let owner = (file.user.as_str(), file.group.as_str());
             if let Some(there) = tree
                 .get(&path)

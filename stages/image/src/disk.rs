@@ -29,6 +29,8 @@ pub struct Recipe<'a> {
     pub image: &'a str,
     /// `[disk]`.
     pub disk: &'a Disk,
+    /// Words that the image adds to the kernel's command line.
+    pub words: &'a [String],
     /// What it runs on.
     pub arch: Arch,
     /// `NAME_VERSION` of the distribution: the name of the kernel image.
@@ -136,7 +138,7 @@ pub fn write(
 
 /// The kernel's command line: where the root is, unless the image says so itself, and [`words`].
 pub fn cmdline(recipe: &Recipe<'_>, tree: &Tree, digest: &Sha256) -> Result<String, Error> {
-    let words = words(tree, recipe.disk)?;
+    let words = words(tree, recipe.words)?;
     let has = |key: &str| words.iter().any(|word| key_of(word) == key);
     let mut line = Vec::new();
     if !has("root") {
@@ -157,8 +159,7 @@ const CMDLINE: &str = "/usr/lib/kernel/cmdline.d";
 
 /// Words of the packages' `/usr/lib/kernel/cmdline.d/*.conf`, sorted by file, but for those that the image says
 /// something about; then the image's.
-pub fn words(tree: &Tree, disk: &Disk) -> Result<Vec<String>, Error> {
-    let own = &disk.kernel_cmdline;
+pub fn words(tree: &Tree, own: &[String]) -> Result<Vec<String>, Error> {
     let mut words = Vec::new();
     for (path, node) in tree.under(&root_path(CMDLINE)) {
         let Kind::File(file) = &node.kind else { continue };

@@ -62,6 +62,15 @@ pub enum Error {
         /// The path.
         path: RootPath,
     },
+    /// The definition asks for what cannot be with these packages.
+    #[error(transparent)]
+    Definition(keel_config::Errors),
+    /// A source of the definition is not what it was a moment ago.
+    #[error("`{}` changed while the image was made", file.display())]
+    Moving {
+        /// The file of the tree.
+        file: PathBuf,
+    },
     /// A declaration of users is wrong.
     #[error(transparent)]
     Accounts(#[from] accounts::Error),
@@ -133,6 +142,14 @@ pub enum Error {
         /// All that was found.
         findings: Vec<audit::Finding>,
     },
+    /// A finished container is not what it should be.
+    #[error("{} is no container that can be used: {why}", path.display())]
+    Layout {
+        /// The layout.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// The image has no such format.
     #[error("image `{image}` is built as no {what}, which this needs")]
     NoSuchFormat {
@@ -140,6 +157,39 @@ pub enum Error {
         image: String,
         /// A disk, say.
         what: &'static str,
+    },
+    /// There is a file of that name, or what is there is none.
+    #[error("`{}` exists", file.display())]
+    Exists {
+        /// The file to be.
+        file: PathBuf,
+    },
+    /// Two runs write the same file.
+    #[error("`{}` is being written by another run", file.display())]
+    Busy {
+        /// The file to be.
+        file: PathBuf,
+    },
+    /// A disk of somebody's is damaged, or more than is read.
+    #[error("`{}` cannot be read as {format}", file.display())]
+    Unreadable {
+        /// The disk.
+        file: PathBuf,
+        /// The format that it has, or should have.
+        format: crate::read::Format,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// No disk of a format is as large.
+    #[error("a disk of {disk_size} bytes is larger than {} GiB, the most that {format} has", largest >> 30)]
+    TooLargeFor {
+        /// The format.
+        format: crate::read::Format,
+        /// Bytes of the disk.
+        disk_size: u64,
+        /// The most bytes.
+        largest: u64,
     },
     /// The guest did not answer.
     #[error("image `{image}`: {what}; console log: {}", console.display())]

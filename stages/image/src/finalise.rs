@@ -1,9 +1,32 @@
 //! What no package brings because it depends on all of them, or on the image: users, identity, enabled units, the
-//! list of installed packages.
+//! list of installed packages, and what the image's definition says in `[os]`.
+//!
+//! Each part is a function over the tree; no program runs. What a part changed is kept by its name ([`Changed`]), in the order
+//! of this table:
+//!
+//! | part | what |
+//! |---|---|
+//! | `users` | /etc/passwd and its kin; homes and public keys of the definition's users |
+//! | `identity` | host name, key of the repository, mount points |
+//! | `defaults` | lines of tmpfiles.d about /etc |
+//! | `files` | what the definition adds |
+//! | `services` | links of units that start, the definition's preset |
+//! | `modules` | modules-load.d and modprobe.d |
+//! | `rpmdb` | rpm's database |
 
-use std::{collections::BTreeMap, sync::Arc};
+mod added;
+mod modules;
+mod users;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use keel_artefact::{Epoch, RootPath};
+use keel_config::{Errors, image::os::Os};
+
+pub use added::Added;
 
 use crate::{
     Error,
@@ -20,6 +43,9 @@ pub const KEY: &str = "/usr/share/keel/keys/keel-release.asc";
 /// Where rpm's database lies in an image.
 pub const RPMDB: &str = "/usr/lib/sysimage/rpm";
 
+/// The paths that each part changed, sorted.
+pub type Changed = BTreeMap<String, BTreeSet<RootPath>>;
+
 /// What the image is, as far as its files depend on it.
 #[derive(Debug, Clone, Default)]
 pub struct Identity {
@@ -27,8 +53,8 @@ pub struct Identity {
     pub bootable: bool,
     /// Its first process is systemd.
     pub systemd: bool,
-    /// Static host name.
-    pub hostname: Option<String>,
+    /// What the definition says.
+    pub os: Os,
     /// Public key that packages and metadata are signed with, armoured.
     pub key: Option<Vec<u8>>,
     /// Files of rpm's database, by name.
@@ -36,21 +62,43 @@ pub struct Identity {
 }
 
 /// Adds to the tree what belongs to the image as a whole. Every file it makes has the time `clock`.
+///
+/// `declared` are the users and groups of packages. Fails with all that the definition asks for and the tree cannot have.
 pub fn finalise(
     tree: &mut Tree,
-    accounts: &Accounts,
+    declared: &Accounts,
     identity: &Identity,
+    added: &Added,
     clock: Epoch,
-) -> Result<(), Error> {
-    let mut make = Make { tree, clock };
-    users(&mut make, accounts)?;
-    if let Some(hostname) = &identity.hostname {
+) -> Result<Changed, Error> {
+    let os = &identity.os;
+    let mut accounts = declared.clone();
+    let mut make = Make::new(tree, clock);
+    let mut wrong = Vec::new();
+
+    make.part("users");
+    wrong.extend(users::join(&mut accounts, make.tree, os));
+    let is_customised = !(os.users.is_empty() && os.groups.is_empty());
+    account_files(&mut make, &accounts, is_customised)?;
+
+    make.part("identity");
+    if let Some(hostname) = &os.hostname {
         make.file(&root_path("/etc/hostname"), 0o644, format!("{hostname}\n"));
     }
     if let Some(key) = &identity.key {
         make.file(&root_path(KEY), 0o644, key.clone());
     }
-    tmpfiles::apply(&mut make, accounts)?;
+
+    make.part("defaults");
+    tmpfiles::apply(&mut make, &accounts)?;
+
+    make.part("users");
+    wrong.extend(users::apply(&mut make, &accounts, declared, os));
+
+    make.part("files");
+    wrong.extend(added.apply(&mut make, &accounts)?);
+
+    make.part("identity");
     if identity.bootable {
         // Where a running system mounts things; a read-only root cannot make them.
         for (path, mode) in [
@@ -67,8 +115,15 @@ pub fn finalise(
     if identity.systemd {
         // machine-id(5): systemd makes a transient one at each boot, or a lasting one where /etc can be written.
         make.file(&root_path("/etc/machine-id"), 0o444, "uninitialized\n");
-        presets::apply(&mut make)?;
+        make.part("services");
+        wrong.extend(presets::apply(&mut make, &os.services)?);
     }
+    if !os.modules.is_empty() {
+        make.part("modules");
+        wrong.extend(modules::apply(&mut make, &os.modules)?);
+    }
+
+    make.part("rpmdb");
     let rpmdb = root_path(RPMDB);
     for (name, bytes) in &identity.rpmdb {
         let path = rpmdb.join(name).map_err(|error| Error::Unwritable {
@@ -78,11 +133,12 @@ pub fn finalise(
         })?;
         make.file(&path, 0o644, bytes.clone());
     }
-    Ok(())
+    Errors::check(make.changed, wrong).map_err(Error::Definition)
 }
 
-/// Packages may bring the files themselves; they are rewritten only if someone is missing in them.
-fn users(make: &mut Make<'_>, accounts: &Accounts) -> Result<(), Error> {
+/// Packages may bring the files themselves; they are rewritten only if someone is missing in them, or the definition says
+/// something of users.
+fn account_files(make: &mut Make<'_>, accounts: &Accounts, is_customised: bool) -> Result<(), Error> {
     for (name, mode, content) in accounts.files() {
         let names = |text: &str| -> Vec<String> {
             let mut names: Vec<_> = text
@@ -93,7 +149,8 @@ fn users(make: &mut Make<'_>, accounts: &Accounts) -> Result<(), Error> {
             names.sort();
             names
         };
-        let complete = text(make.tree, name)?.is_some_and(|there| names(&there) == names(&content));
+        let complete =
+            !is_customised && text(make.tree, name)?.is_some_and(|there| names(&there) == names(&content));
         if !complete {
             make.file(&root_path(name), mode, content);
         }
@@ -101,13 +158,37 @@ fn users(make: &mut Make<'_>, accounts: &Accounts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes nodes for the image itself, owned by root.
+/// Makes nodes for the image itself.
 pub(crate) struct Make<'a> {
     pub(crate) tree: &'a mut Tree,
     clock: Epoch,
+    /// Which part is at work.
+    part: &'static str,
+    changed: Changed,
 }
 
-impl Make<'_> {
+impl<'a> Make<'a> {
+    /// Makes nodes of the time `clock`.
+    pub(crate) fn new(tree: &'a mut Tree, clock: Epoch) -> Self {
+        let changed = Changed::new();
+        Self {
+            tree,
+            clock,
+            part: "identity",
+            changed,
+        }
+    }
+
+    /// What is changed from here on is changed by this part.
+    fn part(&mut self, name: &'static str) {
+        self.part = name;
+    }
+
+    /// Notes that a path was changed.
+    pub(crate) fn changed(&mut self, path: RootPath) {
+        self.changed.entry(self.part.to_owned()).or_default().insert(path);
+    }
+
     /// A file, in place of what is there. Links in its folder are followed.
     pub(crate) fn file(&mut self, path: &RootPath, mode: u32, content: impl Into<Vec<u8>>) {
         let content: Vec<u8> = content.into();
@@ -132,80 +213,37 @@ impl Make<'_> {
         }
     }
 
+    /// Anything, owned by root, in place of what is there.
     pub(crate) fn node(&mut self, path: &RootPath, mode: u32, kind: Kind) {
+        self.owned(path, mode, kind, (0, 0));
+    }
+
+    /// Anything, in place of what is there; owner and group in numbers.
+    pub(crate) fn owned(&mut self, path: &RootPath, mode: u32, kind: Kind, (uid, gid): (u32, u32)) {
         let path = self.tree.resolve(path, false).unwrap_or_else(|| path.clone());
         let from: Arc<str> = FINALISER.into();
+        let missing = std::iter::successors(path.parent(), RootPath::parent);
+        let missing: Vec<RootPath> = missing
+            .take_while(|parent| self.tree.get(parent).is_none())
+            .collect();
+        for parent in missing {
+            self.changed(parent);
+        }
         self.tree.add_parents(&path, self.clock.0, &from);
         let (mtime, xattrs) = (self.clock.0, BTreeMap::new());
-        self.tree.insert(
-            path,
-            Node {
-                kind,
-                mode,
-                uid: 0,
-                gid: 0,
-                mtime,
-                xattrs,
-                from,
-            },
-        );
+        let node = Node {
+            kind,
+            mode,
+            uid,
+            gid,
+            mtime,
+            xattrs,
+            from,
+        };
+        self.tree.insert(path.clone(), node);
+        self.changed(path);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tree::tests::{path, tree};
-
-    fn run(entries: &[(&str, &str)], identity: &Identity) -> Tree {
-        let mut tree = tree(entries);
-        let accounts = Accounts::read(&tree).unwrap();
-        finalise(&mut tree, &accounts, identity, Epoch(7)).unwrap();
-        tree
-    }
-
-    #[test]
-    fn a_bootable_image_gets_its_identity() {
-        let identity = Identity {
-            bootable: true,
-            systemd: true,
-            hostname: Some("keel".into()),
-            key: Some(b"KEY".to_vec()),
-            rpmdb: BTreeMap::from([("rpmdb.sqlite".into(), b"db".to_vec())]),
-        };
-        let tree = run(&[("/usr/lib/sysusers.d/a.conf", "g tty 5")], &identity);
-        let read = |at: &str| {
-            let file = tree.file(&path(at)).unwrap();
-            String::from_utf8(tree.read(&path(at), file, 1000).unwrap()).unwrap()
-        };
-        assert_eq!(read("/etc/machine-id"), "uninitialized\n");
-        assert_eq!(read("/etc/hostname"), "keel\n");
-        assert_eq!(read("/etc/group"), "root:x:0:\ntty:x:5:\n");
-        assert_eq!(read(KEY), "KEY");
-        assert_eq!(read("/usr/lib/sysimage/rpm/rpmdb.sqlite"), "db");
-        assert_eq!(tree.get(&path("/tmp")).unwrap().mode, 0o1777);
-        assert_eq!(tree.get(&path("/etc/shadow")).unwrap().mode, 0o400);
-        assert_eq!(tree.get(&path("/etc/shadow")).unwrap().mtime, 7);
-    }
-
-    #[test]
-    fn complete_files_of_packages_stay_as_they_are() {
-        let passwd = "root:x:0:0:me:/root:/bin/sh\n";
-        let tree = run(
-            &[("/etc/passwd", passwd), ("/etc/group", "root:x:0:\n")],
-            &Identity::default(),
-        );
-        assert_eq!(tree.get(&path("/etc/passwd")).unwrap().from.as_ref(), "test");
-        assert_eq!(tree.get(&path("/etc/shadow")).unwrap().from.as_ref(), FINALISER);
-        let tree = run(
-            &[("/etc/passwd", passwd), ("/usr/lib/sysusers.d/a.conf", "u x 5")],
-            &Identity::default(),
-        );
-        let file = tree.file(&path("/etc/passwd")).unwrap();
-        let text = tree.read(&path("/etc/passwd"), file, 1000).unwrap();
-        assert_eq!(
-            text,
-            b"root:x:0:0:me:/root:/bin/sh\nx:x:5:5::/:/usr/sbin/nologin\n"
-        );
-    }
-}
+mod tests;

@@ -7,21 +7,27 @@
 //!    too), from that repository only.
 //! 2. [`compose`]: their headers and payloads become a [`Tree`](tree::Tree): path → type, mode, owner, time,
 //!    attributes, content.
-//! 3. [`finalise`]: users and groups ([`accounts`]), defaults of /etc, enabled units, rpm's database.
-//! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials.
-//! 5. [`write`](mod@write): the tree as tar, OCI image, EROFS; [`disk`]: root file system → unified kernel image →
-//!    EFI system partition → partition table → raw and qcow2.
-//! 6. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
+//! 3. [`finalise`]: users and groups ([`accounts`]), defaults of /etc, files that the definition adds, enabled units, modules,
+//!    rpm's database; with a record of what each part changed.
+//! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials that the definition gives.
+//! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image,
+//!    EROFS; [`disk`]: root file system → unified kernel image →
+//!    EFI system partition → partition table → raw; [`formats`]: qcow2, VHD and VHDX of it.
+//! 6. [`layout`]: a finished container, read back; [`join`]: those of several architectures as one; [`registry`]: to and from registries.
+//! 7. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
+//!
+//! Beside the flow, [`convert`](mod@convert) makes any format of a disk of any other ([`read`]).
 //!
 //! Invariants: every output is a function of packages, definition, key and stage0: two runs give the same bytes. No
 //! root, loop device or mount. A half-made image is never visible under its name. An image that fails an audit is
 //! not written.
 //!
-//! Never: a package from elsewhere than the repository, a scriptlet, the clock, the environment.
+//! Never: a package from elsewhere than the repository, a scriptlet, the clock, the environment; a network, but for [`registry`].
 //!
 //! | file | owner |
 //! |---|---|
 //! | `out/images/NAME/NAME.oci/`, `NAME.oci.tar` | [`write::oci`] |
+//! | `out/images/NAME/NAME.tar`, `NAME.cpio.zst`, `NAME.cpio.gz`, `NAME.wsl` | [`rootfs`] |
 //! | `out/images/NAME/NAME.raw`, `NAME.qcow2`, `NAME.vmlinuz`, `NAME.initrd` | [`disk`] |
 //! | `out/images/NAME/manifest.json`, `SHA256SUMS` | [`manifest`] |
 //! | `out/images/NAME/console-MODE.log` | [`boot`] |
@@ -33,18 +39,28 @@ pub mod boot;
 mod build;
 mod caps;
 pub mod compose;
+pub mod convert;
 pub mod disk;
 mod error;
 pub mod finalise;
+pub mod formats;
+mod fresh;
+pub mod join;
+pub mod layers;
+pub mod layout;
 pub mod manifest;
 mod presets;
+pub mod read;
+pub mod registry;
 pub mod resolve;
+pub mod rootfs;
 mod session;
 mod stage;
 mod tmpfiles;
 pub mod tools;
 pub mod tree;
 pub mod write;
+pub mod wsl;
 
 pub use boot::{boot, test};
 pub use build::{Candidate, Request, make};

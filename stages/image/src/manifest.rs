@@ -6,6 +6,8 @@ use keel_artefact::{Arch, Epoch, ImageName, Nevra, Sha256, format};
 use keel_config::image::Format;
 use serde::{Deserialize, Serialize};
 
+use crate::finalise::Changed;
+
 /// The version of `manifest.json`.
 pub const FORMAT: format::Version = format::Version(1);
 /// Its name.
@@ -30,6 +32,9 @@ pub struct Built {
     pub tree: Sha256,
     /// Its packages, by name.
     pub packages: Vec<Package>,
+    /// What each finaliser changed in the tree, besides what packages hold: paths, sorted.
+    #[serde(default)]
+    pub changed: Changed,
     /// Its files, by name.
     pub files: Vec<File>,
     /// What a direct boot needs, of an image that boots.
@@ -54,7 +59,7 @@ pub struct Package {
 pub struct File {
     /// Its name in the folder of the image; for an OCI layout, of a folder there.
     pub name: String,
-    /// `oci`, `oci-archive`, `raw`, `qcow2`, `kernel`, `initrd`.
+    /// `oci`, `oci-archive`, `tar`, `cpio`, `wsl`, `raw`, `qcow2`, `vhd`, `vhdx`, `kernel`, `initrd`.
     pub format: String,
     /// Digest of the file; of an OCI layout, of its manifest.
     pub sha256: Sha256,

@@ -6,6 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keel_artefact::RootPath;
+use keel_config::{
+    Diagnostic,
+    image::os::{Services, Unit as Said},
+};
 
 use crate::{
     Error,
@@ -20,8 +24,11 @@ const PRESETS: [&str; 2] = ["/etc/systemd/system-preset", "/usr/lib/systemd/syst
 /// No unit or preset file is larger.
 const LIMIT: u64 = 1024 * 1024;
 
-/// Links the units that the tree's presets enable.
-pub(crate) fn apply(make: &mut Make<'_>) -> Result<(), Error> {
+/// The preset of an image's definition; nothing sorts before it, so that it wins on the running system, too.
+const OWN: &str = "/usr/lib/systemd/system-preset/00-00-keel-image.preset";
+
+/// Links the units that the tree's presets enable, and those of the image's definition; what it asks for in vain is told.
+pub(crate) fn apply(make: &mut Make<'_>, services: &Services) -> Result<Vec<Diagnostic>, Error> {
     let presets = Presets::read(make.tree)?;
     let units = units(make.tree)?;
     let mut links: BTreeMap<String, String> = BTreeMap::new();
@@ -30,6 +37,34 @@ pub(crate) fn apply(make: &mut Make<'_>) -> Result<(), Error> {
             enable(name, &instance, &units, &mut links, &mut BTreeSet::new());
         }
     }
+    let (mut wrong, mut preset) = (Vec::new(), String::new());
+    for said in &services.disable {
+        match found(said, &units) {
+            Ok((unit, instance)) => {
+                let full = |path: &str| path.rsplit('/').next() == Some(&said.name);
+                links.retain(|path, of| *of != unit || !(instance.is_empty() || full(path)));
+                preset.push_str(&format!("disable {}\n", said.name));
+            }
+            Err(why) => wrong.push(why),
+        }
+    }
+    for said in &services.enable {
+        match found(said, &units) {
+            Ok((unit, instance)) => {
+                enable(unit, instance, &units, &mut links, &mut BTreeSet::new());
+                preset.push_str(format!("enable {unit} {instance}").trim_end());
+                preset.push('\n');
+            }
+            Err(why) => wrong.push(why),
+        }
+    }
+    if !preset.is_empty() {
+        make.file(
+            &root_path(OWN),
+            0o644,
+            format!("# The image's definition.\n{preset}"),
+        );
+    }
     let folder = root_path(ENABLED);
     for (name, unit) in links {
         let path = folder.join(&name).map_err(|_| Error::Unwritable {
@@ -37,9 +72,44 @@ pub(crate) fn apply(make: &mut Make<'_>) -> Result<(), Error> {
             format: "an enabled unit",
             why: format!("`{name}` is no name of a unit"),
         })?;
-        make.link(&path, &format!("{UNITS}/{unit}"));
+        make.link(&path, &format!("{}/{unit}", units[&unit].folder));
     }
-    Ok(())
+    Ok(wrong)
+}
+
+/// The unit's file and the instance of it that a definition means.
+fn found<'s>(said: &'s Said, units: &'s BTreeMap<String, Unit>) -> Result<(&'s str, &'s str), Diagnostic> {
+    let (file, instance) = match said
+        .name
+        .split_once('@')
+        .and_then(|(prefix, rest)| Some((prefix, rest.rsplit_once('.')?)))
+    {
+        Some((prefix, (instance, kind))) => (format!("{prefix}@.{kind}"), instance),
+        None => (said.name.clone(), ""),
+    };
+    let refuse = |why: String| Diagnostic::new(why).at(said.defined_at.clone());
+    let Some((name, unit)) = units.get_key_value(&file) else {
+        let message = format!("the image has no unit `{file}`");
+        return Err(refuse(message).did_you_mean(&file, units.keys().map(String::as_str)));
+    };
+    if unit.install == Install::default() {
+        let message = format!(
+            "unit `{file}` has no `[Install]` section: it starts when another unit asks for it, or never"
+        );
+        return Err(refuse(message));
+    }
+    if file.contains("@.") && instance.is_empty() && unit.install.default_instance.is_none() {
+        let message = format!("unit `{file}` is a template: say which instance of it");
+        return Err(refuse(message));
+    }
+    Ok((name, instance))
+}
+
+/// A unit's file.
+#[derive(Debug)]
+struct Unit {
+    folder: &'static str,
+    install: Install,
 }
 
 /// What a unit's `[Install]` section says.
@@ -52,18 +122,19 @@ struct Install {
     default_instance: Option<String>,
 }
 
-fn units(tree: &Tree) -> Result<BTreeMap<String, Install>, Error> {
+/// All units; one of /etc wins over one of /usr.
+fn units(tree: &Tree) -> Result<BTreeMap<String, Unit>, Error> {
     let mut units = BTreeMap::new();
-    let folder = root_path(UNITS);
-    for (path, node) in tree.under(&folder) {
-        // Links are aliases or masks; folders hold drop-ins.
-        if let Kind::File(file) = &node.kind
-            && path.parent().as_ref() == Some(&folder)
-        {
-            let text = tree.read(path, file, LIMIT)?;
-            let install = install(&String::from_utf8_lossy(&text));
-            if install != Install::default() {
-                units.insert(path.file_name().to_owned(), install);
+    for folder in [UNITS, ENABLED] {
+        let at = root_path(folder);
+        for (path, node) in tree.under(&at) {
+            // Links are aliases or masks; folders hold drop-ins.
+            if let Kind::File(file) = &node.kind
+                && path.parent().as_ref() == Some(&at)
+            {
+                let text = tree.read(path, file, LIMIT)?;
+                let install = install(&String::from_utf8_lossy(&text));
+                units.insert(path.file_name().to_owned(), Unit { folder, install });
             }
         }
     }
@@ -102,11 +173,11 @@ fn install(unit: &str) -> Install {
 fn enable(
     name: &str,
     instance: &str,
-    units: &BTreeMap<String, Install>,
+    units: &BTreeMap<String, Unit>,
     links: &mut BTreeMap<String, String>,
     seen: &mut BTreeSet<String>,
 ) {
-    let Some(install) = units.get(name).filter(|_| seen.insert(name.to_owned())) else {
+    let Some(Unit { install, .. }) = units.get(name).filter(|_| seen.insert(name.to_owned())) else {
         return;
     };
     let full = match (name.split_once("@."), instance, &install.default_instance) {
@@ -249,7 +320,14 @@ mod tests {
             ..Default::default()
         };
         let accounts = Accounts::read(&tree).unwrap();
-        finalise::finalise(&mut tree, &accounts, &identity, keel_artefact::Epoch(1)).unwrap();
+        finalise::finalise(
+            &mut tree,
+            &accounts,
+            &identity,
+            &finalise::Added::default(),
+            keel_artefact::Epoch(1),
+        )
+        .unwrap();
         let links: Vec<_> = tree
             .under(&root_path(ENABLED))
             .filter_map(|(path, node)| match &node.kind {

@@ -71,7 +71,7 @@ pub fn resolve(
 ) -> Result<Vec<usize>, Error> {
     let repository = Repository {
         name: "repository".to_owned(),
-        packages: all.iter().map(Package::from).collect(),
+        packages: Package::all(all),
         ..Repository::default()
     };
     let pool = Pool::new(&[repository], &Target::default())?;
@@ -95,7 +95,7 @@ pub fn resolve(
 struct View<'a> {
     pool: &'a Pool,
     exclude: BTreeSet<&'a str>,
-    /// What is excluded, and all but the newest of each name.
+    /// What is excluded, and all but the newest of each name, in the pool's order.
     hidden: Vec<PackageId>,
 }
 
@@ -119,6 +119,10 @@ impl<'a> View<'a> {
             pool,
             exclude,
         }
+    }
+
+    fn is_hidden(&self, id: &PackageId) -> bool {
+        self.hidden.binary_search(id).is_ok()
     }
 
     fn refused(&self, refusal: &Refusal, wishes: &[Dependency]) -> Error {
@@ -150,14 +154,14 @@ impl<'a> View<'a> {
     fn near(&self, dependency: &Dependency) -> Option<String> {
         let name = |id: &PackageId| self.pool.name(*id);
         let meeting = self.pool.provide(dependency);
-        if meeting.iter().any(|id| !self.hidden.contains(id)) {
+        if meeting.iter().any(|id| !self.is_hidden(id)) {
             return None;
         }
         if let Some(id) = meeting.iter().find(|id| self.exclude.contains(name(id))) {
             return Some(format!("`{}` does, but the image excludes it", name(id)));
         }
         let others = self.pool.provide(&Dependency::any(dependency.name.as_str()));
-        let other = others.iter().rfind(|id| !self.hidden.contains(id))?;
+        let other = others.iter().rfind(|id| !self.is_hidden(id))?;
         Some(format!("the newest there is `{}`", self.pool.nevra(*other)))
     }
 }

@@ -174,7 +174,14 @@ mod tests {
             ("/etc/kept", "mine"),
         ]);
         let accounts = Accounts::read(&tree).unwrap();
-        finalise::finalise(&mut tree, &accounts, &finalise::Identity::default(), Epoch(1)).unwrap();
+        finalise::finalise(
+            &mut tree,
+            &accounts,
+            &finalise::Identity::default(),
+            &finalise::Added::default(),
+            Epoch(1),
+        )
+        .unwrap();
         let kind = |at: &str| tree.get(&path(at)).map(|node| node.kind.noun());
         for (at, expected) in [
             ("/etc/a", Some("a symbolic link")),

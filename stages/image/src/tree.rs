@@ -225,6 +225,29 @@ pub struct Node {
     pub from: Arc<str>,
 }
 
+impl Node {
+    /// Adds all that a writer can see of it.
+    pub(crate) fn add_to(&self, path: &RootPath, all: &mut Fingerprint) {
+        all.add("path", path.as_str());
+        let (kind, what) = match &self.kind {
+            Kind::Dir => ("dir", Vec::new()),
+            Kind::File(file) => ("file", file.digest.as_bytes().to_vec()),
+            Kind::Symlink(target) => ("symlink", target.clone().into_bytes()),
+            Kind::CharDevice { major, minor } => ("char", format!("{major}:{minor}").into_bytes()),
+            Kind::BlockDevice { major, minor } => ("block", format!("{major}:{minor}").into_bytes()),
+            Kind::Fifo => ("fifo", Vec::new()),
+        };
+        all.add(kind, what);
+        all.add(
+            "meta",
+            format!("{:o} {} {} {}", self.mode, self.uid, self.gid, self.mtime),
+        );
+        for (name, value) in &self.xattrs {
+            all.add(name, value);
+        }
+    }
+}
+
 /// Paths and what is there, sorted; contents behind it. Parents come before their children.
 #[derive(Debug)]
 pub struct Tree {
@@ -408,23 +431,7 @@ impl Tree {
     pub fn digest(&self) -> Sha256 {
         let mut all = Fingerprint::new("tree/1");
         for (path, node) in &self.nodes {
-            all.add("path", path.as_str());
-            let (kind, what) = match &node.kind {
-                Kind::Dir => ("dir", Vec::new()),
-                Kind::File(file) => ("file", file.digest.as_bytes().to_vec()),
-                Kind::Symlink(target) => ("symlink", target.clone().into_bytes()),
-                Kind::CharDevice { major, minor } => ("char", format!("{major}:{minor}").into_bytes()),
-                Kind::BlockDevice { major, minor } => ("block", format!("{major}:{minor}").into_bytes()),
-                Kind::Fifo => ("fifo", Vec::new()),
-            };
-            all.add(kind, what);
-            all.add(
-                "meta",
-                format!("{:o} {} {} {}", node.mode, node.uid, node.gid, node.mtime),
-            );
-            for (name, value) in &node.xattrs {
-                all.add(name, value);
-            }
+            node.add_to(path, &mut all);
         }
         all.finish()
     }

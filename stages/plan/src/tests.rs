@@ -11,10 +11,13 @@ use keel_spec::{BuildRequire, RecipePackage};
 
 use super::*;
 
+mod costs;
 mod cycles;
+mod order;
 mod published;
 mod sections;
 mod solver;
+mod told;
 
 /// What a plan goes by.
 fn known<'a>(generated: &'a Generated, published: &'a Published, interrupt: &'a Interrupt) -> Known<'a> {
@@ -140,14 +143,17 @@ impl World {
             profile: None,
             test_suites: vec![],
             channels: vec![],
+            inherits: None,
             packages: packages.iter().map(|name| name.parse().unwrap()).collect(),
             exclude: vec![],
             install_weak_deps: false,
             formats: vec![Format::Oci],
             container: None,
+            cpio: keel_config::image::Compression::default(),
+            wsl: keel_config::image::Wsl::default(),
             disk: None,
             memory_mib: 1,
-            hostname: None,
+            os: keel_config::image::Os::default(),
             tests: vec![],
             defined_at: Location::file("i.toml"),
         };
@@ -235,157 +241,6 @@ fn small() -> World {
     .image("core", &["bash", "curl"])
 }
 
-#[test]
-fn jobs_are_in_an_order_in_which_they_can_be_built() {
-    let world = small();
-    assert_eq!(
-        world.jobs(&Targets::All),
-        "ca kernel-headers glibc ncurses readline bash zlib curl"
-    );
-    let mut reversed = small();
-    reversed.recipes.reverse();
-    assert_eq!(reversed.jobs(&Targets::All), world.jobs(&Targets::All));
-    let plan = world.plan(&Targets::All).unwrap();
-    let bash = plan.job(&"bash".parse().unwrap()).unwrap();
-    let names = |list: &[ComponentName]| {
-        list.iter()
-            .map(|name| name.as_str())
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    // What readline-devel requires is in bash's build root, so its makers are needed directly.
-    assert_eq!(names(&bash.needs), "glibc kernel-headers ncurses readline");
-    assert_eq!(names(&bash.after), "glibc kernel-headers ncurses readline");
-    assert_eq!(
-        bash.direct.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["readline-devel", "glibc-devel"]
-    );
-    assert_eq!(bash.lent, ["gcc", "make"]);
-    assert_eq!(
-        plan.providers[&"readline-devel".parse::<PackageName>().unwrap()].as_str(),
-        "readline"
-    );
-}
-
-#[test]
-fn targets_choose_what_they_need_and_no_more() {
-    let world = small();
-    assert_eq!(world.jobs(&components(&["zlib"])), "kernel-headers glibc zlib");
-    assert_eq!(world.jobs(&components(&["ca", "ca"])), "ca");
-    // `curl` requires `ca` at run time only; an image of it needs both.
-    assert_eq!(
-        world.jobs(&components(&["curl"])),
-        "kernel-headers glibc zlib curl"
-    );
-    assert_eq!(
-        world.jobs(&packages(&["curl"])),
-        "ca kernel-headers glibc zlib curl"
-    );
-    assert_eq!(
-        world.jobs(&packages(&["ncurses-libs"])),
-        "kernel-headers glibc ncurses"
-    );
-}
-
-#[test]
-fn costs_and_switches_come_from_the_configuration() {
-    let world = small()
-        .build("glibc", |build| build.cpu_seconds = Some(100.0))
-        .build("zlib", |build| build.expensive = true)
-        .build("kernel-headers", |build| {
-            (build.bootstrap_libc, build.check.skip) = (true, true)
-        });
-    let plan = world.plan(&Targets::All).unwrap();
-    let job = |name: &str| plan.job(&name.parse().unwrap()).unwrap();
-    assert_eq!(job("bash").cpu_seconds, 20.0);
-    assert_eq!(job("zlib").cpu_seconds, 600.0);
-    assert_eq!(job("glibc").cpu_seconds, 100.0);
-    assert!(job("kernel-headers").bootstrap_libc && job("kernel-headers").skip_check);
-    assert!(!job("glibc").bootstrap_libc);
-}
-
-#[test]
-fn the_base_is_in_every_root_but_those_it_is_made_in() {
-    let world = world(&["macros: gcc, files", "files:", "zlib: gcc"]).base("macros");
-    let plan = world.plan(&Targets::All).unwrap();
-    let direct = |name: &str| -> Vec<String> {
-        plan.job(&name.parse().unwrap())
-            .unwrap()
-            .direct
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    };
-    assert_eq!(direct("zlib"), ["macros"]);
-    assert_eq!(direct("macros"), ["files"]);
-    assert_eq!(direct("files"), Vec::<String>::new());
-    assert_eq!(world.jobs(&components(&["zlib"])), "files macros zlib");
-}
-
-#[test]
-fn what_stage0_lends_is_borrowed_and_the_rest_is_the_newest_of_keel_s() {
-    // `make` is made here too, and built with itself: no cycle, because it is borrowed.
-    let world = world(&[
-        "make: gcc, make",
-        "a: make, gcc(x86-64)",
-        "b: thing; b",
-        "c: ; x=thing; y=thing",
-        "d@2: ; z=thing",
-    ]);
-    let plan = world.plan(&Targets::All).unwrap();
-    let a = plan.job(&"a".parse().unwrap()).unwrap();
-    assert_eq!(
-        (a.needs.len(), a.lent.join(" ")),
-        (0, "gcc(x86-64) make".to_owned())
-    );
-    assert_eq!(plan.job(&"b".parse().unwrap()).unwrap().needs[0].as_str(), "d");
-    // An image installs what is made here.
-    assert_eq!(world.jobs(&packages(&["make"])), "make");
-}
-
-#[test]
-fn what_nobody_provides_is_told_with_the_reason_for_asking() {
-    let world = small();
-    let with = |text: &str| {
-        let mut world = world_of(&world);
-        let recipe = recipe(text);
-        world.recipes.retain(|known| known.component != recipe.component);
-        world.recipes.push(recipe);
-        world
-    };
-    assert_eq!(
-        with("zlib: gcc, scons >= 3.30; zlib-devel").error(&Targets::All),
-        "error: cannot plan `zlib`\n  zlib.spec:11: BuildRequires: scons >= 3.30\n  caused by: no package of this \
-         distribution provides `scons`, and stage0 does not lend it\nhint: `zlib` is here because `curl` requires `zlib`, \
-         and image `core` installs `curl`"
-    );
-    assert_eq!(
-        with("readline: gcc, ncurse-devel; readline-devel").error(&components(&["bash"])),
-        "error: cannot plan `readline`\n  readline.spec:11: BuildRequires: ncurse-devel\n  caused by: no package of this \
-         distribution provides `ncurse-devel`, and stage0 does not lend it\nhint: did you mean `ncurses-devel`?\nhint: \
-         `readline` is here because `bash` is built with `readline-devel`"
-    );
-    assert_eq!(
-        with("curl: zlib-devel >= 1.3").error(&packages(&["curl"])),
-        "error: cannot plan `curl`\n  curl.spec:10: BuildRequires: zlib-devel >= 1.3\n  caused by: newest `zlib-devel` in \
-         this distribution is 1-1 (zlib.spec)\nhint: `curl` is here because image `core` installs `curl`"
-    );
-    // What a package in a build root requires.
-    assert_eq!(
-        with("zlib: gcc; zlib-devel: zlib, zlib-doc").error(&components(&["curl"])),
-        "error: cannot plan `curl`\n  curl.spec:11: BuildRequires: zlib-devel >= 1\n  caused by: `zlib-devel` requires \
-         `zlib-doc`\n  caused by: no package of this distribution provides `zlib-doc`, and stage0 does not lend it"
-    );
-    assert_eq!(
-        with("curl: (zlib and b >= 2 and zlib > 7)").error(&components(&["curl"])),
-        "error: cannot plan `curl`\n  curl.spec:10: BuildRequires: (zlib and b >= 2 and zlib > 7)\n  caused by: no package of \
-         this distribution provides `b`, and stage0 does not lend it\n  caused by: newest `zlib` in this distribution is 1-1 \
-         (zlib.spec)"
-    );
-    // What is not chosen may be wrong.
-    assert_eq!(with("curl: (a and b)").jobs(&components(&["ca"])), "ca");
-}
-
 fn world_of(other: &World) -> World {
     World {
         project: other.project.clone(),
@@ -393,111 +248,4 @@ fn world_of(other: &World) -> World {
         generated: Generated::new(),
         published: Published::default(),
     }
-}
-
-#[test]
-fn images_get_nothing_from_stage0() {
-    let with = |text: &str| {
-        let mut world = small();
-        world.recipes.retain(|known| known.component.as_str() != "ca");
-        world.recipes.push(recipe(text));
-        world
-    };
-    assert_eq!(
-        with("ca: ; ca: make").error(&packages(&["curl"])),
-        "error: nothing provides what `ca` requires\n  ca.spec: Requires: make\n  caused by: only stage0 has `make`, and it \
-         ships nothing"
-    );
-    assert_eq!(
-        with("ca: ; ca: zlib > 7").error(&packages(&["curl"])),
-        "error: nothing provides what `ca` requires\n  ca.spec: Requires: zlib > 7\n  caused by: newest `zlib` in this \
-         distribution is 1-1 (zlib.spec)"
-    );
-    let world = small().image("tools", &["crul"]);
-    assert_eq!(
-        world.error(&packages(&["crul"])),
-        "error: no component makes the package `crul`\nhint: did you mean `curl`?\nhint: image `tools` installs it"
-    );
-    // An image that is not built now may be wrong.
-    assert_eq!(world.jobs(&packages(&["ca"])), "ca");
-    assert!(world.jobs(&Targets::All).contains("curl"));
-}
-
-#[test]
-fn one_package_has_one_maker() {
-    let world = world(&["a: ; tool", "b: ; tool"]);
-    assert_eq!(
-        world.error(&Targets::All),
-        "error: `a` and `b` both make the package `tool`\n  b.spec\n  caused by: a.spec makes it, too"
-    );
-}
-
-#[test]
-fn wrong_targets_and_callers_are_told() {
-    let world = small();
-    assert_eq!(
-        world.error(&components(&["bahs"])),
-        "error: there is no component `bahs`\nhint: did you mean `bash`?"
-    );
-    let error = plan(
-        &world.project,
-        &world.recipes,
-        &[],
-        &components(&["ca"]),
-        &Costs::new(),
-        &known(&Generated::new(), &Published::default(), &Interrupt::default()),
-    )
-    .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the sources of `ca` were not fetched before planning"
-    );
-    let error = plan(
-        &world.project,
-        &[],
-        &[],
-        &Targets::All,
-        &Costs::new(),
-        &known(&Generated::new(), &Published::default(), &Interrupt::default()),
-    )
-    .unwrap_err();
-    assert!(error.to_string().contains("has the project no components?"));
-}
-
-#[test]
-fn what_was_measured_counts_before_hints() {
-    let world = small().build("glibc", |build| build.cpu_seconds = Some(100.0));
-    let cost = Cost {
-        cpu: 7.0,
-        wall: 3.5,
-        memory: 9,
-    };
-    let costs = [("glibc", cost), ("zlib", cost)].map(|(name, cost)| (name.parse().unwrap(), cost));
-    let plan = plan(
-        &world.project,
-        &world.recipes,
-        &world.sources(),
-        &Targets::All,
-        &costs.into(),
-        &known(&Generated::new(), &Published::default(), &Interrupt::default()),
-    )
-    .unwrap();
-    let job = |name: &str| plan.job(&name.parse().unwrap()).unwrap();
-    assert_eq!(
-        (job("glibc").cpu_seconds, job("glibc").wall_seconds),
-        (7.0, Some(3.5))
-    );
-    assert_eq!(job("glibc").cost_from, CostFrom::Measured);
-    assert_eq!(
-        (job("bash").cost_from, job("bash").wall_seconds),
-        (CostFrom::Guess, None)
-    );
-    assert_eq!(
-        job("bash").why,
-        Why::Package {
-            package: "bash".parse().unwrap(),
-            image: Some("core".into())
-        }
-    );
-    assert_eq!(job("bash").because["glibc"].line, Some(13));
 }

@@ -1,6 +1,7 @@
 //! What a pool is made of: packages and repositories, as the solver sees them.
 
-use keel_artefact::{Comparison, Dependency, Evr, Nevra, Provide};
+use keel_artefact::{Comparison, Dependency, Evr, Nevra, Provide, Rich};
+use rustc_hash::FxHashSet;
 
 use crate::PackageInfo;
 
@@ -76,8 +77,34 @@ impl Package {
     }
 }
 
-impl From<&PackageInfo> for Package {
-    fn from(info: &PackageInfo) -> Self {
+impl Package {
+    /// These packages, each with those of its paths that one of them names: a repository has a hundred times as many, and a
+    /// [`Pool`](super::Pool) of them alone would keep no others.
+    pub fn all<'i>(infos: impl IntoIterator<Item = &'i PackageInfo>) -> Vec<Self> {
+        let infos: Vec<&PackageInfo> = infos.into_iter().collect();
+        let mut all: Vec<Self> = infos.iter().map(|info| Self::without_paths(info)).collect();
+        let mut named: FxHashSet<String> = FxHashSet::default();
+        let mut name = |dependency: &Dependency| {
+            if dependency.name.starts_with('/') && !named.contains(&dependency.name) {
+                named.insert(dependency.name.clone());
+            }
+        };
+        for dependency in all.iter().flat_map(Self::dependencies) {
+            if !dependency.is_rich() {
+                name(dependency);
+            } else if let Ok(rich) = Rich::of(dependency) {
+                rich.leaves(&mut name);
+            }
+        }
+        for (package, info) in all.iter_mut().zip(infos) {
+            let paths = info.files.iter().map(|file| file.path.as_str());
+            let paths = paths.filter(|path| named.contains(*path));
+            package.files = paths.map(str::to_owned).collect();
+        }
+        all
+    }
+
+    fn without_paths(info: &PackageInfo) -> Self {
         Self {
             vendor: info.vendor.clone(),
             conflicts: info.conflicts.clone(),
@@ -86,9 +113,23 @@ impl From<&PackageInfo> for Package {
             suggests: info.suggests.clone(),
             supplements: info.supplements.clone(),
             enhances: info.enhances.clone(),
-            files: info.files.iter().map(|file| file.path.to_string()).collect(),
             ..Self::of(&info.nevra, &info.provides, &info.requires)
         }
+    }
+
+    /// Of each kind.
+    fn dependencies(&self) -> impl Iterator<Item = &Dependency> {
+        let lists = [
+            &self.provides,
+            &self.requires,
+            &self.conflicts,
+            &self.obsoletes,
+            &self.recommends,
+            &self.suggests,
+            &self.supplements,
+            &self.enhances,
+        ];
+        lists.into_iter().flatten()
     }
 }
 

@@ -92,6 +92,15 @@ fn build_all(store: &Store, plan: &Plan) {
 }
 
 fn states(store: &Store, plan: &Plan) -> Vec<Forecast> {
+    until(store, plan, &|_| false, &Interrupt::default()).unwrap()
+}
+
+fn until(
+    store: &Store,
+    plan: &Plan,
+    is_lent: &dyn Fn(&str) -> bool,
+    interrupt: &Interrupt,
+) -> Result<Vec<Forecast>, Error> {
     let lock = keel_source::Lock::default();
     let question = Question {
         index: &closure::Index::default(),
@@ -99,11 +108,11 @@ fn states(store: &Store, plan: &Plan) -> Vec<Forecast> {
         distribution: DISTRIBUTION,
         stage0: &Sha256::of(b"stage0"),
         names: crate::names::tests::names(&lock),
-        foreign: &foreign::Components::new(),
-        is_lent: &|_| false,
-        interrupt: &Interrupt::default(),
+        foreign: &foreign::Components::default(),
+        is_lent,
+        interrupt,
     };
-    forecast(&question, plan).unwrap()
+    forecast(&question, plan)
 }
 
 fn shown(forecasts: &[Forecast]) -> String {
@@ -209,4 +218,29 @@ fn a_root_that_cannot_be_made_is_told() {
         problem.as_deref(),
         Some("nothing provides `readline`, which the SPEC requires")
     );
+}
+
+/// What is lent is asked for each root: so it is known how far it came.
+#[test]
+fn an_interrupt_ends_it_between_jobs() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut plan = plan(["1"; 4]);
+    for (number, job) in plan.jobs.iter_mut().enumerate() {
+        (job.needs, job.after) = (vec![], vec![]);
+        job.direct = vec![format!("lent{number}").parse().unwrap()];
+    }
+    for at in ["lent0", "lent1", "lent3"] {
+        let (stop, asked) = (Interrupt::default(), std::cell::RefCell::new(BTreeSet::new()));
+        let is_lent = |name: &str| {
+            asked.borrow_mut().insert(name.to_owned());
+            if name == at {
+                stop.set();
+            }
+            true
+        };
+        let ended = until(&store, &plan, &is_lent, &stop);
+        assert!(matches!(ended, Err(Error::Interrupted(_))), "{ended:?}");
+        assert_eq!(asked.borrow().last().map(String::as_str), Some(at));
+    }
 }

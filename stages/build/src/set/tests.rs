@@ -1,8 +1,12 @@
 //! Sets of packages that rpmbuild makes here, in the fixture's stage0.
 
-use std::{path::Path, sync::OnceLock};
+use std::{
+    path::Path,
+    sync::{Barrier, Mutex, OnceLock, mpsc},
+    time::Duration,
+};
 
-use keel_artefact::{Interrupt, event::Silent};
+use keel_artefact::{Event, Interrupt, Sink, event::Silent};
 use keel_host::stage0::{self, Stage0, Stage0Spec};
 use keel_inspect::Policy;
 use keel_sandbox::{Bind, Run, User};
@@ -11,6 +15,11 @@ use keel_store::Store;
 
 use super::*;
 use crate::{fingerprint::tests::job, names::Names, root::Root};
+
+mod claimed;
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A package that says what it is, and nothing else.
 const PLAIN: &str = "Name: plain\nVersion: 2\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: noarch\n%description\nx\n\
@@ -64,9 +73,28 @@ fn mirror() -> String {
     sites.find(|site| site.ends_with("/debian")).unwrap().to_owned()
 }
 
-struct Fixture {
-    store: &'static Store,
-    stage0: &'static Stage0,
+/// Passes on what is noted and warned of.
+struct Told(Mutex<mpsc::Sender<String>>);
+
+impl Told {
+    fn new() -> (Self, mpsc::Receiver<String>) {
+        let (sender, receiver) = mpsc::channel();
+        (Self(Mutex::new(sender)), receiver)
+    }
+}
+
+impl Sink for Told {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Note { text } | Event::Warning { text } = event {
+            self.0.lock().unwrap().send(text.to_owned()).unwrap();
+        }
+    }
+}
+
+struct Fixture<'a> {
+    store: &'a Store,
+    stage0: &'a Stage0,
+    sink: &'a dyn Sink,
     policy: Policy,
     foreign: crate::foreign::Components,
     lock: Lock,
@@ -75,14 +103,21 @@ struct Fixture {
     index: crate::closure::Index,
 }
 
-impl Fixture {
+impl Fixture<'_> {
     fn new() -> Self {
         let (store, stage0) = lender();
+        Fixture::of(store, stage0, &Silent)
+    }
+}
+
+impl<'a> Fixture<'a> {
+    fn of(store: &'a Store, stage0: &'a Stage0, sink: &'a dyn Sink) -> Self {
         Self {
             store,
             stage0,
+            sink,
             policy: Policy::default(),
-            foreign: crate::foreign::Components::new(),
+            foreign: crate::foreign::Components::default(),
             lock: Lock::default(),
             folder: tempfile::tempdir().unwrap(),
             interrupt: Interrupt::default(),
@@ -92,6 +127,7 @@ impl Fixture {
 
     fn shop(&self) -> Workshop<'_> {
         Workshop {
+            refused: Refused::default(),
             index: &self.index,
             store: self.store,
             distribution: "test",
@@ -111,7 +147,7 @@ impl Fixture {
             output: self.folder.path(),
             cores: 1,
             keep_roots: false,
-            sink: &Silent,
+            sink: self.sink,
             interrupt: &self.interrupt,
         }
     }
@@ -157,10 +193,14 @@ impl Fixture {
     }
 
     fn root(&self, packages: Vec<BuiltPackage>) -> Result<Root, Error> {
+        self.root_in(&self.shop(), packages)
+    }
+
+    fn root_in(&self, shop: &Workshop<'_>, packages: Vec<BuiltPackage>) -> Result<Root, Error> {
         let mut job = job("tested", "1");
         job.bootstrap_libc = true;
         job.recipe.macros_digest = Fingerprint::new(keel_spec::MACROS_PROTOCOL).finish();
-        Root::compose(&self.shop(), &job, packages)
+        Root::compose(shop, &job, packages)
     }
 
     /// What a shell in the root prints.
@@ -265,12 +305,46 @@ fn foreign_packages_are_installed_by_rpm_with_a_record_of_what_scriptlets_did() 
 }
 
 #[test]
+fn jobs_that_need_the_same_set_at_once_install_it_once() {
+    let (told, hears) = Told::new();
+    let (store, stage0) = lender();
+    let fixture = Fixture::of(store, stage0, &told);
+    // What it adds is another thing each time.
+    let random = FOREIGN.replace("echo added >", "cat /proc/sys/kernel/random/uuid >");
+    let packages = [random.as_str(), PLAIN].map(|spec| fixture.package(spec, "at once"));
+    let place = key(&stage0.digest, true, &packages);
+    store.remove_tree(&place).unwrap();
+    let start = Barrier::new(2);
+    let roots = std::thread::scope(|scope| {
+        let one = || {
+            start.wait();
+            fixture.root(packages.to_vec()).unwrap()
+        };
+        [scope.spawn(one), scope.spawn(one)].map(|job| job.join().unwrap())
+    });
+    assert_eq!(roots[0].changes, roots[1].changes);
+    drop(told);
+    let warnings = hears
+        .try_iter()
+        .filter(|text| text.contains("%post(foreign-1-1.noarch)"));
+    assert_eq!(warnings.count(), 1, "rpm ran once");
+}
+
+#[test]
 fn a_pre_that_fails_stops_and_leaves_no_layer() {
     let fixture = Fixture::new();
     let refuses = fixture.package(REFUSES, "refuses");
+    let mut told: Vec<Arc<Error>> = Vec::new();
+    let shop = fixture.shop();
     for _ in 0..2 {
-        let error = fixture.root(vec![refuses.clone()]).map(|_| ()).unwrap_err();
-        let Error::Transaction { packages, source } = &error else {
+        let error = fixture
+            .root_in(&shop, vec![refuses.clone()])
+            .map(|_| ())
+            .unwrap_err();
+        let Error::Before(error) = error else {
+            panic!("{error}")
+        };
+        let Error::Transaction { packages, source } = &*error else {
             panic!("{error}")
         };
         assert_eq!(packages["refuses-1-1.noarch"], ["%pre"]);
@@ -279,7 +353,9 @@ fn a_pre_that_fails_stops_and_leaves_no_layer() {
             said.contains("not here") && said.contains("%prein(refuses-1-1.noarch)"),
             "{said}"
         );
+        told.push(error);
     }
+    assert!(Arc::ptr_eq(&told[0], &told[1]), "rpm ran once");
 }
 
 /// What scriptlets may not reach: a folder outside of the root, by a link that they put in the place of one inside.
@@ -329,7 +405,8 @@ fn users_behind_a_link_are_none() {
     fs_err::write(folder("fixes/etc/passwd"), "root:x:0:0::/:/bin/sh\n").unwrap();
     fs_err::write(folder("decoy/passwd"), "outside:x:5:5::/:/bin/false\n").unwrap();
     symlink(folder("decoy"), folder("installed/etc")).unwrap();
-    let users = || scriptlets::users(&folder("installed"), &folder("fixes"), &[]).unwrap();
+    let users =
+        || scriptlets::users(&folder("installed"), &folder("fixes"), &[], &Interrupt::default()).unwrap();
     assert_eq!(users(), Users::new());
     fs_err::remove_file(folder("installed/etc")).unwrap();
     fs_err::rename(folder("decoy"), folder("installed/etc")).unwrap();
@@ -351,7 +428,10 @@ fn a_database_behind_a_link_or_that_is_no_file_is_an_error() {
     for (spec, why) in [(behind.as_str(), "behind a link"), (fifo, "no regular file")] {
         let package = fixture.package(spec, why);
         let error = fixture.root(vec![package]).map(|_| ()).unwrap_err();
-        let Error::Transaction { source, .. } = &error else {
+        let Error::Before(error) = error else {
+            panic!("{error}")
+        };
+        let Error::Transaction { source, .. } = &*error else {
             panic!("{error}")
         };
         assert!(source.to_string().contains(why), "{source}");

@@ -1,11 +1,24 @@
 //! Images, and Keel's own definitions of them.
 
 use super::{
-    Form, Table,
+    Form, Merge, Table,
     component::{TEXT, TEXTS},
     key, ours,
-    pattern::{ANY, CHANNEL, HOST_NAME, LABEL, PACKAGE, PATH, ROOT_PATH, SIZE, WORD},
+    pattern::{ANY, CHANNEL, LABEL, PACKAGE, PATH, ROOT_PATH, SIZE, WORD},
 };
+
+/// By the names that [`crate::image::Format`] has.
+const FORMATS: &[&str] = &[
+    "oci",
+    "oci-archive",
+    "tar",
+    "cpio",
+    "wsl",
+    "raw",
+    "qcow2",
+    "vhd",
+    "vhdx",
+];
 
 pub(super) static IMAGE: Table = Table {
     id: "image",
@@ -92,13 +105,28 @@ static IMAGE_PUBLISH: Table = Table {
 pub(crate) static DEFINITION: Table = Table {
     id: "definition",
     path: "",
-    doc: "A file `NAME.image.toml`, which `[images.NAME.definition]` names.",
+    doc: "A file `NAME.image.toml`, which `[images.NAME.definition]` names. Of what it inherits, lists are added to, tables merge key by key, \
+          and anything else is replaced; `KEY.replace = […]` takes the place of an inherited list.",
     keys: &[
         ours("$schema", TEXT, "ignored; editors read it"),
+        ours(
+            "inherits",
+            TEXT,
+            "an image of the tree (or of its base), whose definition this one is laid over; capabilities that \
+             `[images.NAME.capabilities]` does not state are that image's, too",
+        ),
         ours(
             "packages",
             Form::List(&Form::Text(&PACKAGE)),
             "what to install; what they require comes along",
+        )
+        .distinct()
+        .merge(Merge::Append),
+        ours(
+            "remove-packages",
+            Form::List(&Form::Text(&PACKAGE)),
+            "inherited packages that are not to be installed for their own sake; they still come along where others require them \
+             (`exclude` forbids that)",
         )
         .distinct(),
         ours(
@@ -106,21 +134,22 @@ pub(crate) static DEFINITION: Table = Table {
             Form::List(&Form::Text(&PACKAGE)),
             "what must not come along",
         )
-        .distinct(),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "install-weak-deps",
             Form::Flag,
             "what packages recommend, or supplements them, comes along, too, where it can; as `install_weak_deps` of dnf",
         )
         .default("false"),
-        ours("package-groups", TEXTS, "groups to install"),
+        ours("package-groups", TEXTS, "groups to install").merge(Merge::Append),
         ours(
             "formats",
-            Form::List(&Form::Words(&["oci", "oci-archive", "raw", "qcow2"])),
+            Form::List(&Form::Words(FORMATS)),
             "the files that leave",
         )
-        .distinct(),
-        ours("hostname", Form::Text(&HOST_NAME), "of a machine"),
+        .distinct()
+        .merge(Merge::Append),
         ours(
             "memory",
             Form::Text(&SIZE),
@@ -132,8 +161,11 @@ pub(crate) static DEFINITION: Table = Table {
             Form::Table(&CONTAINER),
             "the container's configuration",
         ),
+        ours("cpio", Form::Table(&CPIO), "the initial RAM disk"),
+        ours("wsl", Form::Table(&WSL), "the distribution for WSL"),
         ours("disk", Form::Table(&DISK), "the disk"),
-        ours("tests", Form::Tables(&TEST), "what is tested inside"),
+        ours("os", Form::Table(&super::os::OS), "what the system is made to be"),
+        ours("tests", Form::Tables(&TEST), "what is tested inside").merge(Merge::By("name")),
     ],
     kinds: None,
 };
@@ -149,20 +181,66 @@ static CONTAINER: Table = Table {
         ours("labels", Form::Map(&TEXT), "labels"),
         ours("workdir", Form::Text(&ROOT_PATH), "the working directory"),
         ours("user", TEXT, "`user`, `uid`, `user:group` or `uid:gid`"),
+        ours(
+            "layers",
+            Form::Words(&["packages", "one"]),
+            "one for each large package and a few that small ones share, so that an update of a package is a download of its \
+             layer alone; or all in one, which is a little smaller",
+        )
+        .default("packages"),
     ],
     kinds: None,
 };
 
-static DISK: Table = Table {
-    id: "disk",
-    path: "disk",
-    doc: "",
+static CPIO: Table = Table {
+    id: "cpio",
+    path: "cpio",
+    doc: "The initial RAM disk: the root file system for a kernel to unpack.",
+    keys: &[ours(
+        "compression",
+        Form::Words(&["zstd", "gzip"]),
+        "kernels read zstd since Linux 5.9",
+    )
+    .default("zstd")],
+    kinds: None,
+};
+
+static WSL: Table = Table {
+    id: "wsl",
+    path: "wsl",
+    doc: "How the Windows Subsystem for Linux installs the image (`/etc/wsl-distribution.conf`).",
     keys: &[
         ours(
-            "formats",
-            Form::List(&Form::Words(&["oci", "oci-archive", "raw", "qcow2"])),
-            "those of `formats` above that are disks may stand here",
+            "default-name",
+            Form::Text(&WORD),
+            "what it is called unless the user says otherwise",
+        )
+        .default("the distribution's name"),
+        ours("default-uid", Form::Whole, "the user that a shell runs as"),
+        ours(
+            "oobe-command",
+            Form::Text(&ROOT_PATH),
+            "in the image: what runs when it is first started",
         ),
+        ours(
+            "icon",
+            Form::Text(&ROOT_PATH),
+            "in the image: its icon in the start menu, an `.ico` file",
+        ),
+        ours(
+            "terminal-profile",
+            Form::Text(&ROOT_PATH),
+            "in the image: what its profile in Windows Terminal is made of, a JSON file",
+        ),
+    ],
+    kinds: None,
+};
+
+pub(crate) static DISK: Table = Table {
+    id: "disk",
+    path: "disk",
+    doc: "The EFI system partition and a root: how an image that boots is laid out.",
+    keys: &[
         ours(
             "size",
             Form::Text(&SIZE),
@@ -171,12 +249,13 @@ static DISK: Table = Table {
         ours("esp-size", Form::Text(&SIZE), "of the EFI system partition").default("64M"),
         ours("root-fs", Form::Words(&["erofs"]), "file system of the root").default("erofs"),
         ours("root-label", Form::Text(&LABEL), "of the root's partition").default("NAME-root"),
-        ours("kernel", Form::Text(&PACKAGE), "the kernel to boot"),
         ours(
-            "cmdline",
-            Form::List(&Form::Text(&WORD)),
-            "words of the kernel's command line",
-        ),
+            "qcow2-compression",
+            Form::Words(&["zstd", "none"]),
+            "of a `qcow2`; `zstd` needs QEMU 5.1 or later, and is as small as zlib in a fifth of the time",
+        )
+        .default("zstd"),
+        ours("kernel", Form::Text(&PACKAGE), "the kernel to boot"),
         ours(
             "boot",
             Form::Words(&["systemd-boot", "uki"]),

@@ -5,12 +5,14 @@
 
 mod component;
 mod image;
+mod os;
 mod overlay;
 mod pattern;
 mod project;
 
 pub(crate) use component::{COMPONENT, POOL_PATH};
-pub(crate) use image::DEFINITION;
+pub(crate) use image::{DEFINITION, DISK};
+pub(crate) use os::{OS, OS_DIR, OS_FILE, OS_GROUP, OS_MODULE, OS_SERVICES, OS_USER};
 pub(crate) use overlay::OVERLAY_FILE;
 pub(crate) use pattern::{Fetched, GLOB, Pattern, REPOSITORY, is_macro_name, is_plain_name, not_fetched};
 pub(crate) use project::ROOT;
@@ -107,6 +109,8 @@ pub(crate) enum Merge {
     Natural,
     /// A list goes to the end of the one that was there.
     Append,
+    /// Tables of an array are told apart by this key: those of the same name merge key by key, others are added.
+    By(&'static str),
     /// As `Natural`, but an empty text says nothing, in every project.
     Said,
     /// It takes the place of what was there, even if it is empty.
@@ -121,6 +125,13 @@ pub(crate) enum Merge {
     Once,
     /// As `Natural`, but what a tree says is not for those that stand on it.
     Private,
+}
+
+impl Merge {
+    /// Is a list added to the one that was there, unless it is written as `{ replace = […] }`?
+    pub(crate) fn adds(self) -> bool {
+        matches!(self, Self::Append | Self::By(_))
+    }
 }
 
 /// The form of a value.

@@ -131,6 +131,48 @@ patterns! {
         (text.is_empty() || text.contains(char::is_control))
             .then(|| format!("a word of `{key}` is empty or has control characters"))
     };
+    ACCOUNT = "name", "^[A-Za-z_][A-Za-z0-9_.-]{0,30}$", |_, text| {
+        let legal = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        (!starts || text.len() > 31 || !text.chars().all(legal)).then(|| {
+            format!("`{text}` cannot be the name of a user or group: a letter or `_`, then at most 30 letters, digits and `_-.`")
+        })
+    };
+    OWNER = "name or number", "^([A-Za-z_][A-Za-z0-9_.-]{0,30}|[0-9]+)$", |key, text| {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number {
+            text.parse::<u32>().is_err().then(|| format!("`{key}` is no number that a user or group can have"))
+        } else {
+            (ACCOUNT.wrong)(key, text)
+        }
+    };
+    // What is wrong with one is told without showing it.
+    PASSWORD = "hash or `\"locked\"`", "^(locked|\\$(5|6|7|2[aby]|y|gy)\\$.+)$", |_, _| None;
+    KEY_LINE = "public key", "", |key, text| crate::ssh::wrong(key, text);
+    UNIT = "unit", "^[A-Za-z0-9:_.\\\\@-]+$", |_, text| {
+        let legal = |c: char| c.is_ascii_alphanumeric() || ":_.\\@-".contains(c);
+        // systemd.unit(5): the prefix of valid characters, 255 at most.
+        (text.is_empty() || text.len() > 240 || text.starts_with(['.', '@']) || !text.chars().all(legal))
+            .then(|| format!("`{text}` is not the name of a unit"))
+    };
+    MODULE = "module", "^[A-Za-z0-9_-]+$", |_, text| {
+        let legal = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        (text.is_empty() || text.len() > 55 || !text.chars().all(legal))
+            .then(|| format!("`{text}` is not the name of a module of the kernel"))
+    };
+    PARAMETER = "string", "^[^\\s\"#]+$", |_, text| {
+        let breaks = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '#' | '\\');
+        (text.is_empty() || text.contains(breaks))
+            .then(|| format!("`{text}` cannot be the value of a module's parameter: no blanks, quotes, `#` and `\\`"))
+    };
+    PERMISSIONS = "octal digits", "^[0-7]{1,4}$", |key, text| {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match u32::from_str_radix(text, 8).ok().filter(|_| is_number) {
+            Some(bits) if bits > 0o7777 => Some(format!("`{key}` is `7777` at most")),
+            Some(_) if text.len() <= 4 => None,
+            _ => Some(format!("`{key}` is written in up to four octal digits: `\"0644\"`")),
+        }
+    };
     POOL = "path in the pool", "^pool/", |_, text| {
         let parts_are_plain = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
         (!text.starts_with("pool/") || !parts_are_plain)

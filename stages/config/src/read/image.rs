@@ -1,14 +1,25 @@
 //! `[images.NAME]`, and Keel's image definition that it names.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use keel_artefact::{ImageName, PackageName};
 
 use crate::{
     Group, Image,
-    image::{Boot, Capabilities, Container, Disk, Format, Kind, RootFs, Test},
-    includes, model, size, strict,
-    table::Table,
+    image::{
+        Boot, Capabilities, Compression, Container, Disk, Format, Kind, Layers, Os, Qcow2Compression, RootFs,
+        Test, Wsl,
+    },
+    read::{
+        definition::{Definition, Definitions, items_of},
+        os,
+    },
+    size,
+    table::{Table, Text},
+    tree::{Place, Value},
 };
 
 const MIB: u64 = 1 << 20;
@@ -23,21 +34,24 @@ pub(crate) fn read(
     groups: &BTreeMap<String, Group>,
 ) -> BTreeMap<ImageName, Image> {
     let mut images = BTreeMap::new();
+    let definitions = Definitions::new(project_root, root);
     for (name, table) in root.named("images") {
         let Ok(parsed) = name.parse::<ImageName>().map_err(|error| {
             table.report(table.at, error.to_string());
         }) else {
             continue;
         };
-        if let Some(image) = image(project_root, &parsed, &table, groups) {
+        if let Some(image) = image(&definitions, &parsed, &table, groups) {
             images.insert(parsed, image);
         }
     }
+    // What is wrong with a definition is wrong with all that inherit from it.
+    root.problems.once();
     images
 }
 
 fn image(
-    project_root: &Path,
+    definitions: &Definitions<'_>,
     name: &ImageName,
     table: &Table<'_>,
     groups: &BTreeMap<String, Group>,
@@ -62,7 +76,7 @@ fn image(
         description: table.string_or_empty("description"),
         capabilities: table
             .table("capabilities")
-            .map(|table| capabilities(&table))
+            .map(|table| capabilities(&[Some(table)]))
             .unwrap_or_default(),
         definition: table.sources.resolve(path.at, path.value),
         kind,
@@ -72,28 +86,32 @@ fn image(
             .table("publish")
             .map(|publish| publish.texts("channels"))
             .unwrap_or_default(),
+        inherits: None,
         packages: Vec::new(),
         exclude: Vec::new(),
         install_weak_deps: false,
         formats: Vec::new(),
         container: None,
         disk: None,
+        cpio: Compression::default(),
+        wsl: Wsl::default(),
         memory_mib: MEMORY_MIB,
-        hostname: None,
+        os: Os::default(),
         tests: Vec::new(),
         defined_at: table.location(),
     };
     if kind == Kind::Kiwi {
         return Some(image);
     }
-    let file = definition.existing_file(path, "image definition")?;
     let (sources, problems) = (table.sources, table.problems);
     let before = problems.len();
-    let value = includes::document(project_root, sources.tree(table.at), sources, problems, &file)?;
-    strict::check(sources, problems, &model::DEFINITION, &value);
-    let root = Table::new(sources, problems, String::new(), value.at, &value)?;
+    let said = definitions.of(name, table)?;
+    let root = Table::new(sources, problems, String::new(), said.merged.at, &said.merged)?;
+    image.capabilities = definitions.capabilities(&said);
+    image.inherits = said.inherits().cloned();
+    let packages = packages(&said, &root, groups);
+    image.packages = packages.into_iter().map(|package| package.name).collect();
     fill(&mut image, &root);
-    unfold(&mut image, &root, groups);
     if image.packages.is_empty() && problems.len() == before {
         table.problems.push(
             crate::Diagnostic::new(format!("image `{name}` has no packages")).at(image.defined_at.clone()),
@@ -102,62 +120,135 @@ fn image(
     Some(image)
 }
 
-/// Packages of groups join those that are named.
-fn unfold(image: &mut Image, root: &Table<'_>, groups: &BTreeMap<String, Group>) {
-    for name in root.strings("package-groups") {
-        let Some(group) = groups.get(name.value) else {
-            let message = format!("unknown package group `{}`", name.value);
-            let wrong = root.wrong(name.at, message);
-            let known = groups.keys().map(String::as_str);
-            root.problems.push(wrong.did_you_mean(name.value, known));
-            continue;
-        };
-        for package in &group.packages {
-            if !image.packages.contains(package) {
-                image.packages.push(package.clone());
+/// A package that an image asks for, and where that is said.
+pub(crate) struct Wanted {
+    pub(crate) name: PackageName,
+    /// Of its name, or of its group's.
+    pub(crate) at: Place,
+    /// The group that it came with.
+    pub(crate) group: Option<String>,
+}
+
+/// The packages of all levels: each adds its own and its groups', in the order of the files, and takes away what it removes.
+pub(crate) fn packages(
+    definition: &Definition,
+    root: &Table<'_>,
+    groups: &BTreeMap<String, Group>,
+) -> Vec<Wanted> {
+    let mut all: Vec<Wanted> = Vec::new();
+    for level in &definition.levels {
+        let inherited = all.len();
+        for key in ["packages", "package-groups"] {
+            let Some(value) = level.value.get(&[key]) else {
+                continue;
+            };
+            if value.get(&["replace"]).is_some() {
+                all.retain(|wanted| wanted.group.is_some() != (key == "package-groups"));
+            }
+            for text in texts(items_of(value)) {
+                if key == "packages" {
+                    add(&mut all, text.value.parse().ok(), text.at, None);
+                } else {
+                    unfold(&mut all, text, root, groups);
+                }
+            }
+        }
+        let removed = level
+            .value
+            .get(&["remove-packages"])
+            .map(items_of)
+            .unwrap_or_default();
+        for text in texts(removed) {
+            let before = all.len();
+            all.retain(|wanted| wanted.name.as_str() != text.value);
+            if all.len() == before {
+                let message = format!(
+                    "there is no `{}` to remove: nothing that is inherited asks for it",
+                    text.value
+                );
+                let known = all.iter().take(inherited).map(|wanted| wanted.name.as_str());
+                let wrong = root.wrong(text.at, message).did_you_mean(text.value, known);
+                root.problems.push(wrong);
             }
         }
     }
+    all
 }
 
-fn capabilities(table: &Table<'_>) -> Capabilities {
+fn texts(items: &[Value]) -> impl Iterator<Item = Text<'_>> {
+    items.iter().filter_map(|item| {
+        let value = item.text()?;
+        Some(Text { value, at: item.at })
+    })
+}
+
+fn add(all: &mut Vec<Wanted>, name: Option<PackageName>, at: Place, group: Option<&str>) {
+    if let Some(name) = name.filter(|name| all.iter().all(|wanted| wanted.name != *name)) {
+        let group = group.map(str::to_owned);
+        all.push(Wanted { name, at, group });
+    }
+}
+
+/// Packages of a group join those that are named.
+fn unfold(all: &mut Vec<Wanted>, name: Text<'_>, root: &Table<'_>, groups: &BTreeMap<String, Group>) {
+    let Some(group) = groups.get(name.value) else {
+        let message = format!("unknown package group `{}`", name.value);
+        let wrong = root.wrong(name.at, message);
+        let known = groups.keys().map(String::as_str);
+        root.problems.push(wrong.did_you_mean(name.value, known));
+        return;
+    };
+    for package in &group.packages {
+        add(all, Some(package.clone()), name.at, Some(name.value));
+    }
+}
+
+/// Capabilities of a row of tables, of which a later one wins.
+pub(crate) fn capabilities(levels: &[Option<Table<'_>>]) -> Capabilities {
+    let said = |key: &str| levels.iter().rev().flatten().find_map(|table| table.flag(key));
+    let said = |key: &str| said(key).unwrap_or_default();
     Capabilities {
-        container: table.boolean("container"),
-        machine_bootable: table.boolean("machine-bootable"),
-        systemd: table.boolean("systemd"),
-        runtime_package_management: table.boolean("runtime-package-management"),
+        container: said("container"),
+        machine_bootable: said("machine-bootable"),
+        systemd: said("systemd"),
+        runtime_package_management: said("runtime-package-management"),
     }
 }
 
 fn fill(image: &mut Image, root: &Table<'_>) {
-    image.packages = root.parsed_strings("packages");
+    let mut seen = BTreeSet::new();
     image.exclude = root.parsed_strings("exclude");
+    image.exclude.retain(|name| seen.insert(name.clone()));
     image.install_weak_deps = root.boolean("install-weak-deps");
-    let mut said_formats = formats(image, root, false);
-    image.hostname = root.string("hostname");
+    let said_formats = formats(image, root);
     if let Some(bytes) = bytes(root, "memory") {
         image.memory_mib = u32::try_from(bytes / MIB).unwrap_or(u32::MAX);
     }
     image.container = root.table("container").map(|table| container(&table));
     if let Some(table) = root.table("disk") {
-        said_formats |= formats(image, &table, true);
         image.disk = Some(disk(&table, &image.name));
+    }
+    if let Some(table) = root.table("cpio")
+        && table.text("compression").is_some_and(|word| word.value == "gzip")
+    {
+        image.cpio = Compression::Gzip;
+    }
+    if let Some(table) = root.table("wsl") {
+        image.wsl = wsl(&table);
+    }
+    if let Some(table) = root.table("os") {
+        image.os = os::read(&table);
     }
     image.tests = tests(root);
     fit(image, root, said_formats);
 }
 
-/// Formats may stand at the top and, those of a disk, in `[disk]`. Whether any is there, right or wrong.
-fn formats(image: &mut Image, table: &Table<'_>, of_disk: bool) -> bool {
+/// Whether any format is there, right or wrong.
+fn formats(image: &mut Image, table: &Table<'_>) -> bool {
     let texts = table.strings("formats");
     for text in &texts {
         let known = Format::NAMES.iter().find(|(name, _)| *name == text.value);
-        let Some((_, format)) = known else { continue };
-        if of_disk && !format.is_disk() {
-            table.report(text.at, format!("`{format}` is not the format of a disk"));
-        } else if of_disk && image.formats.contains(format) {
-            table.report(text.at, format!("`{format}` is twice in `formats`"));
-        } else if !image.formats.contains(format) {
+        if let Some((_, format)) = known.filter(|(_, format)| !image.formats.contains(format)) {
             image.formats.push(*format);
         }
     }
@@ -173,6 +264,10 @@ fn container(table: &Table<'_>) -> Container {
         labels: table.map("labels"),
         workdir: table.parsed("workdir"),
         user: table.string("user"),
+        layers: match table.text("layers") {
+            Some(word) if word.value == "one" => Layers::One,
+            _ => Layers::Packages,
+        },
     };
     for name in container
         .env
@@ -201,14 +296,40 @@ fn disk(table: &Table<'_>, name: &ImageName) -> Disk {
         root_label: table
             .string("root-label")
             .unwrap_or_else(|| format!("{name}-root")),
+        qcow2_compression: match table.text("qcow2-compression") {
+            Some(word) if word.value == "none" => Qcow2Compression::None,
+            _ => Qcow2Compression::Zstd,
+        },
         kernel: table.parsed("kernel"),
-        kernel_cmdline: table.texts("cmdline"),
         boot: match table.text("boot") {
             Some(word) if word.value == "uki" => Boot::Uki,
             _ => Boot::SystemdBoot,
         },
         initrd: table.parsed("initrd"),
     }
+}
+
+fn wsl(table: &Table<'_>) -> Wsl {
+    Wsl {
+        default_name: table.string("default-name"),
+        default_uid: uid(table),
+        oobe_command: table.parsed("oobe-command"),
+        icon: table.parsed("icon"),
+        terminal_profile: table.parsed("terminal-profile"),
+    }
+}
+
+/// A user's number.
+fn uid(table: &Table<'_>) -> Option<u32> {
+    let number = table.integer("default-uid")?;
+    let uid = u32::try_from(number);
+    if uid.is_err() {
+        table.report(
+            table.key_at("default-uid"),
+            format!("{number} is no user's number"),
+        );
+    }
+    uid.ok()
 }
 
 fn tests(root: &Table<'_>) -> Vec<Test> {
@@ -219,8 +340,6 @@ fn tests(root: &Table<'_>) -> Vec<Test> {
         };
         if name.value.contains(char::is_control) {
             table.report(name.at, "the name of a test is one line");
-        } else if tests.iter().any(|test| test.name == name.value) {
-            table.report(name.at, format!("two tests are called `{}`", name.value));
         } else {
             tests.push(Test {
                 name: name.value.to_owned(),
@@ -242,12 +361,15 @@ fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
         root.problems
             .push(wrong.hint(format!("known formats: {}", known.join(", "))));
     } else {
-        for (there, wanted, key) in [
-            (image.container.is_some(), container, "container"),
-            (image.disk.is_some(), disk, "disk"),
+        let has = |format| image.formats.contains(&format);
+        for (there, wanted, key, what) in [
+            (image.container.is_some(), container, "container", "a container"),
+            (image.disk.is_some(), disk, "disk", "a disk"),
+            (root.has("cpio"), has(Format::Cpio), "cpio", "`cpio`"),
+            (root.has("wsl"), has(Format::Wsl), "wsl", "`wsl`"),
         ] {
             if there && !wanted {
-                let message = format!("`[{key}]` is of no use: no entry of `formats` is a {key}");
+                let message = format!("`[{key}]` is of no use: no entry of `formats` is {what}");
                 root.report(root.key_at(key), message);
             }
         }
@@ -257,8 +379,13 @@ fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
                 "the format of a disk needs the table `[disk]`",
             );
         }
+        fit_os(image, root, disk);
         for (claimed, true_, claim) in [
-            (image.capabilities.container, container, "container"),
+            (
+                image.capabilities.container,
+                container || has(Format::Tar),
+                "container",
+            ),
             (image.capabilities.machine_bootable, disk, "machine-bootable"),
         ] {
             if claimed && !true_ {
@@ -286,6 +413,33 @@ fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
             root.key_at("exclude"),
             format!("package `{name}` is both wanted and excluded"),
         );
+    }
+}
+
+/// What only a machine has, or systemd.
+fn fit_os(image: &Image, root: &Table<'_>, disk: bool) {
+    let Some(table) = root.table("os") else { return };
+    let machine = image.is_machine();
+    let of_no_use = |key: &&str| !(disk || *key == "modules" && image.formats.contains(&Format::Cpio));
+    if let Some(key) = image.os.of_a_machine().into_iter().find(of_no_use) {
+        let message = format!("`{key}` in `[os]` is of no use: no entry of `formats` is a disk");
+        table.report(table.key_at(key), message);
+    }
+    let services = &image.os.services;
+    let is_said = !(services.enable.is_empty() && services.disable.is_empty());
+    if is_said && !(machine && image.capabilities.systemd) {
+        let message = format!(
+            "`[os.services]` is of no use: image `{}` ({}) is no machine whose first process is systemd",
+            image.name, image.defined_at
+        );
+        let wrong = table.wrong(table.key_at("services"), message);
+        let says = |says: &str| format!("`[images.{}]` says so: `{says}`", image.name);
+        let hint = match (disk, machine) {
+            (true, _) => says("capabilities = { machine-bootable = true, systemd = true }"),
+            (false, true) => says("capabilities = { systemd = true }"),
+            (false, false) => "leave it out: a container starts what `[container]` says".to_owned(),
+        };
+        table.problems.push(wrong.hint(hint));
     }
 }
 

@@ -1,7 +1,9 @@
 //! From merged tables to what a project is made of, a file a subject.
 
 pub(crate) mod component;
+pub(crate) mod definition;
 pub(crate) mod image;
+mod os;
 pub(crate) mod overlay;
 pub(crate) mod resource;
 pub(crate) mod settings;

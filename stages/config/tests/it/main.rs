@@ -4,5 +4,6 @@
 
 mod asking;
 mod cases;
+mod import;
 mod projects;
 mod rules;

@@ -1,7 +1,11 @@
 //! Whole projects: what a good one becomes, and what people are told about a bad one.
 
 use keel_artefact::Sha256;
-use keel_config::{Origin, Spec, image::Format, load};
+use keel_config::{
+    Origin, Spec,
+    image::{Compression, Format, Layers},
+    load,
+};
 
 use crate::cases::{BASE, hold, project, write};
 
@@ -28,10 +32,10 @@ fn a_whole_project() {
     let images = "[images.vm]\ndescription = \"d\"\ndefinition = { type = \"keel\", path = \"vm.image.toml\" }\n\
                   capabilities = { machine-bootable = true, systemd = true }\n\
                   [package-groups.base]\npackages = [\"bash\", \"grep\"]\n";
-    let definition = "packages = [\"grep\"]\npackage-groups = [\"base\"]\nformats = [\"oci-archive\"]\nmemory = \"1G\"\n\
-                      hostname = \"keel\"\n[container]\ncmd = [\"/usr/bin/bash\"]\nworkdir = \"/root\"\n\
-                      [disk]\nformats = [\"qcow2\", \"raw\"]\nsize = \"512M\"\nkernel = \"kernel-micro\"\n\
-                      cmdline = [\"quiet\"]\nboot = \"uki\"\n[[tests]]\nname = \"t\"\nrun = \"true\"\n";
+    let definition = "packages = [\"grep\"]\npackage-groups = [\"base\"]\nformats = [\"oci-archive\", \"qcow2\", \"raw\"]\nmemory = \"1G\"\n\
+                      [os]\nhostname = \"keel\"\nkernel-command-line = [\"quiet\"]\n[container]\ncmd = [\"/usr/bin/bash\"]\nworkdir = \"/root\"\n\
+                      [disk]\nsize = \"512M\"\nkernel = \"kernel-micro\"\n\
+                      boot = \"uki\"\n[[tests]]\nname = \"t\"\nrun = \"true\"\n";
     let keel = "[keel]\nstage0.lends.tar = [\"tar\"]\nmacros = [\"../a.spec\"]\nbase-requires = [\"m\"]\nstage0.lends.\"/usr/bin/sh\" = \"bash\"\n";
     let (dir, loaded) = project(&[
         ("more/zlib.toml", &component),
@@ -79,9 +83,9 @@ fn a_whole_project() {
     );
     let vm = &project.images["vm"];
     let packages: Vec<&str> = vm.packages.iter().map(|name| name.as_str()).collect();
-    assert_eq!(packages, ["grep", "kernel-micro", "bash"]);
+    assert_eq!(packages, ["grep", "bash", "kernel-micro"]);
     assert_eq!(vm.formats, [Format::OciArchive, Format::Raw, Format::Qcow2]);
-    assert_eq!((vm.memory_mib, vm.hostname.as_deref()), (1024, Some("keel")));
+    assert_eq!((vm.memory_mib, vm.os.hostname.as_deref()), (1024, Some("keel")));
     let disk = vm.disk.as_ref().unwrap();
     assert_eq!(
         (disk.size, disk.esp_size, disk.root_label.as_str()),
@@ -179,4 +183,35 @@ fn changes_without_an_entry_are_known() {
     assert_eq!(changed_in(&format!("{group}{config}{defines}")), both(1, 0));
     let default = format!("[default-component-config]\n{defines}");
     assert_eq!(changed_in(&default), both(0, 0), "what all inherit");
+}
+
+#[test]
+fn formats_have_tables_of_their_own() {
+    let images = "[images.a]\ndefinition = { type = \"keel\", path = \"a.image.toml\" }\n\
+                  capabilities = { container = true }\n\
+                  [images.b]\ndefinition = { type = \"keel\", path = \"b.image.toml\" }\n";
+    let definition = "packages = [\"x\"]\nformats = [\"wsl\", \"cpio\", \"tar\", \"oci\"]\n\
+                      [container]\nlayers = \"one\"\n[cpio]\ncompression = \"gzip\"\n\
+                      [wsl]\ndefault-name = \"Keel\"\ndefault-uid = 1000\nicon = \"/i.ico\"\n";
+    let (_dir, loaded) = project(&[
+        ("more/images.toml", images),
+        ("more/a.image.toml", definition),
+        (
+            "more/b.image.toml",
+            "packages = [\"x\"]\nformats = [\"oci\", \"cpio\"]\n",
+        ),
+    ]);
+    let project = loaded.unwrap();
+    let (a, b) = (&project.images["a"], &project.images["b"]);
+    let formats: Vec<&str> = a.formats.iter().map(|format| format.as_str()).collect();
+    assert_eq!(formats, ["oci", "tar", "cpio", "wsl"]);
+    assert!(a.is_container() && a.is_machine() && !a.is_disk());
+    assert_eq!(
+        (a.wsl.default_name.as_deref(), a.wsl.default_uid),
+        (Some("Keel"), Some(1000))
+    );
+    assert_eq!(a.wsl.icon.as_ref().unwrap().as_str(), "/i.ico");
+    let said = |image: &keel_config::Image| (image.container.as_ref().unwrap().layers, image.cpio);
+    assert_eq!(said(a), (Layers::One, Compression::Gzip));
+    assert_eq!(said(b), (Layers::Packages, Compression::Zstd));
 }

@@ -1,8 +1,9 @@
 use keel_artefact::{Epoch, PackageArch, Provide};
+use keel_rpm::{FileFlags, FileInfo, FileKind};
 
 use super::*;
 
-/// `name-version: requires, …; +provides, …; !conflicts; -obsoletes; ?recommends; ^supplements`
+/// `name-version: requires, …; +provides, …; !conflicts; -obsoletes; ?recommends; ^supplements; =/file`
 fn package(text: &str) -> PackageInfo {
     let (id, rest) = text.split_once(':').unwrap();
     let (name, version) = id.rsplit_once('-').unwrap();
@@ -39,7 +40,7 @@ fn package(text: &str) -> PackageInfo {
         provides: words.iter().filter_map(provide).chain([own]).collect(),
         requires: words
             .iter()
-            .filter(|word| !word.starts_with(['+', '!', '-', '?', '^']))
+            .filter(|word| !word.starts_with(['+', '!', '-', '?', '^', '=']))
             .map(|word| word.parse().unwrap())
             .collect(),
         conflicts: marked('!'),
@@ -48,7 +49,11 @@ fn package(text: &str) -> PackageInfo {
         suggests: vec![],
         supplements: marked('^'),
         enhances: vec![],
-        files: vec![],
+        files: words
+            .iter()
+            .filter_map(|word| word.strip_prefix('='))
+            .map(file)
+            .collect(),
         scripts: vec![],
         scripts_digest: None,
         licence: String::new(),
@@ -61,6 +66,24 @@ fn package(text: &str) -> PackageInfo {
         header_range: 0..0,
         payload_digest: None,
         payload_compressor: String::new(),
+    }
+}
+
+fn file(path: &str) -> FileInfo {
+    FileInfo {
+        path: path.parse().unwrap(),
+        kind: FileKind::Regular,
+        mode: 0o644,
+        user: "root".to_owned(),
+        group: "root".to_owned(),
+        size: 0,
+        mtime: 0,
+        digest: None,
+        link: None,
+        same_as: None,
+        caps: None,
+        device: None,
+        flags: FileFlags(0),
     }
 }
 
@@ -248,4 +271,42 @@ fn boolean_dependencies() {
         run(&repo, &["lost"], &[]).unwrap_err(),
         "`lost-1-1.noarch` requires `(cap and gone)`, which no package of the repository provides"
     );
+}
+
+/// Whoever names a path, and however.
+#[test]
+fn files_are_found_by_the_paths_that_are_named() {
+    let repo = [
+        "shell-1: =/usr/bin/sh, =/usr/share/doc/shell",
+        "coreutils-1: =/usr/bin/env",
+        "scripts-1: /usr/bin/sh",
+        "rich-1: (/usr/bin/env and /usr/bin/sh)",
+        "against-1: !/usr/bin/env",
+        "weak-1: ?/usr/bin/env",
+        "absent-1: /usr/bin/perl",
+    ];
+    let chosen = |wanted: &[&str], weak| names(run_with(&repo, wanted, &[], weak));
+    assert_eq!(chosen(&["scripts"], false), "scripts shell");
+    assert_eq!(chosen(&["rich"], false), "coreutils rich shell");
+    assert_eq!(chosen(&["weak"], false), "weak");
+    assert_eq!(chosen(&["weak"], true), "coreutils weak");
+    assert!(
+        run(&repo, &["against", "rich"], &[])
+            .unwrap_err()
+            .contains("cannot be installed together")
+    );
+    let told = run(&repo, &["scripts"], &["shell"]).unwrap_err();
+    assert!(told.contains("`shell` does, but the image excludes it"), "{told}");
+    assert!(run(&repo, &["absent"], &[]).is_err());
+}
+
+#[test]
+fn of_the_files_those_that_are_named_are_kept() {
+    let infos = [
+        "shell-1: =/usr/bin/sh, =/usr/share/doc/shell",
+        "scripts-1: (/usr/bin/sh or nothing)",
+    ];
+    let packages = Package::all(&infos.map(package));
+    assert_eq!(packages[0].files, ["/usr/bin/sh"]);
+    assert!(packages[1].files.is_empty());
 }

@@ -1,4 +1,4 @@
-//! A tree as a container: one gzip layer in the OCI image layout, as a folder or as one tar file.
+//! A tree as a container: gzip layers in the OCI image layout, as a folder or as one tar file.
 //!
 //! Formats: <https://github.com/opencontainers/image-spec> 1.0 (image-layout, manifest, config, layer). gzip, not
 //! zstd, because umoci 0.4 does not read zstd.
@@ -10,13 +10,14 @@ use std::{
 };
 
 use keel_artefact::{Arch, Epoch, Sha256};
+use keel_store::Store;
 use serde::Serialize;
-use sha2::Digest as _;
 
-use crate::{Error, error::At, tree::Tree, write::tar};
+use crate::{Error, error::At, layers::Packed};
 
-/// Level of the layer's compression.
-const LEVEL: u32 = 6;
+/// The file `oci-layout`.
+pub(crate) const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// What the container is, besides its files.
 #[derive(Debug, Clone)]
@@ -87,7 +88,7 @@ struct Config<'a> {
     os: &'static str,
     config: Run<'a>,
     rootfs: RootFs,
-    history: Vec<History>,
+    history: Vec<History<'a>>,
 }
 
 #[derive(Serialize)]
@@ -114,42 +115,44 @@ struct RootFs {
 }
 
 #[derive(Serialize)]
-struct History {
+struct History<'a> {
     created: String,
     created_by: &'static str,
+    comment: &'a str,
 }
 
 /// Writes the layout into `dir`, which must not exist, and returns the digest of the manifest: the image's identity.
-pub fn layout(tree: &Tree, settings: &Settings, dir: &Path) -> Result<Sha256, Error> {
+///
+/// Layers come with what their history says of them, the lowest first, and from the store.
+pub fn layout(
+    layers: &[(String, Packed)],
+    store: &Store,
+    settings: &Settings,
+    dir: &Path,
+) -> Result<Sha256, Error> {
     let blobs = dir.join("blobs/sha256");
     fs_err::create_dir_all(&blobs).at("make", "an OCI layout")?;
-    let temporary = blobs.join("layer.tmp");
-    let file = fs_err::File::create(&temporary).at("write", "an OCI layer")?;
-    let packed = Hashed::new(io::BufWriter::with_capacity(256 * 1024, file));
-    let mut plain = Hashed::new(flate2::write::GzEncoder::new(
-        packed,
-        flate2::Compression::new(LEVEL),
-    ));
-    tar::write(tree, tar::Root::Without, &mut plain)?;
-    let (packed, diff_id, _) = plain.done();
-    let (mut buffer, digest, size) = packed.finish().at("write", "an OCI layer")?.done();
-    buffer
-        .flush()
-        .and_then(|()| buffer.get_ref().sync_all())
-        .at("write", "an OCI layer")?;
-    fs_err::rename(&temporary, blobs.join(digest.to_hex())).at("write", "an OCI layer")?;
-
-    let layer = descriptor("application/vnd.oci.image.layer.v1.tar+gzip", digest, size);
+    let mut descriptors = Vec::new();
+    for (_, layer) in layers {
+        let blob = blobs.join(layer.digest.to_hex());
+        // Two layers may have the same bytes: of files without a difference but their names' order, say.
+        if !blob.exists() {
+            store.copy_object(&layer.digest, &blob)?;
+            let synced = fs_err::File::open(&blob).and_then(|file| file.sync_all());
+            synced.at("write", blob.display())?;
+        }
+        descriptors.push(descriptor(LAYER, layer.digest, layer.size));
+    }
     let config = put(
         &blobs,
-        &config(settings, diff_id),
+        &config(settings, layers),
         "application/vnd.oci.image.config.v1+json",
     )?;
     let manifest = Manifest {
         schema_version: 2,
         media_type: "application/vnd.oci.image.manifest.v1+json",
         config,
-        layers: vec![layer],
+        layers: descriptors,
         annotations: settings.annotations.clone(),
     };
     let mut entry = put(&blobs, &manifest, manifest.media_type)?;
@@ -169,7 +172,7 @@ pub fn layout(tree: &Tree, settings: &Settings, dir: &Path) -> Result<Sha256, Er
         manifests: vec![entry],
     };
     write_file(&dir.join("index.json"), &json(&index))?;
-    write_file(&dir.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    write_file(&dir.join("oci-layout"), LAYOUT_VERSION)?;
     Ok(identity)
 }
 
@@ -212,7 +215,7 @@ pub fn archive(layout: &Path, created: Epoch, file: &Path) -> Result<(), Error> 
         .at("write", what())
 }
 
-fn config(settings: &Settings, diff_id: Sha256) -> Config<'_> {
+fn config<'a>(settings: &'a Settings, layers: &'a [(String, Packed)]) -> Config<'a> {
     let mut env = settings.env.clone();
     env.entry("PATH".into()).or_insert_with(|| "/usr/bin".into());
     Config {
@@ -229,12 +232,19 @@ fn config(settings: &Settings, diff_id: Sha256) -> Config<'_> {
         },
         rootfs: RootFs {
             kind: "layers",
-            diff_ids: vec![format!("sha256:{diff_id}")],
+            diff_ids: layers
+                .iter()
+                .map(|(_, layer)| format!("sha256:{}", layer.diff_id))
+                .collect(),
         },
-        history: vec![History {
-            created: settings.created.rfc3339(),
-            created_by: "keel image build",
-        }],
+        history: layers
+            .iter()
+            .map(|(title, _)| History {
+                created: settings.created.rfc3339(),
+                created_by: "keel image build",
+                comment: title,
+            })
+            .collect(),
     }
 }
 
@@ -260,49 +270,11 @@ fn put(blobs: &Path, value: &impl Serialize, media_type: &'static str) -> Result
     Ok(descriptor(media_type, digest, bytes.len() as u64))
 }
 
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let write = || {
         let mut file = fs_err::File::create(path)?;
         file.write_all(bytes)?;
         file.sync_all()
     };
     write().at("write", path.display())
-}
-
-/// Counts and hashes what goes through.
-struct Hashed<W> {
-    inner: W,
-    hasher: sha2::Sha256,
-    size: u64,
-}
-
-impl<W> Hashed<W> {
-    fn new(inner: W) -> Self {
-        Self {
-            inner,
-            hasher: sha2::Sha256::new(),
-            size: 0,
-        }
-    }
-
-    fn done(self) -> (W, Sha256, u64) {
-        (
-            self.inner,
-            Sha256::from(<[u8; 32]>::from(self.hasher.finalize())),
-            self.size,
-        )
-    }
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..n]);
-        self.size += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }

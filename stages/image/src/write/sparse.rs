@@ -1,9 +1,133 @@
-//! Files with holes: what is all zero takes no space on the host's disk.
+//! Files with holes: what is all zero takes no space on the host's disk, and is not read where it is known to be zero.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::{
+    io::{self, Read, Seek, SeekFrom, Write},
+    ops::Range,
+};
+
+use keel_artefact::{Fingerprint, Sha256};
 
 /// Unit of a hole.
 const BLOCK: usize = 64 * 1024;
+
+/// Unit in which [`each`] hands out a disk.
+pub const UNIT: u64 = BLOCK as u64;
+
+/// A disk that can be read anywhere: what the writers of disk formats read, and what the readers of disk formats are.
+pub trait Source {
+    /// Its bytes.
+    fn size(&self) -> u64;
+
+    /// Fills `buffer` with what is at `at`; all of it is within the disk.
+    fn read_at(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// The next range, not empty, that ends after `at` and is not known to be zeros; none if nothing but zeros follows.
+    fn data(&mut self, at: u64) -> io::Result<Option<Range<u64>>>;
+}
+
+/// A disk whose bytes lie one after the other in a file.
+#[derive(Debug)]
+pub struct Raw<R> {
+    file: R,
+    size: u64,
+}
+
+impl<R: Read + Seek> Raw<R> {
+    /// The first `size` bytes of `file`.
+    pub fn new(file: R, size: u64) -> Self {
+        Self { file, size }
+    }
+}
+
+impl<R: Read + Seek> Source for Raw<R> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(at))?;
+        self.file.read_exact(buffer)
+    }
+
+    fn data(&mut self, at: u64) -> io::Result<Option<Range<u64>>> {
+        Ok((at < self.size).then_some(at..self.size))
+    }
+}
+
+/// Told how far a writer has got, in bytes of the disk; an error stops it.
+pub type Progress<'a> = &'a mut dyn FnMut(u64) -> io::Result<()>;
+
+/// Shows `visit` every [`UNIT`] of a disk that has anything but zeros in it, in order, with its place. The last one is
+/// shorter where the disk is no multiple of the unit.
+pub fn each(
+    disk: &mut dyn Source,
+    progress: Progress<'_>,
+    mut visit: impl FnMut(u64, &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let size = disk.size();
+    let mut block = vec![0; BLOCK];
+    let mut at = 0;
+    while at < size
+        && let Some(range) = disk.data(at)?
+    {
+        at = at.max(range.start / UNIT * UNIT);
+        let end = range.end.min(size);
+        while at < end {
+            let want = UNIT.min(size - at) as usize;
+            disk.read_at(at, &mut block[..want])?;
+            if !is_zero(&block[..want]) {
+                visit(at, &block[..want])?;
+            }
+            at = at.saturating_add(UNIT);
+            progress(at.min(size))?;
+        }
+    }
+    progress(size)
+}
+
+/// Digest of a disk's content: of its size, and of every unit of it that is not all zero. Whoever knows where the zeros are
+/// need not read them.
+#[derive(Clone)]
+pub struct Content(Fingerprint);
+
+impl Content {
+    /// Of a disk of `size` bytes.
+    pub fn new(size: u64) -> Self {
+        let mut all = Fingerprint::new("disk/1");
+        all.add("size", size.to_le_bytes());
+        Self(all)
+    }
+
+    /// Adds what [`each`] shows.
+    pub fn add(&mut self, at: u64, bytes: &[u8]) {
+        self.0.add("at", at.to_le_bytes()).add("bytes", bytes);
+    }
+
+    /// The digest.
+    pub fn finish(&self) -> Sha256 {
+        self.0.finish()
+    }
+}
+
+/// Writes `bytes` at `offset` of `file`, which reads as zeros there so far, leaving out what is all zero.
+pub fn put(file: &mut (impl Write + Seek), offset: u64, bytes: &[u8]) -> io::Result<()> {
+    for (at, part) in (offset..).step_by(4096).zip(bytes.chunks(4096)) {
+        if !is_zero(part) {
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(part)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes `file` at least `size` bytes long, with zeros.
+pub fn extend(file: &mut (impl Write + Seek), size: u64) -> io::Result<()> {
+    if size > file.seek(SeekFrom::End(0))? {
+        file.seek(SeekFrom::Start(size - 1))?;
+        file.write_all(&[0])?;
+    }
+    Ok(())
+}
 
 /// Copies `from` to `file` at `offset`, which reads as zeros so far, leaving out what is all zero.
 /// Returns the number of bytes read.
@@ -15,13 +139,8 @@ pub fn copy(mut from: impl Read, file: &mut (impl Write + Seek), offset: u64) ->
         if n == 0 {
             return Ok(at - offset);
         }
-        for part in block[..n].chunks(4096) {
-            if !is_zero(part) {
-                file.seek(SeekFrom::Start(at))?;
-                file.write_all(part)?;
-            }
-            at += part.len() as u64;
-        }
+        put(file, at, &block[..n])?;
+        at += n as u64;
     }
 }
 
@@ -60,5 +179,40 @@ mod tests {
         assert_eq!(&out[1000..], &data[..]);
         assert!(is_zero(&[0; 33]));
         assert!(!is_zero(&[0, 0, 1]));
+    }
+    #[test]
+    fn units_that_are_zero_are_not_shown() {
+        let mut data = vec![0_u8; 3 * BLOCK + 100];
+        data[BLOCK + 5] = 1;
+        data[3 * BLOCK + 99] = 2;
+        let size = data.len() as u64;
+        let (mut seen, mut last) = (Vec::new(), 0);
+        let mut progress = |done| {
+            last = done;
+            Ok(())
+        };
+        each(
+            &mut Raw::new(io::Cursor::new(data), size),
+            &mut progress,
+            |at, bytes| {
+                seen.push((at, bytes.len()));
+                Ok(())
+            },
+        )
+        .unwrap();
+        assert_eq!(seen, [(UNIT, BLOCK), (3 * UNIT, 100)]);
+        assert_eq!(last, size);
+    }
+
+    #[test]
+    fn content_knows_places_and_size() {
+        let digest = |size, at, bytes: &[u8]| {
+            let mut content = Content::new(size);
+            content.add(at, bytes);
+            content.finish()
+        };
+        assert_eq!(digest(10, 0, b"a"), digest(10, 0, b"a"));
+        assert_ne!(digest(10, 0, b"a"), digest(11, 0, b"a"));
+        assert_ne!(digest(10, 0, b"a"), digest(10, 1, b"a"));
     }
 }

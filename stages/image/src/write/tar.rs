@@ -24,8 +24,18 @@ pub enum Root {
 
 /// Writes the whole tree, and the two empty blocks at the end.
 pub fn write(tree: &Tree, root: Root, out: impl Write) -> Result<(), Error> {
+    write_nodes(tree, tree.nodes(), root, out)
+}
+
+/// Writes these nodes, which have their contents in the spool of `tree`, and the two empty blocks at the end.
+pub fn write_nodes<'a>(
+    tree: &Tree,
+    nodes: impl IntoIterator<Item = (&'a RootPath, &'a Node)>,
+    root: Root,
+    out: impl Write,
+) -> Result<(), Error> {
     let mut out = io::BufWriter::with_capacity(256 * 1024, out);
-    for (path, node) in tree.nodes() {
+    for (path, node) in nodes {
         if path.relative().is_empty() && root == Root::Without {
             continue;
         }

@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, os::unix::fs::PermissionsExt as _};
 
-use keel_config::image::Format;
+use std::{collections::BTreeMap, path::Path};
+
+use keel_config::image::{Format, Layers};
 
 use crate::fixture::{Packages, Place, digests, image, is_root, is_root_or_says, judge, tool};
 
@@ -40,10 +42,7 @@ fn readers_of_containers_agree() {
     }
 
     let bundle = place.dir.path().join("bundle");
-    let bundle_name = bundle.to_string_lossy();
-    let mut argv = vec!["umoci", "unpack", "--image", &layout];
-    argv.extend(if is_root() { None } else { Some("--rootless") });
-    judge("umoci", &[&argv[..], &[&bundle_name]].concat());
+    unpack(&layout, &bundle);
     let root = bundle.join("rootfs");
     let at = |name: &str| root.join(name);
     assert_eq!(fs::read_link(at("bin")).unwrap().to_str(), Some("usr/bin"));
@@ -138,4 +137,96 @@ fn two_builds_are_the_same_and_a_third_is_not_needed() {
         "coreutils",
         &["sh", "-c", &format!("cd {sums} && sha256sum -c SHA256SUMS")],
     );
+}
+
+/// umoci makes a bundle of an image.
+fn unpack(layout: &str, bundle: &Path) {
+    let bundle = bundle.to_string_lossy();
+    let mut argv = vec!["umoci", "unpack", "--image", layout];
+    argv.extend(if is_root() { None } else { Some("--rootless") });
+    judge("umoci", &[&argv[..], &[&bundle]].concat());
+}
+
+/// Packages of one large program, and of two small ones, of the given version.
+fn with_large(packages: &mut Packages, large: u32, small: u32) {
+    let install = format!("mkdir -p usr/bin; yes {large} | head -c 2000000 > usr/bin/large");
+    packages.add("large", "", &install, "/usr/bin/large");
+    let install = format!("mkdir -p usr/bin; echo {small} > usr/bin/small");
+    packages.add("small", "", &install, "/usr/bin/small");
+    packages.add(
+        "other",
+        "",
+        "mkdir -p usr/bin; echo > usr/bin/also",
+        "/usr/bin/also",
+    );
+}
+
+/// Digests of the layers of an image, as skopeo has them.
+fn layers(layout: &str) -> Vec<String> {
+    let said = judge("skopeo", &["skopeo", "inspect", &format!("oci:{layout}")]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let layers = said["Layers"].as_array().unwrap().iter();
+    layers.map(|layer| layer.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_update_of_a_package_changes_its_layer_and_the_last() {
+    let names = ["tool", "large", "small", "other"];
+    let built = |large, small| {
+        let mut packages = Packages::base();
+        with_large(&mut packages, large, small);
+        let place = Place::new();
+        let built = place.build(&image("box", &names, &FORMATS), &packages).unwrap();
+        let layout = format!("{}:0.1", built.file(Format::Oci).unwrap().display());
+        (layers(&layout), place)
+    };
+    let (first, _place) = built(1, 1);
+    assert!(first.len() >= 4, "{first:?}");
+    for (large, small) in [(2, 1), (1, 2)] {
+        let (second, _place) = built(large, small);
+        let new: Vec<usize> = (0..second.len())
+            .filter(|at| !first.contains(&second[*at]))
+            .collect();
+        // The last has rpm's database, which names every package.
+        assert_eq!(new.len(), 2, "{first:?} {second:?}");
+        assert_eq!(new[1], second.len() - 1);
+    }
+}
+
+#[test]
+fn many_layers_are_the_same_tree_as_one() {
+    let mut packages = Packages::base();
+    with_large(&mut packages, 1, 1);
+    let place = Place::new();
+    let mut trees = Vec::new();
+    for (name, cut) in [("many", Layers::Packages), ("one", Layers::One)] {
+        let mut image = image(name, &["tool", "large", "small"], &[Format::Oci]);
+        image.container.as_mut().unwrap().layers = cut;
+        let built = place.build(&image, &packages).unwrap();
+        let layout = format!("{}:0.1", built.file(Format::Oci).unwrap().display());
+        assert_eq!(layers(&layout).len() > 1, cut == Layers::Packages);
+        let bundle = place.dir.path().join(name);
+        unpack(&layout, &bundle);
+        trees.push((built.tree, listing(&bundle.join("rootfs"))));
+    }
+    assert!(trees[0].1.len() > 20);
+    assert_eq!(trees[0], trees[1]);
+}
+
+/// Type, mode, owner, time and content of everything under a folder.
+fn listing(root: &Path) -> BTreeMap<String, String> {
+    let root = root.to_string_lossy();
+    let list = judge(
+        "findutils",
+        &["find", &root, "-printf", "%P %y %m %U %G %T@ %l\n"],
+    );
+    let mut all: BTreeMap<String, String> = (list.lines())
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(path, meta)| (path.to_owned(), meta.to_owned()))
+        .collect();
+    for (path, digest) in digests(Path::new(root.as_ref())) {
+        // Under links to folders there is what is told elsewhere.
+        all.entry(path).and_modify(|meta| meta.push_str(&digest.to_hex()));
+    }
+    all
 }

@@ -2,12 +2,13 @@
 
 use std::{fs, path::Path};
 
-use keel_artefact::Sha256;
-use keel_config::image::{Boot, Format};
+use keel_artefact::{Interrupt, Sha256};
+use keel_config::image::{Boot, Format, Qcow2Compression};
+use keel_image::formats;
 
 use crate::fixture::{Packages, Place, digests, image, is_root_or_says, judge};
 
-const FORMATS: [Format; 2] = [Format::Raw, Format::Qcow2];
+const FORMATS: [Format; 4] = [Format::Raw, Format::Qcow2, Format::Vhd, Format::Vhdx];
 const PACKAGES: [&str; 3] = ["tool", "boot", "kernel"];
 
 /// Part of a file, as a file.
@@ -20,6 +21,23 @@ fn part(from: &Path, to: &Path, mib: u64, size: u64) {
     );
 }
 
+/// QEMU finds nothing wrong with `file`, and the same bytes as in `raw`.
+fn same_disk(raw: &Path, file: &Path, format: &str) {
+    let (raw_name, name) = (raw.to_string_lossy(), file.to_string_lossy());
+    if format != "vpc" {
+        // QEMU has no check of a VHD.
+        judge("qemu-utils", &["qemu-img", "check", "-f", format, &name]);
+    }
+    let compare = ["qemu-img", "compare", "-f", "raw", "-F", format, &raw_name, &name];
+    judge("qemu-utils", &compare);
+    let info = judge(
+        "qemu-utils",
+        &["qemu-img", "info", "--output=json", "-f", format, &name],
+    );
+    let size = format!("\"virtual-size\": {}", fs::metadata(raw).unwrap().len());
+    assert!(info.contains(&size), "{info}");
+}
+
 #[test]
 fn judges_of_disks_agree() {
     let place = Place::new();
@@ -27,16 +45,34 @@ fn judges_of_disks_agree() {
         .build(&image("vm", &PACKAGES, &FORMATS), &Packages::bootable())
         .unwrap();
     let raw = built.file(Format::Raw).unwrap();
-    let (raw_name, qcow2) = (raw.to_string_lossy(), built.file(Format::Qcow2).unwrap());
-    let qcow2 = qcow2.to_string_lossy();
+    let raw_name = raw.to_string_lossy();
 
-    judge("qemu-utils", &["qemu-img", "check", &qcow2]);
-    judge(
-        "qemu-utils",
-        &[
-            "qemu-img", "compare", "-f", "raw", "-F", "qcow2", &raw_name, &qcow2,
-        ],
+    for (format, theirs) in [
+        (Format::Qcow2, "qcow2"),
+        (Format::Vhd, "vpc"),
+        (Format::Vhdx, "vhdx"),
+    ] {
+        let file = built.file(format).unwrap();
+        same_disk(&raw, &file, theirs);
+        let sums = fs::read_to_string(built.dir.join("SHA256SUMS")).unwrap();
+        assert!(sums.contains(&format!("  vm.{format}\n")), "{sums}");
+    }
+    let plain = place.dir.path().join("plain.qcow2");
+    let target = formats::Target::Qcow2(Qcow2Compression::None);
+    formats::write(&raw, target, &plain, &Interrupt::default()).unwrap();
+    same_disk(&raw, &plain, "qcow2");
+    let (small, large) = (built.file(Format::Qcow2).unwrap(), plain);
+    let size = |path: &Path| fs::metadata(path).unwrap().len();
+    assert!(
+        size(&small) < size(&large) / 2,
+        "{} {}",
+        size(&small),
+        size(&large)
     );
+    let vhd = fs::metadata(built.file(Format::Vhd).unwrap()).unwrap();
+    assert_eq!(vhd.len(), (64 << 20) + 512);
+    let vhdx = fs::metadata(built.file(Format::Vhdx).unwrap()).unwrap();
+    assert!(vhdx.len() < 32 << 20, "zeros are left out: {}", vhdx.len());
     let said = judge("gdisk", &["sgdisk", "-v", &raw_name]);
     assert!(said.contains("No problems found"), "{said}");
     let said = judge("fdisk", &["sfdisk", "--verify", &raw_name]);
@@ -142,7 +178,7 @@ fn two_builds_of_a_disk_are_the_same() {
     let second = other.build(&image, &packages).unwrap();
     assert_eq!(digests(&first.dir), digests(&second.dir));
     // And another word for the kernel is another image.
-    image.disk.as_mut().unwrap().kernel_cmdline.push("quiet".into());
+    image.os.kernel_command_line.push("quiet".into());
     let third = other.build(&image, &packages).unwrap();
     let raw = |built: &keel_image::Built| Sha256::of_file(&built.file(Format::Raw).unwrap()).unwrap().0;
     assert_ne!(raw(&first), raw(&third));

@@ -11,7 +11,7 @@ use std::{
 use keel_artefact::{Arch, Epoch, Interrupt, RootPath, Sha256, event::Silent};
 use keel_config::{
     Image, Location,
-    image::{Boot, Capabilities, Container, Disk, Format, RootFs, Test},
+    image::{Boot, Capabilities, Container, Disk, Format, Os, Qcow2Compression, RootFs, Test},
 };
 use keel_image::{
     Built, Candidate, Error, Request,
@@ -226,11 +226,12 @@ pub fn stub_bytes() -> Vec<u8> {
 /// A definition with these packages.
 pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
     let is_disk = formats.iter().any(|format| format.is_disk());
+    let is_container = formats.iter().any(|format| format.is_container());
     Image {
         name: name.parse().unwrap(),
         description: "A test".into(),
         capabilities: Capabilities {
-            container: !is_disk,
+            container: is_container,
             machine_bootable: is_disk,
             ..Default::default()
         },
@@ -239,30 +240,42 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
         profile: None,
         test_suites: vec![],
         channels: vec![],
+        inherits: None,
         packages: packages.iter().map(|name| name.parse().unwrap()).collect(),
         exclude: vec![],
         install_weak_deps: false,
         formats: formats.to_vec(),
-        container: (!is_disk).then(|| Container {
+        container: is_container.then(|| Container {
             entrypoint: vec!["/bin/tool".into()],
             cmd: vec!["--help".into()],
             env: BTreeMap::from([("LANG".into(), "C.UTF-8".into())]),
             labels: BTreeMap::from([("a".into(), "b".into()), ("c".into(), "d".into())]),
             workdir: Some("/tmp".parse().unwrap()),
             user: Some("daemon".into()),
+            layers: keel_config::image::Layers::default(),
         }),
         disk: is_disk.then(|| Disk {
             size: Some(64 << 20),
             esp_size: 40 << 20,
             root_fs: RootFs::Erofs,
             root_label: "test".into(),
+            qcow2_compression: Qcow2Compression::Zstd,
             kernel: Some("kernel".parse().unwrap()),
-            kernel_cmdline: vec!["console=ttyS0".into()],
             boot: Boot::SystemdBoot,
             initrd: None,
         }),
+        cpio: Default::default(),
+        wsl: Default::default(),
         memory_mib: 256,
-        hostname: is_disk.then(|| "test".into()),
+        os: Os {
+            hostname: is_disk.then(|| "test".into()),
+            kernel_command_line: if is_disk {
+                vec!["console=ttyS0".into()]
+            } else {
+                vec![]
+            },
+            ..Os::default()
+        },
         tests: vec![Test {
             name: "x".into(),
             run: "true".into(),

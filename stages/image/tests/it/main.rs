@@ -1,11 +1,16 @@
 //! Images of small packages made by rpmbuild, judged by the programs that will read them.
 //!
 //! Needs: apt-get install --no-install-recommends rpm skopeo umoci erofs-utils dosfstools mtools gdisk fdisk
-//! qemu-utils binutils. A tool that is missing is a failure, not a skip.
+//! qemu-utils binutils cpio libarchive-tools zstd docker-registry. A tool that is missing is a failure, not a skip.
 
 #![allow(clippy::unwrap_used)] // tests
 
+mod archives;
 mod container;
+mod convert;
+mod customised;
 mod disk;
+mod fake;
 mod fixture;
 mod refusals;
+mod registry;

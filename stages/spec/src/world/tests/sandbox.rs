@@ -105,16 +105,22 @@ fn hostile_commands_end_and_leave_nothing() {
         let answer = world.shell(command.as_bytes());
         println!("{:?} {command}", started.elapsed());
         assert!(started.elapsed().as_secs_f32() < 6.5, "{command}");
-        match why {
-            Some(why) => assert!(answer.unwrap_err().ends_with(why), "{command}"),
-            None => assert!(answer.is_ok_and(|output| output.is_empty()), "{command}"),
+        let failed = answer.is_err();
+        match (why, answer) {
+            (Some(why), answer) => assert!(answer.unwrap_err().ends_with(why), "{command}"),
+            (None, Ok(output)) => assert!(output.is_empty(), "{command}"),
+            // On a machine that does much else the time ends before the memory does.
+            (None, Err(error)) => assert!(
+                command.contains("/dev/zero") && error.ends_with("it takes longer than 5.0 s"),
+                "{error}"
+            ),
         }
         assert!(!alive(&marker), "{command}");
         // Who asks again, and another SPEC, is not made to wait.
         let started = Instant::now();
         assert_eq!(
             surroundings.of_spec("b").shell(command.as_bytes()).is_err(),
-            why.is_some()
+            failed
         );
         assert!(why.is_none() || started.elapsed().as_millis() < 100, "{command}");
         assert_eq!(ask(&world, "seq 1"), "1");

@@ -1,0 +1,400 @@
+//! Image Customizer's configuration.
+
+use super::{Importing, Node};
+use crate::{
+    dump::Plain,
+    model::{OS, OS_DIR, OS_FILE, OS_GROUP, OS_MODULE, OS_SERVICES, OS_USER},
+};
+
+/// The keys that such a configuration has at the top.
+pub(super) const TOP: [&str; 10] = [
+    "input",
+    "storage",
+    "iso",
+    "pxe",
+    "os",
+    "scripts",
+    "previewFeatures",
+    "output",
+    "baseConfigs",
+    "azureLinuxImage",
+];
+
+pub(super) fn image(import: &mut Importing<'_>, node: &Node) {
+    import.each(node, "", |import, key, value, path| {
+        match key {
+            "os" => os(import, value, path),
+            "storage" => storage(import, value, path),
+            "output" => output(import, value, path),
+            "input" => import.leave(
+                value,
+                path,
+                "an image is made of packages: say `inherits` where its base is an image of the tree",
+            ),
+            "baseConfigs" => import.leave(value, path, "import it, too, and say `inherits`"),
+            "scripts" => each_script(import, value, path),
+            "previewFeatures" => import.leave(value, path, "nothing is to be switched on"),
+            _ => return false,
+        }
+        true
+    });
+    import.complete(node);
+}
+
+pub(super) fn script(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.leave(
+        node,
+        path,
+        "no script runs: say what it does in `[os]`, or put it into a package",
+    );
+}
+
+fn each_script(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.each(node, path, |import, _, value, path| {
+        import.items(value, path, script);
+        true
+    });
+}
+
+fn output(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.each(node, path, |import, key, value, path| {
+        if key == "image" {
+            import.each(value, path, |import, key, value, path| {
+                match key {
+                    "format" => import.format(value, path),
+                    "path" => import.leave(value, path, "an image lies in `out/images/NAME`"),
+                    _ => return false,
+                }
+                true
+            });
+        }
+        key == "image"
+    });
+}
+
+fn storage(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "bootType" if value.text() == Some("efi") => import.carry(value, path),
+            "bootType" => import.leave(value, path, "a disk of Keel starts by UEFI"),
+            "disks" => import.items(value, path, |import, disk, path| {
+                if path.ends_with("[0]") {
+                    self::disk(import, disk, path);
+                } else {
+                    import.leave(disk, path, "an image has one disk");
+                }
+            }),
+            "filesystems" => import.items(value, path, file_system),
+            _ => return false,
+        }
+        true
+    });
+}
+
+fn disk(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "partitionTableType" if value.text() == Some("gpt") => import.carry(value, path),
+            "maxSize" => import.size(value, path, "size", false),
+            "partitions" => import.items(value, path, partition),
+            _ => return false,
+        }
+        true
+    });
+}
+
+fn partition(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let kind = node.get("type").and_then(Node::text);
+    let id = node.get("id").and_then(Node::text).unwrap_or_default();
+    if kind == Some("esp") || id == "esp" {
+        import.carry(node, path);
+        if let Some(size) = node.get("size") {
+            import.size(size, &format!("{path}.size"), "esp-size", false);
+        }
+    } else if kind == Some("root") || matches!(id, "root" | "rootfs") {
+        import.carry(node, path);
+    } else {
+        import.leave(node, path, "a disk has an EFI system partition and a root");
+    }
+}
+
+/// Where the two partitions are mounted goes without saying.
+fn file_system(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let mount = node.get("mountPoint");
+    let mount = mount.and_then(|mount| mount.text().or_else(|| mount.get("path")?.text()));
+    match (mount, node.get("type").and_then(Node::text)) {
+        (Some("/boot/efi"), _) => import.carry(node, path),
+        (Some("/"), Some("erofs")) => import.carry(node, path),
+        (Some("/"), kind) => {
+            let kind = kind.unwrap_or("none");
+            import.leave(node, path, format!("the root's file system is EROFS, not {kind}"));
+        }
+        _ => import.leave(node, path, "a disk has an EFI system partition and a root"),
+    }
+}
+
+fn os(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "hostname" => {
+                let name = import.text(value, path, &OS, "hostname");
+                import.set(&["os"], "hostname", name);
+            }
+            "kernelCommandLine" => import.each(value, path, |import, key, value, path| {
+                if key == "extraCommandLine" {
+                    import.command_line(value, path);
+                }
+                key == "extraCommandLine"
+            }),
+            "packages" => packages(import, value, path),
+            "services" => import.each(value, path, |import, key, value, path| {
+                let key = match key {
+                    "enable" => "enable",
+                    "disable" => "disable",
+                    _ => return false,
+                };
+                let units = import.texts(value, path, &OS_SERVICES, key);
+                import.add(&["os", "services"], key, units);
+                true
+            }),
+            "groups" => import.items(value, path, group),
+            "users" => import.items(value, path, user),
+            "modules" => import.items(value, path, module),
+            "additionalFiles" => additional_files(import, value, path),
+            "additionalDirs" => import.items(value, path, dir),
+            "uki" if value.get("mode").and_then(Node::text) == Some("create") => {
+                import.carry(value, path);
+                import.set(&["disk"], "boot", Some(Plain::Text("uki".to_owned())));
+            }
+            "bootloader" => import.leave(value, path, "the boot loader is always made anew"),
+            "imageHistory" => import.leave(value, path, "`manifest.json` tells how an image was made"),
+            "selinux" => import.leave(value, path, "images are not labelled for SELinux"),
+            _ => return false,
+        }
+        true
+    });
+}
+
+fn packages(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "install" => import.packages(value, path),
+            "installLists" => import.package_lists(value, path),
+            "remove" | "removeLists" => {
+                let why = "what is not named is not installed: `remove-packages` takes away what an image inherits, `exclude` forbids it";
+                import.leave(value, path, why);
+            }
+            "update" | "updateLists" | "updateExistingPackages" => {
+                import.leave(value, path, "an image is made of the packages that the repository has now");
+            }
+            "snapshotTime" => import.leave(value, path, "`keel.lock` says which packages there are"),
+            _ => return false,
+        }
+        true
+    });
+}
+
+/// The entries of a table of the definition that are carried over.
+type Fields = Vec<(String, Plain)>;
+
+fn push(fields: &mut Fields, key: &str, value: Option<Plain>) {
+    fields.extend(value.map(|value| (key.to_owned(), value)));
+}
+
+fn push_list(fields: &mut Fields, key: &str, values: Vec<Plain>) {
+    if !values.is_empty() {
+        fields.push((key.to_owned(), Plain::List(values)));
+    }
+}
+
+/// Adds a table to an array, unless what tells it from others is missing.
+fn add_table(import: &mut Importing<'_>, array: &str, name: &str, fields: Fields) {
+    if fields.iter().any(|(key, _)| key == name) {
+        import.add(&["os"], array, vec![Plain::Table(fields)]);
+    }
+}
+
+fn group(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let mut fields = Fields::new();
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "name" => push(&mut fields, "name", import.text(value, path, &OS_GROUP, "name")),
+            "gid" => push(&mut fields, "gid", import.number(value, path)),
+            _ => return false,
+        }
+        true
+    });
+    add_table(import, "groups", "name", fields);
+}
+
+fn user(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let mut fields = Fields::new();
+    import.each(node, path, |import, key, value, path| {
+        let key = match key {
+            "uid" => {
+                push(&mut fields, "uid", import.number(value, path));
+                return true;
+            }
+            "password" => {
+                push(&mut fields, "password", password(import, value, path));
+                return true;
+            }
+            "sshPublicKeys" => "ssh-public-keys",
+            "sshPublicKeyPaths" => "ssh-public-key-paths",
+            "secondaryGroups" => "secondary-groups",
+            "name" => "name",
+            "primaryGroup" => "primary-group",
+            "startupCommand" => "startup-command",
+            "homeDirectory" => "home-directory",
+            _ => return false,
+        };
+        if matches!(
+            key,
+            "ssh-public-keys" | "ssh-public-key-paths" | "secondary-groups"
+        ) {
+            push_list(&mut fields, key, import.texts(value, path, &OS_USER, key));
+        } else {
+            push(&mut fields, key, import.text(value, path, &OS_USER, key));
+        }
+        true
+    });
+    import.needs_number(node, path, &fields);
+    add_table(import, "users", "name", fields);
+}
+
+fn password(import: &mut Importing<'_>, node: &Node, path: &str) -> Option<Plain> {
+    let kind = node.get("type").and_then(Node::text).unwrap_or("locked");
+    let value = node.get("value").and_then(Node::text).unwrap_or_default();
+    match kind {
+        "locked" => {
+            import.carry(node, path);
+            Some(Plain::Text("locked".to_owned()))
+        }
+        "hashed" => hash(import, node, path, value),
+        "hashed-file" => {
+            import.leave(node, path, "put the hash itself into `password`");
+            None
+        }
+        _ => {
+            import.leave(
+                node,
+                path,
+                "a password is given as a hash: `openssl passwd -6` makes one",
+            );
+            None
+        }
+    }
+}
+
+/// What is no hash is not shown.
+pub(super) fn hash(import: &mut Importing<'_>, node: &Node, path: &str, value: &str) -> Option<Plain> {
+    if crate::crypt::is_hash(value) {
+        import.carry(node, path);
+        return Some(Plain::Text(value.to_owned()));
+    }
+    import.leave(
+        node,
+        path,
+        "it is no hash that Keel takes: `openssl passwd -6` makes one",
+    );
+    None
+}
+
+fn module(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let mut fields = Fields::new();
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "name" => push(&mut fields, "name", import.text(value, path, &OS_MODULE, "name")),
+            "loadMode" if matches!(value.text(), Some("inherit" | "")) => import.carry(value, path),
+            "loadMode" => push(
+                &mut fields,
+                "load-mode",
+                import.text(value, path, &OS_MODULE, "load-mode"),
+            ),
+            "options" => {
+                let mut options = Fields::new();
+                import.each(value, path, |import, key, value, path| {
+                    push(&mut options, key, import.text(value, path, &OS_MODULE, "options"));
+                    true
+                });
+                if !options.is_empty() {
+                    fields.push(("options".to_owned(), Plain::Table(options)));
+                }
+            }
+            _ => return false,
+        }
+        true
+    });
+    add_table(import, "modules", "name", fields);
+}
+
+/// A list; or, as it once was, sources with one or several destinations.
+fn additional_files(import: &mut Importing<'_>, node: &Node, path: &str) {
+    if let super::Data::Map(entries) = &node.data {
+        for entry in entries {
+            import.items(
+                &entry.value,
+                &super::below(path, &entry.key),
+                |import, value, path| {
+                    placed(import, &entry.key, value, path);
+                },
+            );
+        }
+        return;
+    }
+    import.items(node, path, |import, node, path| {
+        let mut fields = Fields::new();
+        import.each(node, path, |import, key, value, path| {
+            let key = match key {
+                "source" => "source",
+                "path" | "destination" => "destination",
+                "content" => "content",
+                "permissions" => "permissions",
+                _ => return false,
+            };
+            push(&mut fields, key, import.text(value, path, &OS_FILE, key));
+            true
+        });
+        add_table(import, "additional-files", "destination", fields);
+    });
+}
+
+/// A source whose destination is a path, or a path with permissions.
+pub(super) fn placed(import: &mut Importing<'_>, source: &str, node: &Node, path: &str) {
+    let mut fields = vec![("source".to_owned(), Plain::Text(source.to_owned()))];
+    if node.text().is_some() {
+        push(
+            &mut fields,
+            "destination",
+            import.text(node, path, &OS_FILE, "destination"),
+        );
+    } else {
+        import.each(node, path, |import, key, value, path| {
+            let key = match key {
+                "path" | "Path" => "destination",
+                "permissions" | "Permissions" => "permissions",
+                _ => return false,
+            };
+            push(&mut fields, key, import.text(value, path, &OS_FILE, key));
+            true
+        });
+    }
+    add_table(import, "additional-files", "destination", fields);
+}
+
+fn dir(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let mut fields = Fields::new();
+    import.each(node, path, |import, key, value, path| {
+        let key = match key {
+            "source" => "source",
+            "destination" => "destination",
+            "newDirPermissions" => "new-dir-permissions",
+            "mergedDirPermissions" => "merged-dir-permissions",
+            "childFilePermissions" => "child-file-permissions",
+            _ => return false,
+        };
+        push(&mut fields, key, import.text(value, path, &OS_DIR, key));
+        true
+    });
+    add_table(import, "additional-dirs", "destination", fields);
+}

@@ -1,0 +1,264 @@
+//! Image configurations of Azure Linux's toolkit (1.0 to 3.0).
+
+use super::{
+    Data, Importing, Node,
+    customizer::{hash, placed, script},
+};
+use crate::{
+    dump::Plain,
+    model::{DISK, OS, OS_GROUP, OS_USER},
+};
+
+pub(super) fn image(import: &mut Importing<'_>, node: &Node) {
+    import.each(node, "", |import, key, value, path| {
+        match key {
+            "Disks" => import.items(value, path, |import, value, path| {
+                if path.ends_with("[0]") {
+                    disk(import, value, path);
+                } else {
+                    import.leave(value, path, "an image has one disk");
+                }
+            }),
+            "SystemConfigs" => import.items(value, path, |import, value, path| {
+                if path.ends_with("[0]") {
+                    system(import, value, path);
+                } else {
+                    import.leave(value, path, "a definition is one image: this one is another");
+                }
+            }),
+            _ => return false,
+        }
+        true
+    });
+    import.complete(node);
+}
+
+fn disk(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "PartitionTableType" if matches!(value.text(), Some("gpt" | "")) => import.carry(value, path),
+            "MaxSize" if value.text() == Some("0") => import.carry(value, path),
+            "MaxSize" => import.size(value, path, "size", true),
+            "Artifacts" => import.items(value, path, artifact),
+            "Partitions" => import.items(value, path, partition),
+            _ => return false,
+        }
+        true
+    });
+}
+
+fn artifact(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let kind = node.get("Type").filter(|kind| kind.text() != Some(""));
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "Name" => import.leave(value, path, "the files of an image are called as the image"),
+            "Type" if value.text() == Some("") => {}
+            "Type" => import.format(value, path),
+            // A tree packed without a disk is what a container is made of.
+            "Compression" if kind.is_none() && matches!(value.text(), Some("tar.gz" | "tar.xz")) => {
+                import.carry(value, path);
+                import.add(&[], "formats", vec![Plain::Text("oci".to_owned())]);
+            }
+            "Compression" => import.leave(
+                value,
+                path,
+                "files leave as they are: compress them where you keep them",
+            ),
+            _ => return false,
+        }
+        true
+    });
+}
+
+fn partition(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let flags = node.get("Flags").map(|flags| match &flags.data {
+        Data::List(items) => items.iter().filter_map(Node::text).collect(),
+        _ => Vec::new(),
+    });
+    let has = |flag: &str| {
+        flags
+            .as_ref()
+            .is_some_and(|flags: &Vec<&str>| flags.contains(&flag))
+    };
+    let id = node.get("ID").and_then(Node::text).unwrap_or_default();
+    if has("esp") {
+        import.carry(node, path);
+        let number = |key| node.get(key).and_then(Node::text)?.parse::<u64>().ok();
+        if let (Some(start), Some(end)) = (number("Start"), number("End"))
+            && let Some(size) = end.checked_sub(start).filter(|size| *size > 0)
+        {
+            import.set(&["disk"], "esp-size", Some(Plain::Text(format!("{size}M"))));
+        }
+    } else if has("grub") || has("bios_grub") {
+        import.leave(node, path, "a disk of Keel starts by UEFI");
+    } else if matches!(id, "rootfs" | "root") {
+        let kind = node.get("FsType").and_then(Node::text).unwrap_or("none");
+        import.leave(node, path, format!("the root's file system is EROFS, not {kind}"));
+    } else {
+        import.leave(node, path, "a disk has an EFI system partition and a root");
+    }
+}
+
+fn system(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "Name" => import.leave(value, path, "the name of an image is its key in `[images.NAME]`"),
+            "IsDefault" => import.leave(value, path, "there is nothing to choose from"),
+            "BootType" if matches!(value.text(), Some("efi" | "none" | "")) => import.carry(value, path),
+            "BootType" => import.leave(value, path, "a disk of Keel starts by UEFI"),
+            "Hostname" => {
+                let name = import.text(value, path, &OS, "hostname");
+                import.set(&["os"], "hostname", name);
+            }
+            "PackageLists" => import.package_lists(value, path),
+            "Packages" => import.packages(value, path),
+            "KernelOptions" => kernels(import, value, path),
+            "KernelCommandLine" => import.each(value, path, |import, key, value, path| {
+                match key {
+                    "ExtraCommandLine" => import.command_line(value, path),
+                    _ if matches!(value.text(), Some("" | "false" | "disabled")) => import.carry(value, path),
+                    "EnableFIPS" => import.leave(
+                        value,
+                        path,
+                        "say `fips=1` in `kernel-command-line`, with packages that are made for it",
+                    ),
+                    "SELinux" | "SELinuxPolicy" => {
+                        import.leave(value, path, "images are not labelled for SELinux")
+                    }
+                    _ => return false,
+                }
+                true
+            }),
+            "AdditionalFiles" => import.each(value, path, |import, source, value, path| {
+                import.items(value, path, |import, value, path| {
+                    placed(import, source, value, path)
+                });
+                true
+            }),
+            "Groups" => import.items(value, path, group),
+            "Users" => import.items(value, path, user),
+            "PreInstallScripts" | "PostInstallScripts" | "FinalizeImageScripts" => {
+                import.items(value, path, script)
+            }
+            "PartitionSettings" => import.items(value, path, mount),
+            _ if matches!(value.text(), Some("false" | "")) => import.carry(value, path),
+            "PackageRepos" => import.leave(
+                value,
+                path,
+                "packages of an image come from the tree's repository",
+            ),
+            "RemoveRpmDb" => import.leave(
+                value,
+                path,
+                "an image tells what is in it: scanners read rpm's database",
+            ),
+            _ => return false,
+        }
+        true
+    });
+}
+
+/// The first kernel boots.
+fn kernels(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.each(node, path, |import, key, value, path| {
+        if key == "default" {
+            let kernel = import.text(value, path, &DISK, "kernel");
+            import.set(&["disk"], "kernel", kernel);
+        }
+        key == "default"
+    });
+}
+
+fn mount(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let at = node.get("MountPoint").and_then(Node::text);
+    let is_plain = match &node.data {
+        Data::Map(entries) => entries.iter().all(|entry| {
+            let is_known = matches!(entry.key.as_str(), "ID" | "MountPoint" | "MountIdentifier");
+            is_known
+                || entry
+                    .value
+                    .text()
+                    .is_some_and(|text| matches!(text, "" | "false"))
+        }),
+        _ => false,
+    };
+    if matches!(at, Some("/boot/efi" | "/")) && is_plain {
+        import.carry(node, path);
+    } else {
+        import.leave(node, path, "where the EFI system partition and the root are mounted goes without saying; there are no others");
+    }
+}
+
+fn group(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let mut fields = Vec::new();
+    import.each(node, path, |import, key, value, path| {
+        let field = match key {
+            "Name" => ("name", import.text(value, path, &OS_GROUP, "name")),
+            "GID" => ("gid", import.number(value, path)),
+            _ => return false,
+        };
+        fields.extend(field.1.map(|value| (field.0.to_owned(), value)));
+        true
+    });
+    import.add(&["os"], "groups", vec![Plain::Table(fields)]);
+}
+
+fn user(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let mut fields: Vec<(String, Plain)> = Vec::new();
+    let is_hashed = node.get("PasswordHashed").is_some_and(Node::is_true);
+    import.each(node, path, |import, key, value, path| {
+        let list = |values: Vec<Plain>| (!values.is_empty()).then_some(Plain::List(values));
+        let (key, value) = match key {
+            "Name" => ("name", import.text(value, path, &OS_USER, "name")),
+            "UID" if value.text() == Some("") => return true,
+            "UID" => ("uid", import.number(value, path)),
+            "PasswordHashed" => {
+                import.carry(value, path);
+                return true;
+            }
+            "Password" if is_hashed => {
+                let text = value.text().unwrap_or_default();
+                ("password", hash(import, value, path, text))
+            }
+            "Password" => {
+                import.leave(
+                    value,
+                    path,
+                    "a password is given as a hash: `openssl passwd -6` makes one",
+                );
+                return true;
+            }
+            "SSHPubKeyPaths" => {
+                let paths = import.texts(value, path, &OS_USER, "ssh-public-key-paths");
+                ("ssh-public-key-paths", list(paths))
+            }
+            "SSHPubKeys" => (
+                "ssh-public-keys",
+                list(import.texts(value, path, &OS_USER, "ssh-public-keys")),
+            ),
+            "PrimaryGroup" => (
+                "primary-group",
+                import.text(value, path, &OS_USER, "primary-group"),
+            ),
+            "SecondaryGroups" => {
+                let groups = import.texts(value, path, &OS_USER, "secondary-groups");
+                ("secondary-groups", list(groups))
+            }
+            "StartupCommand" => (
+                "startup-command",
+                import.text(value, path, &OS_USER, "startup-command"),
+            ),
+            "HomeDirectory" => (
+                "home-directory",
+                import.text(value, path, &OS_USER, "home-directory"),
+            ),
+            _ => return false,
+        };
+        fields.extend(value.map(|value| (key.to_owned(), value)));
+        true
+    });
+    import.needs_number(node, path, &fields);
+    if fields.iter().any(|(key, _)| key == "name") {
+        import.add(&["os"], "users", vec![Plain::Table(fields)]);
+    }
+}

@@ -1,0 +1,217 @@
+//! Configurations of other builders become definitions.
+
+use std::path::Path;
+
+use keel_config::{Import, import, import::FormOf};
+
+fn imported(text: &str) -> Import {
+    let beside = |name: &str| match name {
+        "lists/a.json" => Ok("{\"packages\": [\"bash\", \"zlib=1.3\"]}".to_owned()),
+        "lists/bad.json" => Ok("{".to_owned()),
+        _ => Err("no such file".to_owned()),
+    };
+    import(Path::new("image.yaml"), text, &beside).unwrap()
+}
+
+fn left(import: &Import) -> Vec<String> {
+    let line = |left: &import::Left| format!("{}:{} {}", left.at.line, left.at.column, left.key);
+    import.left.iter().map(line).collect()
+}
+
+const CUSTOMIZER: &str = r#"input:
+  image:
+    path: base.vhdx
+storage:
+  bootType: efi
+  disks:
+  - partitionTableType: gpt
+    maxSize: 4G
+    partitions:
+    - { id: esp, type: esp, size: 8M }
+    - { id: rootfs, size: grow }
+    - { id: var, size: 1G }
+  filesystems:
+  - { deviceId: esp, type: fat32, mountPoint: { path: /boot/efi, options: umask=0077 } }
+  - { deviceId: rootfs, type: ext4, mountPoint: / }
+os:
+  hostname: web
+  kernelCommandLine:
+    extraCommandLine:
+    - console=tty0 console=ttyS0
+    - a="b c"
+  packages:
+    installLists: [lists/a.json, lists/none.json, lists/bad.json, ../x.json]
+    install: [nginx, "a b/c"]
+    remove: [nano]
+  services:
+    enable: [sshd]
+    disable: ["a b"]
+  groups:
+  - { name: ops, gid: 2000 }
+  users:
+  - name: alice
+    password: { type: plain-text, value: hunter2 }
+    secondaryGroups: [ops]
+    startupCommand: /bin/bash
+  - { name: bob, uid: 1000, passwordExpiresDays: 3, password: { type: locked } }
+  - name: root
+  modules:
+  - { name: vfio, loadMode: always, options: { unsafe: Y } }
+  - { name: x, loadMode: inherit }
+  additionalFiles:
+  - { source: files/a, destination: /etc/a, permissions: "664" }
+  - { content: "hi\n", destination: b }
+  additionalDirs:
+  - { source: d, destination: /srv/d, newDirPermissions: 755 }
+  uki: { mode: create }
+  surprise: 1
+scripts:
+  postCustomization:
+  - content: rm -rf /
+output:
+  image: { path: o.raw, format: raw }
+  artifacts: { items: [ukis] }
+"#;
+
+#[test]
+fn image_customizer() {
+    let import = imported(CUSTOMIZER);
+    assert_eq!(import.form, FormOf::ImageCustomizer);
+    let table: toml::Table = import.definition.parse().unwrap();
+    let expected: toml::Table = r#"
+        packages = ["bash", "zlib", "nginx"]
+        formats = ["raw"]
+        [disk]
+        size = "4G"
+        esp-size = "8M"
+        boot = "uki"
+        [os]
+        hostname = "web"
+        kernel-command-line = ["console=tty0", "console=ttyS0", "a=\"b c\""]
+        services = { enable = ["sshd"] }
+        groups = [{ name = "ops", gid = 2000 }]
+        users = [
+            { name = "alice", secondary-groups = ["ops"], startup-command = "/bin/bash", uid = 1001 },
+            { name = "bob", uid = 1000, password = "locked" },
+            { name = "root" },
+        ]
+        modules = [{ name = "vfio", load-mode = "always", options = { unsafe = "Y" } }, { name = "x" }]
+        additional-files = [{ source = "files/a", destination = "/etc/a", permissions = "664" }]
+        additional-dirs = [{ source = "d", destination = "/srv/d", new-dir-permissions = "755" }]
+    "#
+    .parse()
+    .unwrap();
+    assert_eq!(table, expected, "{}", import.definition);
+    let left = left(&import);
+    for expected in [
+        "2:3 input",
+        "12:7 storage.disks[0].partitions[2]",
+        "15:5 storage.filesystems[1]",
+        "1:23 packages[1]",
+        "23:34 os.packages.installLists[1]",
+        "24:22 os.packages.install[1]",
+        "25:13 os.packages.remove",
+        "28:15 os.services.disable[0]",
+        "33:15 os.users[0].password",
+        "32:5 os.users[0].uid",
+        "36:50 os.users[1].passwordExpiresDays",
+        "43:37 os.additionalFiles[1].destination",
+        "47:13 os.surprise",
+        "50:5 scripts.postCustomization[0]",
+        "52:18 output.image.path",
+        "53:14 output.artifacts",
+    ] {
+        assert!(left.contains(&expected.to_owned()), "{expected} in {left:#?}");
+    }
+    assert!(!format!("{import:?}").contains("hunter2"));
+    // Every value is in one list or the other, and the file says what it lacks.
+    assert!(
+        import
+            .annotated()
+            .contains("# image.yaml:50:5: scripts.postCustomization[0]: no script runs")
+    );
+}
+
+#[test]
+fn the_toolkit() {
+    let text = "{\n\t\"Disks\": [{\"PartitionTableType\": \"gpt\", \"MaxSize\": 4096, \"Artifacts\": [{\"Name\": \"core\", \"Type\": \"qcow2\"}],\n\
+         \t\"Partitions\": [{\"ID\": \"boot\", \"Flags\": [\"esp\", \"boot\"], \"Start\": 1, \"End\": 9, \"FsType\": \"fat32\"},\n\
+         \t{\"ID\": \"rootfs\", \"Start\": 9, \"End\": 0, \"FsType\": \"ext4\"}]}],\n\
+         \t\"SystemConfigs\": [{\"Name\": \"Standard\", \"BootType\": \"efi\", \"PackageLists\": [\"lists/a.json\"], \"Packages\": [\"vim\"],\n\
+         \t\"KernelOptions\": {\"default\": \"kernel\"}, \"Hostname\": \"box\",\n\
+         \t\"KernelCommandLine\": {\"ExtraCommandLine\": \"quiet debug\", \"SELinux\": \"enforcing\"},\n\
+         \t\"AdditionalFiles\": {\"a\": \"/etc/a\", \"b\": [{\"Path\": \"/etc/b\", \"Permissions\": \"0600\"}, \"/etc/c\"]},\n\
+         \t\"PostInstallScripts\": [{\"Path\": \"x.sh\"}],\n\
+         \t\"Users\": [{\"Name\": \"u\", \"UID\": \"1001\", \"Password\": \"p4ss\", \"SSHPubKeyPaths\": [\"k.pub\"]}]}, {\"Name\": \"Other\"}]\n}\n";
+    let import = imported(text);
+    assert_eq!(import.form, FormOf::Toolkit);
+    let table: toml::Table = import.definition.parse().unwrap();
+    let expected: toml::Table = r#"
+        packages = ["bash", "zlib", "vim"]
+        formats = ["qcow2"]
+        disk = { size = "4096M", esp-size = "8M", kernel = "kernel" }
+        [os]
+        hostname = "box"
+        kernel-command-line = ["quiet", "debug"]
+        additional-files = [
+            { source = "a", destination = "/etc/a" },
+            { source = "b", destination = "/etc/b", permissions = "0600" },
+            { source = "b", destination = "/etc/c" },
+        ]
+        users = [{ name = "u", uid = 1001, ssh-public-key-paths = ["k.pub"] }]
+    "#
+    .parse()
+    .unwrap();
+    assert_eq!(table, expected, "{}", import.definition);
+    let left = left(&import);
+    for key in [
+        "SystemConfigs[0].KernelCommandLine.SELinux",
+        "SystemConfigs[0].PostInstallScripts[0]",
+        "SystemConfigs[0].Users[0].Password",
+        "SystemConfigs[1]",
+        "Disks[0].Partitions[1]",
+    ] {
+        assert!(left.iter().any(|line| line.ends_with(key)), "{key} in {left:#?}");
+    }
+    assert!(!format!("{import:?}").contains("p4ss"));
+}
+
+#[test]
+fn what_is_no_image_is_refused_with_its_place() {
+    let deep = format!("os: {}", "[".repeat(100));
+    let many = format!("os: [{}]", "1,".repeat(250_000));
+    for (text, expected) in [
+        ("a: [b", "not valid YAML or JSON"),
+        ("x: 1", "neither a configuration of Image Customizer"),
+        ("[]", "neither a configuration of Image Customizer"),
+        ("os: 1\nos: 2", "the key `os` is there twice"),
+        ("os: &a [*a]", "an alias"),
+        ("os: {}\n---\nos: {}", "more than one document"),
+        ("{[a]: b}", "a key must be a text"),
+        (&deep, "levels"),
+        (&many, "more than 200000 values"),
+    ] {
+        let told = import(Path::new("i.yaml"), text, &|_| Err(String::new()))
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains(expected) && told.contains("i.yaml:"), "{told}");
+    }
+}
+
+#[test]
+fn no_input_makes_it_panic() {
+    for text in [
+        CUSTOMIZER,
+        "os:\n  users: 1\n  modules: {a: 2}\nstorage: []\n",
+        "Disks: 3\nSystemConfigs: [1, [2]]\n",
+    ] {
+        for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
+            let _ = import(Path::new("i"), &text[..end], &|_| Ok(text.to_owned()));
+        }
+        for (at, _) in text.char_indices() {
+            let mut changed = text.to_owned();
+            changed.replace_range(at..at, "{");
+            let _ = import(Path::new("i"), &changed, &|_| Err(String::new()));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! How an image becomes visible: all of it, or nothing.
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, error::At};
+
+/// Writes a file, and waits until it is on the disk.
+pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let write = || {
+        let mut file = fs_err::File::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().at("write", path.display())
+}
+
+/// A folder beside the final one, which it takes the place of when it is complete.
+pub(crate) struct Fresh {
+    pub(crate) path: PathBuf,
+}
+
+impl Fresh {
+    pub(crate) fn new(dir: &Path) -> Result<Self, Error> {
+        let path = beside(dir, "new");
+        // Left by a run that was killed.
+        remove(&path)?;
+        fs_err::create_dir_all(&path).at("make", path.display())?;
+        Ok(Self { path })
+    }
+
+    /// Puts it in the place of `dir`, which goes once that is done.
+    pub(crate) fn show(self, dir: &Path) -> Result<(), Error> {
+        let old = beside(dir, "old");
+        remove(&old)?;
+        let is_there = fs_err::symlink_metadata(dir).is_ok();
+        if is_there {
+            fs_err::rename(dir, &old).at("move", dir.display())?;
+        }
+        let shown = fs_err::rename(&self.path, dir).at("move", dir.display());
+        if shown.is_err() && is_there {
+            // The first error is told; after another one here, what was there has the other name.
+            let _ = fs_err::rename(&old, dir);
+        }
+        shown?;
+        remove(&old)
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // After `show` there is nothing; after an error the next run removes what cannot be removed now.
+        let _ = remove(&self.path);
+    }
+}
+
+/// `.NAME.END` beside a path.
+pub(crate) fn beside(path: &Path, end: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{end}"))
+}
+
+/// Removes a file or folder, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    let removed = match path.is_dir() {
+        true => fs_err::remove_dir_all(path),
+        false => fs_err::remove_file(path),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path.display()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_takes_the_place_of_the_old_one_or_leaves_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("image.oci");
+        let listed = || {
+            let mut names: Vec<String> = fs_err::read_dir(dir.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        let make = |text: &str| {
+            let fresh = Fresh::new(&to).unwrap();
+            fs_err::write(fresh.path.join("text"), text).unwrap();
+            fresh
+        };
+        make("one").show(&to).unwrap();
+        drop(make("two"));
+        assert_eq!(fs_err::read_to_string(to.join("text")).unwrap(), "one");
+        assert_eq!(listed(), ["image.oci"]);
+        make("three").show(&to).unwrap();
+        assert_eq!(fs_err::read_to_string(to.join("text")).unwrap(), "three");
+        assert_eq!(listed(), ["image.oci"]);
+    }
+}
