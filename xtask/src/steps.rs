@@ -149,6 +149,7 @@ pub fn image(options: &[String]) -> Result<()> {
         "image",
         "build",
         "distroless",
+        "distroless-base",
         "core",
         "micro",
         "--refresh",
