@@ -4,13 +4,16 @@
 //! is opened below it (openat2(2), `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`), and only regular files are read.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ffi::{CStr, CString, OsString},
     fs::{File, Metadata},
     io::{self, Read as _},
     os::{
         fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd},
-        unix::ffi::{OsStrExt as _, OsStringExt as _},
+        unix::{
+            ffi::{OsStrExt as _, OsStringExt as _},
+            fs::{MetadataExt as _, PermissionsExt as _},
+        },
     },
     path::{Path, PathBuf},
 };
@@ -124,6 +127,59 @@ impl Found {
         File::open(opened(&self.file)).map_err(|error| named(&self.path, error))
     }
 
+    /// As [`Self::open`], of a file that its owner may have closed to himself: it is as closed as it was afterwards.
+    pub fn open_closed(&self) -> io::Result<File> {
+        match self.open() {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.set_mode(self.metadata.mode() & 0o7777 | 0o400)?;
+                let opened = self.open();
+                self.set_mode(self.metadata.mode() & 0o7777)?;
+                opened
+            }
+            opened => opened,
+        }
+    }
+
+    /// Permission bits of a file or folder; of a link, there are none.
+    pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(opened(&self.file), mode).map_err(|error| named(&self.path, error))
+    }
+
+    /// What is in a folder, sorted.
+    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
+        let entries = std::fs::read_dir(opened(&self.file));
+        let names = entries.and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
+        let mut names: Vec<OsString> = names.map_err(|error: io::Error| named(&self.path, error))?;
+        names.sort();
+        Ok(names)
+    }
+
+    /// Extended attributes of a file or folder, by their whole names, in so far as the caller may see them; none where the file system
+    /// has none. Those of anything else are not looked at.
+    pub fn attributes(&self) -> io::Result<BTreeMap<String, Vec<u8>>> {
+        let mut attributes = BTreeMap::new();
+        if !(self.metadata.is_file() || self.metadata.is_dir()) {
+            return Ok(attributes);
+        }
+        let file = opened(&self.file);
+        let names = match sized(|buffer| rustix::fs::listxattr(&file, buffer)) {
+            Err(Errno::OPNOTSUPP) => return Ok(attributes),
+            names => names.map_err(|errno| named(&self.path, errno))?,
+        };
+        for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+            match sized(|buffer| rustix::fs::getxattr(&file, name, buffer)) {
+                // A name that is not for everybody (`trusted.`).
+                Err(Errno::NODATA | Errno::ACCESS | Errno::PERM) => {}
+                value => {
+                    let value = value.map_err(|errno| named(&self.path, errno))?;
+                    attributes.insert(String::from_utf8_lossy(name).into_owned(), value);
+                }
+            }
+        }
+        Ok(attributes)
+    }
+
     fn read(&self, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut file = self.open()?.take(most.saturating_add(1));
@@ -196,6 +252,16 @@ fn remove_in(folder: BorrowedFd<'_>) -> rustix::io::Result<Vec<CString>> {
         }
     }
     Ok(left)
+}
+
+/// What a call says that is asked first how much it is (xattr(7)): nobody changes it meanwhile.
+fn sized(call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+    let mut buffer = vec![0; call(&mut [])?];
+    if !buffer.is_empty() {
+        let length = call(&mut buffer)?;
+        buffer.truncate(length);
+    }
+    Ok(buffer)
 }
 
 fn opened(fd: &impl AsRawFd) -> PathBuf {

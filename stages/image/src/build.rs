@@ -24,6 +24,7 @@ use crate::{
     layers,
     manifest::{self, MANIFEST, SUMS},
     resolve, rootfs,
+    scripts::Scripts,
     tools::Tools,
     tree::{Spool, Tree},
     write::oci,
@@ -90,7 +91,8 @@ pub fn make(
     })?;
     let chosen: Vec<&Candidate> = chosen.into_iter().map(|index| &request.packages[index]).collect();
     let added = Added::read(&image.os)?;
-    let key = key(request, &chosen, &added);
+    let scripts = Scripts::read(&image.scripts)?;
+    let key = key(request, &chosen, &added, &scripts);
     let dir = request.out.join(name);
     let id = format!("image:{name}");
     let start = Instant::now();
@@ -121,6 +123,7 @@ pub fn make(
         interrupt,
         id: &id,
         added: &added,
+        scripts: &scripts,
     }
     .run(&chosen, &dir);
     finish(if built.is_ok() {
@@ -134,7 +137,7 @@ pub fn make(
 }
 
 /// The digest of everything that the image's bytes depend on.
-fn key(request: &Request<'_>, chosen: &[&Candidate], added: &Added) -> Sha256 {
+fn key(request: &Request<'_>, chosen: &[&Candidate], added: &Added, scripts: &Scripts<'_>) -> Sha256 {
     let image = request.image;
     let mut key = Fingerprint::new(WRITERS);
     key.add("distro", request.distro)
@@ -149,6 +152,7 @@ fn key(request: &Request<'_>, chosen: &[&Candidate], added: &Added) -> Sha256 {
     });
     key.add("definition", definition.to_string());
     added.add_to(&mut key);
+    scripts.add_to(&mut key);
     for package in chosen {
         key.add("package", package.info.nevra.to_string())
             .add_digest("rpm", &package.sha256);
@@ -191,6 +195,7 @@ struct Work<'a> {
     interrupt: &'a Interrupt,
     id: &'a str,
     added: &'a Added,
+    scripts: &'a Scripts<'a>,
 }
 
 impl Work<'_> {
@@ -285,7 +290,7 @@ impl Work<'_> {
         self.sink.event(Event::Message { id: self.id, text });
     }
 
-    /// Steps 2 to 4: everything before the first byte of output.
+    /// Steps 2 to 5: everything before the first byte of output.
     fn tree(&self, chosen: &[&Candidate], clock: Epoch, scratch: &Path) -> Result<(Tree, Changed), Error> {
         let image = self.request.image;
         let failed = |tool, source| Error::Tool {
@@ -323,7 +328,9 @@ impl Work<'_> {
                 .rpmdb(&files, clock)
                 .map_err(|source| failed("rpm", source))?,
         };
-        let changed = finalise::finalise(&mut tree, &accounts, &identity, self.added, clock)?;
+        let mut changed = finalise::finalise(&mut tree, &accounts, &identity, self.added, clock)?;
+        let say = |text: &str| self.say(text);
+        (self.scripts).run(&mut tree, &mut changed, clock, self.store, &say, self.interrupt)?;
         self.say("audit");
         let foreign = self.tools.foreign().map_err(|source| failed("stage0", source))?;
         let cmdline = match &image.disk {

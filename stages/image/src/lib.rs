@@ -9,12 +9,13 @@
 //!    attributes, content.
 //! 3. [`finalise`]: users and groups ([`accounts`]), defaults of /etc, files that the definition adds, enabled units, modules,
 //!    rpm's database; with a record of what each part changed.
-//! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials that the definition gives.
-//! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image,
+//! 4. [`scripts`] of the definition, in a sandbox over that tree; what they change is read back into it.
+//! 5. [`audit`]: nothing of stage0, no library missing, no login without credentials that the definition gives.
+//! 6. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image,
 //!    EROFS; [`disk`]: root file system → unified kernel image →
 //!    EFI system partition → partition table → raw; [`formats`]: qcow2, VHD and VHDX of it.
-//! 6. [`layout`]: a finished container, read back; [`join`]: those of several architectures as one; [`registry`]: to and from registries.
-//! 7. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
+//! 7. [`layout`]: a finished container, read back; [`join`]: those of several architectures as one; [`registry`]: to and from registries.
+//! 8. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
 //!
 //! Beside the flow, [`convert`](mod@convert) makes any format of a disk of any other ([`read`]).
 //!
@@ -54,6 +55,7 @@ pub mod read;
 pub mod registry;
 pub mod resolve;
 pub mod rootfs;
+pub mod scripts;
 mod session;
 mod stage;
 mod tmpfiles;

@@ -15,7 +15,7 @@ use crate::{
     },
     read::{
         definition::{Definition, Definitions, items_of},
-        os,
+        os, scripts,
     },
     size,
     table::{Table, Text},
@@ -97,6 +97,7 @@ fn image(
         wsl: Wsl::default(),
         memory_mib: MEMORY_MIB,
         os: Os::default(),
+        scripts: Vec::new(),
         tests: Vec::new(),
         defined_at: table.location(),
     };
@@ -238,6 +239,9 @@ fn fill(image: &mut Image, root: &Table<'_>) {
     }
     if let Some(table) = root.table("os") {
         image.os = os::read(&table);
+    }
+    if let Some(table) = root.table("scripts") {
+        image.scripts = scripts::read(&table);
     }
     image.tests = tests(root);
     fit(image, root, said_formats);
