@@ -129,14 +129,20 @@ impl Found {
 
     /// As [`Self::open`], of a file that its owner may have closed to himself: it is as closed as it was afterwards.
     pub fn open_closed(&self) -> io::Result<File> {
-        match self.open() {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.set_mode(self.metadata.mode() & 0o7777 | 0o400)?;
-                let opened = self.open();
-                self.set_mode(self.metadata.mode() & 0o7777)?;
-                opened
+        self.closed_too(|| self.open())
+    }
+
+    /// Tries again with the right to read where there was none, for as long as that takes.
+    fn closed_too<T>(&self, read: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let mode = self.metadata.mode() & 0o7777;
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && mode & 0o400 == 0 => {
+                self.set_mode(mode | 0o400)?;
+                let again = read();
+                self.set_mode(mode)?;
+                again
             }
-            opened => opened,
+            done => done,
         }
     }
 
@@ -163,18 +169,20 @@ impl Found {
             return Ok(attributes);
         }
         let file = opened(&self.file);
-        let names = match sized(|buffer| rustix::fs::listxattr(&file, buffer)) {
+        let names = match of_attributes(|buffer| rustix::fs::listxattr(&file, buffer)) {
             Err(Errno::OPNOTSUPP) => return Ok(attributes),
             names => names.map_err(|errno| named(&self.path, errno))?,
         };
         for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-            match sized(|buffer| rustix::fs::getxattr(&file, name, buffer)) {
-                // A name that is not for everybody (`trusted.`).
-                Err(Errno::NODATA | Errno::ACCESS | Errno::PERM) => {}
-                value => {
-                    let value = value.map_err(|errno| named(&self.path, errno))?;
-                    attributes.insert(String::from_utf8_lossy(name).into_owned(), value);
+            let value = self.closed_too(|| {
+                match of_attributes(|buffer| rustix::fs::getxattr(&file, name, buffer)) {
+                    // Some are listed and cannot be had.
+                    Err(Errno::NODATA | Errno::PERM | Errno::OPNOTSUPP) => Ok(None),
+                    value => value.map(Some).map_err(|errno| named(&self.path, errno)),
                 }
+            })?;
+            if let Some(value) = value {
+                attributes.insert(String::from_utf8_lossy(name).into_owned(), value);
             }
         }
         Ok(attributes)
@@ -254,13 +262,11 @@ fn remove_in(folder: BorrowedFd<'_>) -> rustix::io::Result<Vec<CString>> {
     Ok(left)
 }
 
-/// What a call says that is asked first how much it is (xattr(7)): nobody changes it meanwhile.
-fn sized(call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
-    let mut buffer = vec![0; call(&mut [])?];
-    if !buffer.is_empty() {
-        let length = call(&mut buffer)?;
-        buffer.truncate(length);
-    }
+/// What a call about attributes says: no list and no value is larger than 64 KiB (xattr(7)).
+fn of_attributes(call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+    let mut buffer = vec![0; 64 << 10];
+    let length = call(&mut buffer)?;
+    buffer.truncate(length);
     Ok(buffer)
 }
 
@@ -351,6 +357,29 @@ mod tests {
             decoy.join("in/file").exists(),
             "the link went, not what it led to"
         );
+    }
+
+    #[test]
+    fn attributes_and_contents_of_closed_files_are_read() {
+        use rustix::fs::XattrFlags;
+        let (_dir, folder, _) = trap();
+        for (name, mode) in [("real/in/file", 0o000), ("real/in", 0o600), ("real", 0o755)] {
+            let at = folder.path.join(name);
+            rustix::fs::setxattr(&at, "user.keel", name.as_bytes(), XattrFlags::empty()).unwrap();
+            let found = folder.find(Path::new(name)).unwrap().unwrap();
+            found.set_mode(mode).unwrap();
+            let found = folder.find(Path::new(name)).unwrap().unwrap();
+            assert_eq!(found.attributes().unwrap()["user.keel"], name.as_bytes());
+            if found.metadata().is_file() {
+                let text = io::read_to_string(found.open_closed().unwrap()).unwrap();
+                assert_eq!(text, "text");
+            }
+            let mode_now = fs_err::metadata(&at).unwrap().mode() & 0o7777;
+            assert_eq!(mode_now, mode, "{name}");
+            found.set_mode(0o700).unwrap();
+        }
+        let link = folder.find(Path::new("absolute")).unwrap().unwrap();
+        assert!(link.attributes().unwrap().is_empty());
     }
 
     /// A chain of folders below `top`, each with a file and another folder in it.

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use keel_artefact::{ImageName, PackageName, RootPath};
 use serde::Serialize;
 
-pub use os::Os;
 use os::Content;
+pub use os::Os;
 
 use crate::{Diagnostic, Location};
 

@@ -84,7 +84,10 @@ pub enum Error {
         said: String,
     },
     /// A script left what an image cannot have.
-    #[error("script `{script}` ({at}) leaves what an image does not take:{}", indented(wrong))]
+    #[error(
+        "script `{script}` ({at}) leaves what an image does not take:{}",
+        indented(wrong)
+    )]
     ScriptChange {
         /// Its name.
         script: String,

@@ -235,7 +235,13 @@ fn said(bytes: &[u8]) -> String {
         return "\n  it said nothing".to_owned();
     }
     let plain = |line: &str| -> String {
-        let plain = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+        let plain = |c: char| {
+            if c.is_control() && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        };
         line.chars().map(plain).collect()
     };
     lines[lines.len().saturating_sub(LAST)..]

@@ -183,7 +183,11 @@ fn script(import: &mut Importing<'_>, list: &str, node: &Node, path: &str) {
                         fields.push(("arguments".to_owned(), Plain::List(words)));
                     }
                 }
-                _ => import.leave(value, path, "a shell would take these words apart: say `arguments = […]`"),
+                _ => import.leave(
+                    value,
+                    path,
+                    "a shell would take these words apart: say `arguments = […]`",
+                ),
             },
             _ => return false,
         }

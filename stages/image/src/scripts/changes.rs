@@ -54,16 +54,16 @@ pub(super) fn apply(
         wrong: Vec::new(),
         left: MOST,
     };
-    keel_sandbox::changes(upper, &mut |path, change| reading.visit(path, change)).map_err(
-        |failure| match failure {
+    keel_sandbox::changes(upper, &mut |path, change| reading.visit(path, change)).map_err(|failure| {
+        match failure {
             Failure::Image(error) => error,
             Failure::Io(source) => Error::Io {
                 action: "read",
                 what: format!("what script `{}` changed", script.name),
                 source,
             },
-        },
-    )?;
+        }
+    })?;
     reading.close_opaque();
     let Reading {
         changed, mut wrong, ..
@@ -271,10 +271,7 @@ impl Reading<'_> {
         let is_same = before.is_some_and(|node| node.kind.same(&kind));
         if let Some(node) = before.filter(|_| is_same) {
             // Those that packages gave; a script sees none of them.
-            let others = node
-                .xattrs
-                .iter()
-                .filter(|(name, _)| !name.starts_with("user."));
+            let others = node.xattrs.iter().filter(|(name, _)| !name.starts_with("user."));
             attributes.extend(others.map(|(name, value)| (name.clone(), value.clone())));
             if node.mode == mode && node.xattrs == attributes {
                 return;

@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -16,9 +16,12 @@ use keel_artefact::RootPath;
 use keel_config::Location;
 
 use super::*;
-use crate::tree::{
-    Kind, Node,
-    tests::{path, tree},
+use crate::{
+    finalise::FINALISER,
+    tree::{
+        Kind, Node,
+        tests::{path, tree},
+    },
 };
 
 /// What scripts of these tests call. A program that is missing fails them.
@@ -37,7 +40,12 @@ fn system(entries: &[(&str, &str)]) -> Tree {
         }
         let bytes = fs::read(&file).unwrap();
         if let Some(facts) = keel_rpm::elf::facts(&bytes) {
-            let folders = ["/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64"];
+            let folders = [
+                "/lib/x86_64-linux-gnu",
+                "/lib/aarch64-linux-gnu",
+                "/lib64",
+                "/usr/lib64",
+            ];
             wanted.extend(facts.interpreter.clone().map(PathBuf::from));
             for library in &facts.needed {
                 let places = folders.iter().map(|folder| Path::new(folder).join(library));
@@ -105,9 +113,8 @@ fn ran(tree: &mut Tree, text: &str) -> Vec<String> {
 
 /// What is told of a script that must fail.
 fn refused(tree: &mut Tree, script: Script) -> String {
-    let before = tree.digest();
-    let error = run_all(tree, &[script]).unwrap_err();
-    drop(before);
+    let text = script.content.clone();
+    let error = run_all(tree, &[script]).expect_err(&format!("{text:?}"));
     let mut text = error.to_string();
     if let Some(source) = std::error::Error::source(&error) {
         text.push_str(&format!(": {source}"));
@@ -141,7 +148,7 @@ fn what_scripts_change_is_in_the_tree() {
          rm -r /etc/gone; rm -r /etc/new; mkdir -p /etc/new/deep; echo 3 > /etc/new/b
          chmod 600 /etc/mode; chmod 750 /etc; ln -s old /etc/link; ln /etc/old /etc/hard; mkfifo -m 640 /etc/pipe
          rm -r /etc/turned; echo file > /etc/turned
-         mkdir /closed; echo c > /closed/in; chmod 0 /closed/in /closed; chown root:root /closed
+         mkdir /closed; echo c > /closed/in; chmod 0 /closed/in /closed; chown 0:0 /closed
          echo gone > /tmp/a; echo gone > /run/b; echo gone > /var/tmp/c",
     );
     let expected = [
@@ -179,7 +186,15 @@ fn what_scripts_change_is_in_the_tree() {
     assert_eq!(facts("/closed/in"), (0, 0, 0, 2000, ours()));
     assert_eq!((node("/etc/pipe").mode, node("/closed").mode), (0o640, 0));
     assert!(matches!(&node("/etc/link").kind, Kind::Symlink(target) if target == "old"));
-    for name in ["/etc/gone", "/etc/gone/b/c", "/etc/new/a", "/etc/turned/x", "/tmp", "/run", "/var"] {
+    for name in [
+        "/etc/gone",
+        "/etc/gone/b/c",
+        "/etc/new/a",
+        "/etc/turned/x",
+        "/tmp",
+        "/run",
+        "/var",
+    ] {
         assert!(tree.get(&path(name)).is_none(), "{name}");
     }
 }
@@ -187,13 +202,19 @@ fn what_scripts_change_is_in_the_tree() {
 #[test]
 fn each_script_sees_what_those_before_it_did_and_is_noted_by_itself() {
     let mut tree = system(&[("/etc/a", "a"), ("/etc/b", "b")]);
-    let mut second = script("two", "set -e; cat /etc/a; rm /etc/a; echo \"$0 $1 $KEY $SOURCE_DATE_EPOCH $HOME\" > /etc/said; id -u >> /etc/said");
+    let mut second = script(
+        "two",
+        "set -e; cat /etc/a; rm /etc/a; echo \"$0 $1 $KEY $SOURCE_DATE_EPOCH $HOME\" > /etc/said; id -u >> /etc/said",
+    );
     second.arguments = vec!["an argument".to_owned()];
     second.environment_variables.insert("KEY".into(), "value".into());
     let scripts = [
         script("one", "echo new > /etc/a; rm /etc/b"),
         second,
-        script("three", "echo b > /etc/b; chmod 644 /etc/b; test ! -e /etc/a; cd /etc; test -e said"),
+        script(
+            "three",
+            "echo b > /etc/b; chmod 644 /etc/b; test ! -e /etc/a; cd /etc; test -e said",
+        ),
         script("nothing", "cat /etc/said > /dev/null; echo > /tmp/x"),
     ];
     let changed = run_all(&mut tree, &scripts).unwrap();
@@ -223,9 +244,18 @@ fn what_is_keels_own_is_not_changed() {
         ("/usr/lib/sysimage/rpm/rpmdb.sqlite", "db"),
     ];
     for (text, expected) in [
-        ("rm -r /usr/lib/sysimage; mkdir -p /var/cache/ldconfig; echo > /var/cache/ldconfig/aux-cache", vec!["/var", "/var/cache"]),
-        ("rm /etc/machine-id /usr/lib/sysimage/rpm/*; echo > /usr/lib/sysimage/rpm/x", vec![]),
-        ("cp /etc/passwd /etc/p; mv /etc/p /etc/passwd; touch /etc/passwd", vec![]),
+        (
+            "rm -r /usr/lib/sysimage; mkdir -p /var/cache/ldconfig; echo > /var/cache/ldconfig/aux-cache",
+            vec!["/var", "/var/cache"],
+        ),
+        (
+            "rm /etc/machine-id /usr/lib/sysimage/rpm/*; echo > /usr/lib/sysimage/rpm/x",
+            vec![],
+        ),
+        (
+            "cp /etc/passwd /etc/p; mv /etc/p /etc/passwd; touch /etc/passwd",
+            vec![],
+        ),
     ] {
         let mut tree = system(&own);
         let mut expected_tree = tree.digest();
@@ -239,7 +269,10 @@ fn what_is_keels_own_is_not_changed() {
         assert_eq!(tree.digest(), expected_tree, "{text}");
     }
     for (text, expected) in [
-        ("echo x >> /etc/passwd", "`/etc/passwd` is made by Keel itself: `[[os.users]]` says what is in it"),
+        (
+            "echo x >> /etc/passwd",
+            "`/etc/passwd` is made by Keel itself: `[[os.users]]` says what is in it",
+        ),
         ("chmod 600 /etc/passwd", "`/etc/passwd` is made by Keel itself"),
         ("rm -r /etc", "`/etc/passwd` is made by Keel itself"),
         ("rm -r /etc; mkdir /etc", "`/etc/passwd` is made by Keel itself"),
@@ -262,18 +295,33 @@ fn privileges_come_from_packages_only() {
     let node = tree.get_mut(&path("/usr/bin/su")).unwrap();
     node.xattrs.extend([capability.clone()]);
     // Looked at, changed in permissions, taken away: as on any machine.
-    let changed = ran(&mut tree, "touch /usr/bin/su; chmod u-s /usr/bin/plain; chmod o-r /usr/bin/su");
+    let changed = ran(
+        &mut tree,
+        "touch /usr/bin/su; chmod u-s /usr/bin/plain; chmod o-r /usr/bin/su",
+    );
     assert_eq!(changed, ["/usr/bin/plain", "/usr/bin/su"]);
     let su = tree.get(&path("/usr/bin/su")).unwrap();
-    assert_eq!((su.mode, su.xattrs.clone()), (0o4751, BTreeMap::from([capability])));
+    assert_eq!(
+        (su.mode, su.xattrs.clone()),
+        (0o4751, BTreeMap::from([capability]))
+    );
     assert_eq!(tree.get(&path("/usr/bin/plain")).unwrap().mode, 0o755);
     // Who writes such a program takes its privileges (chmod(2), capabilities(7)).
     let changed = ran(&mut tree, "echo other > /usr/bin/su");
     let su = tree.get(&path("/usr/bin/su")).unwrap();
-    assert_eq!((changed, su.mode, su.xattrs.len()), (vec!["/usr/bin/su".to_owned()], 0o751, 0));
+    assert_eq!(
+        (changed, su.mode, su.xattrs.len()),
+        (vec!["/usr/bin/su".to_owned()], 0o751, 0)
+    );
     for (text, expected) in [
-        ("chmod u+s /usr/bin/plain", "`/usr/bin/plain` has set-id bits (mode 4755), which only packages give"),
-        ("cp /usr/bin/id /etc/id; chmod 2755 /etc/id", "`/etc/id` has set-id bits (mode 2755)"),
+        (
+            "chmod u+s /usr/bin/plain",
+            "`/usr/bin/plain` has set-id bits (mode 4755), which only packages give",
+        ),
+        (
+            "cp /usr/bin/id /etc/id; chmod 2755 /etc/id",
+            "`/etc/id` has set-id bits (mode 2755)",
+        ),
     ] {
         let told = refused(&mut tree, script("x", text));
         assert!(told.contains(expected), "{told}");
@@ -293,15 +341,24 @@ fn a_script_that_fails_is_told_with_its_last_lines() {
     assert!(told.ends_with("  | line 13\n  | last\u{fffd}[0m"), "{told}");
     assert_eq!(tree.digest(), before, "nothing is taken from it");
     let told = refused(&mut tree, script("x", "kill -9 $$"));
-    assert!(told.contains("failed (signal 9 (SIGKILL))\n  it said nothing"), "{told}");
+    assert!(
+        told.contains("failed (signal 9 (SIGKILL))\n  it said nothing"),
+        "{told}"
+    );
 
     let mut python = script("x", "");
     python.interpreter = "python3".to_owned();
     let told = refused(&mut tree, python.clone());
-    assert!(told.contains("the image has no `python3` to run script `x` with"), "{told}");
-    add(&mut tree, "/usr/bin/python3", 0o755, b"\x7fELF of another machine");
+    assert!(
+        told.contains("the image has no `python3` to run script `x` with"),
+        "{told}"
+    );
+    add(&mut tree, "/usr/bin/python3", 0o755, b"#!/no/such/program");
     let told = refused(&mut tree, python);
-    assert!(told.starts_with("cannot run script `x`: cannot run `python3`"), "{told}");
+    assert!(
+        told.starts_with("cannot run script `x`: cannot run `python3`"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -333,10 +390,18 @@ fn twice_is_the_same_and_every_input_counts() {
         (tree.digest(), text_of(&tree, "/srv/stat"))
     };
     assert_eq!(digest(), digest());
-    assert!(digest().1.starts_with("1000 0 0 644\n1000 0 0 755\n1000 0 0 777\n"), "{}", digest().1);
+    assert!(
+        digest()
+            .1
+            .starts_with("1000 0 0 644\n1000 0 0 755\n1000 0 0 777\n"),
+        "{}",
+        digest().1
+    );
     let key = |script: &Script| {
         let mut key = Fingerprint::new("test");
-        Scripts::read(std::slice::from_ref(script)).unwrap().add_to(&mut key);
+        Scripts::read(std::slice::from_ref(script))
+            .unwrap()
+            .add_to(&mut key);
         key.finish()
     };
     let one = script("x", "true");
@@ -381,9 +446,16 @@ fn again_as_an_ordinary_user() {
         .expect("setpriv is missing: apt install util-linux");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("twice_is_the_same_and_every_input_counts ... ok"), "{said}");
+    assert!(
+        said.contains("twice_is_the_same_and_every_input_counts ... ok"),
+        "{said}"
+    );
     let theirs = fs::read_to_string(digests).unwrap();
-    assert_eq!(theirs, digest_of_everything().to_string(), "root's bytes are an ordinary user's");
+    assert_eq!(
+        theirs,
+        digest_of_everything().to_string(),
+        "root's bytes are an ordinary user's"
+    );
 }
 
 /// The tree after a script that does a little of everything.
@@ -405,4 +477,37 @@ fn the_digest_of_everything_is_told_to_who_asks() {
         fs::write(path, digest.to_string()).unwrap();
     }
     assert_eq!(digest, digest_of_everything());
+}
+
+/// Attributes of users are an image's, all others are not. This machine's Perl and Python are no part of the tests' system: what a script
+/// would set is set in its place.
+#[test]
+fn attributes_are_taken_over() {
+    use rustix::fs::XattrFlags;
+    let mut tree = system(&[("/etc/a", "a"), ("/etc/b/c", "c")]);
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let (stop, one) = (Interrupt::default(), script("x", ""));
+    let place = Place::new(&tree, dir.path(), &stop).unwrap();
+    let text = b"echo b > /etc/a; chmod 0 /etc/a; rm -r /etc/b; mkdir /etc/b; chmod 0 /etc/b";
+    place.run(&one, text, Epoch(0), WALL, &stop).unwrap();
+    let file = place.upper.join("etc/a");
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    for (name, value) in [("user.keel", "1"), ("user.overlay.x", "2")] {
+        rustix::fs::setxattr(&file, name, value.as_bytes(), XattrFlags::empty()).unwrap();
+    }
+    fs::set_permissions(&file, PermissionsExt::from_mode(0)).unwrap();
+    for expected in [vec!["/etc/a", "/etc/b", "/etc/b/c"], vec![]] {
+        let paths = changes::apply(&mut tree, &place.upper, &one, Epoch(9), &stop).unwrap();
+        let paths: Vec<&str> = paths.iter().map(RootPath::as_str).collect();
+        assert_eq!(paths, expected);
+    }
+    let node = tree.get(&path("/etc/a")).unwrap();
+    assert_eq!(
+        node.xattrs,
+        BTreeMap::from([("user.keel".to_owned(), b"1".to_vec())])
+    );
+    assert_eq!((node.mode, tree.get(&path("/etc/b")).unwrap().mode), (0, 0));
+    assert!(tree.get(&path("/etc/b/c")).is_none());
+    // So that an ordinary user can remove it.
+    keel_sandbox::take_back(dir.path()).unwrap();
 }
