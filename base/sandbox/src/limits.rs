@@ -18,16 +18,14 @@ impl Limits {
     /// Six hours, 20 GiB of disk, nine tenths of the machine's memory, 16384 processes.
     pub fn of_a_build(nice: i32) -> Self {
         let system = rustix::system::sysinfo();
-        let memory = u64::try_from(system.totalram)
-            .ok()
-            .map(|total| total.saturating_mul(u64::from(system.mem_unit)));
+        let memory = system.totalram.saturating_mul(u64::from(system.mem_unit));
         Self {
             nice,
             wall: Some(WALL),
             file_size: Some(DISK.bytes),
             disk: Some(DISK),
             processes: Some(PROCESSES),
-            total_memory: memory.map(|total| total / 10 * 9),
+            total_memory: Some(memory / 10 * 9),
             ..Self::default()
         }
     }

@@ -495,7 +495,7 @@ fn attributes_are_taken_over() {
     for (name, value) in [("user.keel", "1"), ("user.overlay.x", "2")] {
         rustix::fs::setxattr(&file, name, value.as_bytes(), XattrFlags::empty()).unwrap();
     }
-    fs::set_permissions(&file, PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o000)).unwrap();
     for expected in [vec!["/etc/a", "/etc/b", "/etc/b/c"], vec![]] {
         let paths = changes::apply(&mut tree, &place.upper, &one, Epoch(9), &stop).unwrap();
         let paths: Vec<&str> = paths.iter().map(RootPath::as_str).collect();
