@@ -338,9 +338,15 @@ impl From<keel_image::Error> for Failure {
             | Error::Resolve { .. }
             | Error::NoSuchFormat { .. }
             | Error::Layout { .. } => Class::Input,
-            Error::Store(_) | Error::Io { .. } | Error::Tool { .. } | Error::Moving { .. } => {
-                Class::Environment
-            }
+            Error::Sandbox {
+                source: keel_sandbox::Error::Exec { .. },
+                ..
+            } => Class::Failed,
+            Error::Store(_)
+            | Error::Io { .. }
+            | Error::Tool { .. }
+            | Error::Moving { .. }
+            | Error::Sandbox { .. } => Class::Environment,
             _ => Class::Failed,
         };
         let failure = Self::because(class, "the image failed", &error);

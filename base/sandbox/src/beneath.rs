@@ -4,13 +4,16 @@
 //! is opened below it (openat2(2), `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`), and only regular files are read.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ffi::{CStr, CString, OsString},
     fs::{File, Metadata},
     io::{self, Read as _},
     os::{
         fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd},
-        unix::ffi::{OsStrExt as _, OsStringExt as _},
+        unix::{
+            ffi::{OsStrExt as _, OsStringExt as _},
+            fs::{MetadataExt as _, PermissionsExt as _},
+        },
     },
     path::{Path, PathBuf},
 };
@@ -124,6 +127,67 @@ impl Found {
         File::open(opened(&self.file)).map_err(|error| named(&self.path, error))
     }
 
+    /// As [`Self::open`], of a file that its owner may have closed to himself: it is as closed as it was afterwards.
+    pub fn open_closed(&self) -> io::Result<File> {
+        self.closed_too(|| self.open())
+    }
+
+    /// Tries again with the right to read where there was none, for as long as that takes.
+    fn closed_too<T>(&self, read: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let mode = self.metadata.mode() & 0o7777;
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && mode & 0o400 == 0 => {
+                self.set_mode(mode | 0o400)?;
+                let again = read();
+                self.set_mode(mode)?;
+                again
+            }
+            done => done,
+        }
+    }
+
+    /// Permission bits of a file or folder; of a link, there are none.
+    pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(opened(&self.file), mode).map_err(|error| named(&self.path, error))
+    }
+
+    /// What is in a folder, sorted.
+    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
+        let entries = std::fs::read_dir(opened(&self.file));
+        let names = entries.and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
+        let mut names: Vec<OsString> = names.map_err(|error: io::Error| named(&self.path, error))?;
+        names.sort();
+        Ok(names)
+    }
+
+    /// Extended attributes of a file or folder, by their whole names, in so far as the caller may see them; none where the file system
+    /// has none. Those of anything else are not looked at.
+    pub fn attributes(&self) -> io::Result<BTreeMap<String, Vec<u8>>> {
+        let mut attributes = BTreeMap::new();
+        if !(self.metadata.is_file() || self.metadata.is_dir()) {
+            return Ok(attributes);
+        }
+        let file = opened(&self.file);
+        let names = match of_attributes(|buffer| rustix::fs::listxattr(&file, buffer)) {
+            Err(Errno::OPNOTSUPP) => return Ok(attributes),
+            names => names.map_err(|errno| named(&self.path, errno))?,
+        };
+        for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+            let value = self.closed_too(|| {
+                match of_attributes(|buffer| rustix::fs::getxattr(&file, name, buffer)) {
+                    // Some are listed and cannot be had.
+                    Err(Errno::NODATA | Errno::PERM | Errno::OPNOTSUPP) => Ok(None),
+                    value => value.map(Some).map_err(|errno| named(&self.path, errno)),
+                }
+            })?;
+            if let Some(value) = value {
+                attributes.insert(String::from_utf8_lossy(name).into_owned(), value);
+            }
+        }
+        Ok(attributes)
+    }
+
     fn read(&self, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut file = self.open()?.take(most.saturating_add(1));
@@ -196,6 +260,14 @@ fn remove_in(folder: BorrowedFd<'_>) -> rustix::io::Result<Vec<CString>> {
         }
     }
     Ok(left)
+}
+
+/// What a call about attributes says: no list and no value is larger than 64 KiB (xattr(7)).
+fn of_attributes(call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+    let mut buffer = vec![0; 64 << 10];
+    let length = call(&mut buffer)?;
+    buffer.truncate(length);
+    Ok(buffer)
 }
 
 fn opened(fd: &impl AsRawFd) -> PathBuf {
@@ -285,6 +357,29 @@ mod tests {
             decoy.join("in/file").exists(),
             "the link went, not what it led to"
         );
+    }
+
+    #[test]
+    fn attributes_and_contents_of_closed_files_are_read() {
+        use rustix::fs::XattrFlags;
+        let (_dir, folder, _) = trap();
+        for (name, mode) in [("real/in/file", 0o000), ("real/in", 0o600), ("real", 0o755)] {
+            let at = folder.path.join(name);
+            rustix::fs::setxattr(&at, "user.keel", name.as_bytes(), XattrFlags::empty()).unwrap();
+            let found = folder.find(Path::new(name)).unwrap().unwrap();
+            found.set_mode(mode).unwrap();
+            let found = folder.find(Path::new(name)).unwrap().unwrap();
+            assert_eq!(found.attributes().unwrap()["user.keel"], name.as_bytes());
+            if found.metadata().is_file() {
+                let text = io::read_to_string(found.open_closed().unwrap()).unwrap();
+                assert_eq!(text, "text");
+            }
+            let mode_now = fs_err::metadata(&at).unwrap().mode() & 0o7777;
+            assert_eq!(mode_now, mode, "{name}");
+            found.set_mode(0o700).unwrap();
+        }
+        let link = folder.find(Path::new("absolute")).unwrap().unwrap();
+        assert!(link.attributes().unwrap().is_empty());
     }
 
     /// A chain of folders below `top`, each with a file and another folder in it.

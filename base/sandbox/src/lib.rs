@@ -30,7 +30,7 @@
 //! limited for each process only.
 //!
 //! [`child`] ties other child processes (QEMU) to the life of the caller; [`with_own_mounts`] is for those that mount; with [`Beneath`],
-//! what a sandbox wrote is read on the host.
+//! what a sandbox wrote is read on the host, and with [`changes`], what it changed of its root.
 //!
 //! Re-execution needs no help of the program that links this crate: a constructor (`init`) runs before `main`, in
 //! tests too. [`init_main`] does the same where constructors do not run.
@@ -46,6 +46,7 @@ pub mod identity;
 mod init;
 mod inside;
 mod landlock;
+mod limits;
 mod memory;
 mod mounts;
 mod output;
@@ -55,6 +56,7 @@ mod serve;
 mod session;
 mod skeleton;
 mod terminal;
+mod upper;
 mod wire;
 
 use std::{collections::BTreeMap, fs::File, path::PathBuf, time::Duration};
@@ -71,6 +73,7 @@ pub use init::init_main;
 pub use run::run;
 pub use session::{Session, State};
 pub use terminal::talk;
+pub use upper::{Change, changes};
 
 /// What a command sees. [`Sandbox::new`] gives one with nothing but a root.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -152,7 +155,8 @@ impl User {
     }
 }
 
-/// What a command may use. The default limits nothing but core dumps (none) and open files (1024).
+/// What a command may use. The default limits nothing but core dumps (none) and open files (1024);
+/// [`Limits::of_a_build`] has what somebody else's program may use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Time from start to end; then all is killed.

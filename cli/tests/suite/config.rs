@@ -169,8 +169,9 @@ fn an_image_is_shown_with_what_it_inherits() {
 #[test]
 fn an_image_of_another_builder_is_imported() {
     let fixture = Fixture::new();
-    let yaml = "os:\n  hostname: web\n  packages:\n    installLists: [list.yaml]\nscripts:\n  postCustomization:\n  - path: x.sh\n";
+    let yaml = "os:\n  hostname: web\n  packages:\n    installLists: [list.yaml]\n  selinux:\n    mode: enforcing\nscripts:\n  postCustomization:\n  - path: x.sh\n";
     write(&fixture, "images/web.yaml", yaml);
+    write(&fixture, "images/x.sh", "true\n");
     write(&fixture, "images/list.yaml", "packages: [fixture-filesystem]\n");
     let said = fixture
         .keel(&[
@@ -183,11 +184,11 @@ fn an_image_of_another_builder_is_imported() {
         .ok()
         .stdout;
     assert!(
-        said.starts_with("images/web.image.toml: 3 values carried over, 2 not\n"),
+        said.starts_with("images/web.image.toml: 4 values carried over, 2 not\n"),
         "{said}"
     );
     assert!(
-        said.contains("images/web.yaml:7:5") && said.contains("no script runs"),
+        said.contains("images/web.yaml:6:5") && said.contains("not labelled for SELinux"),
         "{said}"
     );
     let written = fs_err::read_to_string(fixture.path("images/web.image.toml")).unwrap();
@@ -196,7 +197,7 @@ fn an_image_of_another_builder_is_imported() {
         "{written}"
     );
     assert!(
-        written.contains("# images/web.yaml:7:5: scripts.postCustomization[0]: no script runs"),
+        written.contains("# images/web.yaml:6:5: os.selinux: images are not labelled for SELinux"),
         "{written}"
     );
     // What is written is a definition.
@@ -209,7 +210,7 @@ fn an_image_of_another_builder_is_imported() {
 
     let json = json(&fixture, &["image", "import", "images/web.yaml"]);
     assert_eq!(json["form"], "image-customizer");
-    assert_eq!(json["left"][0]["key"], "scripts.postCustomization[0]");
+    assert_eq!(json["left"][0]["key"], "os.selinux");
     let again = fixture.keel(&[
         "image",
         "import",

@@ -134,6 +134,16 @@ pub fn judge(program: &str, arguments: &[&str]) -> String {
     said
 }
 
+/// What the signed envelope of an image's provenance says.
+#[track_caller]
+pub fn statement(envelope: &Path) -> serde_json::Value {
+    let line = fs_err::read(envelope).unwrap();
+    let envelope: serde_json::Value = serde_json::from_slice(&line).unwrap();
+    let payload = envelope["payload"].as_str().unwrap();
+    let text = judge("sh", &["-c", &format!("printf %s {payload} | base64 -d")]);
+    serde_json::from_str(&text).unwrap()
+}
+
 /// Runs a shell line in a folder, as somebody whom git knows; gives what it printed.
 #[track_caller]
 pub fn git(folder: &Path, line: &str) -> String {

@@ -54,6 +54,7 @@ mod render;
 mod rendered;
 mod reproduce;
 mod scheduling;
+mod scripted;
 mod served;
 mod shell;
 mod sources;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Fixture, Ran, git, judge, root};
+use crate::harness::{Fixture, Ran, git, judge, root, statement};
 
 fn json(text: &[u8]) -> Value {
     serde_json::from_slice(text).unwrap()
@@ -72,16 +72,9 @@ fn an_image_comes_with_documents_that_agree_and_can_be_checked() {
         assert!(settings.contains(digest), "{package}");
     }
     // The tree's revision, and what `hello` was built of.
-    let envelope = json(&fs_err::read(at("box.intoto.jsonl")).unwrap());
     let commit = git(&fixture.path(""), "git rev-parse HEAD");
-    let payload = judge(
-        "sh",
-        &[
-            "-c",
-            &format!("printf %s {} | base64 -d", envelope["payload"].as_str().unwrap()),
-        ],
-    );
-    let definition = &json(payload.as_bytes())["predicate"]["buildDefinition"];
+    let statement = statement(at("box.intoto.jsonl").as_ref());
+    let definition = &statement["predicate"]["buildDefinition"];
     let materials = definition["resolvedDependencies"].as_array().unwrap();
     assert_eq!(materials[0]["digest"]["gitCommit"], commit.as_str());
     assert_eq!(materials[0]["annotations"], Value::Null, "nothing is changed");

@@ -8,26 +8,19 @@ use std::{
 
 use keel_artefact::{Epoch, Sha256};
 use keel_host::disorderfs::Disordered;
-use keel_sandbox::{Bind, Disk, Limits, Sandbox};
+use keel_sandbox::{Bind, Limits, Sandbox};
 use keel_source::SourceSet;
 use keel_spec::Recipe;
 use keel_store::Store;
 
 use crate::{Error, root};
 
-/// What one build may write, in all. The largest of Keel Linux, a kernel, takes a sixth of it.
-const DISK: Disk = Disk {
-    bytes: 20 << 30,
-    files: 2_000_000,
-};
 /// Bytes in each folder in memory of a build in other surroundings.
 const IN_MEMORY: u64 = 8 << 30;
 /// Of a log, so much is read to find what failed.
 const MOST_LOGGED: u64 = 8 << 20;
 /// Of what one run of the linker says, so much is read.
 const MOST_TRACED: u64 = 64 << 20;
-/// Processes and threads of one build.
-const PROCESSES: u64 = 16_384;
 
 /// The folders of one build on the host.
 pub(crate) struct Folders {
@@ -78,7 +71,7 @@ impl Folders {
 
     /// The sandbox with these folders in it, and the limits of a build.
     pub(crate) fn in_sandbox(&self, mut sandbox: Sandbox, nice: i32) -> Sandbox {
-        sandbox.limits = limits(nice);
+        sandbox.limits = Limits::of_a_build(nice);
         sandbox.binds.push(bind(&self.build, "/build", true));
         sandbox.binds.push(bind(&self.sources, "/build/SOURCES", false));
         sandbox.binds.push(bind(&self.specs, "/build/SPECS", false));
@@ -130,19 +123,6 @@ impl Folders {
         }
         found.sort();
         Ok(found)
-    }
-}
-
-/// What a build may use; and the scriptlets of foreign packages.
-pub(crate) fn limits(nice: i32) -> Limits {
-    Limits {
-        nice,
-        wall: Some(Duration::from_secs(6 * 3600)),
-        file_size: Some(DISK.bytes),
-        disk: Some(DISK),
-        processes: Some(PROCESSES),
-        total_memory: memory("MemTotal").map(|total| total / 10 * 9),
-        ..Limits::default()
     }
 }
 

@@ -41,7 +41,7 @@ const PASSING: [&str; 2] = ["var/cache/ldconfig", "var/lib/rpm"];
 const MOST: u64 = 16 << 20;
 
 /// GiB of all files that a transaction leaves, by the sizes that they say: all are read. What may be written to the disk
-/// ([`crate::folders::limits`]) is a third of it.
+/// ([`keel_sandbox::Limits::of_a_build`]) is a third of it.
 pub(crate) const MOST_LEFT: u64 = 64;
 
 /// Bytes that are compared at once.

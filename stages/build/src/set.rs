@@ -19,11 +19,11 @@ use std::{
 use keel_artefact::{Epoch, Fingerprint, Sha256};
 use keel_host::{ldconfig, rpmdb};
 use keel_rpm::PackageInfo;
-use keel_sandbox::Sandbox;
+use keel_sandbox::{Limits, Sandbox};
 use keel_store::Store;
 
 use crate::{
-    BuiltPackage, Error, folders,
+    BuiltPackage, Error,
     job::Workshop,
     root::UNPACKED,
     scriptlets::{self, Changes, Seen},
@@ -218,7 +218,7 @@ impl Set<'_> {
         let mut sandbox = Sandbox::new(lowers.into());
         sandbox.upper = Some(installed.clone());
         sandbox.env = stage0.sandbox().env;
-        sandbox.limits = folders::limits(0);
+        sandbox.limits = Limits::of_a_build(0);
         let done = rpmdb::install(sandbox, shop.store, objects, clock, shop.interrupt);
         let done = done.map_err(|source| Error::Transaction {
             packages: with_scripts(infos),

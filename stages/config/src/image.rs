@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use keel_artefact::{ImageName, PackageName, RootPath};
 use serde::Serialize;
 
+use os::Content;
 pub use os::Os;
 pub use partition::Partition;
 
@@ -54,6 +55,8 @@ pub struct Image {
     pub memory_mib: u32,
     /// What it is made to be, besides its packages.
     pub os: Os,
+    /// What changes it further, in the order in which they run; names are unique.
+    pub scripts: Vec<Script>,
     /// Checks that `keel image test` runs inside.
     pub tests: Vec<Test>,
     /// Where its `[images.NAME]` is.
@@ -91,6 +94,24 @@ impl Image {
     pub fn is_disk(&self) -> bool {
         self.formats.iter().any(|format| format.is_disk())
     }
+}
+
+/// One `[[scripts.post-customization]]` or `[[scripts.finalize-customization]]`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Script {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub content: Content,
+    /// The program that runs it: an absolute path, or a name without `/`.
+    pub interpreter: String,
+    /// What it is called with.
+    pub arguments: Vec<String>,
+    /// Variables of its environment besides the usual ones, or in their place.
+    pub environment_variables: BTreeMap<String, String>,
+    /// Where it is said.
+    #[serde(skip)]
+    pub defined_at: Location,
 }
 
 /// Whose form a definition has.

@@ -20,10 +20,12 @@ use crate::{
     compose,
     disk::{self, Recipe},
     error::{At, check},
-    finalise::{self, Added, Changed, Identity},
+    finalise::{self, Changed, Identity},
     formats,
     fresh::{Fresh, write_synced},
-    fstab, key, layers,
+    fstab,
+    inputs::Inputs,
+    key, layers,
     lock::{self, Lock, Locked},
     manifest::{self, MANIFEST, SUMS},
     provenance::{self, Signer},
@@ -105,8 +107,8 @@ pub fn make(
             differences,
         });
     }
-    let added = Added::read(&image.os)?;
-    let key = key::of(request, &chosen, &added);
+    let inputs = Inputs::read(image)?;
+    let key = key::of(request, &chosen, &inputs);
     let dir = request.out.join(name);
     let id = format!("image:{name}");
     let start = Instant::now();
@@ -126,7 +128,7 @@ pub fn make(
         built.dir.clone_from(&dir);
         if is_there(&built)? {
             // The tree may have moved on without changing anything of the image.
-            provenance::write(request, &chosen, &built, &dir)?;
+            provenance::write(request, &chosen, &inputs, &built, &dir)?;
             finish(Outcome::Cached);
             return Ok(built);
         }
@@ -138,7 +140,7 @@ pub fn make(
         sink,
         interrupt,
         id: &id,
-        added: &added,
+        inputs: &inputs,
         packages,
     }
     .run(&chosen, &dir);
@@ -178,7 +180,7 @@ struct Work<'a> {
     sink: &'a dyn Sink,
     interrupt: &'a Interrupt,
     id: &'a str,
-    added: &'a Added,
+    inputs: &'a Inputs<'a>,
     packages: Locked,
 }
 
@@ -266,7 +268,7 @@ impl Work<'_> {
             let path = fresh.path.join(file);
             write_synced(&path, &bytes)?;
         }
-        provenance::write(self.request, chosen, &built, &fresh.path)?;
+        provenance::write(self.request, chosen, self.inputs, &built, &fresh.path)?;
         check(self.interrupt)?;
         fresh.show(dir)?;
         Ok(built)
@@ -308,7 +310,7 @@ impl Work<'_> {
         self.sink.event(Event::Message { id: self.id, text });
     }
 
-    /// Steps 2 to 4: everything before the first byte of output. The digest is what the identities of a disk are derived
+    /// Steps 2 to 5: everything before the first byte of output. The digest is what the identities of a disk are derived
     /// from: that of the tree without what they are in.
     fn tree(
         &self,
@@ -352,7 +354,9 @@ impl Work<'_> {
                 .rpmdb(&files, clock)
                 .map_err(|source| failed("rpm", source))?,
         };
-        let mut changed = finalise::finalise(&mut tree, &accounts, &identity, self.added, clock)?;
+        let mut changed = finalise::finalise(&mut tree, &accounts, &identity, &self.inputs.added, clock)?;
+        let say = |text: &str| self.say(text);
+        (self.inputs.scripts).run(&mut tree, &mut changed, clock, self.store, &say, self.interrupt)?;
         let seed = tree.digest();
         if let Some(disk) = &image.disk {
             fstab::add(&mut tree, disk, &seed, clock, &mut changed)?;

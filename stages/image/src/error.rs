@@ -71,6 +71,40 @@ pub enum Error {
         /// The file of the tree.
         file: PathBuf,
     },
+    /// A script of the definition failed.
+    #[error("script `{script}` ({at}) {how}{said}")]
+    Script {
+        /// Its name.
+        script: String,
+        /// Where the definition has it.
+        at: keel_config::Location,
+        /// How it ended.
+        how: String,
+        /// The last lines of what it said, a line each.
+        said: String,
+    },
+    /// A script left what an image cannot have.
+    #[error(
+        "script `{script}` ({at}) leaves what an image does not take:{}",
+        indented(wrong)
+    )]
+    ScriptChange {
+        /// Its name.
+        script: String,
+        /// Where the definition has it.
+        at: keel_config::Location,
+        /// What, a sentence each.
+        wrong: Vec<String>,
+    },
+    /// A script cannot be run.
+    #[error("cannot run script `{script}`")]
+    Sandbox {
+        /// Its name.
+        script: String,
+        /// Why not.
+        #[source]
+        source: keel_sandbox::Error,
+    },
     /// A declaration of users is wrong.
     #[error(transparent)]
     Accounts(#[from] accounts::Error),
@@ -295,6 +329,10 @@ impl Error {
             source: Box::new(source),
         }
     }
+}
+
+fn indented(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("\n  {line}")).collect()
 }
 
 /// Fails once the user has interrupted.

@@ -13,6 +13,7 @@
 //! | `services` | links of units that start, the definition's preset |
 //! | `modules` | modules-load.d and modprobe.d |
 //! | `rpmdb` | rpm's database |
+//! | `script NAME` | what a script of the definition changed, after all of these ([`crate::scripts`]) |
 
 mod added;
 mod modules;

@@ -3,13 +3,13 @@
 use keel_artefact::{Fingerprint, Sha256};
 use keel_config::Image;
 
-use crate::{Candidate, Request, finalise::Added};
+use crate::{Candidate, Request, inputs::Inputs};
 
 /// Raised when the same inputs give other bytes than before.
 const WRITERS: &str = "image/3";
 
 /// The digest of everything that the image's bytes depend on.
-pub(crate) fn of(request: &Request<'_>, chosen: &[&Candidate], added: &Added) -> Sha256 {
+pub(crate) fn of(request: &Request<'_>, chosen: &[&Candidate], inputs: &Inputs<'_>) -> Sha256 {
     let image = request.image;
     let mut key = Fingerprint::new(WRITERS);
     key.add("distro", request.distro)
@@ -19,7 +19,7 @@ pub(crate) fn of(request: &Request<'_>, chosen: &[&Candidate], added: &Added) ->
     key.add("key", request.key.unwrap_or_default());
     key.add("keel", env!("CARGO_PKG_VERSION"));
     key.add("definition", definition(image));
-    added.add_to(&mut key);
+    inputs.add_to(&mut key);
     for package in chosen {
         let origin = serde_json::to_string(&package.origin).expect("texts and digests are JSON");
         key.add("package", package.info.nevra.to_string())
@@ -34,6 +34,7 @@ pub(crate) fn definition(image: &Image) -> String {
     let definition = serde_json::json!({
         "name": image.name, "formats": image.formats, "container": image.container, "disk": image.disk,
         "os": image.os, "capabilities": image.capabilities, "cpio": image.cpio, "wsl": image.wsl,
+        "scripts": image.scripts,
     });
     definition.to_string()
 }

@@ -9,13 +9,14 @@
 //!    attributes, content.
 //! 3. [`finalise`]: users and groups ([`accounts`]), defaults of /etc, files that the definition adds, enabled units, modules,
 //!    rpm's database; with a record of what each part changed.
-//! 4. [`audit`]: nothing of stage0, no library missing, no login without credentials that the definition gives.
-//! 5. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image,
+//! 4. [`scripts`] of the definition, in a sandbox over that tree; what they change is read back into it.
+//! 5. [`audit`]: nothing of stage0, no library missing, no login without credentials that the definition gives.
+//! 6. [`layers`]: which files are in which layer of a container; [`write`](mod@write): the tree as tar, cpio ([`rootfs`]), OCI image,
 //!    EROFS, ext4; [`disk`]: root file system → unified kernel image →
 //!    EFI system partition → partition table → raw; [`formats`]: qcow2, VHD and VHDX of it.
 //!    Then what is said of them: [`lock`](mod@lock), bills of materials, and signed [`provenance`], of what the packages' [`origin`] tells.
-//! 6. [`layout`]: a finished container, read back; [`join`]: those of several architectures as one; [`registry`]: to and from registries.
-//! 7. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
+//! 7. [`layout`]: a finished container, read back; [`join`]: those of several architectures as one; [`registry`]: to and from registries.
+//! 8. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
 //!
 //! Beside the flow, [`convert`](mod@convert) makes any format of a disk of any other ([`read`]), [`inspect`](mod@inspect)
 //! tells what is in one, and [`verify`](mod@verify) checks a finished image.
@@ -53,6 +54,7 @@ pub mod finalise;
 pub mod formats;
 mod fresh;
 mod fstab;
+mod inputs;
 pub mod inspect;
 pub mod join;
 mod key;
@@ -68,6 +70,7 @@ pub mod read;
 pub mod registry;
 pub mod resolve;
 pub mod rootfs;
+pub mod scripts;
 mod session;
 mod stage;
 mod tmpfiles;

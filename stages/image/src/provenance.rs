@@ -20,6 +20,7 @@ use crate::{
     Built, Candidate, Error, Request, bill,
     error::At,
     fresh,
+    inputs::Inputs,
     manifest::{MANIFEST, SUMS},
     origin,
 };
@@ -82,10 +83,11 @@ struct Signature {
 pub(crate) fn write(
     request: &Request<'_>,
     chosen: &[&Candidate],
+    inputs: &Inputs<'_>,
     built: &Built,
     dir: &Path,
 ) -> Result<(), Error> {
-    let statement = statement(request, chosen, built);
+    let statement = statement(request, chosen, inputs, built);
     let payload = serde_json::to_vec(&statement).expect("texts are JSON");
     let envelope = Envelope::sign(&payload, request.signer.key, built.clock)?;
     let mut line = serde_json::to_vec(&envelope).expect("texts are JSON");
@@ -103,7 +105,7 @@ pub(crate) fn name(image: &keel_artefact::ImageName) -> String {
     format!("{image}.{SUFFIX}")
 }
 
-fn statement(request: &Request<'_>, chosen: &[&Candidate], built: &Built) -> Value {
+fn statement(request: &Request<'_>, chosen: &[&Candidate], inputs: &Inputs<'_>, built: &Built) -> Value {
     let subject = |name: &str, digest: &Sha256| json!({ "name": name, "digest": { "sha256": digest } });
     let mut subjects: Vec<Value> = (built.files.iter())
         .map(|file| subject(&file.name, &file.sha256))
@@ -128,7 +130,7 @@ fn statement(request: &Request<'_>, chosen: &[&Candidate], built: &Built) -> Val
                     "formats": formats,
                 },
                 "internalParameters": { "stage0": request.tools_digest },
-                "resolvedDependencies": dependencies(request, chosen),
+                "resolvedDependencies": dependencies(request, chosen, inputs),
             },
             "runDetails": {
                 "builder": { "id": request.signer.builder, "version": { "keel": env!("CARGO_PKG_VERSION") } },
@@ -137,8 +139,8 @@ fn statement(request: &Request<'_>, chosen: &[&Candidate], built: &Built) -> Val
     })
 }
 
-/// All that the image was made of: the tree, its definition, packages; of what was built here, SPECs and sources.
-fn dependencies(request: &Request<'_>, chosen: &[&Candidate]) -> Vec<Value> {
+/// All that the image was made of: the tree, its definition with its files and scripts, packages; of what was built here, SPECs and sources.
+fn dependencies(request: &Request<'_>, chosen: &[&Candidate], inputs: &Inputs<'_>) -> Vec<Value> {
     let mut all = Vec::new();
     if let Some(Revision { commit, is_changed }) = request.signer.tree {
         let mut tree = json!({ "name": "tree", "digest": { "gitCommit": commit } });
@@ -149,6 +151,9 @@ fn dependencies(request: &Request<'_>, chosen: &[&Candidate]) -> Vec<Value> {
     }
     let definition = Sha256::of(crate::key::definition(request.image).as_bytes());
     all.push(json!({ "name": "definition", "digest": { "sha256": definition } }));
+    for (name, digest) in inputs.materials() {
+        all.push(json!({ "name": name, "digest": { "sha256": digest } }));
+    }
     let of_distro = format!("{}-{}", request.distro, request.version);
     for package in chosen {
         let (info, origin) = (&package.info, &package.origin);

@@ -154,6 +154,7 @@ impl World {
             disk: None,
             memory_mib: 1,
             os: keel_config::image::Os::default(),
+            scripts: vec![],
             tests: vec![],
             defined_at: Location::file("i.toml"),
         };

@@ -201,6 +201,11 @@ pub(crate) fn is_in(path: &RootPath, folder: &str) -> bool {
     below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// The place of Keel's own that this path is in, and what says what is in there; empty where nothing does.
+pub fn ours(path: &RootPath) -> Option<(&'static str, &'static str)> {
+    OURS.into_iter().find(|(folder, _)| is_in(path, folder))
+}
+
 /// The place of Keel's own, or one that is mounted over, that this path is in: nothing may be added there.
 pub fn taken(path: &RootPath) -> Option<&'static str> {
     let ours = OURS.iter().map(|(ours, _)| *ours).chain(HIDDEN);

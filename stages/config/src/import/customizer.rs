@@ -3,7 +3,7 @@
 use super::{Importing, Left, Node, below};
 use crate::{
     dump::Plain,
-    model::{DISK, OS, OS_DIR, OS_FILE, OS_GROUP, OS_MODULE, OS_SERVICES, OS_USER, PARTITION},
+    model::{DISK, OS, OS_DIR, OS_FILE, OS_GROUP, OS_MODULE, OS_SERVICES, OS_USER, PARTITION, SCRIPT_TABLE},
 };
 
 /// The keys that such a configuration has at the top.
@@ -32,7 +32,7 @@ pub(super) fn image(import: &mut Importing<'_>, node: &Node) {
                 "an image is made of packages: say `inherits` where its base is an image of the tree",
             ),
             "baseConfigs" => import.leave(value, path, "import it, too, and say `inherits`"),
-            "scripts" => each_script(import, value, path),
+            "scripts" => scripts(import, value, path),
             "previewFeatures" => import.leave(value, path, "nothing is to be switched on"),
             _ => return false,
         }
@@ -41,19 +41,83 @@ pub(super) fn image(import: &mut Importing<'_>, node: &Node) {
     import.complete(node);
 }
 
-pub(super) fn script(import: &mut Importing<'_>, node: &Node, path: &str) {
-    import.leave(
-        node,
-        path,
-        "no script runs: say what it does in `[os]`, or put it into a package",
-    );
-}
-
-fn each_script(import: &mut Importing<'_>, node: &Node, path: &str) {
-    import.each(node, path, |import, _, value, path| {
-        import.items(value, path, script);
+/// Scripts of the same two times; a name is made where none is.
+fn scripts(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.each(node, path, |import, key, value, path| {
+        let list = match key {
+            "postCustomization" => "post-customization",
+            "finalizeCustomization" => "finalize-customization",
+            _ => return false,
+        };
+        import.items(value, path, |import, node, path| script(import, list, node, path));
         true
     });
+}
+
+fn script(import: &mut Importing<'_>, list: &str, node: &Node, path: &str) {
+    let mut fields = Fields::new();
+    import.each(node, path, |import, key, value, path| {
+        let key = match key {
+            "name" => "name",
+            "path" => "path",
+            "content" => "content",
+            "interpreter" => "interpreter",
+            "arguments" => {
+                let texts = import.all_texts(value, path);
+                push_list(&mut fields, "arguments", texts);
+                return true;
+            }
+            "environmentVariables" => {
+                variables(import, &mut fields, value, path);
+                return true;
+            }
+            _ => return false,
+        };
+        push(&mut fields, key, import.text(value, path, &SCRIPT_TABLE, key));
+        true
+    });
+    add_script(import, list, node, path, fields);
+}
+
+fn variables(import: &mut Importing<'_>, fields: &mut Fields, node: &Node, path: &str) {
+    let mut variables = Fields::new();
+    import.each(node, path, |import, key, value, path| {
+        let text = import.text(value, path, &SCRIPT_TABLE, "environment-variables");
+        push(&mut variables, key, text);
+        true
+    });
+    if !variables.is_empty() {
+        fields.push(("environment-variables".to_owned(), Plain::Table(variables)));
+    }
+}
+
+/// Adds a script to a list, unless there is nothing to run. Its name, and that of its file otherwise, is what no other script has.
+pub(super) fn add_script(
+    import: &mut Importing<'_>,
+    list: &str,
+    node: &Node,
+    path: &str,
+    mut fields: Fields,
+) {
+    let value = |key: &str| {
+        let found = fields.iter().find(|(there, _)| there == key);
+        found.and_then(|(_, value)| match value {
+            Plain::Text(text) => Some(text.clone()),
+            _ => None,
+        })
+    };
+    if value("path").is_some() == value("content").is_some() {
+        import.leave(node, path, "a script has either a path or a content");
+        return;
+    }
+    let file = value("path").and_then(|path| Some(path.rsplit('/').next()?.to_owned()));
+    let wanted = value("name").or(file).unwrap_or_else(|| list.to_owned());
+    let is_right = import.is_right(&SCRIPT_TABLE, "name", &wanted);
+    let wanted = if is_right { wanted } else { list.to_owned() };
+    fields.retain(|(key, _)| key != "name");
+    let name = import.free_script_name(&wanted);
+    fields.insert(0, ("name".to_owned(), Plain::Text(name)));
+    import.add(&["scripts"], list, vec![Plain::Table(fields)]);
 }
 
 fn output(import: &mut Importing<'_>, node: &Node, path: &str) {

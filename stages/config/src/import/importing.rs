@@ -150,6 +150,46 @@ impl Importing<'_> {
         all
     }
 
+    /// Texts of a list, those that are there more than once, too.
+    pub(super) fn all_texts(&mut self, node: &Node, path: &str) -> Vec<Plain> {
+        let mut all = Vec::new();
+        self.items(node, path, |this, item, path| match item.text() {
+            Some(text) => {
+                this.carry(item, path);
+                all.push(Plain::Text(text.to_owned()));
+            }
+            None => this.leave(item, path, "a text is wanted here"),
+        });
+        all
+    }
+
+    /// May a definition say this?
+    pub(super) fn is_right(&self, model: &'static Table, key: &str, text: &str) -> bool {
+        fits(model, key, text).is_ok()
+    }
+
+    /// This name, or the first with a number after it that no script has.
+    pub(super) fn free_script_name(&mut self, wanted: &str) -> String {
+        let lists = self.slot(&["scripts"]).iter().map(|(_, list)| list);
+        let scripts = lists.flat_map(|list| match list {
+            Plain::List(scripts) => scripts.as_slice(),
+            _ => &[],
+        });
+        let name_of = |script: &Plain| match script {
+            Plain::Table(fields) => fields.iter().find_map(|(key, value)| match value {
+                Plain::Text(name) if key == "name" => Some(name.clone()),
+                _ => None,
+            }),
+            _ => None,
+        };
+        let taken: BTreeSet<String> = scripts.filter_map(name_of).collect();
+        let numbered = (2..).map(|number| format!("{wanted} {number}"));
+        let mut names = std::iter::once(wanted.to_owned()).chain(numbered);
+        names
+            .find(|name| !taken.contains(name))
+            .expect("there are more numbers than scripts")
+    }
+
     /// The value at a place of the definition, which is made if it is not there.
     pub(super) fn slot(&mut self, place: &[&str]) -> &mut Vec<(String, Plain)> {
         let mut table = &mut self.out;
@@ -435,7 +475,7 @@ impl Importing<'_> {
             self.leave(node, "", "a container has no disk: its size is not carried over");
         }
         self.out.sort_by_key(|(key, _)| {
-            ["packages", "formats", "disk", "os"]
+            ["packages", "formats", "disk", "os", "scripts"]
                 .iter()
                 .position(|known| known == key)
         });

@@ -2,11 +2,11 @@
 
 use super::{
     Data, Importing, Node, below,
-    customizer::{Fields, Role, Storage, hash, placed, push, script},
+    customizer::{Fields, Role, Storage, add_script, hash, placed, push},
 };
 use crate::{
     dump::Plain,
-    model::{DISK, OS, OS_GROUP, OS_USER, PARTITION},
+    model::{DISK, OS, OS_GROUP, OS_USER, PARTITION, SCRIPT_TABLE},
 };
 
 pub(super) fn image(import: &mut Importing<'_>, node: &Node) {
@@ -187,9 +187,15 @@ fn system(import: &mut Importing<'_>, node: &Node, path: &str) {
             }),
             "Groups" => import.items(value, path, group),
             "Users" => import.items(value, path, user),
-            "PreInstallScripts" | "PostInstallScripts" | "FinalizeImageScripts" => {
-                import.items(value, path, script)
-            }
+            "PreInstallScripts" => import.items(value, path, |import, value, path| {
+                import.leave(value, path, "no script runs before packages are there");
+            }),
+            "PostInstallScripts" => import.items(value, path, |import, value, path| {
+                script(import, "post-customization", value, path);
+            }),
+            "FinalizeImageScripts" => import.items(value, path, |import, value, path| {
+                script(import, "finalize-customization", value, path);
+            }),
             // After all disks are known.
             "PartitionSettings" => {}
             _ if matches!(value.text(), Some("false" | "")) => import.carry(value, path),
@@ -207,6 +213,38 @@ fn system(import: &mut Importing<'_>, node: &Node, path: &str) {
         }
         true
     });
+}
+
+/// Its arguments are one text, which a shell would take apart.
+fn script(import: &mut Importing<'_>, list: &str, node: &Node, path: &str) {
+    let mut fields = Fields::new();
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "Path" => push(
+                &mut fields,
+                "path",
+                import.text(value, path, &SCRIPT_TABLE, "path"),
+            ),
+            "Args" => match value.text() {
+                Some(text) if !text.contains(['"', '\'', '\\', '$', '`', '*', '?']) => {
+                    import.carry(value, path);
+                    let words = text.split_whitespace();
+                    let words: Vec<Plain> = words.map(|word| Plain::Text(word.to_owned())).collect();
+                    if !words.is_empty() {
+                        fields.push(("arguments".to_owned(), Plain::List(words)));
+                    }
+                }
+                _ => import.leave(
+                    value,
+                    path,
+                    "a shell would take these words apart: say `arguments = […]`",
+                ),
+            },
+            _ => return false,
+        }
+        true
+    });
+    add_script(import, list, node, path, fields);
 }
 
 /// The first kernel boots.

@@ -165,6 +165,11 @@ pub(crate) static DEFINITION: Table = Table {
         ours("wsl", Form::Table(&WSL), "the distribution for WSL"),
         ours("disk", Form::Table(&DISK), "the disk"),
         ours("os", Form::Table(&super::os::OS), "what the system is made to be"),
+        ours(
+            "scripts",
+            Form::Table(&super::scripts::SCRIPTS),
+            "what else is done to the system, by programs of its own",
+        ),
         ours("tests", Form::Tables(&TEST), "what is tested inside").merge(Merge::By("name")),
     ],
     kinds: None,

@@ -9,6 +9,7 @@ mod os;
 mod overlay;
 mod pattern;
 mod project;
+mod scripts;
 
 pub(crate) use component::{COMPONENT, POOL_PATH};
 pub(crate) use image::{DEFINITION, DISK, PARTITION};
@@ -16,6 +17,7 @@ pub(crate) use os::{OS, OS_DIR, OS_FILE, OS_GROUP, OS_MODULE, OS_SERVICES, OS_US
 pub(crate) use overlay::OVERLAY_FILE;
 pub(crate) use pattern::{Fetched, GLOB, Pattern, REPOSITORY, is_macro_name, is_plain_name, not_fetched};
 pub(crate) use project::ROOT;
+pub(crate) use scripts::SCRIPT_TABLE;
 
 /// A table.
 #[derive(Debug)]

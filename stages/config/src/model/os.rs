@@ -14,7 +14,7 @@ pub(crate) static OS: Table = Table {
     id: "os",
     path: "os",
     doc: "What the system is made to be besides its packages. It is carried out on the image's tree, after packages and before any \
-          file system is written; no script is run. `manifest.json` lists what each part changed (`changed`).",
+          file system is written. `manifest.json` lists what each part changed (`changed`).",
     keys: &[
         ours(
             "hostname",

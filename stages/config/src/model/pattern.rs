@@ -134,6 +134,15 @@ patterns! {
         (text.is_empty() || !text.chars().all(legal))
             .then(|| format!("`{key}` are words as in `nodev,nosuid`, separated by commas"))
     };
+    SCRIPT = "name", "^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$", |key, text| {
+        let legal = |c: char| c.is_ascii_alphanumeric() || " ._-".contains(c);
+        let is_name = text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(legal);
+        (!is_name).then(|| format!("`{key}` has 1 to 64 letters, digits, blanks or `._-`, and starts with a letter or digit"))
+    };
+    INTERPRETER = "program", "^/?[^\\s]+$", |_, text| {
+        let is_path = text.starts_with('/') && text.parse::<keel_artefact::RootPath>().is_ok();
+        (!is_path && !is_plain_name(text)).then(|| format!("`{text}` is neither an absolute path nor the name of a program"))
+    };
     ROOT_PATH = "absolute path", "^/", |_, text| {
         text.parse::<keel_artefact::RootPath>().err().map(|error| error.to_string())
     };

@@ -12,7 +12,7 @@ use crate::{
     image::{Capabilities, Compression, Container, Format, Kind, Layers, Os, Test, Wsl},
     read::{
         definition::{Definition, Definitions, items_of},
-        disk, os,
+        disk, os, scripts,
     },
     size,
     table::{Table, Text},
@@ -92,6 +92,7 @@ fn image(
         wsl: Wsl::default(),
         memory_mib: MEMORY_MIB,
         os: Os::default(),
+        scripts: Vec::new(),
         tests: Vec::new(),
         defined_at: table.location(),
     };
@@ -233,6 +234,9 @@ fn fill(image: &mut Image, root: &Table<'_>) {
     }
     if let Some(table) = root.table("os") {
         image.os = os::read(&table);
+    }
+    if let Some(table) = root.table("scripts") {
+        image.scripts = scripts::read(&table);
     }
     image.tests = tests(root);
     fit(image, root, said_formats);

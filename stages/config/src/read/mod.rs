@@ -7,5 +7,6 @@ pub(crate) mod image;
 mod os;
 pub(crate) mod overlay;
 pub(crate) mod resource;
+mod scripts;
 pub(crate) mod settings;
 mod source_file;

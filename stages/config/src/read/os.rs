@@ -284,7 +284,7 @@ fn dir(table: &Table<'_>) -> Option<Dir> {
 }
 
 /// A file or folder of the tree that must be there; the nearest name beside it is told otherwise.
-fn existing(table: &Table<'_>, path: Text<'_>, what: &str) -> Option<PathBuf> {
+pub(super) fn existing(table: &Table<'_>, path: Text<'_>, what: &str) -> Option<PathBuf> {
     let resolved = table.sources.resolve(path.at, path.value);
     if !table.sources.is_inside(path.at, &resolved) {
         let wrong = table.wrong(path.at, format!("`{}` is outside of the tree", path.value));

@@ -74,7 +74,15 @@ os:
   surprise: 1
 scripts:
   postCustomization:
-  - content: rm -rf /
+  - content: rm -rf /tmp/x
+  - path: scripts/a.sh
+    interpreter: python3
+    arguments: [a, a, "b c"]
+    environmentVariables: { A: "1" }
+  finalizeCustomization:
+  - { path: other/a.sh, surprise: 1 }
+  - { path: a, content: b }
+  - { name: "a/b", content: c }
 output:
   image: { path: o.raw, format: raw }
   artifacts: { items: [ukis] }
@@ -111,6 +119,21 @@ fn image_customizer() {
         modules = [{ name = "vfio", load-mode = "always", options = { unsafe = "Y" } }, { name = "x" }]
         additional-files = [{ source = "files/a", destination = "/etc/a", permissions = "664" }]
         additional-dirs = [{ source = "d", destination = "/srv/d", new-dir-permissions = "755" }]
+        [[scripts.post-customization]]
+        name = "post-customization"
+        content = "rm -rf /tmp/x"
+        [[scripts.post-customization]]
+        name = "a.sh"
+        path = "scripts/a.sh"
+        interpreter = "python3"
+        arguments = ["a", "a", "b c"]
+        environment-variables = { A = "1" }
+        [[scripts.finalize-customization]]
+        name = "a.sh 2"
+        path = "other/a.sh"
+        [[scripts.finalize-customization]]
+        name = "finalize-customization"
+        content = "c"
     "#
     .parse()
     .unwrap();
@@ -134,19 +157,19 @@ fn image_customizer() {
         "43:50 os.users[1].passwordExpiresDays",
         "50:37 os.additionalFiles[1].destination",
         "54:13 os.surprise",
-        "57:5 scripts.postCustomization[0]",
-        "59:18 output.image.path",
-        "60:14 output.artifacts",
+        "63:35 scripts.finalizeCustomization[0].surprise",
+        "64:5 scripts.finalizeCustomization[1]",
+        "65:13 scripts.finalizeCustomization[2].name",
+        "67:18 output.image.path",
+        "68:14 output.artifacts",
     ] {
         assert!(left.contains(&expected.to_owned()), "{expected} in {left:#?}");
     }
     assert!(!format!("{import:?}").contains("hunter2"));
     // Every value is in one list or the other, and the file says what it lacks.
-    assert!(
-        import
-            .annotated()
-            .contains("# image.yaml:57:5: scripts.postCustomization[0]: no script runs")
-    );
+    assert!(import.annotated().contains(
+        "# image.yaml:64:5: scripts.finalizeCustomization[1]: a script has either a path or a content"
+    ));
 }
 
 #[test]
@@ -180,7 +203,9 @@ fn the_toolkit() {
          \t\"PartitionSettings\": [{\"ID\": \"boot\", \"MountPoint\": \"/boot/efi\", \"MountOptions\": \"umask=0077\"}, {\"ID\": \"rootfs\", \"MountPoint\": \"/\"}, {\"ID\": \"var\", \"MountPoint\": \"/var\", \"MountOptions\": \"nodev\"}, {\"ID\": \"none\", \"MountPoint\": \"/none\"}],\n\
          \t\"KernelCommandLine\": {\"ExtraCommandLine\": \"quiet debug\", \"SELinux\": \"enforcing\"},\n\
          \t\"AdditionalFiles\": {\"a\": \"/etc/a\", \"b\": [{\"Path\": \"/etc/b\", \"Permissions\": \"0600\"}, \"/etc/c\"]},\n\
-         \t\"PostInstallScripts\": [{\"Path\": \"x.sh\"}],\n\
+         \t\"PreInstallScripts\": [{\"Path\": \"p.sh\"}],\n\
+         \t\"PostInstallScripts\": [{\"Path\": \"d/x.sh\", \"Args\": \"-a  b\"}, {\"Path\": \"y.sh\", \"Args\": \"'a b'\"}],\n\
+         \t\"FinalizeImageScripts\": [{\"Path\": \"x.sh\"}],\n\
          \t\"Users\": [{\"Name\": \"u\", \"UID\": \"1001\", \"Password\": \"p4ss\", \"SSHPubKeyPaths\": [\"k.pub\"]}]}, {\"Name\": \"Other\"}]\n}\n";
     let import = imported(text);
     assert_eq!(import.form, FormOf::Toolkit);
@@ -204,6 +229,9 @@ fn the_toolkit() {
             { source = "b", destination = "/etc/c" },
         ]
         users = [{ name = "u", uid = 1001, ssh-public-key-paths = ["k.pub"] }]
+        [scripts]
+        post-customization = [{ name = "x.sh", path = "d/x.sh", arguments = ["-a", "b"] }, { name = "y.sh", path = "y.sh" }]
+        finalize-customization = [{ name = "x.sh 2", path = "x.sh" }]
     "#
     .parse()
     .unwrap();
@@ -211,7 +239,8 @@ fn the_toolkit() {
     let left = left(&import);
     for key in [
         "SystemConfigs[0].KernelCommandLine.SELinux",
-        "SystemConfigs[0].PostInstallScripts[0]",
+        "SystemConfigs[0].PreInstallScripts[0]",
+        "SystemConfigs[0].PostInstallScripts[1].Args",
         "SystemConfigs[0].Users[0].Password",
         "SystemConfigs[1]",
         "Disks[0].Partitions[2].FsType",

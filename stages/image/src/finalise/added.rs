@@ -188,6 +188,14 @@ impl Added {
         }
     }
 
+    /// Where each file lands, and its bytes.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&RootPath, Sha256)> {
+        self.0.iter().filter_map(|entry| match &entry.what {
+            What::File { digest, .. } => Some((&entry.destination, *digest)),
+            What::Dir | What::Link(_) => None,
+        })
+    }
+
     /// Puts all of it into the tree; what does not fit there is told.
     pub(super) fn apply(&self, make: &mut Make<'_>, accounts: &Accounts) -> Result<Vec<Diagnostic>, Error> {
         let mut wrong = Vec::new();

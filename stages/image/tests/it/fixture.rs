@@ -284,6 +284,7 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
             },
             ..Os::default()
         },
+        scripts: vec![],
         tests: vec![Test {
             name: "x".into(),
             run: "true".into(),

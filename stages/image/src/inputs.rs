@@ -1,0 +1,41 @@
+//! What a definition brings along besides packages: files, folders, keys and scripts, read once.
+
+use keel_artefact::{Fingerprint, Sha256};
+use keel_config::Image;
+
+use crate::{Error, finalise::Added, scripts::Scripts};
+
+/// All that comes from the tree itself.
+#[derive(Debug)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) added: Added,
+    pub(crate) scripts: Scripts<'a>,
+}
+
+impl<'a> Inputs<'a> {
+    pub(crate) fn read(image: &'a Image) -> Result<Self, Error> {
+        Ok(Self {
+            added: Added::read(&image.os)?,
+            scripts: Scripts::read(&image.scripts)?,
+        })
+    }
+
+    /// Names everything that the image takes from here.
+    pub(crate) fn add_to(&self, key: &mut Fingerprint) {
+        self.added.add_to(key);
+        self.scripts.add_to(key);
+    }
+
+    /// Every file of the tree that is in the image or was run for it: what it is, and its bytes.
+    pub(crate) fn materials(&self) -> Vec<(String, Sha256)> {
+        let files = self
+            .added
+            .files()
+            .map(|(path, digest)| (format!("file {path}"), digest));
+        let scripts = self
+            .scripts
+            .texts()
+            .map(|(name, digest)| (format!("script {name}"), digest));
+        files.chain(scripts).collect()
+    }
+}
