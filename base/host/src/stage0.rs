@@ -74,9 +74,36 @@ pub struct Stage0 {
     pub fix_bootstrap: PathBuf,
     /// What is in it.
     pub manifest: Manifest,
+    /// Its tools run where everything is different.
+    pub is_elsewhere: bool,
 }
 
+/// Where faketime(1)'s library is in the root, below the folder of libraries of the architecture.
+const FAKETIME: &str = "faketime/libfaketime.so.1";
+
 impl Stage0 {
+    /// The same root for tools whose output must not depend on their surroundings: the clock is 400 days ahead, host name, time zone and
+    /// language are others, and there is one core. An error if the root lacks faketime.
+    pub fn elsewhere(&self) -> Result<Self, Error> {
+        let root = Self {
+            is_elsewhere: true,
+            ..self.clone()
+        };
+        let library = self.tools.join(root.faketime().trim_start_matches('/'));
+        if library.exists() {
+            return Ok(root);
+        }
+        Err(Error::Request {
+            program: "faketime",
+            why: "the clock cannot be changed: `packages` of `[keel.stage0]` needs faketime".to_owned(),
+        })
+    }
+
+    /// Inside.
+    fn faketime(&self) -> String {
+        format!("/usr/lib/{}-linux-gnu/{FAKETIME}", self.arch.rpm())
+    }
+
     /// A root to run Debian's tools in, over Debian's own libc; the top layer first.
     pub fn tool_lowers(&self) -> Vec<PathBuf> {
         vec![self.fix_bootstrap.clone(), self.libc.clone(), self.tools.clone()]
@@ -104,6 +131,21 @@ impl Stage0 {
         sandbox.env = variables
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
+        if self.is_elsewhere {
+            let faketime = self.faketime();
+            let others = [
+                ("LANG", "C"),
+                ("TZ", "ELSE-11:30"),
+                ("LD_PRELOAD", &faketime),
+                ("FAKETIME", "+400d"),
+                // What waits for something would wait for 400 days.
+                ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ];
+            let others = others.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            sandbox.env.extend(others);
+            sandbox.hostname = "elsewhere.example".to_owned();
+            sandbox.limits.cpus = Some(1);
+        }
         sandbox
     }
 
@@ -112,17 +154,19 @@ impl Stage0 {
         Stage0Lock::of(&self.manifest)
     }
 
-    fn open(folder: &Path, arch: Arch) -> Result<Self, Error> {
+    /// The stage0 that [`prepare`] has made at `folder`.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
         let manifest = Manifest::read(&folder.join(MANIFEST))?;
         Ok(Self {
             digest: manifest.digest,
-            arch,
+            arch: manifest.arch,
             tools: folder.join("tools"),
             libc_dev: folder.join("libc-dev"),
             libc: folder.join("libc"),
             fix: folder.join("fix"),
             fix_bootstrap: folder.join("fix-bootstrap"),
             manifest,
+            is_elsewhere: false,
         })
     }
 }
@@ -155,7 +199,7 @@ pub fn prepare(
     let key = key(spec);
     let known = store.existing_tree(&key).is_some();
     let done = store.tree(&key, |folder| make(store, spec, folder, sink, &id, interrupt));
-    let done = done.and_then(|folder| Stage0::open(&folder, spec.arch));
+    let done = done.and_then(|folder| Stage0::open(&folder));
     let outcome = match &done {
         Ok(_) if known => Outcome::Cached,
         Ok(_) => Outcome::Done,

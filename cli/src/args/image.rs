@@ -35,6 +35,7 @@ Examples:
   keel image build web             out/images/web: the image, image.lock, bills of materials, signed provenance
   keel image build web --record    and write its packages into the tree's image.lock
   keel image build web --locked    in CI: fails if its packages are not those of image.lock, and says how
+  keel image build web --check     and again where everything is different: fails unless every byte is the same
 
 More: docs/how-to/trust-an-image.md")]
     Build(Build),
@@ -134,6 +135,10 @@ pub struct Build {
     /// Write into image.lock, beside keel.lock, which packages these images consist of
     #[arg(long, conflicts_with = "locked")]
     pub record: bool,
+    /// Make each image twice, the second time with another clock, host name, time zone, umask, folder and order of packages, on one core
+    /// and with nothing from the store: fails where a byte differs, and says where
+    #[arg(long)]
+    pub check: bool,
     /// Who builds, for the provenance: a URI that others know this machine by
     #[arg(long, value_name = "URI", env = "KEEL_BUILDER", default_value = provenance::LOCAL, value_parser = builder)]
     pub builder: String,

@@ -1,5 +1,6 @@
 //! `keel image`: from source to images, and booting them.
 
+mod check;
 mod convert;
 mod inspect;
 mod record;
@@ -16,6 +17,7 @@ use keel_image::{
     lock::Locked,
     provenance::Signer,
 };
+use keel_repo::Repository;
 use serde::Serialize;
 
 use super::registry;
@@ -110,6 +112,7 @@ fn build(context: &Context<'_>, options: args::image::Build) -> Result<(), Failu
         how,
         signing,
         record: is_recorded,
+        check: is_checked,
         builder,
     } = options;
     if names.is_empty() {
@@ -173,6 +176,9 @@ fn build(context: &Context<'_>, options: args::image::Build) -> Result<(), Failu
             None => compose(context, &planned, &results, &recipe, index)?,
         });
     }
+    if is_checked {
+        check::all(context, &planned, &results, &recipe, &built)?;
+    }
     match is_recorded {
         true => record::record(context, &planned.project, &built)?,
         false => record::tell(context, &planned.project, &built)?,
@@ -198,6 +204,40 @@ fn compose(
     recorded: &Recorded<'_>,
     index: usize,
 ) -> Result<Built, Failure> {
+    let out = planned.project.output_dir.join("images");
+    with_repository(
+        context,
+        planned,
+        results,
+        recorded,
+        index,
+        |repository, record| {
+            keel_image::build(
+                &planned.images[index],
+                repository,
+                &planned.project,
+                context.arch(),
+                &planned.stage0,
+                context.store()?,
+                &out,
+                record,
+                context.sink(),
+                &context.interrupt,
+            )
+            .map_err(Failure::from)
+        },
+    )
+}
+
+/// Works with a repository of just the packages that an image needs, which is gone afterwards.
+fn with_repository<T>(
+    context: &Context<'_>,
+    planned: &Planned,
+    results: &Results,
+    recorded: &Recorded<'_>,
+    index: usize,
+    work: impl FnOnce(&Repository, &Record<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let group: &BTreeSet<ComponentName> = &planned.groups[index];
     let of_group: Results = results
         .iter()
@@ -215,25 +255,12 @@ fn compose(
         &keel_artefact::event::Silent,
         &context.interrupt,
     )?;
-    let image = &planned.images[index];
-    let out = planned.project.output_dir.join("images");
     let record = Record {
         origins: &record::origins(planned, &of_group, &packages)?,
         signer: recorded.signer,
         locked: recorded.locked.map(|locked| &locked[index]),
     };
-    Ok(keel_image::build(
-        image,
-        &repository,
-        &planned.project,
-        context.arch(),
-        &planned.stage0,
-        context.store()?,
-        &out,
-        &record,
-        context.sink(),
-        &context.interrupt,
-    )?)
+    work(&repository, &record)
 }
 
 /// Packages of a base's repository that an image may hold, in the store. Which of them it does hold, the image stage says, which

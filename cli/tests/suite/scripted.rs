@@ -120,3 +120,34 @@ fn a_script_that_fails_leaves_no_image() {
         assert!(!fixture.path("out/images/box").exists());
     }
 }
+
+#[test]
+fn an_image_is_made_twice_and_compared() {
+    let fixture = scripted();
+    let ran = fixture.keel(&["image", "build", "box", "--check"]).ok();
+    assert!(
+        ran.stderr
+            .contains("image `box` made twice: every file has the same bytes"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!fixture.path("out/differs/images/box").exists());
+    // What no image is to depend on, in a script's hands.
+    for (name, text) in [("host", "uname -n"), ("cores", "nproc"), ("time", "date +%s%N")] {
+        let fixture = Fixture::new();
+        add(
+            &fixture,
+            &format!("[[scripts.post-customization]]\nname = \"{name}\"\ncontent = \"{text} > /found\""),
+        );
+        let ran = fixture.keel(&["image", "build", "box", "--check"]);
+        assert_eq!(ran.code, Some(1), "{name}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("manifest.json: from byte"),
+            "{name}: {}",
+            ran.stderr
+        );
+        assert!(fixture.path("out/differs/images/box/manifest.json").exists());
+        // The image itself is there, and is what was built first.
+        fixture.keel(&["image", "verify", "out/images/box"]).ok();
+    }
+}

@@ -72,6 +72,8 @@ pub struct Request<'a> {
     pub signer: Signer<'a>,
     /// What its packages must be.
     pub locked: Option<&'a Locked>,
+    /// Scripts run on another host name and one core: the image is made to be compared.
+    pub is_elsewhere: bool,
 }
 
 /// Builds an image with the given tools, unless it is there already.
@@ -107,7 +109,7 @@ pub fn make(
             differences,
         });
     }
-    let inputs = Inputs::read(image)?;
+    let inputs = Inputs::read(image, request.is_elsewhere)?;
     let key = key::of(request, &chosen, &inputs);
     let dir = request.out.join(name);
     let id = format!("image:{name}");

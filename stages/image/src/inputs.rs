@@ -13,10 +13,11 @@ pub(crate) struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    pub(crate) fn read(image: &'a Image) -> Result<Self, Error> {
+    /// `is_elsewhere`: the image is made to be compared.
+    pub(crate) fn read(image: &'a Image, is_elsewhere: bool) -> Result<Self, Error> {
         Ok(Self {
             added: Added::read(&image.os)?,
-            scripts: Scripts::read(&image.scripts)?,
+            scripts: Scripts::read(&image.scripts, is_elsewhere)?,
         })
     }
 

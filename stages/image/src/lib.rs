@@ -45,6 +45,7 @@ mod bill;
 pub mod boot;
 mod build;
 mod caps;
+mod check;
 pub mod compose;
 pub mod convert;
 pub mod disk;
@@ -82,7 +83,8 @@ pub mod wsl;
 
 pub use boot::{boot, test};
 pub use build::{Candidate, Request, make};
+pub use check::{Checked, Difference};
 pub use error::Error;
 pub use manifest::Built;
 pub use origin::{Material, Origin, Origins, Source};
-pub use stage::{Record, build, existing};
+pub use stage::{Record, build, check, existing};

@@ -48,10 +48,14 @@ const PATH: &str = "/usr/bin:/usr/sbin:/bin:/sbin";
 
 /// The scripts of a definition, read.
 #[derive(Debug, Default)]
-pub(crate) struct Scripts<'a>(Vec<(&'a Script, Vec<u8>)>);
+pub(crate) struct Scripts<'a> {
+    all: Vec<(&'a Script, Vec<u8>)>,
+    /// They see another host name and one core.
+    is_elsewhere: bool,
+}
 
 impl<'a> Scripts<'a> {
-    pub(crate) fn read(scripts: &'a [Script]) -> Result<Self, Error> {
+    pub(crate) fn read(scripts: &'a [Script], is_elsewhere: bool) -> Result<Self, Error> {
         let text = |script: &Script| match &script.content {
             Content::Text(text) => Ok(text.clone().into_bytes()),
             Content::Source(path) => {
@@ -64,12 +68,15 @@ impl<'a> Scripts<'a> {
             }
         };
         let all = scripts.iter().map(|script| Ok((script, text(script)?)));
-        Ok(Self(all.collect::<Result<_, Error>>()?))
+        Ok(Self {
+            all: all.collect::<Result<_, Error>>()?,
+            is_elsewhere,
+        })
     }
 
     /// Names everything that the image takes from here.
     pub(crate) fn add_to(&self, key: &mut Fingerprint) {
-        for (script, text) in &self.0 {
+        for (script, text) in &self.all {
             let said = serde_json::json!({
                 "name": script.name, "interpreter": script.interpreter, "arguments": script.arguments,
                 "environment": script.environment_variables,
@@ -81,7 +88,7 @@ impl<'a> Scripts<'a> {
 
     /// Their names, and the digests of their texts.
     pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, Sha256)> {
-        self.0
+        self.all
             .iter()
             .map(|(script, text)| (script.name.as_str(), Sha256::of(text)))
     }
@@ -96,13 +103,14 @@ impl<'a> Scripts<'a> {
         say: &dyn Fn(&str),
         interrupt: &Interrupt,
     ) -> Result<(), Error> {
-        if self.0.is_empty() {
+        if self.all.is_empty() {
             return Ok(());
         }
         say("files for scripts");
         let scratch = store.temp_dir("scripts")?;
-        let place = Place::new(tree, scratch.path(), interrupt)?;
-        for (script, text) in &self.0 {
+        let mut place = Place::new(tree, scratch.path(), interrupt)?;
+        place.is_elsewhere = self.is_elsewhere;
+        for (script, text) in &self.all {
             say(&format!("script {}", script.name));
             has_interpreter(tree, script)?;
             place.run(script, text, clock, WALL, interrupt)?;
@@ -144,6 +152,8 @@ struct Place {
     lower: std::path::PathBuf,
     upper: std::path::PathBuf,
     file: std::path::PathBuf,
+    /// The host name is another one, and there is one core.
+    is_elsewhere: bool,
 }
 
 impl Place {
@@ -152,6 +162,7 @@ impl Place {
             lower: scratch.join("lower"),
             upper: scratch.join("upper"),
             file: scratch.join("script"),
+            is_elsewhere: false,
         };
         lay::lay(tree, &place.lower, interrupt)?;
         fs_err::create_dir(&place.upper).at("make", place.upper.display())?;
@@ -196,6 +207,10 @@ impl Place {
             wall: Some(wall),
             ..Limits::of_a_build(0)
         };
+        if self.is_elsewhere {
+            sandbox.hostname = "elsewhere.example".to_owned();
+            sandbox.limits.cpus = Some(1);
+        }
         let mut argv = vec![script.interpreter.clone(), PLACE.to_owned()];
         argv.extend_from_slice(&script.arguments);
         let run = Run {

@@ -14,6 +14,7 @@ use keel_store::Store;
 use crate::{
     Built, Candidate, Error, Origins, Request,
     audit::Foreign,
+    check::{self, Checked},
     error::At,
     lock::Locked,
     manifest::{self, MANIFEST},
@@ -46,44 +47,114 @@ pub fn build(
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Built, Error> {
-    let mut packages = Vec::new();
-    for entry in repository.installable() {
-        let info = keel_rpm::read(&entry.file).map_err(|source| Error::Package {
-            package: entry.nevra.to_string(),
-            source: source.into(),
-        })?;
-        let origin = record.origins.get(&entry.nevra).cloned();
-        packages.push(Candidate {
-            info,
-            file: entry.file.clone(),
-            sha256: entry.digest,
-            origin: origin.ok_or_else(|| Error::NoOrigin {
-                package: entry.nevra.to_string(),
-            })?,
-        });
-    }
-    let key = match repository.certificate() {
-        Some(path) => Some(fs_err::read(&path).at("read", path.display())?),
-        None => None,
-    };
-    let request = Request {
-        image,
-        distro: &project.distro.name,
-        version: &project.distro.version,
-        arch,
-        packages: &packages,
-        key: key.as_deref(),
-        tools_digest: stage0.digest,
-        out,
-        signer: record.signer,
-        locked: record.locked,
-    };
+    let parts = Parts::read(image, repository, project, arch, stage0, out, record)?;
     let tools = Borrowed {
         stage0,
         store,
         interrupt,
     };
-    crate::make(&request, &tools, store, sink, interrupt)
+    crate::make(&parts.request(), &tools, store, sink, interrupt)
+}
+
+/// Builds `first`, which [`build`] just made of the same, again where everything is different, in `elsewhere`, and compares.
+#[allow(clippy::too_many_arguments)] // those of `build`, and two more
+pub fn check(
+    image: &Image,
+    repository: &Repository,
+    project: &Project,
+    arch: Arch,
+    stage0: &Stage0,
+    store: &Store,
+    first: &Built,
+    elsewhere: &Path,
+    record: &Record<'_>,
+    sink: &dyn Sink,
+    interrupt: &Interrupt,
+) -> Result<Checked, Error> {
+    let parts = Parts::read(image, repository, project, arch, stage0, elsewhere, record)?;
+    let moved = stage0.elsewhere();
+    let moved = moved.map_err(|source| Error::Tool {
+        tool: "stage0",
+        image: image.name.to_string(),
+        source: source.into(),
+    })?;
+    let tools = Borrowed {
+        stage0: &moved,
+        store,
+        interrupt,
+    };
+    check::check(&parts.request(), first, &tools, store, elsewhere, sink, interrupt)
+}
+
+/// What a request consists of.
+struct Parts<'a> {
+    image: &'a Image,
+    project: &'a Project,
+    arch: Arch,
+    stage0: &'a Stage0,
+    out: &'a Path,
+    record: &'a Record<'a>,
+    packages: Vec<Candidate>,
+    key: Option<Vec<u8>>,
+}
+
+impl<'a> Parts<'a> {
+    fn read(
+        image: &'a Image,
+        repository: &Repository,
+        project: &'a Project,
+        arch: Arch,
+        stage0: &'a Stage0,
+        out: &'a Path,
+        record: &'a Record<'a>,
+    ) -> Result<Self, Error> {
+        let mut packages = Vec::new();
+        for entry in repository.installable() {
+            let info = keel_rpm::read(&entry.file).map_err(|source| Error::Package {
+                package: entry.nevra.to_string(),
+                source: source.into(),
+            })?;
+            let origin = record.origins.get(&entry.nevra).cloned();
+            packages.push(Candidate {
+                info,
+                file: entry.file.clone(),
+                sha256: entry.digest,
+                origin: origin.ok_or_else(|| Error::NoOrigin {
+                    package: entry.nevra.to_string(),
+                })?,
+            });
+        }
+        let key = match repository.certificate() {
+            Some(path) => Some(fs_err::read(&path).at("read", path.display())?),
+            None => None,
+        };
+        Ok(Self {
+            image,
+            project,
+            arch,
+            stage0,
+            out,
+            record,
+            packages,
+            key,
+        })
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request {
+            image: self.image,
+            distro: &self.project.distro.name,
+            version: &self.project.distro.version,
+            arch: self.arch,
+            packages: &self.packages,
+            key: self.key.as_deref(),
+            tools_digest: self.stage0.digest,
+            out: self.out,
+            signer: self.record.signer,
+            locked: self.record.locked,
+            is_elsewhere: false,
+        }
+    }
 }
 
 /// The image as it was built last.

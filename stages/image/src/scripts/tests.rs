@@ -93,7 +93,7 @@ fn run_all(tree: &mut Tree, scripts: &[Script]) -> Result<Changed, Error> {
     let store = Store::open(&dir.path().join("store")).unwrap();
     let mut changed = Changed::new();
     let stop = Interrupt::default();
-    let scripts = Scripts::read(scripts).unwrap();
+    let scripts = Scripts::read(scripts, false).unwrap();
     let ran = scripts.run(tree, &mut changed, Epoch(2000), &store, &|_| {}, &stop);
     let left = fs::read_dir(store.dir().join("tmp")).unwrap();
     let left: Vec<String> = left
@@ -399,7 +399,7 @@ fn twice_is_the_same_and_every_input_counts() {
     );
     let key = |script: &Script| {
         let mut key = Fingerprint::new("test");
-        Scripts::read(std::slice::from_ref(script))
+        Scripts::read(std::slice::from_ref(script), false)
             .unwrap()
             .add_to(&mut key);
         key.finish()

@@ -357,6 +357,7 @@ impl Place {
     pub fn build(&self, image: &Image, packages: &Packages) -> Result<Built, Error> {
         let out = self.out();
         let request = Request {
+            is_elsewhere: false,
             image,
             distro: "keel",
             version: "0.1",

@@ -19,6 +19,7 @@ fn none() -> Stage0 {
         fix: PathBuf::new(),
         fix_bootstrap: PathBuf::new(),
         manifest: serde_json::from_value(manifest).unwrap(),
+        is_elsewhere: false,
     }
 }
 
