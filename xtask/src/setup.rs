@@ -34,6 +34,7 @@ const PACKAGES: &[(&str, Set, &str)] = &[
         "has the keys that Debian's archive is signed with",
     ),
     ("qemu-system-x86", Set::Image, "boots images"),
+    ("swtpm", Set::Test, "is a TPM for an image that boots"),
     ("ovmf", Set::Image, "is the UEFI firmware that images boot with"),
     (
         "ca-certificates",

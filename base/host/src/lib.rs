@@ -33,6 +33,7 @@ pub mod rpmbuild;
 pub mod rpmdb;
 mod scratch;
 pub mod stage0;
+mod swtpm;
 
 pub use error::Error;
 pub use program::Program;

@@ -32,6 +32,8 @@ pub enum Program {
     Disorderfs,
     /// A virtual machine. Of the machine.
     Qemu(Arch),
+    /// A TPM for it. Of the machine.
+    Swtpm,
     /// Tells what differs between two files. Of the machine, in a sandbox.
     Diffoscope,
     /// `ldconfig`, in the root it is for.
@@ -63,6 +65,7 @@ impl Program {
             Self::Disorderfs => "disorderfs",
             Self::Qemu(Arch::X86_64) => "qemu-system-x86_64",
             Self::Qemu(Arch::Aarch64) => "qemu-system-aarch64",
+            Self::Swtpm => "swtpm",
             Self::Diffoscope => "diffoscope",
             Self::Ldconfig => "ldconfig",
             Self::MkfsErofs => "mkfs.erofs",
@@ -85,6 +88,7 @@ impl Program {
             Self::Disorderfs => "disorderfs",
             Self::Qemu(Arch::X86_64) => "qemu-system-x86",
             Self::Qemu(Arch::Aarch64) => "qemu-system-arm",
+            Self::Swtpm => "swtpm",
             Self::Diffoscope => "diffoscope",
             Self::Ldconfig => "libc-bin",
             Self::MkfsErofs | Self::FsckErofs => "erofs-utils",

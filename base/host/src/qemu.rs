@@ -15,7 +15,7 @@ use std::{
 use keel_artefact::{Arch, Interrupt};
 use keel_sandbox::Status;
 
-use crate::{Error, Program};
+use crate::{Error, Program, swtpm};
 
 /// A virtual machine.
 #[derive(Clone, Debug)]
@@ -37,10 +37,32 @@ pub struct Machine {
     /// systemd credentials by name, without NUL bytes: SMBIOS strings `io.systemd.credential:NAME=VALUE`
     /// (systemd.system-credentials(7)). Not fw_cfg, whose names end at 55 bytes.
     pub credentials: Vec<(String, Vec<u8>)>,
+    /// Its network card, behind a router that QEMU itself is (10.0.2.0/24, with DHCP). Without one it has none.
+    pub network: Option<Network>,
+    /// A TPM 2.0 (swtpm(8)) that is new each time: the socket over which QEMU talks to it.
+    pub tpm: Option<PathBuf>,
     /// May it use KVM where there is one? Where not, or if false, everything is emulated.
     pub kvm: bool,
     /// For what it writes meanwhile: UEFI variables, credentials, the monitor. The caller removes it.
     pub scratch: PathBuf,
+}
+
+/// What a machine's network reaches.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// Nothing beyond the router, which gives it an address: neither this machine nor what this one reaches.
+    pub is_closed: bool,
+    /// TCP ports of this machine's 127.0.0.1 that lead to it.
+    pub forwards: Vec<Forward>,
+}
+
+/// A TCP port of this machine, and the one of the guest that it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// Of this machine.
+    pub host: u16,
+    /// Of the guest.
+    pub guest: u16,
 }
 
 /// How a machine starts.
@@ -146,6 +168,9 @@ impl Machine {
         let program = Program::Qemu(self.arch);
         let argv = self.argv()?;
         let path = program.find()?;
+        let tpm = (self.tpm.as_ref())
+            .map(|socket| swtpm::start(socket, &self.scratch))
+            .transpose()?;
         let start = |source| Error::Start {
             program: program.name(),
             source,
@@ -175,6 +200,7 @@ impl Machine {
             program,
             argv: line,
             said,
+            _tpm: tpm,
         })
     }
 
@@ -200,6 +226,27 @@ impl Machine {
         add("m", format!("{}M", self.memory_mib));
         add("smp", self.cpus.to_string());
         add("nic", "none".to_owned());
+        if let Some(network) = &self.network {
+            let mut router = "user,id=net".to_owned();
+            if network.is_closed {
+                router.push_str(",restrict=on");
+            }
+            for Forward { host, guest } in &network.forwards {
+                router.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
+            }
+            add("netdev", router);
+            // Without the ROM that boots from the network.
+            add("device", "virtio-net-pci,netdev=net,romfile=".to_owned());
+        }
+        if let Some(socket) = &self.tpm {
+            add("chardev", format!("socket,id=tpm,path={}", self.path(socket)?));
+            add("tpmdev", "emulator,id=tpm,chardev=tpm".to_owned());
+            let device = match self.arch {
+                Arch::X86_64 => "tpm-crb",
+                Arch::Aarch64 => "tpm-tis-device",
+            };
+            add("device", format!("{device},tpmdev=tpm"));
+        }
         add("display", "none".to_owned());
         add("monitor", "none".to_owned());
         // Not `-serial file:…`, which takes a doubled comma for two.
@@ -311,6 +358,7 @@ pub struct Running {
     program: Program,
     argv: Vec<String>,
     said: PathBuf,
+    _tpm: Option<swtpm::Running>,
 }
 
 impl Running {

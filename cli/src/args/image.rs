@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use keel_artefact::ImageName;
+use keel_host::qemu::Forward;
 use keel_image::{
     provenance,
     registry::{Reference, reference},
@@ -42,20 +43,45 @@ More: docs/how-to/trust-an-image.md")]
     /// Check a finished image: signature and provenance, every file's digest, and that manifest, lock and bills of materials agree
     Verify(Verify),
     /// Boot an image under QEMU, with its console on this terminal
+    #[command(after_help = "\
+Nothing that the guest writes is kept. It reaches the network that this machine reaches; nothing reaches it but forwarded ports.
+
+Examples:
+  keel image boot vm --forward 2222:22 --user me --ssh-key ~/.ssh/id_ed25519.pub
+                                   then, elsewhere: ssh -p 2222 me@127.0.0.1
+  keel image boot vm --firmware uefi --tpm")]
     Boot {
         /// Which image
         image: ImageName,
         /// How to boot
         #[command(flatten)]
         boot: Boot,
+        /// TCP port of this machine (127.0.0.1) that leads to one of the guest's; once for each
+        #[arg(long, value_name = "PORT:PORT", value_parser = forward)]
+        forward: Vec<Forward>,
+        /// Make this user in the guest, who may become root with sudo: for images with systemd and a root that is written to
+        #[arg(long, value_name = "NAME", requires = "ssh_key")]
+        user: Option<String>,
+        /// Public keys that the user logs in with, one a line; once for each file
+        #[arg(long, value_name = "FILE", requires = "user", value_hint = ValueHint::FilePath)]
+        ssh_key: Vec<PathBuf>,
     },
     /// Boot images under QEMU, run their checks inside, power off
+    #[command(after_help = "\
+Examples:
+  keel image test                  every image that boots
+  keel image test vm --firmware both --junit vm.xml
+
+The guest's network is a router that gives it an address, and nothing beyond.")]
     Test {
         /// Images; all bootable ones if none is named
         images: Vec<ImageName>,
         /// How to boot
         #[command(flatten)]
         boot: Boot,
+        /// Write what was found as JUnit's XML, which CI systems show
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        junit: Option<PathBuf>,
     },
     /// Join finished containers of several architectures into one image
     #[command(after_help = "\
@@ -251,6 +277,31 @@ pub struct Boot {
     /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
+    /// Give it a TPM 2.0, new each time (needs swtpm)
+    #[arg(long)]
+    pub tpm: bool,
+    /// Run it with KVM where this machine lets you; `off` emulates, which is slow and the same everywhere
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub kvm: Kvm,
+}
+
+/// Whether KVM runs a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kvm {
+    /// Where there is one.
+    Auto,
+    /// Never.
+    Off,
+}
+
+/// `HOST:GUEST`
+fn forward(text: &str) -> Result<Forward, String> {
+    let port = |text: &str| (text.parse::<u16>().ok()).filter(|port| *port != 0);
+    let ports = text
+        .split_once(':')
+        .and_then(|(host, guest)| Some((port(host)?, port(guest)?)));
+    let (host, guest) = ports.ok_or("two ports, `2222:22`: this machine's, and the guest's")?;
+    Ok(Forward { host, guest })
 }
 
 /// What starts the kernel.

@@ -3,26 +3,33 @@
 mod check;
 mod convert;
 mod inspect;
+mod junit;
 mod record;
 mod verify;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use keel_artefact::{ComponentName, Dependency, Event, ImageName, Interrupt, PackageName};
 use keel_build::{BuiltPackage, Results, built::Output, closure};
 use keel_config::{Image, Project};
 use keel_image::{
     Built, Record,
-    boot::{Limits, Mode, TestReport},
+    boot::{Limits, Mode, Options, TestReport},
     lock::Locked,
     provenance::Signer,
+    seed::Seed,
 };
 use keel_repo::Repository;
 use serde::Serialize;
 
 use super::registry;
 use crate::{
-    args::{self, Firmware},
+    args::{self, Firmware, Kvm},
     base::{self, Bringer},
     context::Context,
     failure::{Class, Failure},
@@ -42,11 +49,26 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
         args::Image::Import { file, out } => super::import::run(context, &file, out.as_deref()),
         args::Image::Build(options) => build(context, options),
         args::Image::Verify(options) => verify::run(context, &options),
-        args::Image::Boot { image, boot: options } => boot(context, &image, &options),
+        args::Image::Boot {
+            image,
+            boot: options,
+            forward,
+            user,
+            ssh_key,
+        } => {
+            let seed = user.map(|user| seed(&user, &ssh_key)).transpose()?;
+            let given = Options {
+                forwards: forward,
+                seed,
+                ..given(&options)
+            };
+            boot(context, &image, &options, &given)
+        }
         args::Image::Test {
             images,
             boot: options,
-        } => test(context, &images, &options),
+            junit,
+        } => test(context, &images, &options, junit.as_deref()),
         args::Image::Index { file, layouts } => registry::index(context, &file, &layouts),
         args::Image::Push {
             image,
@@ -349,7 +371,27 @@ fn find(project: &Project, name: &ImageName) -> Result<(Image, Built), Failure> 
     Ok((image, built))
 }
 
-fn boot(context: &Context<'_>, name: &ImageName, options: &args::Boot) -> Result<(), Failure> {
+fn given(options: &args::Boot) -> Options {
+    Options {
+        kvm: options.kvm == Kvm::Auto,
+        tpm: options.tpm,
+        ..Options::default()
+    }
+}
+
+/// The user of `keel image boot`, whose keys are in `files`.
+fn seed(user: &str, files: &[PathBuf]) -> Result<Seed, Failure> {
+    let keys = files.iter().map(fs_err::read_to_string);
+    let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
+    Ok(Seed::new(user, &keys)?)
+}
+
+fn boot(
+    context: &Context<'_>,
+    name: &ImageName,
+    options: &args::Boot,
+    given: &Options,
+) -> Result<(), Failure> {
     let project = context.project()?;
     let (mut image, built) = find(&project, name)?;
     image.memory_mib = options.memory.unwrap_or(image.memory_mib);
@@ -369,13 +411,19 @@ fn boot(context: &Context<'_>, name: &ImageName, options: &args::Boot) -> Result
         &image,
         &built,
         mode,
+        given,
         context.store()?,
         context.sink(),
         &context.interrupt,
     )?)
 }
 
-fn test(context: &Context<'_>, names: &[ImageName], options: &args::Boot) -> Result<(), Failure> {
+fn test(
+    context: &Context<'_>,
+    names: &[ImageName],
+    options: &args::Boot,
+    junit: Option<&Path>,
+) -> Result<(), Failure> {
     let project = context.project()?;
     let bootable = || {
         project
@@ -408,11 +456,21 @@ fn test(context: &Context<'_>, names: &[ImageName], options: &args::Boot) -> Res
         for mode in modes {
             let store = context.store()?;
             let sink = context.sink();
-            match keel_image::test(&image, &built, *mode, limits, store, sink, &context.interrupt) {
+            let given = given(options);
+            match keel_image::test(
+                &image,
+                &built,
+                *mode,
+                &given,
+                limits,
+                store,
+                sink,
+                &context.interrupt,
+            ) {
                 Ok(report) => reports.push(report),
                 // What was found before is told first.
                 Err(error) => {
-                    broken = Some(error);
+                    broken = Some((format!("{name} ({mode})"), error));
                     break 'all;
                 }
             }
@@ -426,7 +484,10 @@ fn test(context: &Context<'_>, names: &[ImageName], options: &args::Boot) -> Res
         .flat_map(|report| &report.checks)
         .filter(|check| !check.passed())
         .count();
-    if let Some(error) = broken {
+    if let Some(file) = junit {
+        fs_err::write(file, junit::write(&reports, broken.as_ref()))?;
+    }
+    if let Some((_, error)) = broken {
         return Err(error.into());
     }
     if failed == 0 {

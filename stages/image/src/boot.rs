@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::{
     Built, Error, agent,
     error::{At, check},
+    seed::Seed,
     session::{Found, Session},
 };
 
@@ -35,6 +36,19 @@ impl std::fmt::Display for Mode {
             Self::Uefi => "uefi",
         })
     }
+}
+
+/// What a guest is given besides its disk.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// May KVM run it, where there is one?
+    pub kvm: bool,
+    /// A TPM 2.0, new each time.
+    pub tpm: bool,
+    /// TCP ports of this machine that lead to it (not under test).
+    pub forwards: Vec<qemu::Forward>,
+    /// A user (not under test).
+    pub seed: Option<Seed>,
 }
 
 /// How a check ended.
@@ -119,22 +133,28 @@ const CPUS: u32 = 2;
 
 /// Boots the image and runs its checks inside.
 ///
-/// The guest's disk, memory and credentials are gone afterwards, whatever happens. A check that fails is in the
+/// Its network ends at a router that gives it an address. The guest's disk, memory and credentials are gone afterwards, whatever happens. A check that fails is in the
 /// report; a guest that does not come up, or stops answering, is an error.
 pub fn test(
     image: &Image,
     built: &Built,
     mode: Mode,
+    options: &Options,
     limits: Limits,
     store: &Store,
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<TestReport, Error> {
     let scratch = store.temp_dir("guest")?;
-    let port = Port::new(scratch.path())?;
-    let mut machine = machine(image, built, mode, scratch.path())?;
+    let short = Short::new(scratch.path())?;
+    let port = short.path().join("port");
+    let mut machine = machine(image, built, mode, options, &short)?;
     let console = machine.console.clone();
-    machine.port = Some((agent::PORT.to_owned(), port.path()));
+    machine.network = Some(qemu::Network {
+        is_closed: true,
+        forwards: Vec::new(),
+    });
+    machine.port = Some((agent::PORT.to_owned(), port.clone()));
     machine.credentials = agent::credentials()
         .map(|(name, value)| (name.to_owned(), value.into_bytes()))
         .into_iter()
@@ -157,7 +177,7 @@ pub fn test(
         .start()
         .map_err(|source| Error::tool("QEMU", image.name.as_str(), source))?;
     let mut session = Session::new(image.name.as_str(), &console, Box::new(guest), interrupt);
-    let result = session.run(&port.path(), limits, &image.tests, &id, sink);
+    let result = session.run(&port, limits, &image.tests, &id, sink);
     let outcome = match &result {
         Ok(found) if found.checks.iter().all(CheckResult::passed) => Outcome::Done,
         _ => Outcome::Failed,
@@ -188,17 +208,24 @@ pub fn test(
 }
 
 /// Boots the image, until it powers off or the user interrupts. Each line of its console is an
-/// [`Event::Message`]; there is nothing to type, because nobody can log in.
+/// [`Event::Message`]; there is nothing to type: whoever is to log in comes by the network.
 pub fn boot(
     image: &Image,
     built: &Built,
     mode: Mode,
+    options: &Options,
     store: &Store,
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<(), Error> {
     let scratch = store.temp_dir("guest")?;
-    let mut machine = machine(image, built, mode, scratch.path())?;
+    let short = Short::new(scratch.path())?;
+    let mut machine = machine(image, built, mode, options, &short)?;
+    machine.network = Some(qemu::Network {
+        is_closed: false,
+        forwards: options.forwards.clone(),
+    });
+    machine.credentials = (options.seed.as_ref()).map_or_else(Vec::new, Seed::credentials);
     if let qemu::Boot::Kernel { command_line, .. } = &mut machine.boot {
         command_line.push_str(" console=ttyS0");
     }
@@ -235,7 +262,13 @@ const DRIVES: [(Format, qemu::DriveFormat); 4] = [
     (Format::Vhdx, qemu::DriveFormat::Vhdx),
 ];
 
-fn machine(image: &Image, built: &Built, mode: Mode, scratch: &Path) -> Result<qemu::Machine, Error> {
+fn machine(
+    image: &Image,
+    built: &Built,
+    mode: Mode,
+    options: &Options,
+    short: &Short,
+) -> Result<qemu::Machine, Error> {
     let missing = |what| Error::NoSuchFormat {
         image: image.name.to_string(),
         what,
@@ -269,21 +302,23 @@ fn machine(image: &Image, built: &Built, mode: Mode, scratch: &Path) -> Result<q
         console,
         port: None,
         credentials: Vec::new(),
-        kvm: false,
-        scratch: scratch.to_owned(),
+        network: None,
+        tpm: options.tpm.then(|| short.path().join("tpm.socket")),
+        kvm: options.kvm,
+        scratch: short.folder.clone(),
     })
 }
 
-/// A folder with a path short enough for a socket in it (108 bytes, unix(7)), gone when dropped.
-struct Port {
+/// A folder with a path short enough for sockets in it (108 bytes, unix(7)), gone when dropped.
+struct Short {
     link: Option<PathBuf>,
     folder: PathBuf,
 }
 
-impl Port {
+impl Short {
     fn new(scratch: &Path) -> Result<Self, Error> {
         let folder = scratch.to_owned();
-        if folder.as_os_str().len() < 100 {
+        if folder.as_os_str().len() < 90 {
             return Ok(Self { link: None, folder });
         }
         let link = PathBuf::from(format!("/tmp/keel-port-{}", std::process::id()));
@@ -296,12 +331,12 @@ impl Port {
         })
     }
 
-    fn path(&self) -> PathBuf {
-        self.link.as_ref().unwrap_or(&self.folder).join("port")
+    fn path(&self) -> &Path {
+        self.link.as_ref().unwrap_or(&self.folder)
     }
 }
 
-impl Drop for Port {
+impl Drop for Short {
     fn drop(&mut self) {
         if let Some(link) = &self.link {
             let _ = fs_err::remove_file(link);

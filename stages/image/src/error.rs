@@ -225,6 +225,12 @@ pub enum Error {
         /// A disk, say.
         what: &'static str,
     },
+    /// Of a user for one boot.
+    #[error("{why}")]
+    Seed {
+        /// What is wrong with it.
+        why: String,
+    },
     /// There is a file of that name, or what is there is none.
     #[error("`{}` exists", file.display())]
     Exists {

@@ -16,7 +16,7 @@
 //!    EFI system partition → partition table → raw; [`formats`]: qcow2, VHD and VHDX of it.
 //!    Then what is said of them: [`lock`](mod@lock), bills of materials, and signed [`provenance`], of what the packages' [`origin`] tells.
 //! 7. [`layout`]: a finished container, read back; [`join`]: those of several architectures as one; [`registry`]: to and from registries.
-//! 8. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]).
+//! 8. [`boot`]: the disk in QEMU, and the image's checks inside ([`agent`]), or a user of its own ([`seed`]).
 //!
 //! Beside the flow, [`convert`](mod@convert) makes any format of a disk of any other ([`read`]), [`inspect`](mod@inspect)
 //! tells what is in one, and [`verify`](mod@verify) checks a finished image.
@@ -72,6 +72,7 @@ pub mod registry;
 pub mod resolve;
 pub mod rootfs;
 pub mod scripts;
+pub mod seed;
 mod session;
 mod stage;
 mod tmpfiles;

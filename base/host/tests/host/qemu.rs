@@ -32,6 +32,8 @@ fn machine(scratch: &Path, boot: Boot) -> Machine {
         console: folder.join("console"),
         port: Some(("keel.test".to_owned(), folder.join("port"))),
         credentials: vec![("keel.test".to_owned(), b"yes, it is".to_vec())],
+        network: None,
+        tpm: None,
         kvm: false,
         scratch: scratch.to_owned(),
     }
