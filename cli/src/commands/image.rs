@@ -62,7 +62,7 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
                 seed,
                 ..given(&options)
             };
-            boot(context, &image, &options, &given)
+            boot(context, &image, &options, given)
         }
         args::Image::Test {
             images,
@@ -372,7 +372,12 @@ fn find(project: &Project, name: &ImageName) -> Result<(Image, Built), Failure> 
 }
 
 fn given(options: &args::Boot) -> Options {
+    let limits = Limits {
+        ready: Duration::from_secs(options.timeout),
+        ..Limits::default()
+    };
     Options {
+        limits,
         kvm: options.kvm == Kvm::Auto,
         tpm: options.tpm,
         ..Options::default()
@@ -390,7 +395,7 @@ fn boot(
     context: &Context<'_>,
     name: &ImageName,
     options: &args::Boot,
-    given: &Options,
+    given: Options,
 ) -> Result<(), Failure> {
     let project = context.project()?;
     let (mut image, built) = find(&project, name)?;
@@ -404,14 +409,14 @@ fn boot(
             ));
         }
     };
+    let given = Options { mode, ..given };
     context
         .terminal
         .line("the console follows; Ctrl-C ends the machine");
     Ok(keel_image::boot(
         &image,
         &built,
-        mode,
-        given,
+        &given,
         context.store()?,
         context.sink(),
         &context.interrupt,
@@ -445,10 +450,6 @@ fn test(
         Firmware::Uefi => &[Mode::Uefi],
         Firmware::Both => &[Mode::Direct, Mode::Uefi],
     };
-    let limits = Limits {
-        ready: Duration::from_secs(options.timeout),
-        ..Limits::default()
-    };
     let (mut reports, mut broken) = (Vec::new(), None);
     'all: for name in &names {
         let (mut image, built) = find(&project, name)?;
@@ -456,17 +457,11 @@ fn test(
         for mode in modes {
             let store = context.store()?;
             let sink = context.sink();
-            let given = given(options);
-            match keel_image::test(
-                &image,
-                &built,
-                *mode,
-                &given,
-                limits,
-                store,
-                sink,
-                &context.interrupt,
-            ) {
+            let given = Options {
+                mode: *mode,
+                ..given(options)
+            };
+            match keel_image::test(&image, &built, &given, store, sink, &context.interrupt) {
                 Ok(report) => reports.push(report),
                 // What was found before is told first.
                 Err(error) => {

@@ -20,10 +20,11 @@ use crate::{
 };
 
 /// How the kernel is started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// By QEMU itself; the disk is only the root.
+    #[default]
     Direct,
     /// By firmware, boot loader and stub from the disk.
     Uefi,
@@ -38,9 +39,13 @@ impl std::fmt::Display for Mode {
     }
 }
 
-/// What a guest is given besides its disk.
+/// How a guest is started, and what it is given besides its disk.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// How its kernel is started.
+    pub mode: Mode,
+    /// How long things may take.
+    pub limits: Limits,
     /// May KVM run it, where there is one?
     pub kvm: bool,
     /// A TPM 2.0, new each time.
@@ -138,17 +143,16 @@ const CPUS: u32 = 2;
 pub fn test(
     image: &Image,
     built: &Built,
-    mode: Mode,
     options: &Options,
-    limits: Limits,
     store: &Store,
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<TestReport, Error> {
+    let mode = options.mode;
     let scratch = store.temp_dir("guest")?;
     let short = Short::new(scratch.path())?;
     let port = short.path().join("port");
-    let mut machine = machine(image, built, mode, options, &short)?;
+    let mut machine = machine(image, built, options, &short)?;
     let console = machine.console.clone();
     machine.network = Some(qemu::Network {
         is_closed: true,
@@ -177,7 +181,7 @@ pub fn test(
         .start()
         .map_err(|source| Error::tool("QEMU", image.name.as_str(), source))?;
     let mut session = Session::new(image.name.as_str(), &console, Box::new(guest), interrupt);
-    let result = session.run(&port, limits, &image.tests, &id, sink);
+    let result = session.run(&port, options.limits, &image.tests, &id, sink);
     let outcome = match &result {
         Ok(found) if found.checks.iter().all(CheckResult::passed) => Outcome::Done,
         _ => Outcome::Failed,
@@ -212,15 +216,15 @@ pub fn test(
 pub fn boot(
     image: &Image,
     built: &Built,
-    mode: Mode,
     options: &Options,
     store: &Store,
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<(), Error> {
+    let mode = options.mode;
     let scratch = store.temp_dir("guest")?;
     let short = Short::new(scratch.path())?;
-    let mut machine = machine(image, built, mode, options, &short)?;
+    let mut machine = machine(image, built, options, &short)?;
     machine.network = Some(qemu::Network {
         is_closed: false,
         forwards: options.forwards.clone(),
@@ -262,13 +266,8 @@ const DRIVES: [(Format, qemu::DriveFormat); 4] = [
     (Format::Vhdx, qemu::DriveFormat::Vhdx),
 ];
 
-fn machine(
-    image: &Image,
-    built: &Built,
-    mode: Mode,
-    options: &Options,
-    short: &Short,
-) -> Result<qemu::Machine, Error> {
+fn machine(image: &Image, built: &Built, options: &Options, short: &Short) -> Result<qemu::Machine, Error> {
+    let mode = options.mode;
     let missing = |what| Error::NoSuchFormat {
         image: image.name.to_string(),
         what,
