@@ -37,6 +37,15 @@ impl Definition {
     pub(crate) fn inherits(&self) -> Option<&ImageName> {
         self.levels.iter().rev().nth(1).map(|level| &level.image)
     }
+
+    /// Does the image itself say something of what these keys, one in the other, lead to?
+    pub(crate) fn is_own(&self, keys: &[&str]) -> bool {
+        let mut value = self.levels.last().map(|level| &level.value);
+        for key in keys {
+            value = value.and_then(|value| Some(&value.entries()?.get(*key)?.value));
+        }
+        value.is_some()
+    }
 }
 
 /// What one file says.

@@ -107,7 +107,7 @@ fn image(
     image.inherits = said.inherits().cloned();
     let packages = packages(&said, &root, groups);
     image.packages = packages.into_iter().map(|package| package.name).collect();
-    fill(&mut image, &root);
+    fill(&mut image, &root, &said);
     if image.packages.is_empty() && problems.len() == before {
         table.problems.push(
             crate::Diagnostic::new(format!("image `{name}` has no packages")).at(image.defined_at.clone()),
@@ -211,7 +211,7 @@ pub(crate) fn capabilities(levels: &[Option<Table<'_>>]) -> Capabilities {
     }
 }
 
-fn fill(image: &mut Image, root: &Table<'_>) {
+fn fill(image: &mut Image, root: &Table<'_>, said: &Definition) {
     let mut seen = BTreeSet::new();
     image.exclude = root.parsed_strings("exclude");
     image.exclude.retain(|name| seen.insert(name.clone()));
@@ -239,7 +239,7 @@ fn fill(image: &mut Image, root: &Table<'_>) {
         image.scripts = scripts::read(&table);
     }
     image.tests = tests(root);
-    fit(image, root, said_formats);
+    fit(image, root, said, said_formats);
 }
 
 /// Whether any format is there, right or wrong.
@@ -323,7 +323,7 @@ fn tests(root: &Table<'_>) -> Vec<Test> {
 }
 
 /// Do formats, parts and capabilities fit each other?
-fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
+fn fit(image: &mut Image, root: &Table<'_>, said: &Definition, said_formats: bool) {
     let (container, disk) = (image.is_container(), image.is_disk());
     if image.formats.is_empty() && said_formats {
         // Those that are there were refused one by one.
@@ -333,16 +333,27 @@ fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
         root.problems
             .push(wrong.hint(format!("known formats: {}", known.join(", "))));
     } else {
-        let has = |format| image.formats.contains(&format);
+        let formats = image.formats.clone();
+        let has = |format| formats.contains(&format);
         for (there, wanted, key, what) in [
             (image.container.is_some(), container, "container", "a container"),
             (image.disk.is_some(), disk, "disk", "a disk"),
             (root.has("cpio"), has(Format::Cpio), "cpio", "`cpio`"),
             (root.has("wsl"), has(Format::Wsl), "wsl", "`wsl`"),
         ] {
-            if there && !wanted {
+            if !there || wanted {
+                continue;
+            }
+            if said.is_own(&[key]) {
                 let message = format!("`[{key}]` is of no use: no entry of `formats` is {what}");
                 root.report(root.key_at(key), message);
+            }
+            // What is inherited is for formats that this image does not have.
+            match key {
+                "container" => image.container = None,
+                "disk" => image.disk = None,
+                "wsl" => image.wsl = Wsl::default(),
+                _ => image.cpio = Compression::default(),
             }
         }
         if disk && image.disk.is_none() {
@@ -351,7 +362,7 @@ fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
                 "the format of a disk needs the table `[disk]`",
             );
         }
-        fit_os(image, root, disk);
+        fit_os(image, root, said, disk);
         for (claimed, true_, claim) in [
             (
                 image.capabilities.container,
@@ -389,17 +400,29 @@ fn fit(image: &mut Image, root: &Table<'_>, said_formats: bool) {
 }
 
 /// What only a machine has, or systemd.
-fn fit_os(image: &Image, root: &Table<'_>, disk: bool) {
+fn fit_os(image: &mut Image, root: &Table<'_>, said: &Definition, disk: bool) {
     let Some(table) = root.table("os") else { return };
     let machine = image.is_machine();
     let of_no_use = |key: &&str| !(disk || *key == "modules" && image.formats.contains(&Format::Cpio));
-    if let Some(key) = image.os.of_a_machine().into_iter().find(of_no_use) {
+    let unused: Vec<&str> = image.os.of_a_machine().into_iter().filter(of_no_use).collect();
+    for key in unused {
+        match key {
+            "modules" => image.os.modules.clear(),
+            _ => image.os.kernel_command_line.clear(),
+        }
+        if !said.is_own(&["os", key]) {
+            continue;
+        }
         let message = format!("`{key}` in `[os]` is of no use: no entry of `formats` is a disk");
         table.report(table.key_at(key), message);
     }
     let services = &image.os.services;
     let is_said = !(services.enable.is_empty() && services.disable.is_empty());
     if is_said && !(machine && image.capabilities.systemd) {
+        if !said.is_own(&["os", "services"]) {
+            image.os.services = Default::default();
+            return;
+        }
         let message = format!(
             "`[os.services]` is of no use: image `{}` ({}) is no machine whose first process is systemd",
             image.name, image.defined_at
