@@ -280,18 +280,9 @@ pub struct Boot {
     /// Give it a TPM 2.0, new each time (needs swtpm)
     #[arg(long)]
     pub tpm: bool,
-    /// Run it with KVM where this machine lets you; `off` emulates, which is slow and the same everywhere
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub kvm: Kvm,
-}
-
-/// Whether KVM runs a guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kvm {
-    /// Where there is one.
-    Auto,
-    /// Never.
-    Off,
+    /// Run it with KVM, where this machine lets you; without, all is emulated, which is slow and works everywhere
+    #[arg(long)]
+    pub kvm: bool,
 }
 
 /// `HOST:GUEST`

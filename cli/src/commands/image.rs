@@ -29,7 +29,7 @@ use serde::Serialize;
 
 use super::registry;
 use crate::{
-    args::{self, Firmware, Kvm},
+    args::{self, Firmware},
     base::{self, Bringer},
     context::Context,
     failure::{Class, Failure},
@@ -378,7 +378,7 @@ fn given(options: &args::Boot) -> Options {
     };
     Options {
         limits,
-        kvm: options.kvm == Kvm::Auto,
+        kvm: options.kvm,
         tpm: options.tpm,
         ..Options::default()
     }

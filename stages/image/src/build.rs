@@ -164,10 +164,11 @@ fn is_there(built: &Built) -> Result<bool, Error> {
     }
     for file in &built.files {
         let path = built.dir.join(&file.name);
-        if verify::wrong_with(&path, &file.sha256)?.is_some() {
+        let is_layout = file.format == Format::Oci.as_str();
+        let container = is_layout.then(|| built.container());
+        if verify::wrong_with(&path, &file.sha256, container)?.is_some() {
             return Ok(false);
         }
-        let is_layout = file.format == Format::Oci.as_str();
         if is_layout && blobs(&path)? != file.size {
             return Ok(false);
         }

@@ -6,7 +6,7 @@ use keel_artefact::{Arch, Epoch, ImageName, Nevra, Sha256, format};
 use keel_config::image::Format;
 use serde::{Deserialize, Serialize};
 
-use crate::finalise::Changed;
+use crate::{finalise::Changed, verify::Container};
 
 /// The version of `manifest.json`.
 pub const FORMAT: format::Version = format::Version(1);
@@ -86,6 +86,14 @@ impl Built {
     pub fn file(&self, format: Format) -> Option<PathBuf> {
         let file = self.files.iter().find(|file| file.format == format.as_str())?;
         Some(self.dir.join(&file.name))
+    }
+
+    /// What its layout says, if it has one: its tag is the distribution's version.
+    pub(crate) fn container(&self) -> Container<'_> {
+        Container {
+            tag: &self.version,
+            arch: self.arch,
+        }
     }
 
     /// As it is written to `manifest.json`.

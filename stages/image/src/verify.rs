@@ -1,6 +1,8 @@
 //! Checking a finished image: what its provenance says is signed by a trusted key, every file is the one that it names, and
 //! manifest, lock and bills of materials speak of the same files and packages.
 
+mod container;
+mod files;
 mod statement;
 
 use std::{
@@ -10,6 +12,7 @@ use std::{
 };
 
 use keel_artefact::{Interrupt, Sha256, parallel};
+use keel_config::image::Format;
 use keel_rpm::sign::{Certificates, KeyFingerprint};
 use serde::Serialize;
 use serde_json::Value;
@@ -17,12 +20,13 @@ use serde_json::Value;
 use crate::{
     Built, Error, bill,
     error::At,
-    layout::Layout,
     lock::{self, Lock},
     manifest::{self, MANIFEST, SUMS},
     provenance::{self, Envelope},
 };
 
+pub(crate) use container::Container;
+pub(crate) use files::wrong_with;
 use statement::Statement;
 
 /// The largest document that is read, in bytes.
@@ -102,8 +106,17 @@ pub fn verify(path: &Path, certificates: &Certificates, interrupt: &Interrupt) -
     if let Some((name, statement)) = check.provenance(certificates, &mut report)? {
         report.image = Some(statement.image.clone());
         report.builder = statement.builder.clone();
-        report.good = check.files(&name, &statement, only.as_deref(), interrupt)?;
-        check.documents(&name, &statement)?;
+        check.required(&name, &statement);
+        let manifest = check.manifest()?;
+        // What it says of other files counts only if it is the one that was signed.
+        let signed = statement.files.get(MANIFEST);
+        let built = (manifest.as_ref())
+            .filter(|(_, digest)| signed == Some(digest))
+            .map(|(built, _)| built);
+        report.good = check.files(&name, &statement, built, only.as_deref(), interrupt)?;
+        if let Some((built, _)) = &manifest {
+            check.documents(&name, &statement, built)?;
+        }
     }
     report.problems = check.problems;
     Ok(report)
@@ -149,7 +162,10 @@ impl Check<'_> {
                 return Ok(None);
             }
         };
-        let bytes = self.read(&name)?;
+        let Some(bytes) = self.document(&name)? else {
+            self.wrong(&name, "it is no regular file");
+            return Ok(None);
+        };
         let envelope = match Envelope::parse(&bytes) {
             Ok(envelope) => envelope,
             Err(why) => {
@@ -159,13 +175,41 @@ impl Check<'_> {
         };
         match envelope.verify(certificates, "it") {
             Ok(key) => report.signed_by = Some(key),
-            Err(why) => self.wrong(&name, why),
+            // Whatever it names may be anybody's.
+            Err(why) => {
+                self.wrong(&name, why);
+                return Ok(None);
+            }
         }
         match envelope.payload().and_then(|payload| Statement::parse(&payload)) {
-            Ok(statement) => Ok(Some((name, statement))),
+            Ok(statement) => {
+                let expected = format!("{}.{}", statement.image.name, provenance::SUFFIX);
+                if name != expected {
+                    self.wrong(
+                        &name,
+                        format!("it is of {}, and should be called {expected}", statement.image),
+                    );
+                }
+                Ok(Some((name, statement)))
+            }
             Err(why) => {
                 self.wrong(&name, why);
                 Ok(None)
+            }
+        }
+    }
+
+    /// Every image has these beside it: one that is not named could be left out, and nobody would know.
+    fn required(&mut self, provenance: &str, statement: &Statement) {
+        let name = &statement.image.name;
+        let bills = [bill::SPDX, bill::CYCLONEDX].map(|end| format!("{name}.{end}"));
+        let names = [MANIFEST, SUMS, lock::NAME].map(str::to_owned);
+        for name in names.iter().chain(&bills) {
+            if !statement.files.contains_key(name) {
+                self.wrong(
+                    provenance,
+                    format!("it does not name {name}, which every image has"),
+                );
             }
         }
     }
@@ -175,6 +219,7 @@ impl Check<'_> {
         &mut self,
         provenance: &str,
         statement: &Statement,
+        built: Option<&Built>,
         only: Option<&str>,
         interrupt: &Interrupt,
     ) -> Result<Vec<String>, Error> {
@@ -185,9 +230,15 @@ impl Check<'_> {
         let wanted: Vec<(&String, &Sha256)> = (statement.files.iter())
             .filter(|(name, _)| only.is_none_or(|only| *name == only || is_document(name)))
             .collect();
+        // What is signed says which are folders, not the folder.
+        let container = |name: &str| {
+            let built = built?;
+            let file = built.files.iter().find(|file| file.name == name)?;
+            (file.format == Format::Oci.as_str()).then(|| built.container())
+        };
         let found = parallel::map(&wanted, interrupt, |(name, digest)| {
             interrupt.check()?;
-            wrong_with(&self.dir.join(name), digest)
+            wrong_with(&self.dir.join(name), digest, container(name))
         })?;
         let mut good = Vec::new();
         for ((name, _), found) in wanted.into_iter().zip(found) {
@@ -199,7 +250,9 @@ impl Check<'_> {
         if only.is_none() {
             for name in self.names()? {
                 // What a boot said is no part of the image.
-                let is_log = name.starts_with("console-") && name.ends_with(".log");
+                let is_log = name.starts_with("console-")
+                    && name.ends_with(".log")
+                    && files::open(&self.dir.join(&name))?.is_ok();
                 if name != provenance && !is_log && !statement.files.contains_key(&name) {
                     self.wrong(&name, format!("{provenance} does not name it"));
                 }
@@ -209,10 +262,7 @@ impl Check<'_> {
     }
 
     /// Do the documents speak of the same?
-    fn documents(&mut self, provenance: &str, statement: &Statement) -> Result<(), Error> {
-        let Some(built) = self.manifest()? else {
-            return Ok(());
-        };
+    fn documents(&mut self, provenance: &str, statement: &Statement, built: &Built) -> Result<(), Error> {
         let image = Identity {
             name: built.image.to_string(),
             version: built.version.clone(),
@@ -249,7 +299,7 @@ impl Check<'_> {
         {
             self.wrong(SUMS, format!("it is not that of {MANIFEST}"));
         }
-        self.lock(&built, statement)?;
+        self.lock(built, statement)?;
         for (end, read) in [
             (bill::SPDX, bill::spdx::read as fn(&Value) -> bill::Told),
             (bill::CYCLONEDX, bill::cyclonedx::read),
@@ -277,12 +327,12 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn manifest(&mut self) -> Result<Option<Built>, Error> {
+    fn manifest(&mut self) -> Result<Option<(Built, Sha256)>, Error> {
         let Some(bytes) = self.document(MANIFEST)? else {
             return Ok(None);
         };
         match serde_json::from_slice::<Built>(&bytes) {
-            Ok(built) if built.format == manifest::FORMAT => Ok(Some(built)),
+            Ok(built) if built.format == manifest::FORMAT => Ok(Some((built, Sha256::of(&bytes)))),
             Ok(built) => {
                 let version = built.format.0;
                 self.wrong(
@@ -348,22 +398,19 @@ impl Check<'_> {
         }
     }
 
-    /// The bytes of a document; none if it is not there, which was told.
+    /// The bytes of a document; none if it is no file, which was told.
     fn document(&mut self, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        match self.dir.join(name).is_file() {
-            true => self.read(name).map(Some),
-            false => Ok(None),
-        }
-    }
-
-    fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
         let path = self.dir.join(name);
+        let file = match files::open(&path)? {
+            Ok(file) => file,
+            // With the other files, where the statement names it.
+            Err(_) => return Ok(None),
+        };
         let mut bytes = Vec::new();
-        let file = fs_err::File::open(&path).at("read", path.display())?;
         file.take(MAX_DOCUMENT)
             .read_to_end(&mut bytes)
             .at("read", path.display())?;
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 
     fn names(&self) -> Result<Vec<String>, Error> {
@@ -383,55 +430,4 @@ fn is_of_documents(name: &str) -> bool {
         || [bill::SPDX, bill::CYCLONEDX]
             .iter()
             .any(|end| name.ends_with(&format!(".{end}")))
-}
-
-/// What is wrong with a file that should have this digest; of a container, its manifest.
-pub(crate) fn wrong_with(path: &Path, digest: &Sha256) -> Result<Option<String>, Error> {
-    if !path.exists() {
-        return Ok(Some("it is missing".to_owned()));
-    }
-    if path.is_dir() {
-        return Ok(container(path, digest).err());
-    }
-    let (found, _) = Sha256::of_file(path).at("read", path.display())?;
-    Ok((found != *digest).then(|| format!("its digest is {found}, and should be {digest}")))
-}
-
-/// Has the layout this image, and nothing but what belongs to it, with the bytes that it should have?
-fn container(path: &Path, digest: &Sha256) -> Result<(), String> {
-    let told = |error: Error| error.to_string();
-    let layout = Layout::open(path).map_err(told)?;
-    let index = layout.index().map_err(told)?;
-    let [image] = index.manifests.as_slice() else {
-        return Err(format!(
-            "it has {} images, and should have one",
-            index.manifests.len()
-        ));
-    };
-    if image.digest != *digest {
-        return Err(format!(
-            "its manifest is {}, and should be {digest}",
-            image.digest
-        ));
-    }
-    let mut blobs = layout.blobs_of(image).map_err(told)?;
-    blobs.push(image.clone());
-    for blob in &blobs {
-        let file = path.join("blobs/sha256").join(blob.digest.to_hex());
-        let (found, _) =
-            Sha256::of_file(&file).map_err(|_| format!("its blob {} is missing", blob.digest))?;
-        if found != blob.digest {
-            return Err(format!("its blob {} is damaged", blob.digest));
-        }
-    }
-    let folder = path.join("blobs/sha256");
-    let entries = fs_err::read_dir(&folder).map_err(|error| error.to_string())?;
-    for entry in entries {
-        let name = entry.map_err(|error| error.to_string())?.file_name();
-        let name = name.to_string_lossy();
-        if !blobs.iter().any(|blob| blob.digest.to_hex() == *name) {
-            return Err(format!("its blob {name} belongs to nothing"));
-        }
-    }
-    Ok(())
 }

@@ -13,7 +13,12 @@ use keel_artefact::{Arch, Epoch, Sha256};
 use keel_store::Store;
 use serde::Serialize;
 
-use crate::{Error, error::At, layers::Packed};
+use crate::{
+    Error,
+    error::At,
+    layers::Packed,
+    layout::{INDEX, MANIFEST, TAG},
+};
 
 /// The file `oci-layout`.
 pub(crate) const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -150,30 +155,33 @@ pub fn layout(
     )?;
     let manifest = Manifest {
         schema_version: 2,
-        media_type: "application/vnd.oci.image.manifest.v1+json",
+        media_type: MANIFEST,
         config,
         layers: descriptors,
         annotations: settings.annotations.clone(),
     };
-    let mut entry = put(&blobs, &manifest, manifest.media_type)?;
-    let identity = entry
-        .digest
-        .trim_start_matches("sha256:")
-        .parse()
-        .unwrap_or_else(|_| Sha256::of(b""));
-    entry.annotations = BTreeMap::from([("org.opencontainers.image.ref.name".into(), settings.tag.clone())]);
-    entry.platform = Some(Platform {
-        architecture: settings.arch.oci(),
-        os: "linux",
-    });
-    let index = Index {
-        schema_version: 2,
-        media_type: "application/vnd.oci.image.index.v1+json",
-        manifests: vec![entry],
-    };
-    write_file(&dir.join("index.json"), &json(&index))?;
+    let bytes = json(&manifest);
+    let identity = Sha256::of(&bytes);
+    write_file(&blobs.join(identity.to_hex()), &bytes)?;
+    let index = index(identity, bytes.len() as u64, &settings.tag, settings.arch);
+    write_file(&dir.join("index.json"), &index)?;
     write_file(&dir.join("oci-layout"), LAYOUT_VERSION)?;
     Ok(identity)
+}
+
+/// `index.json` of a layout with one image: digest and size of its manifest, its tag, and what it runs on.
+pub(crate) fn index(manifest: Sha256, size: u64, tag: &str, arch: Arch) -> Vec<u8> {
+    let mut entry = descriptor(MANIFEST, manifest, size);
+    entry.annotations = BTreeMap::from([(TAG.to_owned(), tag.to_owned())]);
+    entry.platform = Some(Platform {
+        architecture: arch.oci(),
+        os: "linux",
+    });
+    json(&Index {
+        schema_version: 2,
+        media_type: INDEX,
+        manifests: vec![entry],
+    })
 }
 
 /// Packs a layout into one tar file, sorted, with one time for all.
