@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keel_artefact::{Arch, Epoch, Interrupt, Sink};
+use keel_artefact::{Arch, Epoch, Event, Interrupt, Interrupted, Sink};
 use keel_config::{GitBase, Project};
 use keel_host::stage0::{self, Stage0};
 use keel_rpm::sign::{Certificates, Key};
-use keel_store::Store;
+use keel_store::{FolderLock, Store};
 
 use crate::{
     args::{Form, Global, Signing},
@@ -59,6 +59,17 @@ impl<'a> Context<'a> {
     /// The listener, as libraries want it.
     pub fn sink(&self) -> &dyn Sink {
         self.terminal
+    }
+
+    /// One run at a time writes a folder: waits for another one, and says what that does.
+    pub fn lock_folder(&self, folder: &Path, does: &str) -> Result<FolderLock, Failure> {
+        let mut waits = |owner: Option<u32>| {
+            let owner = owner.map_or(String::new(), |process| format!(" (process {process})"));
+            let text = format!("another keel{owner} {does} {}: waiting for it", folder.display());
+            self.sink().event(Event::Note { text: &text });
+        };
+        let lock = FolderLock::take(folder, &self.interrupt, &mut waits)?;
+        lock.ok_or_else(|| Interrupted.into())
     }
 
     /// Is JSON wanted?

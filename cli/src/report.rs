@@ -50,6 +50,14 @@ pub fn bytes_as_they_are(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Without what would tell a terminal to do something: for words that are somebody else's.
+pub fn harmless(text: &str) -> String {
+    let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    text.chars()
+        .map(|c| if is_plain(c) { c } else { '\u{fffd}' })
+        .collect()
+}
+
 /// Columns, aligned, without a frame; the last one as wide as it is.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = heading.iter().map(|cell| cell.len()).collect();

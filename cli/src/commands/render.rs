@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use keel_artefact::{Event, Interrupted};
+use keel_artefact::Event;
 use keel_config::{
     Component, Diagnostic, Project, Spec,
     component::{Origin, SignaturePlace},
@@ -18,7 +18,7 @@ use keel_spec::render::{
     place::{self, How},
     stale::{self, Left, Stale, Witness},
 };
-use keel_store::{FolderLock, Store};
+use keel_store::Store;
 use serde::Serialize;
 
 use crate::{
@@ -77,7 +77,7 @@ pub fn render(context: &Context<'_>, command: &Render) -> Result<(), Failure> {
     };
     let _lock = match command.check_only {
         true => None,
-        false => Some(lock(context, &specs)?),
+        false => Some(context.lock_folder(&specs, "renders into")?),
     };
     let scratch = context.store()?.temp_dir("render")?;
     let run = Run {
@@ -184,7 +184,7 @@ pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failu
     let project = Arc::new(project);
     let changed: Vec<&Component> = project.components.values().filter(is_rendered).collect();
     let specs = project.output_dir.join("rendered");
-    let _lock = lock(context, &specs)?;
+    let _lock = context.lock_folder(&specs, "renders into")?;
     let scratch = context.store()?.temp_dir("render")?;
     let run = Run {
         rendering: Rendering::new(context, &project, &Macros::default(), scratch.path())?,
@@ -218,20 +218,6 @@ pub fn applied(context: &Context<'_>, project: Project) -> Result<Project, Failu
         }
     }
     Ok(project)
-}
-
-/// One run at a time writes a folder of rendered SPECs.
-fn lock(context: &Context<'_>, specs: &Path) -> Result<FolderLock, Failure> {
-    let mut waits = |owner: Option<u32>| {
-        let owner = owner.map_or(String::new(), |process| format!(" (process {process})"));
-        let text = format!(
-            "another keel{owner} renders into {}: waiting for it",
-            specs.display()
-        );
-        context.sink().event(Event::Note { text: &text });
-    };
-    let lock = FolderLock::take(specs, &context.interrupt, &mut waits)?;
-    lock.ok_or_else(|| Interrupted.into())
 }
 
 fn tell(context: &Context<'_>, rows: &[Row], stale: &Stale, check: bool) -> Result<(), Failure> {

@@ -172,6 +172,16 @@ pub enum Error {
         /// A sentence about what takes the most space.
         largest: String,
     },
+    /// An ext4 is too large.
+    #[error("partition `{partition}` has {size} GiB, and an ext4 of Keel's less than {largest}")]
+    LargeExt4 {
+        /// Its label.
+        partition: String,
+        /// GiB.
+        size: u64,
+        /// GiB.
+        largest: u64,
+    },
     /// The checks of the finished tree found something.
     #[error("image `{image}` must not leave as it is:\n{}", audit::list(findings))]
     Audit {

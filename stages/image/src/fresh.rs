@@ -20,10 +20,18 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 /// Writes a file in the place of another: readers see the old bytes or the new ones.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(path, "new");
-    let mut file = fs_err::File::create(&new)?;
+    // Left by a run that was killed; or somebody's link, which is not followed.
+    if let Err(error) = fs_err::remove_file(&new)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut file = fs_err::File::create_new(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs_err::rename(&new, path)
+    fs_err::rename(&new, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs_err::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Removes what a killed run left of [`replace`].

@@ -148,6 +148,14 @@ fn joined(there: &str, lines: &[Line]) -> String {
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'))
         .filter_map(|line| line.split_whitespace().nth(1))
+        // `/srv/` is `/srv`.
+        .map(|place| {
+            if place.len() > 1 {
+                place.trim_end_matches('/')
+            } else {
+                place
+            }
+        })
         .collect();
     let is_said = |line: &&Line| !said.contains(&escaped(&line.place).as_str());
     let mut all = there.to_owned();
@@ -179,5 +187,7 @@ mod tests {
         assert_eq!(joined(own, &lines), expected);
         assert_eq!(joined(&expected, &lines), expected);
         assert_eq!(joined("", &lines).lines().count(), 2);
+        let slashed = "LABEL=x / ext4 ro 0 1\nLABEL=y /a\\040b/ ext4 ro 0 2\n";
+        assert_eq!(joined(slashed, &lines), slashed);
     }
 }

@@ -27,8 +27,10 @@ pub use superblock::FileSystem;
 
 /// The most partitions that are told.
 const MOST_PARTITIONS: u32 = 128;
-/// No kernel image is larger.
-const LARGEST_KERNEL: u64 = 512 << 20;
+/// What is read of a file on the EFI system partition: headers, and each section that is told, have no more bytes.
+const LARGEST_PART: u64 = 64 << 10;
+/// What is read of a partition, in bytes, and what is unpacked of a disk, for chains of a damaged one go round.
+const ENOUGH: u64 = 1 << 30;
 /// The largest manifest that is read.
 const LARGEST_MANIFEST: u64 = 64 << 20;
 /// The partition type of an EFI system partition.
@@ -65,6 +67,8 @@ pub struct Content {
     pub file_system: Option<FileSystem>,
     /// Kernels that its firmware may start, by path.
     pub kernels: Vec<Kernel>,
+    /// What of that could not be read, and why.
+    pub unread: Vec<String>,
 }
 
 /// A partition.
@@ -120,6 +124,7 @@ pub fn inspect(path: &Path) -> Result<Inspected, Error> {
 
 /// What is in a disk. Fails with `InvalidData` where it is not what it should be.
 pub fn look(disk: &mut Disk) -> io::Result<Content> {
+    disk.unpack_at_most(ENOUGH);
     let Some((guid, partitions)) = table(disk)? else {
         let size = disk.size();
         return Ok(Content {
@@ -127,17 +132,21 @@ pub fn look(disk: &mut Disk) -> io::Result<Content> {
             partitions: Vec::new(),
             file_system: superblock::of(disk, 0, size)?,
             kernels: Vec::new(),
+            unread: Vec::new(),
         });
     };
-    let mut kernels = Vec::new();
+    let (mut kernels, mut unread) = (Vec::new(), Vec::new());
     for partition in partitions.iter().filter(|partition| partition.type_guid == ESP) {
-        kernels.extend(kernels_of(disk, partition)?);
+        if let Err(error) = kernels_of(disk, partition, &mut kernels) {
+            unread.push(format!("kernels of partition {}: {error}", partition.number));
+        }
     }
     Ok(Content {
         guid: Some(guid),
         partitions,
         file_system: None,
         kernels,
+        unread,
     })
 }
 
@@ -196,54 +205,62 @@ fn table(disk: &mut Disk) -> io::Result<Option<(Uuid, Vec<Partition>)>> {
 }
 
 /// Unified kernel images on an EFI system partition. One that cannot be read as such has none.
-fn kernels_of(disk: &mut Disk, esp: &Partition) -> io::Result<Vec<Kernel>> {
+fn kernels_of(disk: &mut Disk, esp: &Partition, kernels: &mut Vec<Kernel>) -> io::Result<()> {
     let is_fat = |found: &FileSystem| found.kind == "vfat";
     if !esp.file_system.as_ref().is_some_and(is_fat) {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let window = Window {
         disk,
         offset: esp.offset,
         size: esp.size,
         at: 0,
-        budget: 4 * LARGEST_KERNEL,
+        budget: ENOUGH,
     };
     let fat = fatfs::FileSystem::new(window, fatfs::FsOptions::new())?;
     let folder = match fat.root_dir().open_dir(KERNELS) {
         Ok(folder) => folder,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let mut kernels = Vec::new();
+    let before = kernels.len();
     for entry in folder.iter() {
         let entry = entry?;
         let name = entry.file_name();
-        if !entry.is_file() || !name.to_lowercase().ends_with(".efi") || entry.len() > LARGEST_KERNEL {
-            continue;
+        if entry.is_file() && name.to_lowercase().ends_with(".efi") {
+            kernels.push(kernel(format!("/{KERNELS}/{name}"), &mut entry.to_file())?);
         }
-        let mut bytes = Vec::new();
-        entry.to_file().take(LARGEST_KERNEL).read_to_end(&mut bytes)?;
-        kernels.push(kernel(format!("/{KERNELS}/{name}"), &bytes));
     }
-    kernels.sort_by(|one, other| one.path.cmp(&other.path));
-    Ok(kernels)
+    kernels[before..].sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(())
 }
 
-fn kernel(path: String, bytes: &[u8]) -> Kernel {
-    let pe = PeFile64::parse(bytes).ok();
-    let section = |name: &str| {
-        let section = pe.as_ref()?.section_by_name(name)?;
-        // Padded to the alignment of the file: what counts is its size in memory.
-        let data = section.data().ok()?;
-        let data = data.get(..usize::try_from(section.size()).ok()?.min(data.len()))?;
-        let text = std::str::from_utf8(data).ok()?;
-        Some(text.trim_end_matches(['\0', '\n']).to_owned())
+/// The sections of a PE file that say what it is. All others, the kernel itself, are not looked at.
+fn kernel(path: String, file: &mut (impl Read + Seek)) -> io::Result<Kernel> {
+    let mut part = |from: u64, size: u64| -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(from))?;
+        file.take(size).read_to_end(&mut bytes)?;
+        Ok(bytes)
     };
-    Kernel {
+    let headers = part(0, LARGEST_PART)?;
+    let pe = PeFile64::parse(headers.as_slice()).ok();
+    let mut section = |name: &str| -> io::Result<Option<String>> {
+        let section = pe.as_ref().and_then(|pe| pe.section_by_name(name));
+        // Padded to the alignment of the file: what counts is its size in memory.
+        let range = section.and_then(|section| Some((section.file_range()?, section.size())));
+        let Some(((from, stored), size)) = range.filter(|(_, size)| *size <= LARGEST_PART) else {
+            return Ok(None);
+        };
+        let text = String::from_utf8(part(from, size.min(stored))?).ok();
+        Ok(text.map(|text| text.trim_end_matches(['\0', '\n']).to_owned()))
+    };
+    let (release, cmdline) = (section(".uname")?, section(".cmdline")?);
+    Ok(Kernel {
         path,
-        release: section(".uname"),
-        cmdline: section(".cmdline"),
-    }
+        release,
+        cmdline,
+    })
 }
 
 /// What the manifest beside a file says, if it names the file.
@@ -276,7 +293,8 @@ struct Window<'a> {
 
 impl Read for Window<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let spent = buffer.len() as u64;
+        // Whoever asks for little at a time asks often.
+        let spent = (buffer.len() as u64).max(SECTOR);
         self.budget =
             (self.budget.checked_sub(spent)).ok_or_else(|| damaged("its EFI system partition has no end"))?;
         let left = self.size.saturating_sub(self.at);

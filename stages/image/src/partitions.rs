@@ -15,6 +15,7 @@ use keel_config::image::{
     FileSystem,
     partition::{Partition, PartitionContent, PartitionSize},
 };
+use keel_host::mkfs_ext4;
 
 use crate::{
     Error,
@@ -60,6 +61,9 @@ pub(crate) fn make(
         part.measure(tree, recipe, tools, scratch)?;
     }
     let size = share_out(tree, recipe, &mut parts)?;
+    for part in &parts {
+        part.is_within()?;
+    }
     let (mut ready, mut at, mut root_size) = (Vec::new(), ALIGNMENT, 0);
     for part in parts {
         let (role, size) = (part.role, part.size);
@@ -265,6 +269,25 @@ impl Part<'_> {
             self.size = bytes;
         }
         Ok(())
+    }
+
+    /// An ext4 has room set aside to grow to its largest size: it is made smaller.
+    fn is_within(&self) -> Result<(), Error> {
+        let is_ext4 = matches!(
+            &self.source,
+            Source::System {
+                kind: FileSystem::Ext4,
+                ..
+            }
+        );
+        if !is_ext4 || self.size < mkfs_ext4::LARGEST {
+            return Ok(());
+        }
+        Err(Error::LargeExt4 {
+            partition: self.label.to_owned(),
+            size: self.size >> 30,
+            largest: mkfs_ext4::LARGEST >> 30,
+        })
     }
 
     fn access(&self) -> Access {

@@ -14,7 +14,7 @@ pub(super) fn run(context: &Context<'_>, file: &Path) -> Result<(), Failure> {
     let found = inspect(&context.directory.join(file)).map_err(|error| {
         Failure::because(Class::Input, format!("cannot look at {}", file.display()), &error)
     })?;
-    report::print(context, &found, text)
+    report::print(context, &found, |found| report::harmless(&text(found)))
 }
 
 fn text(found: &Inspected) -> String {
@@ -55,6 +55,9 @@ fn text(found: &Inspected) -> String {
         if let Some(cmdline) = &kernel.cmdline {
             lines.push(format!("  {cmdline}"));
         }
+    }
+    for unread in &content.unread {
+        lines.push(format!("not read: {unread}"));
     }
     if let Some(packages) = &found.packages {
         lines.push(format!("{} packages", packages.len()));

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use keel_image::{Error, boot::TestReport};
 use quick_xml::escape::escape;
 
+use crate::report;
+
 /// `broken` is the boot that came to no end, by name, and why.
 pub(super) fn write(reports: &[TestReport], broken: Option<&(String, Error)>) -> String {
     let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
@@ -47,18 +49,9 @@ pub(super) fn write(reports: &[TestReport], broken: Option<&(String, Error)>) ->
     text
 }
 
-/// With a sign for what XML 1.0 cannot say at all.
+/// XML 1.0 has no words for most control characters.
 fn escaped(text: &str) -> String {
-    let allowed = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
-    let text: String = (text.chars().map(|c| {
-        if allowed(c) {
-            c
-        } else {
-            char::REPLACEMENT_CHARACTER
-        }
-    }))
-    .collect();
-    escape(text).into_owned()
+    escape(report::harmless(text)).into_owned()
 }
 
 #[cfg(test)]

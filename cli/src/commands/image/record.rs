@@ -125,6 +125,8 @@ pub fn locked(context: &Context<'_>, project: &Project, images: &[Image]) -> Res
 /// Writes into the tree which packages these images consist of. What the tree does not have any more goes.
 pub fn record(context: &Context<'_>, project: &Project, built: &[Built]) -> Result<(), Failure> {
     let path = path(project);
+    // What another run writes meanwhile is read, not lost.
+    let _tree = context.lock_folder(path.parent().unwrap_or(&project.root), "records images in")?;
     let mut lock = Lock::read(&path).map_err(unreadable)?;
     for built in built {
         let of_image = of(built)?;

@@ -11,7 +11,7 @@ use keel_spec::{
 };
 use serde::Serialize;
 
-use crate::context::Context;
+use crate::{context::Context, report};
 
 /// A message in JSON.
 #[derive(Serialize)]
@@ -86,14 +86,6 @@ pub fn say(context: &Context<'_>, path: Option<&str>, message: &Message) {
     }
 }
 
-/// Without what would tell a terminal to do something.
-fn harmless(text: &str) -> String {
-    let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
-    text.chars()
-        .map(|c| if is_plain(c) { c } else { '\u{fffd}' })
-        .collect()
-}
-
 /// Says all of it, errors last, with their places, what led to them, and hints. What commands complain of is said where
 /// something is wrong, for it may be why, or where more is to be said.
 pub fn all(context: &Context<'_>, source: &Source<'_>, messages: &[Message]) {
@@ -102,15 +94,15 @@ pub fn all(context: &Context<'_>, source: &Source<'_>, messages: &[Message]) {
         match message.severity {
             Severity::Error => {}
             Severity::Complaint if !is_wrong && !context.global.verbose => {}
-            Severity::Warning => context.terminal.warning(&harmless(&source.line(message))),
+            Severity::Warning => context.terminal.warning(&report::harmless(&source.line(message))),
             Severity::Complaint if is_wrong => {
-                let text = harmless(message.text.trim_end_matches('\n'));
+                let text = report::harmless(message.text.trim_end_matches('\n'));
                 context.terminal.error(&text, &text);
             }
             Severity::Output | Severity::Note | Severity::Complaint => {
                 context
                     .terminal
-                    .line(&harmless(message.text.trim_end_matches('\n')));
+                    .line(&report::harmless(message.text.trim_end_matches('\n')));
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
         partition::{Partition, PartitionContent, PartitionSize, PartitionType},
     },
     size,
-    table::Table,
+    table::{Table, Text},
 };
 
 const MIB: u64 = 1 << 20;
@@ -70,7 +70,7 @@ fn partition(table: &Table<'_>) -> Option<Partition> {
     let size = match table.text("size") {
         None => PartitionSize::Fits,
         Some(text) if text.value == "grow" => PartitionSize::Grow,
-        Some(text) => PartitionSize::Bytes(size::parse(text.value).ok()?),
+        Some(text) => PartitionSize::Bytes(within(table, &text)?),
     };
     let wrong = |key, message: String| table.report(table.key_at(key), message);
     let said = table.text("type");
@@ -229,5 +229,24 @@ fn fit(disk: &Disk, table: &Table<'_>) {
 }
 
 fn bytes(table: &Table<'_>, key: &str) -> Option<u64> {
-    size::parse(table.text(key)?.value).ok()
+    within(table, &table.text(key)?)
+}
+
+/// No disk is larger in any format (VHDX has this limit).
+const LARGEST_DISK: u64 = 64 << 40;
+
+/// A size in bytes that a disk may have; one that is none was reported.
+fn within(table: &Table<'_>, text: &Text<'_>) -> Option<u64> {
+    let bytes = size::parse(text.value).ok()?;
+    if bytes > LARGEST_DISK {
+        table.report(
+            text.at,
+            format!(
+                "`{}` is more than 64 TiB, the largest disk that Keel makes",
+                text.value
+            ),
+        );
+        return None;
+    }
+    Some(bytes)
 }

@@ -288,14 +288,19 @@ impl Map for Flat {
     }
 }
 
+/// So many unpacked blocks are kept: those of a file, and of the tables that say where it goes on.
+const UNPACKED: usize = 8;
+
 /// A disk in a file.
 pub struct Disk {
     input: Input,
     map: Box<dyn Map>,
     size: u64,
     block: u64,
-    /// The block that was unpacked last.
-    unpacked: Option<(u64, Vec<u8>)>,
+    /// The blocks that were unpacked last, the newest first.
+    unpacked: Vec<(u64, Vec<u8>)>,
+    /// So many bytes may still be unpacked.
+    to_unpack: u64,
     /// Is what the last block of the file lacks zeros?
     open_end: bool,
     clock: Option<Epoch>,
@@ -308,7 +313,8 @@ impl Disk {
             map,
             size,
             block,
-            unpacked: None,
+            unpacked: Vec::new(),
+            to_unpack: u64::MAX,
             open_end: false,
             clock: None,
         }
@@ -319,18 +325,31 @@ impl Disk {
         self.clock
     }
 
+    /// Lets no more than so many bytes be unpacked from now on, again and again the same ones, too: whoever does not read a disk from its
+    /// beginning to its end could be led around in it.
+    pub fn unpack_at_most(&mut self, bytes: u64) {
+        self.to_unpack = bytes;
+    }
+
     fn unpack(&mut self, block: u64, at: u64, length: u64) -> io::Result<&[u8]> {
-        if self.unpacked.as_ref().is_none_or(|(known, _)| *known != block) {
+        if let Some(known) = self.unpacked.iter().position(|(known, _)| *known == block) {
+            self.unpacked[..=known].rotate_right(1);
+        } else {
             // The end of the last sector is another's; a cluster of one value takes a few bytes.
             self.input.spend(length.min(4))?;
-            let (_, mut bytes) = self.unpacked.take().unwrap_or_default();
+            let left = self.to_unpack.checked_sub(self.block);
+            self.to_unpack = left.ok_or_else(|| damaged("there is no end to unpacking what it points to"))?;
+            let mut bytes = match self.unpacked.len() < UNPACKED {
+                true => Vec::new(),
+                false => self.unpacked.pop().unwrap_or_default().1,
+            };
             let mut packed = vec![0; length as usize];
             self.input.read(at, &mut packed)?;
             bytes.resize(self.block as usize, 0);
             self.map.unpack(&packed, &mut bytes)?;
-            self.unpacked = Some((block, bytes));
+            self.unpacked.insert(0, (block, bytes));
         }
-        Ok(self.unpacked.as_ref().map_or(&[], |(_, bytes)| bytes))
+        Ok(self.unpacked.first().map_or(&[], |(_, bytes)| bytes))
     }
 
     fn stored(&mut self, at: u64, part: &mut [u8]) -> io::Result<()> {

@@ -6,6 +6,7 @@ use keel_config::image::Format;
 use keel_image::{
     inspect::{FileSystem, inspect, look},
     read,
+    write::sparse::Source as _,
 };
 
 use crate::fixture::{Packages, Place, image, judge};
@@ -195,6 +196,16 @@ fn a_disk_of_others_is_told_and_a_damaged_one_ends_with_an_error() {
     let told = see(&whole).unwrap();
     assert_eq!(told.kernels[0].path, "/EFI/Linux/A kernel of some name.efi");
     assert_eq!(told.kernels[0].cmdline, None);
+    // A file system that is none takes nothing away from what else is told.
+    let mut broken = whole.clone();
+    broken[ESP + 11..ESP + 13].copy_from_slice(&[7, 7]);
+    let told = see(&broken).unwrap();
+    assert_eq!((told.partitions.len(), told.kernels.len()), (1, 0));
+    assert!(
+        told.unread[0].starts_with("kernels of partition 1: "),
+        "{:?}",
+        told.unread
+    );
     // Bytes of the tables and folders, and of the boot sector most of all, by a generator that is the same each time.
     let (mut state, mut refused) = (0x2545_f491_4f6c_dd1d_u64, 0);
     let mut random = |below: usize| {
@@ -213,7 +224,49 @@ fn a_disk_of_others_is_told_and_a_damaged_one_ends_with_an_error() {
             };
             damaged[at] = random(256) as u8;
         }
-        refused += usize::from(see(&damaged).is_err());
+        refused += usize::from(!see(&damaged).is_ok_and(|told| told.unread.is_empty()));
     }
     assert!(refused > 100, "{refused}");
+}
+
+#[test]
+fn blocks_that_are_compressed_are_unpacked_once_where_a_reader_goes_to_and_fro() {
+    const CLUSTER: u64 = 64 << 10;
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+    let bytes: Vec<u8> = (0..20 * CLUSTER)
+        .map(|at| (at / CLUSTER + at % 251) as u8)
+        .collect();
+    fs::write(at("raw"), &bytes).unwrap();
+    judge(
+        "qemu-utils",
+        &[
+            "qemu-img",
+            "convert",
+            "-c",
+            "-O",
+            "qcow2",
+            &at("raw"),
+            &at("qcow2"),
+        ],
+    );
+    let file = fs_err::File::open(at("qcow2")).unwrap();
+    let mut disk = read::open(Box::new(file), read::Format::Qcow2).unwrap();
+    let mut see = |cluster: u64| {
+        let (from, mut found) = (cluster * CLUSTER + 7, [0; 16]);
+        let read = disk.read_at(from, &mut found);
+        read.map(|()| assert_eq!(found, bytes[from as usize..][..16]))
+    };
+    for _ in 0..1000 {
+        see(0).unwrap();
+        see(11).unwrap();
+    }
+    drop(see);
+    disk.unpack_at_most(3 * CLUSTER);
+    let mut byte = [0];
+    for cluster in [0, 11, 12, 13, 14] {
+        disk.read_at(cluster * CLUSTER, &mut byte).unwrap();
+    }
+    let error = disk.read_at(15 * CLUSTER, &mut byte).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
 }

@@ -154,6 +154,13 @@ fn partitions_that_do_not_fit_are_named() {
             assert!(found.contains(expected), "{expected}\n{found}");
         }
     }
+    let mut vm = image("vm", &["tool", "boot", "kernel"], &[Format::Raw]);
+    let disk = vm.disk.as_mut().unwrap();
+    disk.size = Some(8 << 40);
+    disk.partitions = vec![partition(7, "huge", PartitionSize::Grow, ext4("/var"))];
+    let found = message(&Place::new().build(&vm, &packages).unwrap_err());
+    assert!(found.contains("partition `huge` has 819"), "{found}");
+    assert!(found.contains("an ext4 of Keel's less than 4096"), "{found}");
 }
 
 #[test]
