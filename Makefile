@@ -6,7 +6,7 @@ CACHE      = $(if $(CACHE_DIR),--cache-dir $(CACHE_DIR))
 MIRROR_ARG = $(if $(MIRROR),--mirror $(MIRROR))
 RUN        = ./run
 
-.PHONY: help image test lint proof conformance bench root-bench solver-bench schedule overhead kills full-disk twice clean
+.PHONY: help image images test lint proof conformance bench root-bench solver-bench schedule overhead kills full-disk twice clean
 
 # `make conformance` and `make bench` compare with rpm what Keel makes of a corpus of SPECs (docs/how-to/conformance.md).
 # ORACLE: the folder with a baseline, a macro root, the graph's known numbers, and ns.sh, which runs a command where rpm sees them.
@@ -21,6 +21,7 @@ SHOW     =
 
 help:
 	@echo 'make image   set up, build Keel and Keel Linux from source, make the `core` container, make and boot the `micro` machine'
+	@echo 'make images STORE=STORE   every image of Keel Linux: built, built again where everything is different, compared, booted, tested'
 	@echo 'make test    set up, run every test (a small fixture distribution; no libc or kernel is built)'
 	@echo 'make lint    rustfmt and clippy'
 	@echo 'make proof   slow proof: bash, zlib and coreutils built twice, the second time in other surroundings'
@@ -38,6 +39,12 @@ image:
 
 test:
 	$(RUN) test $(CACHE) $(MIRROR_ARG)
+
+# STORE: where `make image` has put its packages; what is missing is built (the kernel of `vm` takes a quarter of an hour).
+images:
+	cargo build --release --locked --package keel-cli
+	$(KEEL) -C distro --cache-dir $(STORE) image build --check
+	$(KEEL) -C distro --cache-dir $(STORE) image test --firmware both
 
 lint:
 	cargo fmt --all --check
