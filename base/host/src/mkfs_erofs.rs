@@ -50,6 +50,8 @@ pub fn make(stage0: &Stage0, request: &Request<'_>, interrupt: &Interrupt) -> Re
     }
     let scratch = Scratch::beside(request.image, program)?;
     let mut sandbox = stage0.sandbox();
+    // Whatever the caller's umask is.
+    keel_sandbox::hand_over_alone(&[request.archive.to_owned()])?;
     sandbox.binds = vec![bind(request.archive, "/tmp/archive", false), scratch.bind()];
     program.run_in(&sandbox, &arguments(request), interrupt)?;
     scratch.show(request.image)

@@ -7,10 +7,10 @@ use std::{
 };
 
 use keel_artefact::{Epoch, Interrupt};
-use keel_sandbox::{Beneath, Bind, Sandbox, User};
+use keel_sandbox::{Beneath, Sandbox, User};
 use keel_store::Store;
 
-use crate::{Error, Program, stage0::Stage0};
+use crate::{Error, Program, scratch::bind, stage0::Stage0};
 
 /// The folder of the database in a root.
 pub const FOLDER: &str = "/usr/lib/sysimage/rpm";
@@ -111,6 +111,8 @@ fn lend(sandbox: &mut Sandbox, packages: &[PathBuf], inputs: &Path, clock: Epoch
             fs_err::copy(package, &input)?;
         }
     }
+    // Whatever the caller's umask is: whoever runs in the sandbox reads them.
+    keel_sandbox::hand_over_alone(&[inputs.to_owned()])?;
     sandbox.binds.push(bind(inputs, "/tmp/packages", false));
     let clock = clock.0.to_string();
     sandbox.env.insert("SOURCE_DATE_EPOCH".to_owned(), clock);
@@ -223,12 +225,4 @@ fn sandbox_over(stage0: &Stage0, root: &Path, writable: bool) -> Sandbox {
     sandbox.user = User::Root;
     sandbox.binds.push(bind(root, ELSEWHERE, writable));
     sandbox
-}
-
-fn bind(host: &Path, guest: &str, writable: bool) -> Bind {
-    Bind {
-        host: host.to_owned(),
-        guest: guest.parse().expect("a constant root path"),
-        writable,
-    }
 }
