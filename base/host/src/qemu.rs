@@ -5,7 +5,7 @@
 //! everywhere.
 
 use std::{
-    io::Read as _,
+    io::{Read as _, Write as _},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -79,6 +79,17 @@ pub enum Boot {
     },
     /// UEFI firmware starts what is on the first disk. Its variables are fresh each time.
     Uefi,
+}
+
+/// What ended a machine, though QEMU itself did not fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It powered off.
+    Off,
+    /// It was to start again: its system restarted, or its processor found no way on.
+    Reset,
+    /// Something else, in QEMU's word.
+    Other(String),
 }
 
 /// A disk.
@@ -158,6 +169,8 @@ pub fn firmware(arch: Arch) -> Result<(&'static Path, &'static Path), Error> {
 /// ("IO-APIC and timer do not work"). An emulator that has to wait for its processor is too slow for that. KVM's guests do not
 /// count, and whether it is KVM is known only when QEMU has tried: all are told.
 const NO_TIMER_CHECK: &str = "no_timer_check";
+/// After this, QEMU tells on its output what happens to the machine (QEMU Machine Protocol).
+const QMP_HELLO: &[u8] = b"{\"execute\": \"qmp_capabilities\"}\n";
 /// systemd's stub adds this SMBIOS string to the command line of a unified kernel image, without Secure Boot (systemd-stub(7)).
 const STUB_CMDLINE: &str = "io.systemd.stub.kernel-cmdline-extra";
 
@@ -177,6 +190,8 @@ impl Machine {
         };
         let said = self.scratch.join("qemu.log");
         let log = fs_err::File::create(&said)?.into_parts().0;
+        let events = self.scratch.join("qmp.log");
+        let answers = fs_err::File::create(&events)?.into_parts().0;
         let mut command = Command::new(path);
         command
             .args(&argv)
@@ -186,13 +201,17 @@ impl Machine {
                 ("LC_ALL", "C.UTF-8"),
                 ("HOME", "/nonexistent"),
             ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::from(log.try_clone()?))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::from(answers))
             .stderr(Stdio::from(log))
             .process_group(0);
-        let child = keel_sandbox::child::dies_with_caller(&mut command)
+        let mut child = keel_sandbox::child::dies_with_caller(&mut command)
             .spawn()
             .map_err(start)?;
+        if let Some(input) = &mut child.stdin {
+            // Where QEMU is gone already, its status and its words tell why.
+            let _ = input.write_all(QMP_HELLO);
+        }
         let mut line = vec![program.name().to_owned()];
         line.extend(argv);
         Ok(Running {
@@ -200,6 +219,7 @@ impl Machine {
             program,
             argv: line,
             said,
+            events,
             _tpm: tpm,
         })
     }
@@ -249,6 +269,8 @@ impl Machine {
         }
         add("display", "none".to_owned());
         add("monitor", "none".to_owned());
+        add("chardev", "stdio,id=qmp,signal=off".to_owned());
+        add("mon", "chardev=qmp,mode=control".to_owned());
         // Not `-serial file:…`, which takes a doubled comma for two.
         add(
             "chardev",
@@ -358,6 +380,7 @@ pub struct Running {
     program: Program,
     argv: Vec<String>,
     said: PathBuf,
+    events: PathBuf,
     _tpm: Option<swtpm::Running>,
 }
 
@@ -389,6 +412,15 @@ impl Running {
         Err(Error::failed_with(self.program, &self.argv, status, &said))
     }
 
+    /// What ended a machine that has [`ended`](Self::ended).
+    pub fn end(&self) -> Result<End, Error> {
+        let mut text = Vec::new();
+        fs_err::File::open(&self.events)?
+            .take(1 << 20)
+            .read_to_end(&mut text)?;
+        Ok(end_in(&String::from_utf8_lossy(&text)))
+    }
+
     /// Waits until it powers off, at most so long; then it is killed.
     pub fn wait(&mut self, at_most: Duration, interrupt: &Interrupt) -> Result<Status, Error> {
         let started = Instant::now();
@@ -416,5 +448,44 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// The reason of the last `SHUTDOWN` among QEMU's events.
+fn end_in(events: &str) -> End {
+    let reason = |line: &str| {
+        let event: serde_json::Value = serde_json::from_str(line).ok()?;
+        let is_it = event["event"] == "SHUTDOWN";
+        is_it.then(|| event["data"]["reason"].as_str().unwrap_or_default().to_owned())
+    };
+    match events.lines().filter_map(reason).next_back().as_deref() {
+        Some("guest-shutdown") => End::Off,
+        Some("guest-reset") => End::Reset,
+        Some(other) => End::Other(other.to_owned()),
+        None => End::Other("nothing known".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_about_an_end_counts() {
+        let event = |reason: &str| {
+            format!(
+                "{{\"event\": \"SHUTDOWN\", \"data\": {{\"guest\": true, \"reason\": \"{reason}\"}}}}\r\n"
+            )
+        };
+        let hello = "{\"QMP\": {}}\r\n{\"return\": {}}\r\n";
+        let of = |reason: &str| end_in(&format!("{hello}{}", event(reason)));
+        assert_eq!(of("guest-shutdown"), End::Off);
+        assert_eq!(of("guest-reset"), End::Reset);
+        assert_eq!(of("host-signal"), End::Other("host-signal".to_owned()));
+        assert_eq!(
+            end_in(&format!("{}{}", event("guest-reset"), event("guest-shutdown"))),
+            End::Off
+        );
+        assert_eq!(end_in(hello), End::Other("nothing known".to_owned()));
     }
 }

@@ -274,9 +274,9 @@ pub struct Boot {
     /// Memory of the machine, in MiB [default: what the image says]
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u32>,
-    /// Give up after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub timeout: u64,
+    /// Give up after this many seconds [default: 300 to get ready under test; none for `boot`]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: Option<u64>,
     /// Give it a TPM 2.0, new each time (needs swtpm)
     #[arg(long)]
     pub tpm: bool,

@@ -19,7 +19,7 @@ use keel_build::{BuiltPackage, Results, built::Output, closure};
 use keel_config::{Image, Project};
 use keel_image::{
     Built, Record,
-    boot::{Limits, Mode, Options, TestReport},
+    boot::{Ending, Limits, Mode, Options, TestReport},
     lock::Locked,
     provenance::Signer,
     seed::Seed,
@@ -371,13 +371,18 @@ fn find(project: &Project, name: &ImageName) -> Result<(Image, Built), Failure> 
     Ok((image, built))
 }
 
+/// How long a guest under test may take until it is ready.
+const READY: Duration = Duration::from_secs(300);
+
 fn given(options: &args::Boot) -> Options {
+    let timeout = options.timeout.map(Duration::from_secs);
     let limits = Limits {
-        ready: Duration::from_secs(options.timeout),
+        ready: timeout.unwrap_or(READY),
         ..Limits::default()
     };
     Options {
         limits,
+        timeout,
         kvm: options.kvm,
         tpm: options.tpm,
         ..Options::default()
@@ -413,14 +418,13 @@ fn boot(
     context
         .terminal
         .line("the console follows; Ctrl-C ends the machine");
-    Ok(keel_image::boot(
-        &image,
-        &built,
-        &given,
-        context.store()?,
-        context.sink(),
-        &context.interrupt,
-    )?)
+    let (store, sink) = (context.store()?, context.sink());
+    let ending = keel_image::boot(&image, &built, &given, store, sink, &context.interrupt)?;
+    context.terminal.line(match ending {
+        Ending::Off => "the machine powered off",
+        Ending::Stopped => "the machine was ended",
+    });
+    Ok(())
 }
 
 fn test(

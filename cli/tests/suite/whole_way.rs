@@ -381,11 +381,38 @@ fn the_console_of_a_machine_is_shown_until_ctrl_c() {
             judge("kill", &["-INT", &child.id().to_string()]);
         }
     }
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{seen:#?}");
+    // That is how one ends it: nothing failed.
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{seen:#?}");
+    assert!(!seen.iter().any(|line| line.starts_with("error")), "{seen:#?}");
     assert!(
         seen.iter().any(|line| line.contains("Linux version")),
         "{seen:#?}"
     );
+}
+
+#[test]
+fn a_machine_that_does_not_come_up_is_a_failure_with_a_reason() {
+    let fixture = Fixture::new();
+    fixture.keel(&["image", "build", "mini"]).ok();
+    let ran = fixture.keel(&["image", "boot", "mini", "--memory", "10"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("10 MiB of memory"), "{}", ran.stderr);
+    // Nothing powers it off.
+    let ran = fixture.keel(&["image", "boot", "mini", "--timeout", "2"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("did not power off within 2 s"),
+        "{}",
+        ran.stderr
+    );
+    let definition = fixture.path("images/mini.image.toml");
+    let text = fs_err::read_to_string(&definition).unwrap();
+    let words = r#"["console=ttyS0", "panic=-1", "rdinit=/no/such", "init=/no/such"]"#;
+    fs_err::write(&definition, text.replace(r#"["console=ttyS0"]"#, words)).unwrap();
+    fixture.keel(&["image", "build", "mini"]).ok();
+    let ran = fixture.keel(&["image", "boot", "mini"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("restarted or panicked"), "{}", ran.stderr);
 }
 
 #[test]

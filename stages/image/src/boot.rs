@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::{
     Built, Error, agent,
-    error::{At, check},
+    error::At,
     seed::Seed,
     session::{Found, Session},
 };
@@ -44,8 +44,10 @@ impl std::fmt::Display for Mode {
 pub struct Options {
     /// How its kernel is started.
     pub mode: Mode,
-    /// How long things may take.
+    /// How long things may take under test.
     pub limits: Limits,
+    /// When a machine is ended that is only looked at; none: never.
+    pub timeout: Option<Duration>,
     /// May KVM run it, where there is one?
     pub kvm: bool,
     /// A TPM 2.0, new each time.
@@ -211,7 +213,16 @@ pub fn test(
     })
 }
 
-/// Boots the image, until it powers off or the user interrupts. Each line of its console is an
+/// How a machine that was looked at ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It powered off.
+    Off,
+    /// The user ended it.
+    Stopped,
+}
+
+/// Boots the image, until it powers off or the user interrupts; all other ends are errors. Each line of its console is an
 /// [`Event::Message`]; there is nothing to type: whoever is to log in comes by the network.
 pub fn boot(
     image: &Image,
@@ -220,7 +231,7 @@ pub fn boot(
     store: &Store,
     sink: &dyn Sink,
     interrupt: &Interrupt,
-) -> Result<(), Error> {
+) -> Result<Ending, Error> {
     let mode = options.mode;
     let scratch = store.temp_dir("guest")?;
     let short = Short::new(scratch.path())?;
@@ -236,13 +247,22 @@ pub fn boot(
     let tool = |source| Error::tool("QEMU", image.name.as_str(), source);
     let id = format!("boot:{}:{mode}", image.name);
     let mut console = fs_err::File::open(&machine.console).at("read", machine.console.display())?;
+    let broken = |what| Error::Guest {
+        image: image.name.to_string(),
+        what,
+        console: machine.console.clone(),
+    };
+    let start = Instant::now();
     let mut guest = machine.start().map_err(tool)?;
-    let (mut text, mut ended) = (Vec::new(), false);
+    let (mut text, mut is_silent, mut ended) = (Vec::new(), true, false);
     loop {
-        check(interrupt)?;
+        if interrupt.is_set() {
+            return Ok(Ending::Stopped);
+        }
         console
             .read_to_end(&mut text)
             .at("read", machine.console.display())?;
+        is_silent &= text.is_empty();
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = text.drain(..=end).collect();
             sink.event(Event::Message {
@@ -251,7 +271,22 @@ pub fn boot(
             });
         }
         if ended {
-            return Ok(());
+            let why = match guest.end().map_err(tool)? {
+                qemu::End::Off => return Ok(Ending::Off),
+                qemu::End::Reset if is_silent => format!(
+                    "the guest ended before it said anything; perhaps {} MiB of memory are too little",
+                    image.memory_mib
+                ),
+                qemu::End::Reset => "the guest restarted or panicked, and is not started again".to_owned(),
+                qemu::End::Other(reason) => format!("the guest ended ({reason})"),
+            };
+            return Err(broken(why));
+        }
+        if let Some(limit) = options.timeout.filter(|limit| start.elapsed() >= *limit) {
+            return Err(broken(format!(
+                "the guest did not power off within {} s",
+                limit.as_secs()
+            )));
         }
         ended = guest.ended().map_err(tool)?.is_some();
         std::thread::sleep(TICK);

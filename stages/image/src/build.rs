@@ -33,7 +33,7 @@ use crate::{
     tools::Tools,
     tree::{Spool, Tree},
     verify,
-    write::oci,
+    write::{oci, sparse},
 };
 
 /// A package that may go into an image.
@@ -236,9 +236,11 @@ impl Work<'_> {
             if wanted(Format::OciArchive) {
                 let archive = fresh.path.join(format!("{name}.oci.tar"));
                 oci::archive(&layout, clock, &archive)?;
-                built
-                    .files
-                    .push(listed_file(&archive, Format::OciArchive.as_str())?);
+                built.files.push(listed_file(
+                    &archive,
+                    Format::OciArchive.as_str(),
+                    self.interrupt,
+                )?);
             }
             if wanted(Format::Oci) {
                 let (format, size) = (Format::Oci.as_str().to_owned(), blobs(&layout)?);
@@ -259,7 +261,9 @@ impl Work<'_> {
         };
         let (image, distro) = (self.request.image, self.request.distro);
         for (format, path) in rootfs::write(&tree, image, distro, clock, &fresh.path, &warn)? {
-            built.files.push(listed_file(&path, format.as_str())?);
+            built
+                .files
+                .push(listed_file(&path, format.as_str(), self.interrupt)?);
         }
         if self.request.image.is_disk() {
             check(self.interrupt)?;
@@ -303,7 +307,7 @@ impl Work<'_> {
         for (name, format, bytes) in documents {
             let path = out.join(name);
             write_synced(&path, &bytes)?;
-            built.files.push(listed_file(&path, format)?);
+            built.files.push(listed_file(&path, format, self.interrupt)?);
         }
         built.files.sort_by(|one, two| one.name.cmp(&two.name));
         Ok(())
@@ -450,17 +454,21 @@ impl Work<'_> {
             self.say(format.as_str());
             let path = out.join(format!("{name}.{format}"));
             formats::write(&raw, target, &path, self.interrupt)?;
-            built.files.push(listed_file(&path, format.as_str())?);
+            built
+                .files
+                .push(listed_file(&path, format.as_str(), self.interrupt)?);
         }
         if image.formats.contains(&Format::Raw) {
-            built.files.push(listed_file(&raw, Format::Raw.as_str())?);
+            built
+                .files
+                .push(listed_file(&raw, Format::Raw.as_str(), self.interrupt)?);
         } else {
             fs_err::remove_file(&raw).at("remove", raw.display())?;
         }
         let mut beside = |suffix: &str, bytes: &[u8]| {
             let path = out.join(format!("{name}.{suffix}"));
             write_synced(&path, bytes)?;
-            let mut file = listed_file(&path, suffix)?;
+            let mut file = listed_file(&path, suffix, self.interrupt)?;
             let label = file.name.clone();
             file.format = if suffix == "vmlinuz" { "kernel" } else { "initrd" }.to_owned();
             built.files.push(file);
@@ -490,8 +498,10 @@ fn listed(package: &Candidate) -> manifest::Package {
     }
 }
 
-fn listed_file(path: &Path, format: &str) -> Result<manifest::File, Error> {
-    let (sha256, size) = Sha256::of_file(path).at("read", path.display())?;
+fn listed_file(path: &Path, format: &str, interrupt: &Interrupt) -> Result<manifest::File, Error> {
+    let digest = sparse::digest(path, interrupt);
+    check(interrupt)?;
+    let (sha256, size) = digest.at("read", path.display())?;
     let name = path
         .file_name()
         .unwrap_or_default()

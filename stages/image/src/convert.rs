@@ -21,7 +21,10 @@ use crate::{
     error::{At, check},
     formats::{self, Target},
     read::{self, Format},
-    write::{sparse::Source as _, vhd, vhdx},
+    write::{
+        sparse::{self, Source as _},
+        vhd, vhdx,
+    },
 };
 
 /// What to convert.
@@ -131,7 +134,9 @@ pub fn convert(request: &Request<'_>, sink: &dyn Sink, interrupt: &Interrupt) ->
         elapsed: start.elapsed(),
     });
     shown?;
-    let (sha256, size) = Sha256::of_file(to).at("read", to.display())?;
+    let digest = sparse::digest(to, interrupt);
+    check(interrupt)?;
+    let (sha256, size) = digest.at("read", to.display())?;
     Ok(Converted {
         from: format,
         to: request.to_format,

@@ -4,7 +4,10 @@ use super::{Importing, Left, Node, below};
 use crate::{
     dump::Plain,
     model::{DISK, OS, OS_DIR, OS_FILE, OS_GROUP, OS_MODULE, OS_SERVICES, OS_USER, PARTITION, SCRIPT_TABLE},
+    size,
 };
+
+const MIB: u64 = 1 << 20;
 
 /// The keys that such a configuration has at the top.
 pub(super) const TOP: [&str; 10] = [
@@ -182,15 +185,25 @@ fn partition(import: &mut Importing<'_>, disk: &mut Storage, node: &Node, path: 
     let text = |key| node.get(key).and_then(Node::text);
     let kind = text("type");
     let id = text("id").unwrap_or_default();
+    let extent = extent(import, disk, node, path);
     if kind == Some("esp") || id == "esp" {
-        import.carry(node, path);
-        if let Some(size) = node.get("size") {
-            import.size(size, &format!("{path}.size"), "esp-size", false);
-        }
+        import.each(node, path, |import, key, value, path| {
+            match key {
+                "id" | "type" => import.carry(value, path),
+                "label" if value.text() == Some("esp") => import.carry(value, path),
+                "label" => import.leave(value, path, "the EFI system partition is called `esp`"),
+                "size" => import.size(value, path, "esp-size", false),
+                "start" | "end" => {}
+                _ => return false,
+            }
+            true
+        });
+        let fixed = extent.filter(|size| size != GROW);
+        import.set(&["disk"], "esp-size", fixed.map(Plain::Text));
         return disk.add(import, id, Role::Esp, node, path);
     }
     let is_root = kind == Some("root") || matches!(id, "root" | "rootfs");
-    let (mut fields, mut size) = (Fields::new(), None);
+    let (mut fields, mut size) = (Fields::new(), extent.map(Plain::Text));
     import.each(node, path, |import, key, value, path| {
         match key {
             "id" if is_root || node.get("label").is_some() => import.carry(value, path),
@@ -208,18 +221,14 @@ fn partition(import: &mut Importing<'_>, disk: &mut Storage, node: &Node, path: 
             "type" if is_root => import.carry(value, path),
             "type" => push(&mut fields, "type", import.text(value, path, &PARTITION, "type")),
             "size" => size = import.text(value, path, &PARTITION, "size"),
-            "start" | "end" => import.leave(
-                value,
-                path,
-                "partitions follow each other, in the order given: say `size`",
-            ),
+            "start" | "end" => {}
             _ => return false,
         }
         true
     });
     if is_root {
         // It grows unless it is said how large it is.
-        let fixed = size.filter(|size| *size != Plain::Text("grow".to_owned()));
+        let fixed = size.filter(|size| *size != Plain::Text(GROW.to_owned()));
         import.set(&["disk"], "root-size", fixed);
         return disk.add(import, id, Role::Root, node, path);
     }
@@ -234,6 +243,52 @@ fn partition(import: &mut Importing<'_>, disk: &mut Storage, node: &Node, path: 
     disk.add(import, id, Role::Data(fields), node, path);
 }
 
+/// The size of what takes all that is left.
+const GROW: &str = "grow";
+
+/// What `start` and `end` of a partition come to: its size, where it has no `size`. Partitions of a disk of Keel follow each
+/// other, so that a `start` that leaves space is not carried over.
+fn extent(import: &mut Importing<'_>, disk: &mut Storage, node: &Node, path: &str) -> Option<String> {
+    let before = disk.end.take();
+    let said = |key| node.get(key).and_then(Node::text);
+    let bytes = |key| said(key).and_then(|text| size::parse(text).ok());
+    let begin = match node.get("start") {
+        Some(_) => bytes("start"),
+        None => before,
+    };
+    let between = bytes("end").zip(begin);
+    let between = between.and_then(|(end, begin)| end.checked_sub(begin));
+    let length = match node.get("size") {
+        Some(_) => bytes("size"),
+        None => between.filter(|length| *length > 0),
+    };
+    disk.end = begin
+        .zip(length)
+        .and_then(|(begin, length)| begin.checked_add(length));
+    if let Some(start) = node.get("start") {
+        let path = below(path, "start");
+        match begin {
+            Some(_) if before.is_none() || before == begin => import.carry(start, &path),
+            Some(_) => import.leave(start, &path, "partitions follow each other, in the order given"),
+            None => import.leave(start, &path, "a size such as `9M` is wanted here"),
+        }
+    }
+    if let Some(end) = node.get("end") {
+        let path = below(path, "end");
+        match length {
+            Some(_) if between == length => import.carry(end, &path),
+            Some(_) => import.leave(end, &path, "`size` says something else, and is carried over"),
+            None => import.leave(end, &path, "no size comes of it: say `size`"),
+        }
+    }
+    match (node.get("size"), node.get("end"), length) {
+        (None, _, Some(length)) if length.is_multiple_of(MIB) => Some(format!("{}M", length / MIB)),
+        (None, _, Some(length)) => Some(length.to_string()),
+        (None, None, None) if node.get("start").is_some() => Some(GROW.to_owned()),
+        _ => None,
+    }
+}
+
 fn file_system(import: &mut Importing<'_>, disk: &mut Storage, node: &Node, path: &str) {
     let id = node.get("deviceId").and_then(Node::text).unwrap_or_default();
     let Some(part) = disk.parts.iter_mut().find(|part| part.id == id) else {
@@ -245,7 +300,15 @@ fn file_system(import: &mut Importing<'_>, disk: &mut Storage, node: &Node, path
     import.each(node, path, |import, key, value, path| {
         match key {
             "deviceId" => import.carry(value, path),
-            _ if is_esp => import.carry(value, path),
+            "type" if is_esp && matches!(value.text(), Some("fat32" | "fat16" | "vfat")) => {
+                import.carry(value, path);
+            }
+            "type" if is_esp => import.leave(value, path, "the EFI system partition is a FAT"),
+            "mountPoint" if is_esp => import.leave(
+                value,
+                path,
+                "the EFI system partition is not in `/etc/fstab`: systemd mounts it where it is needed",
+            ),
             "type" => kind = import.file_system(value, path),
             "mountPoint" if value.text().is_some() => {
                 place = import.text(value, path, &PARTITION, "mount-point");
@@ -269,9 +332,21 @@ fn file_system(import: &mut Importing<'_>, disk: &mut Storage, node: &Node, path
 }
 
 /// A disk on its way: partitions come first, what is on them later.
-#[derive(Default)]
 pub(super) struct Storage {
     pub(super) parts: Vec<Part>,
+    /// Where the last of them ends, if that is said.
+    end: Option<u64>,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        let parts = Vec::new();
+        // The first begins after the partition table.
+        Self {
+            parts,
+            end: Some(MIB),
+        }
+    }
 }
 
 /// A partition, by the name that the rest of a configuration knows it by.
@@ -334,7 +409,7 @@ impl Part {
             && place == Some(Plain::Text("/".to_owned()))
         {
             for (key, value) in std::mem::take(fields) {
-                let is_grow = value == Plain::Text("grow".to_owned());
+                let is_grow = value == Plain::Text(GROW.to_owned());
                 let key = match key.as_str() {
                     "label" => "root-label",
                     "filesystem" => "root-fs",

@@ -146,6 +146,7 @@ fn image_customizer() {
         "15:7 storage.disks[0].partitions[5]",
         "19:29 storage.filesystems[2].type",
         "19:97 storage.filesystems[2].mountPoint.idType",
+        "17:47 storage.filesystems[0].mountPoint",
         "22:5 storage.filesystems[5]",
         "1:23 packages[1]",
         "30:34 os.packages.installLists[1]",
@@ -170,6 +171,63 @@ fn image_customizer() {
     assert!(import.annotated().contains(
         "# image.yaml:64:5: scripts.finalizeCustomization[1]: a script has either a path or a content"
     ));
+}
+
+#[test]
+fn sizes_come_of_starts_and_ends() {
+    let import = imported(
+        "storage:
+  disks:
+  - partitions:
+    - { id: esp, type: esp, start: 1M, end: 9M }
+    - { id: rootfs, end: 2057M }
+    - { id: var, label: var, start: 3G, size: 1G, end: 4G }
+    - { id: odd, label: odd, start: 4G, end: 4195328K }
+    - { id: bad, label: bad, start: 4195328K, end: 1M }
+    - { id: what, label: what, start: x, end: 6G }
+    - { id: rest, label: rest, start: 7G }
+  filesystems:
+  - { deviceId: esp, type: ext4, mountPoint: { path: /boot/efi, options: umask=0077 } }
+  - { deviceId: rootfs, type: ext4, mountPoint: / }
+  - { deviceId: var, type: ext4, mountPoint: /var }
+  - { deviceId: odd, type: ext4, mountPoint: /odd }
+  - { deviceId: rest, type: ext4, mountPoint: /rest }
+",
+    );
+    let table: toml::Table = import.definition.parse().unwrap();
+    let expected: toml::Table = r#"
+        formats = ["raw"]
+        [disk]
+        esp-size = "8M"
+        root-size = "2048M"
+        root-fs = "ext4"
+        partitions = [
+            { label = "var", size = "1G", filesystem = "ext4", mount-point = "/var" },
+            { label = "odd", size = "1M", filesystem = "ext4", mount-point = "/odd" },
+            { label = "rest", size = "grow", filesystem = "ext4", mount-point = "/rest" },
+        ]
+    "#
+    .parse()
+    .unwrap();
+    assert_eq!(table, expected, "{}", import.definition);
+    let left = left(&import);
+    let keys: Vec<&str> = left
+        .iter()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(_, key)| key)
+        .filter(|key| !key.is_empty())
+        .collect();
+    let expected = [
+        "storage.disks[0].partitions[2].start",
+        "storage.disks[0].partitions[4].end",
+        "storage.disks[0].partitions[5].start",
+        "storage.disks[0].partitions[5].end",
+        "storage.filesystems[0].type",
+        "storage.filesystems[0].mountPoint",
+        "storage.disks[0].partitions[4]",
+        "storage.disks[0].partitions[5]",
+    ];
+    assert_eq!(keys, expected, "{left:#?}");
 }
 
 #[test]

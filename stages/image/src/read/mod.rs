@@ -11,12 +11,13 @@ pub mod vhd;
 pub mod vhdx;
 
 use std::{
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Read as _, Seek as _, SeekFrom},
     ops::Range,
 };
 
 use keel_artefact::Epoch;
 
+pub use crate::write::sparse::File;
 use crate::write::sparse::Source;
 
 /// No larger disk is read; VHDX has none, and nobody else either.
@@ -61,10 +62,6 @@ impl std::fmt::Display for Format {
     }
 }
 
-/// What a disk is read from.
-pub trait File: Read + Seek {}
-impl<T: Read + Seek> File for T {}
-
 /// What the file says that it is: by its first bytes, or, of a fixed VHD, its last. All else is a raw disk.
 pub fn probe(file: &mut dyn File) -> io::Result<Format> {
     let size = file.seek(SeekFrom::End(0))?;
@@ -97,7 +94,7 @@ pub fn open(file: Box<dyn File>, format: Format) -> io::Result<Disk> {
     let disk = match format {
         Format::Raw => {
             let size = input.size;
-            Disk::new(input, Box::new(Flat), size, 1 << 20)
+            Disk::new(input, Box::new(Flat::default()), size, FLAT)
         }
         Format::Qcow2 => qcow2::open(input)?,
         Format::Vhd => vhd::open(input)?,
@@ -279,12 +276,30 @@ trait Map {
     }
 }
 
-/// A disk that is its file.
-struct Flat;
+/// A disk that is its file. Its blocks are only what is asked for at once.
+#[derive(Default)]
+struct Flat {
+    /// What the file said last that is no hole.
+    known: Range<u64>,
+}
+
+/// Bytes of a block of such a disk.
+const FLAT: u64 = 1 << 20;
 
 impl Map for Flat {
-    fn place(&mut self, _: &mut Input, block: u64) -> io::Result<Place> {
-        Ok(Place::At(block << 20))
+    fn place(&mut self, input: &mut Input, block: u64) -> io::Result<Place> {
+        let at = block * FLAT;
+        if !self.known.contains(&at) {
+            let Some(next) = input.file.extent(at)? else {
+                return Ok(Place::Zeros { until: u64::MAX });
+            };
+            let until = next.start / FLAT;
+            self.known = next;
+            if until > block {
+                return Ok(Place::Zeros { until });
+            }
+        }
+        Ok(Place::At(at))
     }
 }
 

@@ -8,7 +8,7 @@ use std::io;
 
 use keel_artefact::Epoch;
 
-use super::{Disk, Flat, Input, Map, Place, Table, be32, be64, damaged, unsupported};
+use super::{Disk, FLAT, Flat, Input, Map, Place, Table, be32, be64, damaged, unsupported};
 use crate::write::vhd::{EPOCH_2000, FOOTER, checksum};
 
 pub(super) const MAGIC: &[u8; 8] = b"conectix";
@@ -41,7 +41,7 @@ pub(super) fn open(mut input: Input) -> io::Result<Disk> {
     let size = be64(&footer, 48);
     let mut disk = match be32(&footer, 60) {
         2 if size > end => return Err(damaged(format!("its disk has {size} bytes, and it has {end}"))),
-        2 => Disk::new(input, Box::new(Flat), size, 1 << 20),
+        2 => Disk::new(input, Box::new(Flat::default()), size, FLAT),
         3 => dynamic(input, be64(&footer, 16), size)?,
         4 => {
             return Err(unsupported(

@@ -3,15 +3,43 @@
 use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     ops::Range,
+    path::Path,
 };
 
-use keel_artefact::{Fingerprint, Sha256};
+use keel_artefact::{Fingerprint, Interrupt, Sha256};
+use rustix::{fs, io::Errno};
 
 /// Unit of a hole.
 const BLOCK: usize = 64 * 1024;
 
 /// Unit in which [`each`] hands out a disk.
 pub const UNIT: u64 = BLOCK as u64;
+
+/// A file that may know where it has nothing but zeros.
+pub trait File: Read + Seek {
+    /// The next range, not empty, that ends after `at` and is not known to be zeros; it may reach beyond the end of the file.
+    /// None if nothing but zeros follows.
+    fn extent(&mut self, at: u64) -> io::Result<Option<Range<u64>>> {
+        Ok(Some(at..u64::MAX))
+    }
+}
+
+impl<T: AsRef<[u8]>> File for io::Cursor<T> {}
+
+impl File for fs_err::File {
+    /// What lies between holes (lseek(2), `SEEK_DATA`).
+    fn extent(&mut self, at: u64) -> io::Result<Option<Range<u64>>> {
+        let start = match fs::seek(&*self, fs::SeekFrom::Data(at)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => return Ok(None),
+            // A file system without holes.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(at..u64::MAX)),
+            Err(error) => return Err(error.into()),
+        };
+        let end = fs::seek(&*self, fs::SeekFrom::Hole(start))?;
+        Ok(Some(start..end.max(start + 1)))
+    }
+}
 
 /// A disk that can be read anywhere: what the writers of disk formats read, and what the readers of disk formats are.
 pub trait Source {
@@ -32,14 +60,14 @@ pub struct Raw<R> {
     size: u64,
 }
 
-impl<R: Read + Seek> Raw<R> {
+impl<R: File> Raw<R> {
     /// The first `size` bytes of `file`.
     pub fn new(file: R, size: u64) -> Self {
         Self { file, size }
     }
 }
 
-impl<R: Read + Seek> Source for Raw<R> {
+impl<R: File> Source for Raw<R> {
     fn size(&self) -> u64 {
         self.size
     }
@@ -50,7 +78,12 @@ impl<R: Read + Seek> Source for Raw<R> {
     }
 
     fn data(&mut self, at: u64) -> io::Result<Option<Range<u64>>> {
-        Ok((at < self.size).then_some(at..self.size))
+        if at >= self.size {
+            return Ok(None);
+        }
+        let found = self.file.extent(at)?;
+        let found = found.map(|found| found.start..found.end.min(self.size));
+        Ok(found.filter(|found| !found.is_empty()))
     }
 }
 
@@ -83,6 +116,55 @@ pub fn each(
         }
     }
     progress(size)
+}
+
+/// The digest of a file, and its size, as [`Sha256::of_file`]; but holes are not read, and an interrupt is an error.
+pub(crate) fn digest(path: &Path, interrupt: &Interrupt) -> io::Result<(Sha256, u64)> {
+    let file = fs_err::File::open(path)?;
+    let size = file.metadata()?.len();
+    Sha256::of_reader(Bytes {
+        file,
+        size,
+        at: 0,
+        known: 0..0,
+        interrupt,
+    })
+}
+
+/// All bytes of a file, one after the other.
+struct Bytes<'a> {
+    file: fs_err::File,
+    size: u64,
+    at: u64,
+    /// Not zeros; what lies between `at` and its start is.
+    known: Range<u64>,
+    interrupt: &'a Interrupt,
+}
+
+impl Read for Bytes<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupt.check().map_err(io::Error::other)?;
+        if self.at < self.size && self.at >= self.known.end {
+            self.known = self.file.extent(self.at)?.unwrap_or(self.size..self.size);
+        }
+        let is_hole = self.at < self.known.start;
+        let end = if is_hole { self.known.start } else { self.known.end };
+        let have = end.min(self.size).saturating_sub(self.at);
+        let want = usize::try_from(have).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = &mut buffer[..want];
+        let n = match is_hole {
+            true => {
+                buffer.fill(0);
+                want
+            }
+            false => {
+                self.file.seek(SeekFrom::Start(self.at))?;
+                self.file.read(buffer)?
+            }
+        };
+        self.at += n as u64;
+        Ok(n)
+    }
 }
 
 /// Digest of a disk's content: of its size, and of every unit of it that is not all zero. Whoever knows where the zeros are
@@ -202,6 +284,64 @@ mod tests {
         .unwrap();
         assert_eq!(seen, [(UNIT, BLOCK), (3 * UNIT, 100)]);
         assert_eq!(last, size);
+    }
+
+    /// A file of 3 MiB with something in it at a few places, and holes.
+    fn holey(dir: &Path) -> (std::path::PathBuf, Vec<u8>) {
+        let path = dir.join("file");
+        let mut file = fs_err::File::create(&path).unwrap();
+        file.set_len(3 << 20).unwrap();
+        let mut bytes = vec![0; 3 << 20];
+        for (at, length) in [(1 << 20, 5000), (2_500_000, 1), (2_600_000, 70_000)] {
+            bytes[at..at + length].fill(7);
+            file.seek(SeekFrom::Start(at as u64)).unwrap();
+            file.write_all(&bytes[at..at + length]).unwrap();
+        }
+        file.sync_all().unwrap();
+        (path, bytes)
+    }
+
+    #[test]
+    fn holes_are_skipped_and_the_rest_is_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, bytes) = holey(dir.path());
+        let shown = |disk: &mut dyn Source| {
+            let (mut out, mut steps) = (vec![0; bytes.len()], 0);
+            let mut progress = |_| {
+                steps += 1;
+                Ok(())
+            };
+            each(disk, &mut progress, |at, unit| {
+                out[at as usize..at as usize + unit.len()].copy_from_slice(unit);
+                Ok(())
+            })
+            .unwrap();
+            assert!(out == bytes);
+            steps
+        };
+        let size = bytes.len() as u64;
+        let all = shown(&mut Raw::new(io::Cursor::new(bytes.clone()), size));
+        assert_eq!(all, size / UNIT + 1);
+        let mut file = fs_err::File::open(&path).unwrap();
+        // A file system without holes has nothing to skip.
+        let has_holes = file.extent(0).unwrap().unwrap().start > 0;
+        let few = shown(&mut Raw::new(fs_err::File::open(&path).unwrap(), size));
+        assert!(!has_holes || few < 12, "{few}");
+        let file = fs_err::File::open(&path).unwrap();
+        let mut disk = crate::read::open(Box::new(file), crate::read::Format::Raw).unwrap();
+        let few = shown(&mut disk);
+        assert!(!has_holes || few < 40, "{few}");
+    }
+
+    #[test]
+    fn a_digest_is_that_of_all_bytes_and_can_be_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, bytes) = holey(dir.path());
+        let interrupt = Interrupt::default();
+        let expected = (Sha256::of(&bytes), bytes.len() as u64);
+        assert_eq!(digest(&path, &interrupt).unwrap(), expected);
+        interrupt.set();
+        assert!(digest(&path, &interrupt).is_err());
     }
 
     #[test]
