@@ -261,7 +261,6 @@ fn blocks_that_are_compressed_are_unpacked_once_where_a_reader_goes_to_and_fro()
         see(0).unwrap();
         see(11).unwrap();
     }
-    drop(see);
     disk.unpack_at_most(3 * CLUSTER);
     let mut byte = [0];
     for cluster in [0, 11, 12, 13, 14] {
