@@ -17,7 +17,7 @@ use keel_store::Store;
 use crate::{
     Built, Error, Origin, audit,
     bill::{self, Bill},
-    compose,
+    compose, container,
     disk::{self, Recipe},
     error::{At, check},
     finalise::{self, Changed, Identity},
@@ -367,6 +367,9 @@ impl Work<'_> {
         let seed = tree.digest();
         if let Some(disk) = &image.disk {
             fstab::add(&mut tree, disk, &seed, clock, &mut changed)?;
+        }
+        if let Some(container) = &image.container {
+            container::check(&tree, container)?;
         }
         self.say("audit");
         let foreign = self.tools.foreign().map_err(|source| failed("stage0", source))?;
