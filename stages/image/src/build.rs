@@ -368,9 +368,6 @@ impl Work<'_> {
         if let Some(disk) = &image.disk {
             fstab::add(&mut tree, disk, &seed, clock, &mut changed)?;
         }
-        if let Some(container) = &image.container {
-            container::check(&tree, container)?;
-        }
         self.say("audit");
         let foreign = self.tools.foreign().map_err(|source| failed("stage0", source))?;
         let cmdline = match &image.disk {
@@ -378,14 +375,16 @@ impl Work<'_> {
             None => Vec::new(),
         };
         let findings = audit::audit(&tree, &foreign, &image.os, &cmdline)?;
-        if findings.is_empty() {
-            Ok((tree, seed, changed))
-        } else {
-            Err(Error::Audit {
+        if !findings.is_empty() {
+            return Err(Error::Audit {
                 image: image.name.to_string(),
                 findings,
-            })
+            });
         }
+        if let Some(container) = &image.container {
+            container::check(&tree, container)?;
+        }
+        Ok((tree, seed, changed))
     }
 
     fn settings(&self, container: &Container, clock: Epoch) -> oci::Settings {
