@@ -330,7 +330,23 @@ pub fn check_bootable(image: &Image) -> Result<(), Failure> {
     Err(Failure::new(
         Class::Input,
         format!("image `{}` is {what} and does not boot", image.name),
-    ))
+    )
+    .hint("`formats` of an image that boots has one of `raw`, `qcow2`, `vhd`, `vhdx`"))
+}
+
+/// Fails early where nothing can be put into the output folder.
+pub fn check_output(project: &Project) -> Result<(), Failure> {
+    let out = &project.output_dir;
+    let probe = || {
+        fs_err::create_dir_all(out)?;
+        rustix::fs::access(out, rustix::fs::Access::WRITE_OK)?;
+        Ok::<_, std::io::Error>(())
+    };
+    probe().map_err(|error| {
+        let text = format!("nothing can be written to the output folder {}", out.display());
+        Failure::because(Class::Environment, text, &error)
+            .hint("`output-dir` in `[project]` says where it is")
+    })
 }
 
 fn evaluate(

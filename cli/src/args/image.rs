@@ -237,9 +237,9 @@ pub struct Convert {
     /// Replace TO if it is there
     #[arg(long)]
     pub force: bool,
-    /// How a qcow2 is compressed
-    #[arg(long, value_name = "METHOD", default_value = "zstd")]
-    pub compression: Compression,
+    /// How a qcow2 is compressed [default: zstd]
+    #[arg(long, value_name = "METHOD")]
+    pub compression: Option<Compression>,
 }
 
 /// How a disk is written down.

@@ -150,6 +150,7 @@ fn build(context: &Context<'_>, options: args::image::Build) -> Result<(), Failu
         images: names,
     };
     let planned = pipeline::plan(context, &targets, pipeline::Files::Fetched(how.refresh))?;
+    pipeline::check_output(&planned.project)?;
     let key = context.key(&signing)?;
     let locked = match how.locked {
         true => Some(record::locked(context, &planned.project, &planned.images)?),
@@ -361,13 +362,24 @@ fn describe(built: &Built) -> String {
 }
 
 /// An image that was built before, for booting.
-fn find(project: &Project, name: &ImageName) -> Result<(Image, Built), Failure> {
+fn find(context: &Context<'_>, project: &Project, name: &ImageName) -> Result<(Image, Built), Failure> {
     let image = pipeline::images(project, std::slice::from_ref(name))?.remove(0);
     pipeline::check_bootable(&image)?;
     let built = keel_image::existing(project, &image).map_err(|error| {
         Failure::because(Class::Input, format!("image `{name}` is not built"), &error)
             .hint(format!("keel image build {name}"))
     })?;
+    let changed = keel_image::changed(project, &image, &built)?;
+    if let Some(first) = changed.first() {
+        let more = match changed.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let text = format!(
+            "image `{name}` is not what the tree says now: since it was built, {first}{more} changed (`keel image build {name}` makes it anew)"
+        );
+        context.sink().event(Event::Warning { text: &text });
+    }
     Ok((image, built))
 }
 
@@ -403,7 +415,7 @@ fn boot(
     given: Options,
 ) -> Result<(), Failure> {
     let project = context.project()?;
-    let (mut image, built) = find(&project, name)?;
+    let (mut image, built) = find(context, &project, name)?;
     image.memory_mib = options.memory.unwrap_or(image.memory_mib);
     let mode = match options.firmware {
         Firmware::Direct => Mode::Direct,
@@ -456,7 +468,7 @@ fn test(
     };
     let (mut reports, mut broken) = (Vec::new(), None);
     'all: for name in &names {
-        let (mut image, built) = find(&project, name)?;
+        let (mut image, built) = find(context, &project, name)?;
         image.memory_mib = options.memory.unwrap_or(image.memory_mib);
         for mode in modes {
             let store = context.store()?;
@@ -492,7 +504,8 @@ fn test(
     if failed == 0 {
         Ok(())
     } else {
-        Err(Failure::new(Class::Failed, format!("{failed} checks failed")))
+        let checks = if failed == 1 { "check" } else { "checks" };
+        Err(Failure::new(Class::Failed, format!("{failed} {checks} failed")))
     }
 }
 

@@ -159,10 +159,10 @@ fn an_image_is_shown_with_what_it_inherits() {
     assert_eq!(bare(&said), bare(&again));
     let json = json(&fixture, &["image", "show", "team"]);
     assert_eq!(json["definitions"][0]["image"], "team");
-    let ran = fixture.keel(&["image", "show", "boks"]);
+    let ran = fixture.keel(&["image", "show", "bix"]);
     assert_eq!(
         (ran.code, ran.errors().as_str()),
-        (Some(2), "error: no such image: `boks`\nhint: did you mean `box`?")
+        (Some(2), "error: no such image: `bix`\nhint: did you mean `box`?")
     );
 }
 

@@ -52,6 +52,10 @@ fn what_does_not_go_is_told() {
             &["disk.img", "there.vhd"],
             &["there.vhd` exists", "hint: --force replaces it"],
         ),
+        (
+            &["disk.img", "new.vhd", "--compression", "none"],
+            &["`--compression` is about qcow2, and this is to be vhd"],
+        ),
         (&["none.img", "new.vhd"], &["cannot read", "none.img"]),
         (
             &["cut.qcow2", "new.raw"],

@@ -96,8 +96,7 @@ fn an_image_comes_with_documents_that_agree_and_can_be_checked() {
         ran.stdout
     );
     assert!(
-        ran.errors()
-            .contains("not as it was built and signed: 1 problems"),
+        ran.errors().contains("not as it was built and signed: 1 problem"),
         "{}",
         ran.stderr
     );

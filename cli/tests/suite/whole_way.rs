@@ -266,6 +266,8 @@ fn a_machine_boots_and_answers_tests() {
     let reports: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(reports[0]["checks"].as_array().unwrap().len(), 5, "{reports}");
 
+    assert!(!ran.stderr.contains("not what the tree says"), "{}", ran.stderr);
+
     // A check that fails is told, and so is the exit code.
     let definition = fixture.path("images/mini.image.toml");
     let text = fs_err::read_to_string(&definition).unwrap();
@@ -280,6 +282,50 @@ fn a_machine_boots_and_answers_tests() {
         ran.stdout.contains("FAILED wrong") && ran.stdout.contains("why"),
         "{}\n{}",
         ran.stdout,
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_machine_that_is_not_what_the_tree_says_is_told() {
+    let fixture = Fixture::new();
+    fixture.keel(&["image", "build", "mini"]).ok();
+    let definition = fixture.path("images/mini.image.toml");
+    let text = fs_err::read_to_string(&definition).unwrap();
+    let spec = fixture.path("specs/hello/hello.spec");
+    let hello = fs_err::read_to_string(&spec).unwrap();
+    let boot = || fixture.keel(&["image", "boot", "mini", "--timeout", "1"]).stderr;
+    let words = "image `mini` is not what the tree says now";
+    assert!(!boot().contains(words));
+    for (file, changed, expected) in [
+        (&definition, text.replace("96M", "97M"), "its definition"),
+        (
+            &definition,
+            text.replacen("\"hello\"]", "\"hello\", \"hello-none\"]", 1),
+            "package `hello-none`, which it did not have",
+        ),
+        (&spec, format!("{hello}\n# more\n"), "the SPEC of `hello`"),
+    ] {
+        let before = fs_err::read(file).unwrap();
+        fs_err::write(file, changed).unwrap();
+        let told = boot();
+        assert!(
+            told.contains(words) && told.contains(expected),
+            "{expected}: {told}"
+        );
+        fs_err::write(file, before).unwrap();
+    }
+}
+
+#[test]
+fn an_output_folder_that_takes_nothing_is_named_with_its_setting() {
+    let fixture = Fixture::new();
+    fs_err::write(fixture.path("out"), "a file").unwrap();
+    let ran = fixture.keel(&["image", "build", "box"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("output folder [FIXTURE]/out\n") && ran.stderr.contains("`output-dir`"),
+        "{}",
         ran.stderr
     );
 }

@@ -349,11 +349,8 @@ pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -
     if length > LONGEST {
         return None;
     }
-    let limit = match length {
-        0..=2 => 1,
-        3..=5 => 2,
-        _ => 3,
-    };
+    // A third of it, and one of what is shorter.
+    let limit = (length / 3).clamp(1, 3);
     (candidates.into_iter())
         .filter(|candidate| *candidate != wrong && !candidate.is_empty())
         .filter(|candidate| candidate.chars().take(LONGEST + 4).count().abs_diff(length) <= limit)
@@ -442,6 +439,9 @@ mod tests {
         assert_eq!(nearest("pakages", keys), Some("packages"));
         assert_eq!(nearest("test", keys), Some("tests"));
         assert_eq!(nearest("kernel", keys), None);
+        assert_eq!(nearest("bahs", ["bash", "dash"]), Some("bash"));
+        assert_eq!(nearest("curl", ["cure", "cpio", "nano"]), Some("cure"));
+        assert_eq!(nearest("nginx", ["nano", "engine"]), None);
         assert_eq!(nearest("x", ["y"]), None);
     }
 }

@@ -235,6 +235,9 @@ pub struct Container {
     pub user: Option<String>,
     /// Its layers.
     pub layers: Layers,
+    /// Where its keys are said.
+    #[serde(skip)]
+    pub said_at: BTreeMap<&'static str, Location>,
 }
 
 /// How a file is compressed.

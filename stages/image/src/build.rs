@@ -17,7 +17,7 @@ use keel_store::Store;
 use crate::{
     Built, Error, Origin, audit,
     bill::{self, Bill},
-    compose,
+    compose, container,
     disk::{self, Recipe},
     error::{At, check},
     finalise::{self, Changed, Identity},
@@ -375,14 +375,16 @@ impl Work<'_> {
             None => Vec::new(),
         };
         let findings = audit::audit(&tree, &foreign, &image.os, &cmdline)?;
-        if findings.is_empty() {
-            Ok((tree, seed, changed))
-        } else {
-            Err(Error::Audit {
+        if !findings.is_empty() {
+            return Err(Error::Audit {
                 image: image.name.to_string(),
                 findings,
-            })
+            });
         }
+        if let Some(container) = &image.container {
+            container::check(&tree, container)?;
+        }
+        Ok((tree, seed, changed))
     }
 
     fn settings(&self, container: &Container, clock: Epoch) -> oci::Settings {

@@ -22,7 +22,7 @@ use crate::{
     fresh,
     inputs::Inputs,
     manifest::{MANIFEST, SUMS},
-    origin,
+    origin, stale,
 };
 
 /// What the file's name ends with, after the image's name.
@@ -35,6 +35,8 @@ pub const LOCAL: &str = "https://github.com/keel-linux/keel/builders/local";
 pub(crate) const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 pub(crate) const PREDICATE: &str = "https://slsa.dev/provenance/v1";
 const PAYLOAD: &str = "application/vnd.in-toto+json";
+/// The name of the definition among the materials.
+pub(crate) const DEFINITION: &str = "definition";
 /// Under which annotation a package has its digest from before it was signed.
 pub(crate) const UNSIGNED: &str = "sha256-before-signing";
 
@@ -150,7 +152,7 @@ fn dependencies(request: &Request<'_>, chosen: &[&Candidate], inputs: &Inputs<'_
         all.push(tree);
     }
     let definition = Sha256::of(crate::key::definition(request.image).as_bytes());
-    all.push(json!({ "name": "definition", "digest": { "sha256": definition } }));
+    all.push(json!({ "name": DEFINITION, "digest": { "sha256": definition } }));
     for (name, digest) in inputs.materials() {
         all.push(json!({ "name": name, "digest": { "sha256": digest } }));
     }
@@ -171,7 +173,7 @@ fn dependencies(request: &Request<'_>, chosen: &[&Candidate], inputs: &Inputs<'_
         }));
     }
     for (component, material) in origin::materials(chosen.iter().map(|package| &package.origin)) {
-        let spec = format!("{component}: SPEC");
+        let spec = format!("{component}{}", stale::SPEC);
         all.push(json!({ "name": spec, "digest": { "sha256": material.spec } }));
         for source in &material.sources {
             let name = format!("{component}: {}", source.name);

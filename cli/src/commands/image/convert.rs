@@ -25,14 +25,18 @@ pub(super) fn run(context: &Context<'_>, options: &args::Convert) -> Result<(), 
         );
         Failure::input(text).hint("say it: --to raw, qcow2, vhd or vhdx")
     })?;
+    if options.compression.is_some() && to_format != Format::Qcow2 {
+        let text = format!("`--compression` is about qcow2, and this is to be {to_format}");
+        return Err(Failure::input(text));
+    }
     let request = Request {
         from: &context.directory.join(&options.from),
         from_format: options.from_format.map(format),
         to: &context.directory.join(&options.to),
         to_format,
         compression: match options.compression {
-            Compression::Zstd => Qcow2Compression::Zstd,
-            Compression::None => Qcow2Compression::None,
+            Some(Compression::None) => Qcow2Compression::None,
+            Some(Compression::Zstd) | None => Qcow2Compression::Zstd,
         },
         force: options.force,
     };

@@ -26,9 +26,9 @@ pub(super) fn run(context: &Context<'_>, options: &args::image::Verify) -> Resul
         return Ok(());
     }
     let text = format!(
-        "{} is not as it was built and signed: {} problems",
+        "{} is not as it was built and signed: {}",
         options.path.display(),
-        found.problems.len()
+        problems(found.problems.len())
     );
     let failure = Failure::new(Class::Failed, text);
     Err(match found.signed_by.is_none() && options.certificate.is_none() {
@@ -47,9 +47,16 @@ fn text(found: &Report) -> String {
     };
     lines.extend(found.image.as_ref().map(ToString::to_string));
     lines.push(format!(
-        "{} files are right, {} problems; {signed}",
+        "{} files are right, {}; {signed}",
         found.good.len(),
-        found.problems.len()
+        problems(found.problems.len())
     ));
     lines.join("\n")
+}
+
+fn problems(count: usize) -> String {
+    match count {
+        1 => "1 problem".to_owned(),
+        count => format!("{count} problems"),
+    }
 }

@@ -38,6 +38,11 @@ impl Definition {
         self.levels.iter().rev().nth(1).map(|level| &level.image)
     }
 
+    /// What its own file says.
+    pub(crate) fn own(&self) -> Option<&Level> {
+        self.levels.last()
+    }
+
     /// Does the image itself say something of what these keys, one in the other, lead to?
     pub(crate) fn is_own(&self, keys: &[&str]) -> bool {
         let mut value = self.levels.last().map(|level| &level.value);

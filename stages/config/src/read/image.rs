@@ -8,7 +8,7 @@ use std::{
 use keel_artefact::{ImageName, PackageName};
 
 use crate::{
-    Group, Image,
+    Further, Group, Image,
     image::{Capabilities, Compression, Container, Format, Kind, Layers, Os, Test, Wsl},
     read::{
         definition::{Definition, Definitions, items_of},
@@ -267,6 +267,9 @@ fn container(table: &Table<'_>) -> Container {
             Some(word) if word.value == "one" => Layers::One,
             _ => Layers::Packages,
         },
+        said_at: (["entrypoint", "cmd", "workdir", "user"].into_iter())
+            .map(|key| (key, table.sources.location(table.key_at(key))))
+            .collect(),
     };
     for name in container
         .env
@@ -357,10 +360,28 @@ fn fit(image: &mut Image, root: &Table<'_>, said: &Definition, said_formats: boo
             }
         }
         if disk && image.disk.is_none() {
-            root.report(
-                root.key_at("formats"),
-                "the format of a disk needs the table `[disk]`",
+            // Lists of formats add up: the key is that of the first file, the entry may be another's.
+            let is_disk = |text: &Text<'_>| {
+                let mut names = Format::NAMES.iter();
+                names.any(|(name, format)| *name == text.value && format.is_disk())
+            };
+            let format = root.strings("formats").into_iter().find(is_disk);
+            let at = format.map_or(root.key_at("formats"), |format| format.at);
+            let place = root.sources.location(at);
+            let own = said.own().map(|own| own.value.at);
+            let message = format!(
+                "image `{}`: the format of a disk needs the table `[disk]`",
+                image.name
             );
+            let wrong = match own.filter(|own| root.sources.location(*own).file != place.file) {
+                Some(own) => {
+                    let mut inherited = Further::new("the format is inherited from");
+                    inherited.location = Some(place);
+                    root.wrong(own, message).further(inherited)
+                }
+                None => root.wrong(at, message),
+            };
+            root.problems.push(wrong);
         }
         fit_os(image, root, said, disk);
         for (claimed, true_, claim) in [

@@ -340,8 +340,8 @@ fn components_are_chosen_by_name_pattern_and_group() {
     assert_eq!(chosen(&["b*"], &[]).unwrap(), ["bare"]);
     assert_eq!(chosen(&["bare"], &["g"]).unwrap(), ["a.b", "bare"]);
     assert_eq!(
-        chosen(&["bear", "x*"], &["h"]).unwrap_err(),
-        "error: no such component: `bear`\nhint: did you mean `bare`?\n\n\
+        chosen(&["baer", "x*"], &["h"]).unwrap_err(),
+        "error: no such component: `baer`\nhint: did you mean `bare`?\n\n\
          error: no component is called like `x*`\n\nerror: no such group: `h`"
     );
 }

@@ -258,6 +258,7 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
             workdir: Some("/tmp".parse().unwrap()),
             user: Some("daemon".into()),
             layers: keel_config::image::Layers::default(),
+            said_at: BTreeMap::new(),
         }),
         disk: is_disk.then(|| Disk {
             size: Some(64 << 20),
