@@ -50,6 +50,7 @@ pub mod compose;
 pub mod convert;
 pub mod disk;
 mod error;
+pub mod files;
 mod filesystem;
 pub mod finalise;
 pub mod formats;

@@ -319,6 +319,11 @@ impl Disk {
         self.clock
     }
 
+    /// Forgets what was read until now: for who reads here and there, again and again, and has a bound of his own.
+    pub fn recount(&mut self) {
+        self.input.spent = 0;
+    }
+
     fn unpack(&mut self, block: u64, at: u64, length: u64) -> io::Result<&[u8]> {
         if self.unpacked.as_ref().is_none_or(|(known, _)| *known != block) {
             // The end of the last sector is another's; a cluster of one value takes a few bytes.
