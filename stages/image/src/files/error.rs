@@ -58,7 +58,7 @@ pub enum Error {
         path: String,
     },
     /// Something is there.
-    #[error("`{}` is there, and not an empty folder", folder.display())]
+    #[error("`{}` is there already", folder.display())]
     Exists {
         /// Where the files should go.
         folder: PathBuf,

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use super::{Entry, Error, Files, Kind, under};
 use crate::{
-    fresh::Fresh,
+    fresh::{self, Fresh},
     write::tar::{self, Member, What},
 };
 
@@ -277,4 +277,27 @@ fn times(seconds: i64) -> Timestamps {
         last_access: time,
         last_modification: time,
     }
+}
+
+/// Writes these into the new tar archive `to`, which has its name when it is whole.
+pub fn pack(files: &mut Files, chosen: &[(RootPath, Entry)], to: &Path) -> Result<Extracted, Error> {
+    if std::fs::symlink_metadata(to).is_ok() {
+        return Err(Error::Exists {
+            folder: to.to_owned(),
+        });
+    }
+    let new = fresh::beside(to, "new");
+    fresh::remove(&new).map_err(Box::new)?;
+    let failed = |source| wrong(to.display(), source);
+    let packed = File::create_new(&new).map_err(failed).and_then(|file| {
+        let done = files.archive(chosen, &file)?;
+        file.sync_all()
+            .and_then(|()| std::fs::rename(&new, to))
+            .map_err(failed)?;
+        Ok(done)
+    });
+    if packed.is_err() {
+        fresh::remove(&new).map_err(Box::new)?;
+    }
+    packed
 }

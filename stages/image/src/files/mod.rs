@@ -31,7 +31,7 @@ use keel_artefact::{Interrupt, RootPath, Sha256};
 
 pub use error::Error;
 use error::damaged;
-pub use extract::{Extracted, extract};
+pub use extract::{Extracted, extract, pack};
 pub use open::{Options, open};
 
 /// The most names of an image.
