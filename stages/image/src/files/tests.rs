@@ -438,3 +438,81 @@ fn a_folder_and_an_archive_of_an_image_are_the_image() {
         .collect();
     assert_eq!(what, ["content", "mode", "owner"]);
 }
+
+#[test]
+fn layers_take_away_what_whiteouts_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let blobs = dir.join("blobs/sha256");
+    fs_err::create_dir_all(&blobs).unwrap();
+    let put = |bytes: &[u8], media_type: &str| {
+        let digest = Sha256::of(bytes);
+        fs_err::write(blobs.join(digest.to_hex()), bytes).unwrap();
+        format!(
+            r#"{{"mediaType":"{media_type}","digest":"sha256:{digest}","size":{}}}"#,
+            bytes.len()
+        )
+    };
+    let layer = |script: &str| {
+        run(
+            dir,
+            &[
+                "sh",
+                "-c",
+                &format!("rm -rf l && mkdir l && cd l && {script} && tar -czf ../l.tar.gz ."),
+            ],
+        );
+        put(
+            &fs_err::read(dir.join("l.tar.gz")).unwrap(),
+            "application/vnd.oci.image.layer.v1.tar+gzip",
+        )
+    };
+    let layers = [
+        layer(
+            "mkdir -p usr/lib a b && echo one > a/one && echo two > a/two && echo x > b/x && ln -s usr/lib lib",
+        ),
+        layer("mkdir -p a b && touch a/.wh.one b/.wh..wh..opq && echo y > b/y && mkdir lib && rmdir lib"),
+        layer("mkdir -p usr/lib && echo z > usr/lib/z && touch .wh.nothing"),
+    ];
+    let config = put(b"{}", "application/vnd.oci.image.config.v1+json");
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"config":{config},"layers":[{}]}}"#,
+        layers.join(",")
+    );
+    let manifest = put(manifest.as_bytes(), crate::layout::MANIFEST);
+    fs_err::write(
+        dir.join("index.json"),
+        format!(r#"{{"schemaVersion":2,"manifests":[{manifest}]}}"#),
+    )
+    .unwrap();
+    fs_err::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    let files = opened(dir, "").unwrap();
+    let names: Vec<_> = files.names.keys().map(RootPath::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "/",
+            "/a",
+            "/a/two",
+            "/b",
+            "/b/y",
+            "/lib",
+            "/usr",
+            "/usr/lib",
+            "/usr/lib/z"
+        ]
+    );
+    assert_eq!(files.find("/lib/z", true).unwrap().as_str(), "/usr/lib/z");
+    run(
+        dir,
+        &["sh", "-c", "tar -cf image.oci.tar oci-layout index.json blobs"],
+    );
+    assert_eq!(opened(dir, "image.oci.tar").unwrap().names, files.names);
+
+    // A blob that is not what its name says.
+    let first = layers[0].split("sha256:").nth(1).unwrap()[..64].to_owned();
+    let mut bytes = fs_err::read(blobs.join(&first)).unwrap();
+    bytes[20] ^= 1;
+    fs_err::write(blobs.join(&first), bytes).unwrap();
+    assert!(format!("{:?}", opened(dir, "")).contains("is damaged"));
+}
