@@ -142,6 +142,30 @@ Examples:
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
     },
+    /// Take files out of an image of this or another builder, without mounting it: a disk (raw, qcow2, VHD, VHDX), a file system (EROFS, ext2 to
+    /// ext4, FAT), a container (OCI layout), an archive (tar, cpio)
+    #[command(after_help = "\
+Examples:
+  keel image extract vm.qcow2 --to vm-root
+                                   every file of the root; owners, devices and attributes need --tar
+  keel image extract vm.qcow2 --partition esp --to esp
+  keel image extract core.oci --tar - /etc | tar -t
+
+More: docs/how-to/look-into-images.md")]
+    Extract(Extract),
+    /// Print one file of an image, which may be all that `keel image extract` takes
+    #[command(after_help = "\
+Examples:
+  keel image cat vm.vhdx /etc/os-release")]
+    Cat(Cat),
+    /// Compare the packages and files of two images: content, kind, mode, owner, attributes; times are no difference.
+    /// Ends with 0 if they are the same, 1 if not, 2 if they cannot be compared
+    #[command(after_help = "\
+Examples:
+  keel image diff old/vm.raw out/images/vm/vm.qcow2
+  keel image diff core.oci rootfs.tar.zst --contents
+                                   and what is different in files of text")]
+    Diff(Compare),
     /// Write a disk in another format: raw, qcow2, VHD or VHDX, of this or another builder
     Convert(Convert),
 }
@@ -217,6 +241,68 @@ pub struct Registry {
     /// Ask without TLS: only a registry on this machine, for tests
     #[arg(long)]
     pub insecure_http: bool,
+}
+
+/// Which part of an image.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct Part {
+    /// Number or name of a partition, or `esp` [default: the root]
+    #[arg(long, value_name = "NUMBER|NAME")]
+    pub partition: Option<String>,
+}
+
+/// `keel image extract`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Extract {
+    /// The image
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub image: PathBuf,
+    /// Files and folders in it [default: all]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// Put them into this folder, which must be new or empty
+    #[arg(long, value_name = "DIR", required_unless_present = "tar", conflicts_with = "tar", value_hint = ValueHint::DirPath)]
+    pub to: Option<PathBuf>,
+    /// Put them into this new tar archive, with all that they have; `-` is standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub tar: Option<PathBuf>,
+    /// Which part
+    #[command(flatten)]
+    pub part: Part,
+}
+
+/// `keel image cat`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Cat {
+    /// The image
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub image: PathBuf,
+    /// The file in it; symbolic links are followed inside the image
+    pub path: String,
+    /// Which part
+    #[command(flatten)]
+    pub part: Part,
+}
+
+/// `keel image diff`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Compare {
+    /// An image
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub one: PathBuf,
+    /// Another
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub other: PathBuf,
+    /// Show what is different in files of text
+    #[arg(long)]
+    pub contents: bool,
+    /// Which part of both
+    #[command(flatten)]
+    pub part: Part,
 }
 
 /// `keel image convert`.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Files larger than this are only named, in bytes.
-const LARGEST: u64 = 16 << 20;
+pub(super) const LARGEST: u64 = 16 << 20;
 /// What a file's first bytes tell: text has no zero there, as git sees it.
 const BEGINNING: usize = 8000;
 /// After this time, a diff is one that is right, but not the shortest.
@@ -169,11 +169,14 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     let bytes = fs_err::read(path)?;
-    let is_text = !bytes.iter().take(BEGINNING).any(|byte| *byte == 0);
-    Ok(is_text.then_some(bytes))
+    Ok(is_text(&bytes).then_some(bytes))
 }
 
-fn unified(one: &[u8], other: &[u8], from: &str, to: &str) -> String {
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    !bytes.iter().take(BEGINNING).any(|byte| *byte == 0)
+}
+
+pub(super) fn unified(one: &[u8], other: &[u8], from: &str, to: &str) -> String {
     let (one, other) = (text::decode(one), text::decode(other));
     let diff = TextDiff::configure()
         .timeout(PATIENCE)

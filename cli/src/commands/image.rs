@@ -2,6 +2,7 @@
 
 mod check;
 mod convert;
+mod files;
 mod inspect;
 mod junit;
 mod record;
@@ -83,6 +84,9 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
             registry: asked,
         } => registry::pull(context, &reference, &dir, all_platforms, &asked),
         args::Image::Inspect { file } => inspect::run(context, &file),
+        args::Image::Extract(options) => files::extract(context, &options),
+        args::Image::Cat(options) => files::cat(context, &options),
+        args::Image::Diff(options) => files::diff(context, &options),
         args::Image::Convert(options) => convert::run(context, &options),
     }
 }

@@ -34,7 +34,7 @@ const ENOUGH: u64 = 1 << 30;
 /// The largest manifest that is read.
 const LARGEST_MANIFEST: u64 = 64 << 20;
 /// The partition type of an EFI system partition.
-const ESP: Uuid = Uuid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
+pub(crate) const ESP: Uuid = Uuid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
 /// Where unified kernel images lie on it.
 const KERNELS: &str = "EFI/Linux";
 
@@ -264,7 +264,7 @@ fn kernel(path: String, file: &mut (impl Read + Seek)) -> io::Result<Kernel> {
 }
 
 /// What the manifest beside a file says, if it names the file.
-fn packages(path: &Path) -> Result<Option<Vec<String>>, Error> {
+pub(crate) fn packages(path: &Path) -> Result<Option<Vec<String>>, Error> {
     let manifest = path.with_file_name(MANIFEST);
     let is_small = |metadata: std::fs::Metadata| metadata.is_file() && metadata.len() <= LARGEST_MANIFEST;
     if !fs_err::metadata(&manifest).is_ok_and(is_small) {

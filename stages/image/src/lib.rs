@@ -51,6 +51,7 @@ mod container;
 pub mod convert;
 pub mod disk;
 mod error;
+pub mod files;
 mod filesystem;
 pub mod finalise;
 pub mod formats;

@@ -346,6 +346,11 @@ impl Disk {
         self.to_unpack = bytes;
     }
 
+    /// Forgets what was read until now: for who reads here and there, again and again, and has a bound of his own.
+    pub fn recount(&mut self) {
+        self.input.spent = 0;
+    }
+
     fn unpack(&mut self, block: u64, at: u64, length: u64) -> io::Result<&[u8]> {
         if let Some(known) = self.unpacked.iter().position(|(known, _)| *known == block) {
             self.unpacked[..=known].rotate_right(1);

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     ops::Range,
+    os::fd::AsFd,
     path::Path,
 };
 
@@ -27,18 +28,28 @@ pub trait File: Read + Seek {
 impl<T: AsRef<[u8]>> File for io::Cursor<T> {}
 
 impl File for fs_err::File {
-    /// What lies between holes (lseek(2), `SEEK_DATA`).
     fn extent(&mut self, at: u64) -> io::Result<Option<Range<u64>>> {
-        let start = match fs::seek(&*self, fs::SeekFrom::Data(at)) {
-            Ok(start) => start,
-            Err(Errno::NXIO) => return Ok(None),
-            // A file system without holes.
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(at..u64::MAX)),
-            Err(error) => return Err(error.into()),
-        };
-        let end = fs::seek(&*self, fs::SeekFrom::Hole(start))?;
-        Ok(Some(start..end.max(start + 1)))
+        extent(&*self, at)
     }
+}
+
+impl File for std::fs::File {
+    fn extent(&mut self, at: u64) -> io::Result<Option<Range<u64>>> {
+        extent(&*self, at)
+    }
+}
+
+/// What lies between holes (lseek(2), `SEEK_DATA`).
+fn extent(file: impl AsFd, at: u64) -> io::Result<Option<Range<u64>>> {
+    let start = match fs::seek(&file, fs::SeekFrom::Data(at)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return Ok(None),
+        // A file system without holes.
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(at..u64::MAX)),
+        Err(error) => return Err(error.into()),
+    };
+    let end = fs::seek(&file, fs::SeekFrom::Hole(start))?;
+    Ok(Some(start..end.max(start + 1)))
 }
 
 /// A disk that can be read anywhere: what the writers of disk formats read, and what the readers of disk formats are.

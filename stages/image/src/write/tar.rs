@@ -3,7 +3,10 @@
 //! Formats: POSIX.1-2024 `pax`, ustar and pax interchange; extended attributes as `SCHILY.xattr.NAME`, as in
 //! star(1), which mkfs.erofs, umoci, skopeo and GNU tar read. Order of entries: the tree's, by path.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use keel_artefact::RootPath;
 
@@ -56,74 +59,126 @@ fn entry(
     all_times: bool,
     out: &mut impl Write,
 ) -> Result<(), Error> {
-    let mut pax = Vec::new();
-    let mut header = Header::default();
-    let mut name = path.relative().to_owned();
-    if matches!(node.kind, Kind::Dir) {
-        name.push_str(if name.is_empty() { "./" } else { "/" });
-    }
-    if !header.name(&name) {
-        record(&mut pax, "path", name.as_bytes());
-    }
-    header.octal(100, 8, u64::from(node.mode));
-    for (at, key, id) in [(108, "uid", node.uid), (116, "gid", node.gid)] {
-        if !header.octal(at, 8, u64::from(id)) {
-            record(&mut pax, key, id.to_string().as_bytes());
-        }
-    }
-    header.octal(136, 12, node.mtime);
-    let mut size = 0;
-    header.0[156] = match &node.kind {
-        Kind::File(file) => {
-            size = file.size;
-            b'0'
-        }
-        Kind::Symlink(target) => {
-            if !header.text(157, 100, target) {
-                record(&mut pax, "linkpath", target.as_bytes());
-            }
-            b'2'
-        }
-        Kind::CharDevice { .. } => b'3',
-        Kind::BlockDevice { .. } => b'4',
-        Kind::Dir => b'5',
-        Kind::Fifo => b'6',
+    let (kind, size) = match &node.kind {
+        Kind::File(file) => (What::File, file.size),
+        Kind::Symlink(target) => (What::Symlink(target), 0),
+        Kind::CharDevice { major, minor } => (What::CharDevice(*major, *minor), 0),
+        Kind::BlockDevice { major, minor } => (What::BlockDevice(*major, *minor), 0),
+        Kind::Dir => (What::Dir, 0),
+        Kind::Fifo => (What::Fifo, 0),
     };
-    if let Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } = node.kind {
-        header.octal(329, 8, u64::from(major));
-        header.octal(337, 8, u64::from(minor));
-    }
-    if !header.octal(124, 12, size) {
-        record(&mut pax, "size", size.to_string().as_bytes());
-    }
-    for (key, value) in &node.xattrs {
-        record(&mut pax, &format!("SCHILY.xattr.{key}"), value);
-    }
-    if all_times {
-        for key in ["atime", "ctime"] {
-            record(&mut pax, key, node.mtime.to_string().as_bytes());
-        }
-    }
+    let member = Member {
+        path,
+        what: kind,
+        size,
+        mode: node.mode,
+        owner: (node.uid, node.gid),
+        mtime: node.mtime,
+        xattrs: &node.xattrs,
+        all_times,
+    };
     let what = || format!("`{path}` to a tar archive");
-    if !pax.is_empty() {
-        let mut extended = Header::default();
-        // The name is for readers that do not know pax; it need not be unique.
-        extended.text(0, 100, "pax");
-        extended.octal(100, 8, 0o644);
-        extended.octal(136, 12, node.mtime);
-        extended.octal(124, 12, pax.len() as u64);
-        extended.0[156] = b'x';
-        extended
-            .finish(out)
-            .and_then(|()| padded(&pax, out))
-            .at("write", what())?;
-    }
-    header.finish(out).at("write", what())?;
+    member.write(out).at("write", what())?;
     if let Kind::File(file) = &node.kind {
-        let copied = io::copy(&mut tree.open(file), out).at("write", what())?;
-        out.write_all(&[0; 512][..padding(copied)]).at("write", what())?;
+        io::copy(&mut tree.open(file), out).at("write", what())?;
+        pad(size, out).at("write", what())?;
     }
     Ok(())
+}
+
+/// What is in front of a file's content.
+pub(crate) struct Member<'a> {
+    pub(crate) path: &'a RootPath,
+    pub(crate) what: What<'a>,
+    /// Bytes of content that follow.
+    pub(crate) size: u64,
+    pub(crate) mode: u32,
+    pub(crate) owner: (u32, u32),
+    /// Seconds since 1970.
+    pub(crate) mtime: u64,
+    pub(crate) xattrs: &'a BTreeMap<String, Vec<u8>>,
+    pub(crate) all_times: bool,
+}
+
+/// What a member is.
+pub(crate) enum What<'a> {
+    Dir,
+    File,
+    /// The file of that path.
+    Link(&'a RootPath),
+    Symlink(&'a str),
+    CharDevice(u32, u32),
+    BlockDevice(u32, u32),
+    Fifo,
+}
+
+impl Member<'_> {
+    /// Writes the headers; the content, and [`pad`], are the caller's.
+    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut pax = Vec::new();
+        let mut header = Header::default();
+        let mut name = self.path.relative().to_owned();
+        if matches!(self.what, What::Dir) {
+            name.push_str(if name.is_empty() { "./" } else { "/" });
+        }
+        if !header.name(&name) {
+            record(&mut pax, "path", name.as_bytes());
+        }
+        header.octal(100, 8, u64::from(self.mode));
+        for (at, key, id) in [(108, "uid", self.owner.0), (116, "gid", self.owner.1)] {
+            if !header.octal(at, 8, u64::from(id)) {
+                record(&mut pax, key, id.to_string().as_bytes());
+            }
+        }
+        header.octal(136, 12, self.mtime);
+        header.0[156] = match self.what {
+            What::File => b'0',
+            What::Link(_) => b'1',
+            What::Symlink(_) => b'2',
+            What::CharDevice(..) => b'3',
+            What::BlockDevice(..) => b'4',
+            What::Dir => b'5',
+            What::Fifo => b'6',
+        };
+        if let What::Symlink(target) = self.what
+            && !header.text(157, 100, target)
+        {
+            record(&mut pax, "linkpath", target.as_bytes());
+        }
+        if let What::Link(to) = self.what
+            && !header.text(157, 100, to.relative())
+        {
+            record(&mut pax, "linkpath", to.relative().as_bytes());
+        }
+        if let What::CharDevice(major, minor) | What::BlockDevice(major, minor) = self.what {
+            header.octal(329, 8, u64::from(major));
+            header.octal(337, 8, u64::from(minor));
+        }
+        if !header.octal(124, 12, self.size) {
+            record(&mut pax, "size", self.size.to_string().as_bytes());
+        }
+        for (key, value) in self.xattrs {
+            record(&mut pax, &format!("SCHILY.xattr.{key}"), value);
+        }
+        if self.all_times {
+            for key in ["atime", "ctime"] {
+                record(&mut pax, key, self.mtime.to_string().as_bytes());
+            }
+        }
+        if !pax.is_empty() {
+            let mut extended = Header::default();
+            // The name is for readers that do not know pax; it need not be unique.
+            extended.text(0, 100, "pax");
+            extended.octal(100, 8, 0o644);
+            extended.octal(136, 12, self.mtime);
+            extended.octal(124, 12, pax.len() as u64);
+            extended.0[156] = b'x';
+            extended.finish(out)?;
+            out.write_all(&pax)?;
+            pad(pax.len() as u64, out)?;
+        }
+        header.finish(out)
+    }
 }
 
 /// `LENGTH KEY=VALUE\n`, where the length counts itself.
@@ -138,13 +193,9 @@ fn record(pax: &mut Vec<u8>, key: &str, value: &[u8]) {
     pax.push(b'\n');
 }
 
-fn padding(size: u64) -> usize {
-    (size.next_multiple_of(512) - size) as usize
-}
-
-fn padded(bytes: &[u8], out: &mut impl Write) -> io::Result<()> {
-    out.write_all(bytes)?;
-    out.write_all(&[0; 512][..padding(bytes.len() as u64)])
+/// Fills the last block of `size` bytes.
+pub(crate) fn pad(size: u64, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(&[0; 512][..(size.next_multiple_of(512) - size) as usize])
 }
 
 /// 512 bytes of ustar.
