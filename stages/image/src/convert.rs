@@ -123,7 +123,16 @@ pub fn convert(request: &Request<'_>, sink: &dyn Sink, interrupt: &Interrupt) ->
         Err(source) if is_about_input(&source) => Err(unread(source)),
         written => written.at("write", to.display()),
     });
-    let shown = written.and_then(|()| fresh.show());
+    let digest = || {
+        let digest = sparse::digest(&fresh.path, interrupt);
+        check(interrupt)?;
+        digest.at("read", fresh.path.display())
+    };
+    let shown = written.and_then(|()| {
+        let digest = digest()?;
+        fresh.show()?;
+        Ok(digest)
+    });
     sink.event(Event::Finished {
         id: &id,
         outcome: if shown.is_ok() {
@@ -133,10 +142,7 @@ pub fn convert(request: &Request<'_>, sink: &dyn Sink, interrupt: &Interrupt) ->
         },
         elapsed: start.elapsed(),
     });
-    shown?;
-    let digest = sparse::digest(to, interrupt);
-    check(interrupt)?;
-    let (sha256, size) = digest.at("read", to.display())?;
+    let (sha256, size) = shown?;
     Ok(Converted {
         from: format,
         to: request.to_format,
