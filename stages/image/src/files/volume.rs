@@ -116,7 +116,7 @@ impl Volume {
 
     /// Gives `length` zeros to `out`.
     pub(super) fn zeros(&self, mut length: u64, out: &mut dyn Write) -> io::Result<()> {
-        const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
+        static ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
         while length > 0 {
             self.interrupt.check().map_err(io::Error::other)?;
             let want = length.min(PAGE);
