@@ -116,7 +116,7 @@ pub(super) fn diff(context: &Context<'_>, options: &args::Compare) -> Result<(),
         differences,
         contents,
     };
-    report::print(context, &row, |row| compared(row))?;
+    report::print(context, &row, compared)?;
     match row.differences.is_same() {
         true => Ok(()),
         false => Err(Failure {
