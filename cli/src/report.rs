@@ -50,6 +50,11 @@ pub fn bytes_as_they_are(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// As [`harmless`], in one line: a name with a line break in it would look like two.
+pub fn harmless_line(text: &str) -> String {
+    harmless(&text.replace('\n', "\u{fffd}"))
+}
+
 /// Without what would tell a terminal to do something: for words that are somebody else's.
 pub fn harmless(text: &str) -> String {
     let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');

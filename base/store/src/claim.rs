@@ -47,6 +47,13 @@ impl Store {
             let lock = match FolderLock::take(&place, interrupt, &mut waits) {
                 // The one before was done just now.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                // Or while it was looked whether what is there is a folder. What is none stays in the way.
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists
+                        && std::fs::symlink_metadata(&place).map_or(true, |there| there.is_dir()) =>
+                {
+                    continue;
+                }
                 lock => lock?,
             };
             let Some(lock) = lock else { return Ok(None) };

@@ -158,3 +158,54 @@ fn an_image_is_made_twice_and_compared() {
         fixture.keel(&["image", "verify", "out/images/box"]).ok();
     }
 }
+
+#[test]
+fn files_of_an_image_are_seen_and_compared_in_every_format_of_it() {
+    let fixture = Fixture::new();
+    let definition = fixture.path("images/box.image.toml");
+    let text = fs_err::read_to_string(&definition).unwrap();
+    fs_err::write(
+        &definition,
+        text.replace("\"oci-archive\"", "\"oci-archive\", \"tar\", \"cpio\""),
+    )
+    .unwrap();
+    fixture.keel(&["image", "build", "box"]).ok();
+    let at = |name: &str| format!("out/images/box/box{name}");
+    let release = fixture
+        .keel(&["image", "cat", &at(".tar"), "/etc/os-release"])
+        .ok();
+    assert!(release.stdout.contains("ID="), "{}", release.stdout);
+    for other in [".oci.tar", ".tar", ".cpio.zst"] {
+        let same = fixture.keel(&["image", "diff", &at(".oci"), &at(other)]).ok();
+        assert!(
+            same.stdout.contains("files: the same"),
+            "{other}: {}",
+            same.stdout
+        );
+    }
+    fixture
+        .keel(&["image", "extract", &at(".oci"), "--to", "tree"])
+        .ok();
+    let unpacked = fs_err::read_to_string(fixture.path("tree/etc/os-release")).unwrap();
+    assert_eq!(unpacked, release.stdout);
+    let again = fixture.keel(&["image", "extract", &at(".oci"), "--to", "tree"]);
+    assert_eq!(again.code, Some(2), "{}", again.stderr);
+    // What an archive of all of it has is what the image's own has.
+    fixture
+        .keel(&["image", "extract", &at(".oci"), "--tar", "all.tar"])
+        .ok();
+    fixture.keel(&["image", "diff", "all.tar", &at(".tar")]).ok();
+
+    add(&fixture, SCRIPTS);
+    fs_err::write(fixture.path("images/make.sh"), MAKE).unwrap();
+    fixture.keel(&["image", "build", "box"]).ok();
+    let other = fixture.keel(&["image", "diff", "all.tar", &at(".oci"), "--contents"]);
+    assert_eq!(other.code, Some(1), "{}", other.stderr);
+    for line in [
+        "  + /srv/made (",
+        "  - /usr/bin/hello (",
+        "  ! /usr/lib/os-release: mode ",
+    ] {
+        assert!(other.stdout.contains(line), "{line}: {}", other.stdout);
+    }
+}

@@ -6,10 +6,8 @@ use keel_config::{Diagnostic, Errors, image::Container};
 use crate::{
     Error, accounts,
     tree::{Kind, Tree},
+    write::oci,
 };
-
-/// Where a program without `/` in its name is looked for, if the image does not say.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Holds `user`, `workdir` and the program against the finished tree. Numbers need no account, and a folder that is not there
 /// is made by whoever runs the container.
@@ -75,7 +73,7 @@ fn has(tree: &Tree, container: &Container, program: &str) -> bool {
         let workdir = container.workdir.as_ref().map_or("", RootPath::as_str);
         return is_program(&format!("{}/{program}", workdir.trim_end_matches('/')));
     }
-    let path = container.env.get("PATH").map_or(PATH, String::as_str);
+    let path = container.env.get("PATH").map_or(oci::PATH, String::as_str);
     let mut folders = path.split(':').filter(|folder| !folder.is_empty());
     folders.any(|folder| is_program(&format!("{}/{program}", folder.trim_end_matches('/'))))
 }

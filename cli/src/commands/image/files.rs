@@ -212,6 +212,7 @@ fn compared(row: &Row) -> String {
             lines.extend(text.lines().map(|line| format!("    {line}")));
         }
     }
+    let lines: Vec<String> = lines.iter().map(|line| report::harmless_line(line)).collect();
     lines.join("\n")
 }
 

@@ -22,6 +22,8 @@ use crate::{
 
 /// The file `oci-layout`.
 pub(crate) const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// Where programs are looked for, if the image does not say.
+pub(crate) const PATH: &str = "/usr/bin";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// What the container is, besides its files.
@@ -225,7 +227,7 @@ pub fn archive(layout: &Path, created: Epoch, file: &Path) -> Result<(), Error> 
 
 fn config<'a>(settings: &'a Settings, layers: &'a [(String, Packed)]) -> Config<'a> {
     let mut env = settings.env.clone();
-    env.entry("PATH".into()).or_insert_with(|| "/usr/bin".into());
+    env.entry("PATH".into()).or_insert_with(|| PATH.into());
     Config {
         created: settings.created.rfc3339(),
         architecture: settings.arch.oci(),
