@@ -159,7 +159,7 @@ Examples:
   keel image cat vm.vhdx /etc/os-release")]
     Cat(Cat),
     /// Compare the packages and files of two images: content, kind, mode, owner, attributes; times are no difference.
-    /// Ends with 0 if they are the same, 1 if not, 2 if they cannot be compared
+    /// Ends with 0 if they are the same, 1 if not, 2 if they cannot be compared, 3 if this machine is why
     #[command(after_help = "\
 Examples:
   keel image diff old/vm.raw out/images/vm/vm.qcow2

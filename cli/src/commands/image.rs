@@ -19,13 +19,12 @@ use keel_artefact::{ComponentName, Dependency, Event, ImageName, Interrupt, Pack
 use keel_build::{BuiltPackage, Results, built::Output, closure};
 use keel_config::{Image, Project};
 use keel_image::{
-    Built, Record,
+    Built, Ingredients, Record,
     boot::{Ending, Limits, Mode, Options, TestReport},
     lock::Locked,
     provenance::Signer,
     seed::Seed,
 };
-use keel_repo::Repository;
 use serde::Serialize;
 
 use super::registry;
@@ -232,38 +231,20 @@ fn compose(
     index: usize,
 ) -> Result<Built, Failure> {
     let out = planned.project.output_dir.join("images");
-    with_repository(
-        context,
-        planned,
-        results,
-        recorded,
-        index,
-        |repository, record| {
-            keel_image::build(
-                &planned.images[index],
-                repository,
-                &planned.project,
-                context.arch(),
-                &planned.stage0,
-                context.store()?,
-                &out,
-                record,
-                context.sink(),
-                &context.interrupt,
-            )
-            .map_err(Failure::from)
-        },
-    )
+    with_ingredients(context, planned, results, recorded, index, |of| {
+        let (store, sink) = (context.store()?, context.sink());
+        Ok(keel_image::build(of, &out, store, sink, &context.interrupt)?)
+    })
 }
 
-/// Works with a repository of just the packages that an image needs, which is gone afterwards.
-fn with_repository<T>(
+/// Works with what an image is made of: a repository of just the packages that it needs, which is gone afterwards.
+fn with_ingredients<T>(
     context: &Context<'_>,
     planned: &Planned,
     results: &Results,
     recorded: &Recorded<'_>,
     index: usize,
-    work: impl FnOnce(&Repository, &Record<'_>) -> Result<T, Failure>,
+    work: impl FnOnce(&Ingredients<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let group: &BTreeSet<ComponentName> = &planned.groups[index];
     let of_group: Results = results
@@ -287,7 +268,14 @@ fn with_repository<T>(
         signer: recorded.signer,
         locked: recorded.locked.map(|locked| &locked[index]),
     };
-    work(&repository, &record)
+    work(&Ingredients {
+        image: &planned.images[index],
+        repository: &repository,
+        project: &planned.project,
+        arch: context.arch(),
+        stage0: &planned.stage0,
+        record,
+    })
 }
 
 /// Packages of a base's repository that an image may hold, in the store. Which of them it does hold, the image stage says, which

@@ -91,5 +91,5 @@ pub use check::{Checked, Difference};
 pub use error::Error;
 pub use manifest::Built;
 pub use origin::{Material, Origin, Origins, Source};
-pub use stage::{Record, build, check, existing};
+pub use stage::{Ingredients, Record, build, check, existing};
 pub use stale::changed;

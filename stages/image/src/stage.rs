@@ -33,49 +33,52 @@ pub struct Record<'a> {
     pub locked: Option<&'a Locked>,
 }
 
-/// Builds `image` of the packages of `repository` into `out/NAME`, unless it is there already.
-#[allow(clippy::too_many_arguments)] // the stage's inputs, each of another kind
+/// What an image is made of.
+#[derive(Clone, Copy)]
+pub struct Ingredients<'a> {
+    /// Its definition.
+    pub image: &'a Image,
+    /// Where its packages are.
+    pub repository: &'a Repository,
+    /// The tree that defines it.
+    pub project: &'a Project,
+    /// What it is to run on.
+    pub arch: Arch,
+    /// What lends tools.
+    pub stage0: &'a Stage0,
+    /// What is recorded of it.
+    pub record: Record<'a>,
+}
+
+/// Builds an image into `out/NAME`, unless it is there already.
 pub fn build(
-    image: &Image,
-    repository: &Repository,
-    project: &Project,
-    arch: Arch,
-    stage0: &Stage0,
-    store: &Store,
+    of: &Ingredients<'_>,
     out: &Path,
-    record: &Record<'_>,
+    store: &Store,
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Built, Error> {
-    let parts = Parts::read(image, repository, project, arch, stage0, out, record)?;
     let tools = Borrowed {
-        stage0,
+        stage0: of.stage0,
         store,
         interrupt,
     };
-    crate::make(&parts.request(), &tools, store, sink, interrupt)
+    crate::make(&of.read()?.request(of, out), &tools, store, sink, interrupt)
 }
 
 /// Builds `first`, which [`build`] just made of the same, again where everything is different, in `elsewhere`, and compares.
-#[allow(clippy::too_many_arguments)] // those of `build`, and two more
 pub fn check(
-    image: &Image,
-    repository: &Repository,
-    project: &Project,
-    arch: Arch,
-    stage0: &Stage0,
-    store: &Store,
+    of: &Ingredients<'_>,
     first: &Built,
     elsewhere: &Path,
-    record: &Record<'_>,
+    store: &Store,
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Checked, Error> {
-    let parts = Parts::read(image, repository, project, arch, stage0, elsewhere, record)?;
-    let moved = stage0.elsewhere();
+    let moved = of.stage0.elsewhere();
     let moved = moved.map_err(|source| Error::Tool {
         tool: "stage0",
-        image: image.name.to_string(),
+        image: of.image.name.to_string(),
         source: source.into(),
     })?;
     let tools = Borrowed {
@@ -83,38 +86,33 @@ pub fn check(
         store,
         interrupt,
     };
-    check::check(&parts.request(), first, &tools, store, elsewhere, sink, interrupt)
+    let read = of.read()?;
+    check::check(
+        &read.request(of, elsewhere),
+        first,
+        &tools,
+        store,
+        elsewhere,
+        sink,
+        interrupt,
+    )
 }
 
-/// What a request consists of.
-struct Parts<'a> {
-    image: &'a Image,
-    project: &'a Project,
-    arch: Arch,
-    stage0: &'a Stage0,
-    out: &'a Path,
-    record: &'a Record<'a>,
+/// What a repository has, read.
+struct Offered {
     packages: Vec<Candidate>,
     key: Option<Vec<u8>>,
 }
 
-impl<'a> Parts<'a> {
-    fn read(
-        image: &'a Image,
-        repository: &Repository,
-        project: &'a Project,
-        arch: Arch,
-        stage0: &'a Stage0,
-        out: &'a Path,
-        record: &'a Record<'a>,
-    ) -> Result<Self, Error> {
+impl Ingredients<'_> {
+    fn read(&self) -> Result<Offered, Error> {
         let mut packages = Vec::new();
-        for entry in repository.installable() {
+        for entry in self.repository.installable() {
             let info = keel_rpm::read(&entry.file).map_err(|source| Error::Package {
                 package: entry.nevra.to_string(),
                 source: source.into(),
             })?;
-            let origin = record.origins.get(&entry.nevra).cloned();
+            let origin = self.record.origins.get(&entry.nevra).cloned();
             packages.push(Candidate {
                 info,
                 file: entry.file.clone(),
@@ -124,34 +122,27 @@ impl<'a> Parts<'a> {
                 })?,
             });
         }
-        let key = match repository.certificate() {
+        let key = match self.repository.certificate() {
             Some(path) => Some(fs_err::read(&path).at("read", path.display())?),
             None => None,
         };
-        Ok(Self {
-            image,
-            project,
-            arch,
-            stage0,
-            out,
-            record,
-            packages,
-            key,
-        })
+        Ok(Offered { packages, key })
     }
+}
 
-    fn request(&self) -> Request<'_> {
+impl Offered {
+    fn request<'a>(&'a self, of: &Ingredients<'a>, out: &'a Path) -> Request<'a> {
         Request {
-            image: self.image,
-            distro: &self.project.distro.name,
-            version: &self.project.distro.version,
-            arch: self.arch,
+            image: of.image,
+            distro: &of.project.distro.name,
+            version: &of.project.distro.version,
+            arch: of.arch,
             packages: &self.packages,
             key: self.key.as_deref(),
-            tools_digest: self.stage0.digest,
-            out: self.out,
-            signer: self.record.signer,
-            locked: self.record.locked,
+            tools_digest: of.stage0.digest,
+            out,
+            signer: of.record.signer,
+            locked: of.record.locked,
             is_elsewhere: false,
         }
     }

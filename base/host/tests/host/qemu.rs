@@ -9,7 +9,7 @@ use std::{
 use keel_artefact::{Arch, Interrupt};
 use keel_host::{
     Error, Program,
-    qemu::{Boot, Drive, DriveFormat, Machine},
+    qemu::{Boot, Drive, DriveFormat, Machine, Network},
 };
 
 fn machine(scratch: &Path, boot: Boot) -> Machine {
@@ -71,7 +71,14 @@ fn qemu_fails_in_its_own_words() {
 #[test]
 fn firmware_starts_speaks_and_is_stopped() {
     let scratch = tempfile::tempdir().unwrap();
-    let machine = machine(scratch.path(), Boot::Uefi);
+    let machine = Machine {
+        network: Some(Network {
+            is_closed: true,
+            forwards: Vec::new(),
+        }),
+        tpm: Some(scratch.path().join("tpm.socket")),
+        ..machine(scratch.path(), Boot::Uefi)
+    };
     let mut running = machine.start().unwrap();
     let started = Instant::now();
     while fs::read(&machine.console).unwrap_or_default().is_empty() {
@@ -85,6 +92,8 @@ fn firmware_starts_speaks_and_is_stopped() {
     println!("UEFI speaks after {:?}", started.elapsed());
     let (_, port) = machine.port.as_ref().unwrap();
     std::os::unix::net::UnixStream::connect(port).unwrap();
+    // QEMU has started the TPM: what that keeps is there.
+    assert!(scratch.path().join("tpm/tpm2-00.permall").exists());
     let process = running.id();
     assert!(is_alive(process));
     let status = running

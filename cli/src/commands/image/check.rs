@@ -8,7 +8,7 @@ use keel_config::Diagnostic;
 use keel_image::{Built, Checked, Difference};
 use rustix::{fs::Mode, process::umask};
 
-use super::{Recorded, with_repository};
+use super::{Recorded, with_ingredients};
 use crate::{
     context::Context,
     failure::{Class, Failure},
@@ -42,29 +42,17 @@ pub(super) fn all(
             title: &title,
             total: None,
         });
-        let checked = with_repository(
-            context,
-            planned,
-            results,
-            recorded,
-            index,
-            |repository, record| {
-                keel_image::check(
-                    &planned.images[index],
-                    repository,
-                    &planned.project,
-                    context.arch(),
-                    &planned.stage0,
-                    context.store()?,
-                    first,
-                    &out,
-                    record,
-                    &keel_artefact::event::Silent,
-                    &context.interrupt,
-                )
-                .map_err(Failure::from)
-            },
-        );
+        let checked = with_ingredients(context, planned, results, recorded, index, |of| {
+            let (store, silent) = (context.store()?, &keel_artefact::event::Silent);
+            Ok(keel_image::check(
+                of,
+                first,
+                &out,
+                store,
+                silent,
+                &context.interrupt,
+            )?)
+        });
         context.sink().event(Event::Finished {
             id: &id,
             outcome: match checked {

@@ -8,6 +8,7 @@
 mod customizer;
 mod importing;
 mod input;
+mod storage;
 mod toolkit;
 
 use std::path::{Component, Path};

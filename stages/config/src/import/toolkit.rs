@@ -2,7 +2,8 @@
 
 use super::{
     Data, Importing, Node, below,
-    customizer::{Fields, Role, Storage, add_script, hash, placed, push},
+    customizer::{Fields, add_script, hash, placed, push},
+    storage::{Role, Storage},
 };
 use crate::{
     dump::Plain,

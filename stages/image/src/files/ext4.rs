@@ -4,19 +4,19 @@
 //! in its journal is not where it should be yet.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{self, Write},
 };
 
-use keel_artefact::RootPath;
-
 use super::{
-    Contents, Entry, Kind, Listing, Names, archive, device,
+    Contents, Entry, Kind, Names, archive, device,
     error::{damaged, unsupported},
+    inodes::Inodes,
     le16, le32,
     volume::Volume,
     wide,
 };
+use crate::read::ext4::prefix;
 
 /// The inode of the root folder.
 const ROOT: u32 = 2;
@@ -96,36 +96,13 @@ pub(super) fn list(mut volume: Volume) -> io::Result<(Names, Box<dyn Contents>)>
         descriptors: (u64::from(le32(&head, 0x14)) + 1) * block,
         width,
     };
-    let names = system.names()?;
+    let names = system.names(ROOT)?;
     Ok((names, Box::new(system)))
 }
 
-impl Ext4 {
-    fn names(&mut self) -> io::Result<Names> {
-        let (mut listing, mut seen) = (Listing::default(), BTreeSet::new());
-        let mut waiting = vec![(RootPath::root(), ROOT)];
-        while let Some((path, number)) = waiting.pop() {
-            let inode = self.inode(number)?;
-            let entry = self.entry(number, &inode)?;
-            let is_folder = entry.kind == Kind::Dir;
-            if path == RootPath::root() && !is_folder {
-                return Err(damaged("its root is no folder"));
-            }
-            listing.add(path.clone(), entry)?;
-            if is_folder {
-                if !seen.insert(number) {
-                    return Err(damaged(format!("folder `{path}` is in another place, too")));
-                }
-                for (name, number) in self.folder(&inode)? {
-                    waiting.push((Listing::path(&path, &name)?, number));
-                }
-                if waiting.len() > super::MOST_NAMES {
-                    return Err(damaged("it has too many names"));
-                }
-            }
-        }
-        Ok(listing.names)
-    }
+impl Inodes for Ext4 {
+    type Number = u32;
+    type Inode = Inode;
 
     fn inode(&mut self, number: u32) -> io::Result<Inode> {
         if number == 0 || number > self.inodes {
@@ -194,17 +171,7 @@ impl Ext4 {
         })
     }
 
-    fn is_plain(&self, inode: &Inode) -> io::Result<()> {
-        match inode.flags {
-            flags if flags & 0x800 != 0 => Err(unsupported("its ext4 has encrypted files")),
-            flags if flags & 0x1000_0000 != 0 => {
-                Err(unsupported("its ext4 has files within inodes (inline_data)"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn folder(&mut self, inode: &Inode) -> io::Result<Vec<(Vec<u8>, u32)>> {
+    fn folder(&mut self, _: u32, inode: &Inode) -> io::Result<Vec<(Vec<u8>, u32)>> {
         self.is_plain(inode)?;
         if inode.size > LARGEST || inode.size > self.volume.size() {
             return Err(damaged(format!("a folder has {} bytes", inode.size)));
@@ -232,6 +199,18 @@ impl Ext4 {
             }
         }
         Ok(names)
+    }
+}
+
+impl Ext4 {
+    fn is_plain(&self, inode: &Inode) -> io::Result<()> {
+        match inode.flags {
+            flags if flags & 0x800 != 0 => Err(unsupported("its ext4 has encrypted files")),
+            flags if flags & 0x1000_0000 != 0 => {
+                Err(unsupported("its ext4 has files within inodes (inline_data)"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn content(&mut self, inode: &Inode, out: &mut dyn Write) -> io::Result<()> {
@@ -373,20 +352,8 @@ fn entries(bytes: &[u8], mut at: usize, all: &mut BTreeMap<String, Vec<u8>>) -> 
         let (Some(name), Some(value)) = (name, value) else {
             return Err(damaged("an attribute"));
         };
-        let prefix = match index {
-            0 => "",
-            1 => "user.",
-            2 => "system.posix_acl_access",
-            3 => "system.posix_acl_default",
-            4 => "trusted.",
-            6 => "security.",
-            7 => "system.",
-            other => {
-                return Err(unsupported(format!(
-                    "its ext4 has attributes of the kind {other}"
-                )));
-            }
-        };
+        let prefix = prefix(index)
+            .ok_or_else(|| unsupported(format!("its ext4 has attributes of the kind {index}")))?;
         let value = match index {
             2 | 3 => list_of_access(value)?,
             _ => value.to_vec(),

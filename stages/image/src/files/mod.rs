@@ -12,6 +12,7 @@ mod error;
 mod ext4;
 mod extract;
 mod fat;
+mod inodes;
 mod layers;
 mod open;
 mod rpmdb;

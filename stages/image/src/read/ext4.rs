@@ -252,18 +252,24 @@ impl Read for Content<'_> {
     }
 }
 
+/// How names of attributes of a kind begin (`fs/ext4/xattr.h`); none: the kind is not known.
+pub(crate) fn prefix(kind: u8) -> Option<&'static str> {
+    Some(match kind {
+        0 => "",
+        1 => "user.",
+        2 => "system.posix_acl_access",
+        3 => "system.posix_acl_default",
+        4 => "trusted.",
+        6 => "security.",
+        7 => "system.",
+        _ => return None,
+    })
+}
+
 /// The entries from `at` on; the places of their values count from the start of `bytes`.
 fn entries(bytes: &[u8], mut at: usize, all: &mut BTreeMap<String, Vec<u8>>) -> io::Result<()> {
     while at + 16 <= bytes.len() && u32_at(bytes, at) != 0 {
-        let prefix = match bytes[at + 1] {
-            1 => "user.",
-            2 => "system.posix_acl_access",
-            3 => "system.posix_acl_default",
-            4 => "trusted.",
-            6 => "security.",
-            7 => "system.",
-            _ => "",
-        };
+        let prefix = prefix(bytes[at + 1]).unwrap_or_default();
         let name = bytes.get(at + 16..at + 16 + usize::from(bytes[at]));
         let (from, size) = (usize::from(u16_at(bytes, at + 2)), u32_at(bytes, at + 8) as usize);
         let value = bytes.get(from..from.saturating_add(size));

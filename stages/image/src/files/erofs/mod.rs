@@ -7,15 +7,14 @@ mod index;
 mod lz4;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{self, Write},
 };
 
-use keel_artefact::RootPath;
-
 use super::{
-    Contents, Entry, Kind, Listing, MOST_NAMES, Names, archive, device,
+    Contents, Entry, Kind, Names, archive, device,
     error::{damaged, unsupported},
+    inodes::Inodes,
     le16, le32, le64,
     volume::Volume,
 };
@@ -104,36 +103,9 @@ pub(super) fn list(mut volume: Volume) -> io::Result<(Names, Box<dyn Contents>)>
     Ok((names, Box::new(system)))
 }
 
-impl Erofs {
-    fn block(&self) -> u64 {
-        1 << self.bits
-    }
-
-    fn names(&mut self, root: u64) -> io::Result<Names> {
-        let (mut listing, mut seen) = (Listing::default(), BTreeSet::new());
-        let mut waiting = vec![(RootPath::root(), root)];
-        while let Some((path, number)) = waiting.pop() {
-            let inode = self.inode(number)?;
-            let entry = self.entry(number, &inode)?;
-            let is_folder = entry.kind == Kind::Dir;
-            if path == RootPath::root() && !is_folder {
-                return Err(damaged("its root is no folder"));
-            }
-            listing.add(path.clone(), entry)?;
-            if is_folder {
-                if !seen.insert(number) {
-                    return Err(damaged(format!("folder `{path}` is in another place, too")));
-                }
-                for (name, number) in self.folder(number, &inode)? {
-                    waiting.push((Listing::path(&path, &name)?, number));
-                }
-                if waiting.len() > MOST_NAMES {
-                    return Err(damaged("it has too many names"));
-                }
-            }
-        }
-        Ok(listing.names)
-    }
+impl Inodes for Erofs {
+    type Number = u64;
+    type Inode = Inode;
 
     fn inode(&mut self, number: u64) -> io::Result<Inode> {
         let wrong = || damaged(format!("it has no inode {number}"));
@@ -240,6 +212,12 @@ impl Erofs {
             }
         }
         Ok(names)
+    }
+}
+
+impl Erofs {
+    fn block(&self) -> u64 {
+        1 << self.bits
     }
 
     /// Those after the inode (`erofs_xattr_ibody_header`), and those that several share.
