@@ -5,8 +5,9 @@ KEEL       = target/release/keel
 CACHE      = $(if $(CACHE_DIR),--cache-dir $(CACHE_DIR))
 MIRROR_ARG = $(if $(MIRROR),--mirror $(MIRROR))
 RUN        = ./run
+SEED_ARG   = $(if $(filter full-disk,$@),,$(if $(SEED),--seed $(SEED)))
 
-.PHONY: help image images test lint proof conformance bench root-bench solver-bench schedule overhead kills full-disk twice clean
+.PHONY: help image images test lint proof conformance bench root-bench solver-bench schedule overhead image-peers kills image-kills full-disk twice clean
 
 # `make conformance` and `make bench` compare with rpm what Keel makes of a corpus of SPECs (docs/how-to/conformance.md).
 # ORACLE: the folder with a baseline, a macro root, the graph's known numbers, and ns.sh, which runs a command where rpm sees them.
@@ -27,8 +28,10 @@ help:
 	@echo 'make proof   slow proof: bash, zlib and coreutils built twice, the second time in other surroundings'
 	@echo 'make conformance ORACLE=DIR   what Keel makes of a corpus of SPECs, compared with rpm; make bench ORACLE=DIR: how fast'
 	@echo 'make schedule ORACLE=DIR   the scheduler, simulated on the graph of that corpus'
-	@echo 'make kills WARM=STORE, make full-disk WARM=STORE   builds that are killed 50 times; builds on a disk that is full (root)'
+	@echo 'make kills WARM=STORE [STORE=STORE] [SEED=1]   builds that are killed 50 times, builds of images 30 times each (root)'
+	@echo 'make full-disk WARM=STORE   builds on a disk that is full (root)'
 	@echo 'make overhead WARM=STORE   what Keel itself costs in the build of a small package, beside rpmbuild alone (root; writes into STORE)'
+	@echo 'make image-peers STORE=STORE   a container and a disk by Keel, by dnf with umoci, and by mkosi of Debian trixie, of the same packages (root)'
 	@echo 'make twice STORE=STORE [ONLY=COMPONENTS]   every package of Keel Linux built twice, the second time where everything is different (root)'
 	@echo 'make root-bench   how long a build root of 150 packages takes, beside bubblewrap'
 	@echo 'make solver-bench   how long the dependency solver takes on 50,000 packages, beside libsolv where it is installed'
@@ -45,6 +48,11 @@ images:
 	cargo build --release --locked --package keel-cli
 	$(KEEL) -C distro --cache-dir $(STORE) image build --check
 	$(KEEL) -C distro --cache-dir $(STORE) image test --firmware both
+	$(KEEL) -C distro --cache-dir $(STORE) image test live --firmware uefi --medium disk
+	$(KEEL) -C distro --cache-dir $(STORE) image test live --firmware bios
+	$(KEEL) -C distro --cache-dir $(STORE) image test live --firmware bios --medium disk
+	$(KEEL) -C distro --cache-dir $(STORE) image test live --firmware pxe
+	$(KEEL) -C distro --cache-dir $(STORE) image describe --to ../docs/reference/images --check
 
 lint:
 	cargo fmt --all --check
@@ -74,7 +82,15 @@ schedule:
 kills full-disk:
 	cargo build --locked --package keel-cli
 	cargo build --locked --package xtask --example conformance
-	target/debug/examples/conformance $@ --keel target/debug/keel --store $(WARM)
+	target/debug/examples/conformance $@ --keel target/debug/keel --store $(WARM) $(SEED_ARG)
+	$(if $(filter kills,$@),$(MAKE) image-kills)
+
+# The images of Keel Linux where STORE has its packages; without STORE, those of the test fixture.
+image-kills:
+	cargo build --release --locked --package keel-cli
+	cargo build --locked --package xtask --example conformance
+	target/debug/examples/conformance $@ --keel $(KEEL) $(SEED_ARG) \
+		$(if $(STORE),--store $(STORE) --tree distro vm live,--store $(WARM) --tree tests/fixture mini box)
 
 # Goes on where it stopped (docs/how-to/build-twice.md).
 twice:
@@ -91,6 +107,12 @@ overhead:
 	cargo build --release --locked --package keel-cli
 	cargo build --locked --package xtask --example conformance
 	target/debug/examples/conformance $@ --store $(WARM)
+
+# A container and a disk beside other builders (docs/how-to/conformance.md). STORE is where the packages of Keel Linux are.
+image-peers:
+	cargo build --release --locked --package keel-cli
+	cargo build --locked --package xtask --example conformance
+	target/debug/examples/conformance $@ --store $(STORE) $(if $(MIRROR),--mirror $(MIRROR))
 
 solver-bench:
 	cargo build --release --locked --package xtask --example conformance

@@ -14,7 +14,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use keel_artefact::{Arch, ComponentName, ImageName};
 
-pub use image::{Boot, Cat, Compare, Convert, DiskFormat, Extract, Firmware, Image};
+pub use image::{Boot, Cat, Compare, Convert, DiskFormat, Extract, Firmware, Image, Medium};
 
 const AFTER_HELP: &str = "\
 Examples:

@@ -3,6 +3,7 @@
 use std::{
     cell::OnceCell,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use keel_artefact::{Arch, Epoch, Event, Interrupt, Interrupted, Sink};
@@ -43,6 +44,8 @@ impl<'a> Context<'a> {
             signal_hook::flag::register_conditional_shutdown(signal, 130, interrupt.flag())?;
             signal_hook::flag::register(signal, interrupt.flag())?;
         }
+        // Writing more than the limit of a file's size is an error like that of a full disk, and not the end.
+        signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
         let here = global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
         let directory = fs_err::canonicalize(&here).map_err(|error| {
             Failure::because(Class::Input, format!("cannot work in {}", here.display()), &error)

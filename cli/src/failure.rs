@@ -404,7 +404,11 @@ impl From<keel_repo::Error> for Failure {
         use keel_repo::Error;
         let class = match &error {
             Error::NotRepository { .. } | Error::Part { .. } => Class::Input,
-            Error::Listen { .. } | Error::Busy { .. } | Error::Store(_) => Class::Environment,
+            Error::Listen { .. }
+            | Error::Busy { .. }
+            | Error::Store(_)
+            | Error::Unsound { .. }
+            | Error::File { what: "write", .. } => Class::Environment,
             _ => Class::Failed,
         };
         let failure = Self::because(class, "the repository failed", &error);

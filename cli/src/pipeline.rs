@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use keel_artefact::{ComponentName, ImageName, Interrupt, PackageName};
@@ -317,9 +317,9 @@ pub fn repository_dir(context: &Context<'_>, project: &Project) -> PathBuf {
     project.output_dir.join("repo").join(context.arch().rpm())
 }
 
-/// Fails for an image that is no disk.
+/// Fails for an image that does not boot.
 pub fn check_bootable(image: &Image) -> Result<(), Failure> {
-    if image.is_disk() {
+    if image.boots() {
         return Ok(());
     }
     let what = if image.is_container() {
@@ -331,22 +331,28 @@ pub fn check_bootable(image: &Image) -> Result<(), Failure> {
         Class::Input,
         format!("image `{}` is {what} and does not boot", image.name),
     )
-    .hint("`formats` of an image that boots has one of `raw`, `qcow2`, `vhd`, `vhdx`"))
+    .hint("`formats` of an image that boots has one of `raw`, `qcow2`, `vhd`, `vhdx`, `iso`, `pxe`"))
 }
 
 /// Fails early where nothing can be put into the output folder.
 pub fn check_output(project: &Project) -> Result<(), Failure> {
     let out = &project.output_dir;
-    let probe = || {
-        fs_err::create_dir_all(out)?;
-        rustix::fs::access(out, rustix::fs::Access::WRITE_OK)?;
-        Ok::<_, std::io::Error>(())
-    };
-    probe().map_err(|error| {
-        let text = format!("nothing can be written to the output folder {}", out.display());
+    let refused = |folder: &Path, error| {
+        let text = format!("nothing can be written to the output folder {}", folder.display());
         Failure::because(Class::Environment, text, &error)
             .hint("`output-dir` in `[project]` says where it is")
-    })
+    };
+    fs_err::create_dir_all(out).map_err(|error| refused(out, error))?;
+    let images = out.join("images");
+    for folder in [out, &images] {
+        // As a folder: a file is told, too.
+        let probed = match rustix::fs::access(folder.join("."), rustix::fs::Access::WRITE_OK) {
+            Err(rustix::io::Errno::NOENT) if *folder == images => Ok(()),
+            probed => probed,
+        };
+        probed.map_err(|error| refused(folder, error.into()))?;
+    }
+    Ok(())
 }
 
 fn evaluate(
@@ -392,7 +398,7 @@ fn wanted(project: &Project, targets: &args::Targets, images: &[Image]) -> Targe
     if images.is_empty() {
         return all(project);
     }
-    let packages: BTreeSet<PackageName> = images.iter().flat_map(|image| image.packages.clone()).collect();
+    let packages: BTreeSet<PackageName> = images.iter().flat_map(Image::all_packages).collect();
     Targets::Packages(packages.into_iter().collect())
 }
 

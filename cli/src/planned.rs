@@ -109,7 +109,7 @@ impl Material {
         rendered::check(context, &project, &|name| needed.contains(name), may_fetch)?;
         let (mut groups, mut foreign) = (Vec::new(), Vec::new());
         for image in &images {
-            let packages = Targets::Packages(image.packages.clone());
+            let packages = Targets::Packages(image.all_packages());
             let chosen = choose(&self.recipes, &packages)?.into_iter();
             let (built, others): (BTreeSet<_>, BTreeSet<_>) = chosen.partition(is_built);
             groups.push(built);

@@ -6,8 +6,9 @@
 //! - `conformance libsolv …`: libsolv's testcases, with Keel's solver; `conformance solver-bench …`: how long it takes ([`libsolv`]).
 //! - `conformance bench …`: how long it takes, beside `rpmspec` and norpm ([`bench`]).
 //! - `conformance schedule …`: the scheduler on a corpus's graph, beside other orders ([`schedule`]).
+//! - `conformance image-peers …`: containers and disks beside dnf with umoci, and mkosi ([`image_peers`]).
 //! - `conformance overhead …`: what Keel itself costs, beside rpmbuild alone ([`overhead`]).
-//! - `conformance kills …`, `conformance full-disk …`: what a run that is stopped in the middle loses or spoils ([`endurance`]).
+//! - `conformance kills …`, `conformance image-kills …`, `conformance full-disk …`: what a run that is stopped in the middle loses or spoils ([`endurance`]).
 //! - `conformance twice …`: every package of Keel Linux, built twice ([`twice`]).
 //!
 //! Corpora, baselines and rpm's suite are fetched by whoever runs this and are never committed: docs/how-to/conformance.md.
@@ -25,6 +26,7 @@ mod corpus;
 mod endurance;
 mod fields;
 mod graph;
+mod image_peers;
 mod keel;
 mod libsolv;
 mod mapping;
@@ -83,13 +85,15 @@ fn run(arguments: &[String]) -> Result<()> {
         "solver-bench" => libsolv::speed::run(Options::new(rest)),
         "bench" => bench::run(Options::new(rest)),
         "kills" => endurance::kills::run(Options::new(rest)),
+        "image-kills" => endurance::image_kills::run(Options::new(rest)),
         "full-disk" => endurance::full_disk::run(Options::new(rest)),
         "overhead" => overhead::run(Options::new(rest)),
+        "image-peers" => image_peers::run(Options::new(rest)),
         "schedule" => schedule::run(Options::new(rest)),
         "twice" => twice::run(Options::new(rest)),
         "measure" => bench::measure::run(rest),
         _ => bail!(
-            "say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench, schedule, overhead, kills, full-disk, twice"
+            "say which: specs, rpm-suite, azldev-pairs, libsolv, solver-bench, bench, schedule, overhead, image-peers, kills, image-kills, full-disk, twice"
         ),
     }
 }

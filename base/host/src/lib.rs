@@ -4,7 +4,7 @@
 //! last lines.
 //!
 //! 1. [`stage0::prepare`] makes a Debian root once, splits it into layers and keeps it in the store.
-//! 2. [`rpmbuild`], [`rpmdb`], [`mkfs_erofs`], [`mkfs_ext4`], [`ldconfig`] run in a sandbox over such layers: the machine needs
+//! 2. [`rpmbuild`], [`rpmdb`], [`mkfs_erofs`], [`mkfs_ext4`], [`mksquashfs`], [`xorriso`], [`ldconfig`] run in a sandbox over such layers: the machine needs
 //!    none of them.
 //! 3. [`mmdebstrap`] (which makes the root), [`qemu`], [`git`], [`disorderfs`] and [`diffoscope`] are programs of the machine; one that is missing is an error that
 //!    names the Debian package ([`Program`]).
@@ -26,6 +26,7 @@ pub mod git;
 pub mod ldconfig;
 pub mod mkfs_erofs;
 pub mod mkfs_ext4;
+pub mod mksquashfs;
 pub mod mmdebstrap;
 mod program;
 pub mod qemu;
@@ -34,6 +35,7 @@ pub mod rpmdb;
 mod scratch;
 pub mod stage0;
 mod swtpm;
+pub mod xorriso;
 
 pub use error::Error;
 pub use program::Program;

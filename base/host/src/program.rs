@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use keel_artefact::{Arch, Interrupt};
-use keel_sandbox::{Exit, Run, Sandbox};
+use keel_sandbox::{Exit, Run, Sandbox, Stdin};
 
 use crate::Error;
 
@@ -42,6 +42,10 @@ pub enum Program {
     MkfsErofs,
     /// `fsck.erofs`, in stage0.
     FsckErofs,
+    /// `mksquashfs`, in stage0.
+    Mksquashfs,
+    /// `xorriso`, in stage0.
+    Xorriso,
     /// `mke2fs`, in stage0.
     Mke2fs,
     /// `debugfs`, in stage0.
@@ -70,6 +74,8 @@ impl Program {
             Self::Ldconfig => "ldconfig",
             Self::MkfsErofs => "mkfs.erofs",
             Self::FsckErofs => "fsck.erofs",
+            Self::Mksquashfs => "mksquashfs",
+            Self::Xorriso => "xorriso",
             Self::Mke2fs => "mke2fs",
             Self::Debugfs => "debugfs",
             Self::E2fsck => "e2fsck",
@@ -92,6 +98,8 @@ impl Program {
             Self::Diffoscope => "diffoscope",
             Self::Ldconfig => "libc-bin",
             Self::MkfsErofs | Self::FsckErofs => "erofs-utils",
+            Self::Mksquashfs => "squashfs-tools",
+            Self::Xorriso => "xorriso",
             Self::Mke2fs | Self::Debugfs | Self::E2fsck => "e2fsprogs",
             Self::Rpm | Self::Rpmbuild => "rpm",
         }
@@ -116,9 +124,24 @@ impl Program {
         arguments: &[String],
         interrupt: &Interrupt,
     ) -> Result<Exit, Error> {
+        self.run_fed(sandbox, arguments, Stdin::Null, interrupt)
+    }
+
+    /// The same, and what it reads.
+    pub(crate) fn run_fed(
+        self,
+        sandbox: &Sandbox,
+        arguments: &[String],
+        stdin: Stdin,
+        interrupt: &Interrupt,
+    ) -> Result<Exit, Error> {
         let mut argv = vec![self.name().to_owned()];
         argv.extend_from_slice(arguments);
-        match keel_sandbox::run(sandbox, Run::captured(argv.clone()), interrupt) {
+        let run = Run {
+            stdin,
+            ..Run::captured(argv.clone())
+        };
+        match keel_sandbox::run(sandbox, run, interrupt) {
             Ok(exit) if exit.success() => Ok(exit),
             Ok(exit) => {
                 let said = if exit.stderr.is_empty() {

@@ -28,7 +28,7 @@ pub struct Machine {
     pub cpus: u32,
     /// How it starts.
     pub boot: Boot,
-    /// Its disks, in the order of `/dev/vda`, `/dev/vdb`.
+    /// Its disks, in the order of `/dev/vda`, `/dev/vdb`; CDs are counted apart, from `/dev/sr0`.
     pub drives: Vec<Drive>,
     /// What the first serial port says goes to this file.
     pub console: PathBuf,
@@ -54,6 +54,8 @@ pub struct Network {
     pub is_closed: bool,
     /// TCP ports of this machine's 127.0.0.1 that lead to it.
     pub forwards: Vec<Forward>,
+    /// What firmware that boots from the network gets: a folder, by TFTP, and the file of it that it is told to begin with.
+    pub boot: Option<(PathBuf, String)>,
 }
 
 /// A TCP port of this machine, and the one of the guest that it leads to.
@@ -77,8 +79,10 @@ pub enum Boot {
         /// Its command line.
         command_line: String,
     },
-    /// UEFI firmware starts what is on the first disk. Its variables are fresh each time.
+    /// UEFI firmware starts what is on the first disk or CD, or what the network has. Its variables are fresh each time.
     Uefi,
+    /// QEMU's own BIOS starts what is on the first disk or CD, or what the network has (x86-64).
+    Bios,
 }
 
 /// What ended a machine, though QEMU itself did not fail.
@@ -103,6 +107,8 @@ pub struct Drive {
     pub read_only: bool,
     /// Changes are forgotten at the end. Then the file is not written either, though the machine may.
     pub snapshot: bool,
+    /// The machine has it as a CD.
+    pub is_cd: bool,
 }
 
 /// How a disk's file is written.
@@ -174,13 +180,33 @@ const QMP_HELLO: &[u8] = b"{\"execute\": \"qmp_capabilities\"}\n";
 /// systemd's stub adds this SMBIOS string to the command line of a unified kernel image, without Secure Boot (systemd-stub(7)).
 const STUB_CMDLINE: &str = "io.systemd.stub.kernel-cmdline-extra";
 
+/// How the QEMU at `path` emulates processors: all in one thread where it is older than 8.1 or does not tell.
+///
+/// Before 8.1 the translator read code while another processor changed it, and kept what it had read. A kernel that patches
+/// itself died of a breakpoint that was gone already: seldom, and more often on a busy machine. One thread is a third slower.
+fn emulation(path: &Path) -> &'static str {
+    let told = Command::new(path).arg("--version").env_clear().output();
+    let version = (told.ok()).and_then(|told| version(&String::from_utf8_lossy(&told.stdout)));
+    match version >= Some((8, 1)) {
+        true => "tcg,thread=multi",
+        false => "tcg,thread=single",
+    }
+}
+
+/// `QEMU emulator version 10.0.2 (Debian …)`: 10 and 0.
+fn version(told: &str) -> Option<(u32, u32)> {
+    let (_, version) = told.split_once(" version ")?;
+    let mut parts = version.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
 impl Machine {
     /// Starts it. It runs until it powers off, is killed, or Keel dies (then the kernel kills it: the calling thread
     /// must live as long as the machine is wanted).
     pub fn start(&self) -> Result<Running, Error> {
         let program = Program::Qemu(self.arch);
-        let argv = self.argv()?;
         let path = program.find()?;
+        let argv = self.argv(emulation(&path))?;
         let tpm = (self.tpm.as_ref())
             .map(|socket| swtpm::start(socket, &self.scratch))
             .transpose()?;
@@ -225,18 +251,18 @@ impl Machine {
     }
 
     /// QEMU's arguments. Writes credentials and UEFI variables to `scratch`.
-    fn argv(&self) -> Result<Vec<String>, Error> {
+    fn argv(&self, emulation: &str) -> Result<Vec<String>, Error> {
         let mut argv: Vec<String> = Vec::new();
         let mut add = |option: &str, value: String| argv.extend([format!("-{option}"), value]);
         let kvm = self.kvm && Path::new("/dev/kvm").exists();
-        let accelerator = if kvm { "kvm:tcg" } else { "tcg" };
         match self.arch {
-            Arch::X86_64 => add(
-                "machine",
-                format!("q35,accel={accelerator},smm=off,vmport=off,i8042=off"),
-            ),
-            Arch::Aarch64 => add("machine", format!("virt,accel={accelerator}")),
+            Arch::X86_64 => add("machine", "q35,smm=off,vmport=off,i8042=off".to_owned()),
+            Arch::Aarch64 => add("machine", "virt".to_owned()),
         }
+        if kvm {
+            add("accel", "kvm".to_owned());
+        }
+        add("accel", emulation.to_owned());
         // cmpxchg16b under TCG leaves wrong flags (QEMU 7.2), and kernels that use it crash at random.
         let cpu = match self.arch {
             Arch::X86_64 => "max,-cx16,-la57",
@@ -254,9 +280,19 @@ impl Machine {
             for Forward { host, guest } in &network.forwards {
                 router.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
             }
+            // The ROM of the card (iPXE) boots from the network, and does nothing else.
+            let mut rom = ",romfile=".to_owned();
+            if let Some((folder, file)) = &network.boot {
+                router.push_str(&format!(
+                    ",tftp={},bootfile={}",
+                    self.path(folder)?,
+                    doubled(file)
+                ));
+                // After every disk.
+                rom = format!(",bootindex={}", self.drives.len() + 1);
+            }
             add("netdev", router);
-            // Without the ROM that boots from the network.
-            add("device", "virtio-net-pci,netdev=net,romfile=".to_owned());
+            add("device", format!("virtio-net-pci,netdev=net{rom}"));
         }
         if let Some(socket) = &self.tpm {
             add("chardev", format!("socket,id=tpm,path={}", self.path(socket)?));
@@ -294,6 +330,8 @@ impl Machine {
                 };
                 add("append", line);
             }
+            // QEMU has it without being asked.
+            Boot::Bios => {}
             Boot::Uefi => {
                 let (code, fresh) = firmware(self.arch)?;
                 let variables = self.scratch.join("uefi-variables.fd");
@@ -327,10 +365,18 @@ impl Machine {
                 "drive",
                 format!("if=none,id=disk{number},format={format},{only},{forget},cache=unsafe,file={file}"),
             );
+            let device = match drive.is_cd {
+                false => "virtio-blk-pci",
+                true if self.arch == Arch::X86_64 => "ide-cd",
+                true => "scsi-cd",
+            };
+            if drive.is_cd && self.arch != Arch::X86_64 {
+                add("device", "virtio-scsi-pci".to_owned());
+            }
             add(
                 "device",
                 // 0 is the kernel's, where QEMU loads one.
-                format!("virtio-blk-pci,drive=disk{number},bootindex={}", number + 1),
+                format!("{device},drive=disk{number},bootindex={}", number + 1),
             );
         }
         if let Some((name, socket)) = &self.port {
@@ -469,6 +515,19 @@ fn end_in(events: &str) -> End {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_of_qemu_are_read() {
+        let of = |told| version(told);
+        assert_eq!(
+            of("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright"),
+            Some((7, 2))
+        );
+        assert_eq!(of("QEMU emulator version 10.0-rc1"), Some((10, 0)));
+        assert_eq!(of("QEMU emulator version ten"), None);
+        assert_eq!(of(""), None);
+        assert!(None < Some((8, 1)));
+    }
 
     #[test]
     fn the_last_word_about_an_end_counts() {

@@ -118,6 +118,9 @@ pub struct FileInfo {
     /// Major and minor number of a device.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub device: Option<(u32, u32)>,
+    /// Languages that the file is for, in rpm's words (`%lang`): `de`, `de|fr`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub languages: Option<String>,
     /// rpm's flags.
     pub flags: FileFlags,
 }
@@ -154,6 +157,7 @@ struct Tags<'a> {
     flags: Vec<u32>,
     rdevs: Vec<u16>,
     caps: Option<Vec<&'a str>>,
+    languages: Option<Vec<&'a str>>,
     inodes: Option<Vec<(u32, u32)>>,
 }
 
@@ -180,6 +184,10 @@ impl<'a> Tags<'a> {
         };
         let caps = match optional(header.get_entry_data_as_string_array(T::RPMTAG_FILECAPS))? {
             Some(caps) => Some(counted(Ok(caps), count, "FILECAPS")?),
+            None => None,
+        };
+        let languages = match optional(header.get_entry_data_as_string_array(T::RPMTAG_FILELANGS))? {
+            Some(languages) => Some(counted(Ok(languages), count, "FILELANGS")?),
             None => None,
         };
         let inodes = match optional(header.get_entry_data_as_u32_array(T::RPMTAG_FILEINODES))? {
@@ -210,6 +218,7 @@ impl<'a> Tags<'a> {
             sizes,
             sha256,
             caps,
+            languages,
             inodes,
         })
     }
@@ -268,6 +277,8 @@ impl<'a> Tags<'a> {
             .as_ref()
             .map(|caps| caps[index])
             .filter(|caps| !caps.is_empty());
+        let languages = self.languages.as_ref().map(|languages| languages[index]);
+        let languages = languages.filter(|languages| !languages.is_empty());
         Ok(FileInfo {
             kind,
             mode: u32::from(mode & 0o7777),
@@ -284,6 +295,7 @@ impl<'a> Tags<'a> {
             same_as: None,
             caps: caps.map(str::to_owned),
             device,
+            languages: languages.map(str::to_owned),
             flags,
             path,
         })

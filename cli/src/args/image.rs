@@ -23,9 +23,26 @@ pub enum Image {
         image: ImageName,
     },
     /// Make a definition of another builder's: Image Customizer's YAML, or an image of Azure Linux's toolkit (JSON)
+    #[command(after_help = "\
+Examples:
+  keel image import ../azurelinux/toolkit/imageconfigs/core-efi.json --map names.toml --known --out images/core-efi.image.toml
+
+names.toml says what packages are called here:
+  [packages]
+  iproute = \"iproute2\"
+  grub2-efi-binary = [\"systemd-boot\"]
+  shim = []
+
+More: docs/how-to/import-an-image.md")]
     Import {
         /// The configuration
         file: PathBuf,
+        /// What the other's packages are called here: TOML, `[packages]`
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        map: Option<PathBuf>,
+        /// Leave out, and name, packages that no component of this tree makes
+        #[arg(long)]
+        known: bool,
         /// Write the definition to this new file
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -135,13 +152,32 @@ Examples:
         #[command(flatten)]
         registry: Registry,
     },
-    /// Look into a disk (raw, qcow2, VHD, VHDX) of this or another builder: partitions, file systems, kernels and their command lines, and,
-    /// of an image that lies where it was built, packages
+    /// Tell what is in an image of this or another builder: of a disk (raw, qcow2, VHD, VHDX) partitions, file systems and kernels; of a container
+    /// (OCI layout, or a tar file of one) how it runs, and its layers; of an archive (tar, cpio, WSL) the system and its names; packages of all
+    #[command(after_help = "\
+Examples:
+  keel image inspect core          every file of the tree's image `core`, in out/images/core
+  keel image inspect core.oci.tar  a container: digests, annotations, user and program, sizes of layers
+  keel image inspect vm.vhdx --output json
+
+More: docs/how-to/look-into-images.md")]
     Inspect {
-        /// The disk
-        #[arg(value_hint = ValueHint::FilePath)]
+        /// A file or folder; if none is called so, an image of the tree by its name
+        #[arg(value_name = "FILE|NAME", value_hint = ValueHint::AnyPath)]
         file: PathBuf,
     },
+    /// Write a page for each finished image: files, packages with sizes, programs with more rights than their user, who can log in, enabled units, what
+    /// listens, and what its last test measured
+    #[command(after_help = "\
+Examples:
+  keel image describe --to docs/images
+                                   a page for every image, and README.md, which lists them
+  keel image describe --to docs/images --check
+                                   in CI: fails if a page is not what its image is; what was measured is not compared
+  keel image describe vm           one page, on standard output
+
+What listens and what was measured is known where `keel image test` was run on just this image.")]
+    Describe(Describe),
     /// Take files out of an image of this or another builder, without mounting it: a disk (raw, qcow2, VHD, VHDX), a file system (EROFS, ext2 to
     /// ext4, FAT), a container (OCI layout), an archive (tar, cpio)
     #[command(after_help = "\
@@ -252,6 +288,20 @@ pub struct Part {
     pub partition: Option<String>,
 }
 
+/// `keel image describe`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Describe {
+    /// Images, which must be built; all if none is named
+    pub images: Vec<ImageName>,
+    /// Write the pages into this folder: NAME.md, and of all images README.md
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub to: Option<PathBuf>,
+    /// Compare the pages that are there, and show what differs
+    #[arg(long, requires = "to")]
+    pub check: bool,
+}
+
 /// `keel image extract`.
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -354,9 +404,12 @@ pub enum Compression {
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct Boot {
-    /// Firmware: `direct` starts the kernel without any, `uefi` boots as a machine would
+    /// Firmware: `direct` starts the kernel without any, the others boot as a machine would
     #[arg(long, default_value = "direct")]
     pub firmware: Firmware,
+    /// What a live system's ISO is to the machine: a CD, or a disk such as a USB stick
+    #[arg(long, default_value = "cd")]
+    pub medium: Medium,
     /// Memory of the machine, in MiB [default: what the image says]
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u32>,
@@ -388,6 +441,19 @@ pub enum Firmware {
     Direct,
     /// UEFI (OVMF) loads the boot loader from the disk.
     Uefi,
-    /// One after the other (tests only).
+    /// The BIOS of old PCs loads it from a live system's ISO.
+    Bios,
+    /// iPXE loads a live system from the network: what format `pxe` has written, by TFTP.
+    Pxe,
+    /// `direct`, then `uefi` (tests only).
     Both,
+}
+
+/// How a live system's medium is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Medium {
+    /// As a CD.
+    Cd,
+    /// As a disk.
+    Disk,
 }

@@ -99,7 +99,7 @@ pub fn run(context: &Context<'_>) -> Result<(), Failure> {
     let plan = keel_plan::plan(&project, &recipes, &sources, &targets, &costs, &known)?;
     let mut images = BTreeMap::new();
     for image in (project.images.values()).filter(|image| image.check_buildable().is_ok()) {
-        let targets = Targets::Packages(image.packages.clone());
+        let targets = Targets::Packages(image.all_packages());
         images.insert(
             &image.name,
             pipeline::select(context, &project, &stage0, &recipes, &targets, &known)?.len(),

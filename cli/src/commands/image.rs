@@ -2,6 +2,7 @@
 
 mod check;
 mod convert;
+mod describe;
 mod files;
 mod inspect;
 mod junit;
@@ -20,7 +21,7 @@ use keel_build::{BuiltPackage, Results, built::Output, closure};
 use keel_config::{Image, Project};
 use keel_image::{
     Built, Ingredients, Record,
-    boot::{Ending, Limits, Mode, Options, TestReport},
+    boot::{Ending, Limits, Medium, Mode, Options, TestReport},
     lock::Locked,
     provenance::Signer,
     seed::Seed,
@@ -46,7 +47,15 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
             let shown = keel_config::show(&context.directory, &checkout, &image)?;
             report::print(context, &shown, keel_config::Shown::toml)
         }
-        args::Image::Import { file, out } => super::import::run(context, &file, out.as_deref()),
+        args::Image::Import {
+            file,
+            map,
+            known,
+            out,
+        } => {
+            let packages = super::import::packages(context, map.as_deref(), known)?;
+            super::import::run(context, &file, out.as_deref(), &packages)
+        }
         args::Image::Build(options) => build(context, options),
         args::Image::Verify(options) => verify::run(context, &options),
         args::Image::Boot {
@@ -82,6 +91,7 @@ pub fn run(context: &Context<'_>, command: args::Image) -> Result<(), Failure> {
             all_platforms,
             registry: asked,
         } => registry::pull(context, &reference, &dir, all_platforms, &asked),
+        args::Image::Describe(options) => describe::run(context, &options),
         args::Image::Inspect { file } => inspect::run(context, &file),
         args::Image::Extract(options) => files::extract(context, &options),
         args::Image::Cat(options) => files::cat(context, &options),
@@ -255,12 +265,11 @@ fn with_ingredients<T>(
     let scratch = context.store()?.temp_dir("repository")?;
     let mut packages = pipeline::packages(planned, &of_group);
     packages.add(foreign(context, planned, &of_group, index)?);
-    let repository = keel_repo::create(
+    let repository = keel_repo::lay_out(
         &packages,
         context.store()?,
         Some(recorded.signer.key),
         &scratch.path().join(context.arch().rpm()),
-        &keel_artefact::event::Silent,
         &context.interrupt,
     )?;
     let record = Record {
@@ -296,7 +305,7 @@ fn foreign(
     }
     let own = of_group.values().map(|finished| Arc::clone(&finished.built));
     let all = own.chain(of_base.iter().cloned());
-    let mut packages = match chosen(&image.packages, &image.exclude, all, &context.interrupt) {
+    let mut packages = match chosen(&image.all_packages(), &image.exclude, all, &context.interrupt) {
         Ok(chosen) if !image.install_weak_deps => chosen,
         _ => keel_build::job::all_packages(of_base.iter().map(|built| &**built)),
     };
@@ -387,6 +396,10 @@ fn given(options: &args::Boot) -> Options {
     Options {
         limits,
         timeout,
+        medium: match options.medium {
+            args::Medium::Cd => Medium::Cd,
+            args::Medium::Disk => Medium::Disk,
+        },
         kvm: options.kvm,
         tpm: options.tpm,
         ..Options::default()
@@ -412,6 +425,8 @@ fn boot(
     let mode = match options.firmware {
         Firmware::Direct => Mode::Direct,
         Firmware::Uefi => Mode::Uefi,
+        Firmware::Bios => Mode::Bios,
+        Firmware::Pxe => Mode::Pxe,
         Firmware::Both => {
             return Err(Failure::input(
                 "`both` is for `keel image test`; boot one way at a time",
@@ -442,7 +457,11 @@ fn test(
         project
             .images
             .values()
-            .filter(|image| image.is_disk())
+            .filter(|image| match options.firmware {
+                // No disk of Keel's starts without UEFI, or from the network.
+                Firmware::Bios | Firmware::Pxe => image.is_live(),
+                _ => image.boots(),
+            })
             .map(|image| image.name.clone())
     };
     let names: Vec<ImageName> = if names.is_empty() {
@@ -456,6 +475,8 @@ fn test(
     let modes: &[Mode] = match options.firmware {
         Firmware::Direct => &[Mode::Direct],
         Firmware::Uefi => &[Mode::Uefi],
+        Firmware::Bios => &[Mode::Bios],
+        Firmware::Pxe => &[Mode::Pxe],
         Firmware::Both => &[Mode::Direct, Mode::Uefi],
     };
     let (mut reports, mut broken) = (Vec::new(), None);

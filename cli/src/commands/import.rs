@@ -4,18 +4,41 @@ use std::{io::Write as _, path::Path};
 
 use fs_err::OpenOptions;
 
-use keel_config::Import;
+use keel_config::{Import, import::Packages};
 
 use crate::{
     context::Context,
     failure::{Class, Failure},
-    report,
+    pipeline, report,
 };
 
+/// What packages are called here, and with `known` which there are.
+pub fn packages(context: &Context<'_>, map: Option<&Path>, known: bool) -> Result<Packages, Failure> {
+    let read = |shown: &Path| {
+        let path = context.directory.join(shown);
+        Packages::read_map(&path, shown).map_err(keel_config::Errors::from)
+    };
+    let made = || -> Result<_, Failure> {
+        let project = pipeline::project(context)?;
+        let recipes = pipeline::recipes(context, &project, &context.stage0(&project)?)?;
+        let packages = recipes.into_iter().flat_map(|recipe| recipe.packages);
+        Ok(packages.map(|package| package.nevra.name).collect())
+    };
+    Ok(Packages {
+        map: map.map(read).transpose()?.unwrap_or_default(),
+        known: known.then(made).transpose()?,
+    })
+}
+
 /// Does what was asked for.
-pub fn run(context: &Context<'_>, file: &Path, out: Option<&Path>) -> Result<(), Failure> {
+pub fn run(
+    context: &Context<'_>,
+    file: &Path,
+    out: Option<&Path>,
+    packages: &Packages,
+) -> Result<(), Failure> {
     let from = context.directory.join(file);
-    let import = keel_config::import::of_file(&from, file).map_err(keel_config::Errors::from)?;
+    let import = keel_config::import::of_file(&from, file, packages).map_err(keel_config::Errors::from)?;
     let Some(out) = out else {
         return report::print(context, &import, |import| import.annotated());
     };

@@ -88,10 +88,7 @@ impl Team {
             &[self.os().to_str().unwrap(), "-name", &format!("{start}*")],
         );
         let file = PathBuf::from(listed.lines().next().expect("it is published"));
-        let store = Store::open(&cache()).unwrap();
-        if let Ok(object) = store.object(&sha256(&file).parse().unwrap()) {
-            fs_err::remove_file(object).unwrap();
-        }
+        forget(&file);
         file
     }
 
@@ -111,7 +108,15 @@ fn sha256(file: &Path) -> String {
     said.split_whitespace().next().unwrap().to_owned()
 }
 
-fn flip(file: &Path) {
+/// The store has no file of these bytes any more.
+pub fn forget(file: &Path) {
+    let store = Store::open(&cache()).unwrap();
+    if let Ok(object) = store.object(&sha256(file).parse().unwrap()) {
+        fs_err::remove_file(object).unwrap();
+    }
+}
+
+pub fn flip(file: &Path) {
     let mut bytes = fs_err::read(file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -420,7 +425,7 @@ fn flipped_bytes_and_other_keys_are_refused() {
 }
 
 /// Signs the metadata in a folder.
-fn sign(os: &Path, key: &Path) {
+pub fn sign(os: &Path, key: &Path) {
     let now = Epoch(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs());
     let key = Key::load(key, now).unwrap();
     let manifest = fs_err::read(os.join("repodata/repomd.xml")).unwrap();

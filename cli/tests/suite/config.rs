@@ -169,7 +169,7 @@ fn an_image_is_shown_with_what_it_inherits() {
 #[test]
 fn an_image_of_another_builder_is_imported() {
     let fixture = Fixture::new();
-    let yaml = "os:\n  hostname: web\n  packages:\n    installLists: [list.yaml]\n  selinux:\n    mode: enforcing\nscripts:\n  postCustomization:\n  - path: x.sh\n";
+    let yaml = "os:\n  hostname: web\n  packages:\n    installLists: [list.yaml]\n  imageHistory: none\nscripts:\n  postCustomization:\n  - path: x.sh\n";
     write(&fixture, "images/web.yaml", yaml);
     write(&fixture, "images/x.sh", "true\n");
     write(&fixture, "images/list.yaml", "packages: [fixture-filesystem]\n");
@@ -188,7 +188,7 @@ fn an_image_of_another_builder_is_imported() {
         "{said}"
     );
     assert!(
-        said.contains("images/web.yaml:6:5") && said.contains("not labelled for SELinux"),
+        said.contains("images/web.yaml:5:17") && said.contains("tells how an image was made"),
         "{said}"
     );
     let written = fs_err::read_to_string(fixture.path("images/web.image.toml")).unwrap();
@@ -197,7 +197,8 @@ fn an_image_of_another_builder_is_imported() {
         "{written}"
     );
     assert!(
-        written.contains("# images/web.yaml:6:5: os.selinux: images are not labelled for SELinux"),
+        written
+            .contains("# images/web.yaml:5:17: os.imageHistory: `manifest.json` tells how an image was made"),
         "{written}"
     );
     // What is written is a definition.
@@ -208,9 +209,32 @@ fn an_image_of_another_builder_is_imported() {
     );
     fixture.keel(&["image", "show", "web"]).ok();
 
+    // Names of packages that are others here, and packages that there are not.
+    write(
+        &fixture,
+        "names.toml",
+        "[packages]\nfixture-filesystem = [\"hello\", \"none\"]\n",
+    );
+    let mapped = |more: &[&str]| {
+        let import = ["image", "import", "images/web.yaml", "--map", "names.toml"];
+        let ran = fixture.keel(&[&import, more].concat());
+        (ran.code, ran.stdout + &ran.stderr)
+    };
+    let (code, said) = mapped(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("    \"hello\",\n    \"none\",\n"), "{said}");
+    let (_, said) = mapped(&["--known"]);
+    assert!(said.contains("packages = [\"hello\"]"), "{said}");
+    assert!(
+        said.contains("there is no package `none` here, which takes the place of `fixture-filesystem`"),
+        "{said}"
+    );
+    write(&fixture, "names.toml", "[packages]\na = 7\n");
+    let (code, said) = mapped(&[]);
+    assert!(code == Some(2) && said.contains("names.toml:2:5"), "{said}");
     let json = json(&fixture, &["image", "import", "images/web.yaml"]);
     assert_eq!(json["form"], "image-customizer");
-    assert_eq!(json["left"][0]["key"], "os.selinux");
+    assert_eq!(json["left"][0]["key"], "os.imageHistory");
     let again = fixture.keel(&[
         "image",
         "import",

@@ -122,6 +122,7 @@ const COMMANDS: &[&str] = &[
     "image boot x",
     "image test",
     "image verify none",
+    "image describe x",
     "image inspect none.raw",
     "image convert none.raw made.qcow2",
     "image extract none.raw --to made",

@@ -107,6 +107,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("image boot", "does not end: `whole_way`"),
     ("image test", "`whole_way`"),
     ("image verify", "needs a finished image: `trusted`"),
+    ("image describe", "needs an image: `whole_way`"),
     ("image extract", "needs an image: `scripted`"),
     ("image cat", "needs an image: `scripted`"),
     ("image diff", "needs images: `scripted`"),

@@ -11,7 +11,7 @@ use crate::harness::{Fixture, cache, judge};
 
 /// What is left of the run with this process id: processes with one of its folders mounted, such mounts here, and
 /// the folders themselves if `folders`.
-fn leftovers(pid: u32, folders: bool) -> Vec<String> {
+pub fn leftovers(pid: u32, folders: bool) -> Vec<String> {
     let mark = format!("-{pid}-");
     let is_ours = |line: &&str| line.contains(&mark) && line.contains("/tmp/");
     let mut found = Vec::new();

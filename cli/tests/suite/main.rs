@@ -2,6 +2,7 @@
 //!
 //! - `arrows`: dependencies between crates follow the flow.
 //! - `base`: a tree that stands on another one and its repository.
+//! - `broken_images`: whatever is wrong, an image is there as a whole or not at all, and nothing else is left.
 //! - `components`: differences, sources, changes, history and licences of components.
 //! - `config`: what `keel config` and `keel component list` say.
 //! - `distro`: what Keel Linux says twice.
@@ -33,6 +34,7 @@
 
 mod arrows;
 mod base;
+mod broken_images;
 mod components;
 mod config;
 mod converted;

@@ -227,6 +227,63 @@ fn a_container_is_what_skopeo_and_umoci_expect_and_the_same_twice() {
     let fixture = Fixture::new();
     fixture.keel(&["image", "build", "box"]).ok();
     let layout = fixture.path("out/images/box/box.oci");
+    // By its name, by its folder, and by that of one file.
+    let looked = |what: &str| {
+        let ran = fixture.keel(&["image", "inspect", what, "--output", "json"]).ok();
+        serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap()
+    };
+    let named = looked("box");
+    assert_eq!(named, looked("out/images/box"));
+    let of_layout = looked("out/images/box/box.oci");
+    assert_eq!(of_layout["kind"], "container");
+    let files = named["files"].as_array().unwrap();
+    let found = |name: &str| files.iter().find(|file| file["name"] == name).unwrap()["found"].clone();
+    assert_eq!(found("box.oci"), of_layout);
+    assert_eq!(found("box.oci.tar")["images"], of_layout["images"]);
+    let told = fixture.keel(&["image", "inspect", "box"]).ok().stdout;
+    for line in [
+        "  OCI archive of 1 image, ",
+        "    cmd: [\"/bin/sh\"]",
+        "    user: root",
+        "    env: PATH=/usr/bin",
+        "    label: org.opencontainers.image.title=fixture",
+    ] {
+        assert!(told.lines().any(|one| one.starts_with(line)), "{line}: {told}");
+    }
+    // And a page of it, which is what the image is until somebody changes it.
+    let describe =
+        |more: &[&str]| fixture.keel(&[&["image", "describe", "box", "--to", "pages"], more].concat());
+    describe(&[]).ok();
+    let page = std::fs::read_to_string(fixture.path("pages/box.md")).unwrap();
+    for line in [
+        "Container with a shell and hello",
+        "## Who can log in",
+        "- installed: ",
+    ] {
+        assert!(page.lines().any(|one| one.starts_with(line)), "{line}: {page}");
+    }
+    assert_eq!(describe(&["--check"]).ok().stdout, "");
+    std::fs::write(
+        fixture.path("pages/box.md"),
+        page.replace("a shell", "two shells") + "\n## Measured\n\nfast\n",
+    )
+    .unwrap();
+    let ran = describe(&["--check"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let line = "-Container with two shells and hello\n+Container with a shell and hello\n";
+    assert!(
+        ran.stdout.contains(line) && !ran.stdout.contains("fast"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stderr.contains("1 page is not what the images are"),
+        "{}",
+        ran.stderr
+    );
+    // What is there wins over a name.
+    std::fs::write(fixture.path("box"), [0; 512]).unwrap();
+    assert_eq!(looked("box")["kind"], "disk");
     let inspected = judge("skopeo", &["inspect", &format!("oci:{}", layout.display())]);
     assert!(inspected.contains("\"Architecture\": \"amd64\""), "{inspected}");
     let bundle = tempfile::tempdir().unwrap();

@@ -21,6 +21,8 @@ pub struct Image {
     pub name: ImageName,
     /// One line for people.
     pub description: String,
+    /// Paragraphs for its page.
+    pub purpose: Option<String>,
     /// What it can do.
     pub capabilities: Capabilities,
     /// Its definition file. Absolute.
@@ -41,12 +43,18 @@ pub struct Image {
     pub exclude: Vec<PackageName>,
     /// Does what packages recommend, or supplements them, come along, too? Where it can: nothing fails for it.
     pub install_weak_deps: bool,
+    /// Do files come along that packages call documentation (rpm's `%doc`)? Texts of licences always do.
+    pub documentation: bool,
+    /// Languages whose files come along (rpm's `%lang`), each once; none: all.
+    pub languages: Option<Vec<String>>,
     /// Formats, each once: first those of a container, then root file systems, then those of a disk.
     pub formats: Vec<Format>,
     /// The container's settings; always there when `formats` has one of a container.
     pub container: Option<Container>,
     /// The disk's settings; always there when `formats` has one of a disk.
     pub disk: Option<Disk>,
+    /// The live system's settings; always there when `formats` has one of a live system.
+    pub live: Option<Live>,
     /// How an initial RAM disk is compressed.
     pub cpio: Compression,
     /// How a distribution for WSL is installed.
@@ -79,15 +87,39 @@ impl Image {
         }
     }
 
+    /// All packages asked for: of its root, and of a live system's initial RAM disk, which is a root of its own.
+    pub fn all_packages(&self) -> Vec<PackageName> {
+        let initrd = self.live.iter().flat_map(|live| &live.initrd_packages);
+        let mut all = self.packages.clone();
+        for name in initrd {
+            if !all.contains(name) {
+                all.push(name.clone());
+            }
+        }
+        all
+    }
+
     /// Does it leave as a container?
     pub fn is_container(&self) -> bool {
         self.formats.iter().any(|format| format.is_container())
     }
 
-    /// Does it leave as something that runs as a machine: a disk, an initial RAM disk, a distribution for WSL?
+    /// Does it leave as something that runs as a machine: a disk, a live system, an initial RAM disk, a distribution for WSL?
     pub fn is_machine(&self) -> bool {
-        let is_machine = |format: &Format| format.is_disk() || matches!(format, Format::Cpio | Format::Wsl);
+        let is_machine = |format: &Format| {
+            format.is_disk() || format.is_live() || matches!(format, Format::Cpio | Format::Wsl)
+        };
         self.formats.iter().any(is_machine)
+    }
+
+    /// Does it leave as a system that runs from a medium or the network, in memory?
+    pub fn is_live(&self) -> bool {
+        self.formats.iter().any(|format| format.is_live())
+    }
+
+    /// Does Keel start its kernel: from a disk, or as a live system?
+    pub fn boots(&self) -> bool {
+        self.is_disk() || self.is_live()
     }
 
     /// Does it leave as a disk?
@@ -151,6 +183,14 @@ pub enum Format {
     Cpio,
     /// The root file system as a distribution for the Windows Subsystem for Linux.
     Wsl,
+    /// The root file system as a SquashFS.
+    Squashfs,
+    /// The root file system as an EROFS.
+    Erofs,
+    /// A live system on a medium: a CD, or any disk that the same bytes are written to.
+    Iso,
+    /// A live system that firmware loads from the network: kernel, initial RAM disk, and what tells iPXE of them.
+    Pxe,
     /// A disk, sparse.
     Raw,
     /// A disk in QEMU's format.
@@ -163,12 +203,16 @@ pub enum Format {
 
 impl Format {
     /// All of them, by the name that TOML uses.
-    pub const NAMES: [(&'static str, Self); 9] = [
+    pub const NAMES: [(&'static str, Self); 13] = [
         ("oci", Self::Oci),
         ("oci-archive", Self::OciArchive),
         ("tar", Self::Tar),
         ("cpio", Self::Cpio),
         ("wsl", Self::Wsl),
+        ("squashfs", Self::Squashfs),
+        ("erofs", Self::Erofs),
+        ("iso", Self::Iso),
+        ("pxe", Self::Pxe),
         ("raw", Self::Raw),
         ("qcow2", Self::Qcow2),
         ("vhd", Self::Vhd),
@@ -183,6 +227,10 @@ impl Format {
             Self::Tar => "tar",
             Self::Cpio => "cpio",
             Self::Wsl => "wsl",
+            Self::Squashfs => "squashfs",
+            Self::Erofs => "erofs",
+            Self::Iso => "iso",
+            Self::Pxe => "pxe",
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
             Self::Vhd => "vhd",
@@ -193,6 +241,17 @@ impl Format {
     /// Is it a container?
     pub fn is_container(self) -> bool {
         matches!(self, Self::Oci | Self::OciArchive)
+    }
+
+    /// Is it a live system?
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Iso | Self::Pxe)
+    }
+
+    /// Do its files have labels of SELinux? Those of a container and of a distribution for WSL are of the machine that they run
+    /// on, and an initial RAM disk has none.
+    pub fn has_labels(self) -> bool {
+        !(self.is_container() || matches!(self, Self::Cpio | Self::Wsl))
     }
 
     /// Is it a disk?
@@ -304,6 +363,35 @@ impl Disk {
     }
 }
 
+/// `[live]`: a system whose root is read-only in one file, and which writes to memory.
+#[derive(Debug, Clone, Serialize)]
+pub struct Live {
+    /// How the root is packed: [`FileSystem::Erofs`] or [`FileSystem::Squashfs`].
+    pub root_fs: FileSystem,
+    /// The package whose kernel boots; it is among the image's packages.
+    pub kernel: Option<PackageName>,
+    /// What the initial RAM disk is made of, which finds the root and starts it; what they require comes along.
+    pub initrd_packages: Vec<PackageName>,
+    /// Where its first process is, in the initial RAM disk.
+    pub init: RootPath,
+    /// Words that the kernel's command line has besides.
+    pub kernel_command_line: Vec<String>,
+    /// What the medium starts with, each once.
+    pub firmware: Vec<Firmware>,
+    /// Files on the medium, beside those that start the system.
+    pub additional_files: Vec<os::File>,
+}
+
+/// What starts a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firmware {
+    /// UEFI.
+    Uefi,
+    /// That of PCs before UEFI.
+    Bios,
+}
+
 /// File systems that an image can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -312,6 +400,8 @@ pub enum FileSystem {
     Erofs,
     /// ext4: written to by the machine.
     Ext4,
+    /// SquashFS: read-only, compressed.
+    Squashfs,
 }
 
 impl FileSystem {
@@ -320,7 +410,13 @@ impl FileSystem {
         match self {
             Self::Erofs => "erofs",
             Self::Ext4 => "ext4",
+            Self::Squashfs => "squashfs",
         }
+    }
+
+    /// Is it made once and never written to?
+    pub fn is_read_only(self) -> bool {
+        matches!(self, Self::Erofs | Self::Squashfs)
     }
 }
 

@@ -2,25 +2,28 @@
 
 use std::{
     io::Read as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use keel_artefact::{Event, Interrupt, Sink, event::Outcome};
+use keel_artefact::{Event, Interrupt, Sha256, Sink, event::Outcome};
 use keel_config::{Image, image::Format};
 use keel_host::qemu;
 use keel_store::Store;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+mod machine;
 
 use crate::{
     Built, Error, agent,
     error::At,
     seed::Seed,
     session::{Found, Session},
+    write::oci::write_file,
 };
 
 /// How the kernel is started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// By QEMU itself; the disk is only the root.
@@ -28,6 +31,26 @@ pub enum Mode {
     Direct,
     /// By firmware, boot loader and stub from the disk.
     Uefi,
+    /// By the BIOS of PCs before UEFI, from a live system's medium.
+    Bios,
+    /// By iPXE, in the network card's ROM, from the network: a live system.
+    Pxe,
+}
+
+impl Mode {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Direct, Self::Uefi, Self::Bios, Self::Pxe];
+}
+
+/// What a live system's medium is to the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Medium {
+    /// A CD.
+    #[default]
+    Cd,
+    /// A disk, such as a USB stick.
+    Disk,
 }
 
 impl std::fmt::Display for Mode {
@@ -35,6 +58,8 @@ impl std::fmt::Display for Mode {
         f.write_str(match self {
             Self::Direct => "direct",
             Self::Uefi => "uefi",
+            Self::Bios => "bios",
+            Self::Pxe => "pxe",
         })
     }
 }
@@ -44,6 +69,8 @@ impl std::fmt::Display for Mode {
 pub struct Options {
     /// How its kernel is started.
     pub mode: Mode,
+    /// What an ISO is to it.
+    pub medium: Medium,
     /// How long things may take under test.
     pub limits: Limits,
     /// When a machine is ended that is only looked at; none: never.
@@ -59,7 +86,7 @@ pub struct Options {
 }
 
 /// How a check ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
     /// Its name.
     pub name: String,
@@ -79,7 +106,7 @@ impl CheckResult {
 }
 
 /// What a test run found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TestReport {
     /// The image.
     pub image: String,
@@ -93,10 +120,18 @@ pub struct TestReport {
     pub memory_total: u64,
     /// Of that, in use when it was ready.
     pub memory_used: u64,
-    /// Size of the disk file in bytes.
+    /// Size of the disk file in bytes; from the network, of what is there for it.
     pub disk_size: u64,
+    /// Its processors.
+    pub cpus: u32,
+    /// Could KVM run it? Else it was emulated.
+    pub kvm: bool,
+    /// Digest of the image's tree.
+    pub tree: Sha256,
     /// The image's checks, in its order.
     pub checks: Vec<CheckResult>,
+    /// What something may come in by, after the checks: `tcp 0.0.0.0:22`; null: the image has no `ss`.
+    pub listening: Option<Vec<String>>,
     /// Everything the console said.
     pub console: PathBuf,
 }
@@ -152,13 +187,13 @@ pub fn test(
 ) -> Result<TestReport, Error> {
     let mode = options.mode;
     let scratch = store.temp_dir("guest")?;
-    let short = Short::new(scratch.path())?;
+    let short = machine::Short::new(scratch.path())?;
     let port = short.path().join("port");
-    let mut machine = machine(image, built, options, &short)?;
+    let mut machine = machine::machine(image, built, options, &short)?;
     let console = machine.console.clone();
     machine.network = Some(qemu::Network {
         is_closed: true,
-        forwards: Vec::new(),
+        ..machine::network(image, built, mode)?
     });
     machine.port = Some((agent::PORT.to_owned(), port.clone()));
     machine.credentials = agent::credentials()
@@ -177,8 +212,17 @@ pub fn test(
         title: &title,
         total: Some(image.tests.len() as u64),
     });
-    let disk = &machine.drives[0].file;
-    let disk_size = fs_err::metadata(disk).at("read", disk.display())?.len();
+    let disk_size = match machine.drives.first() {
+        Some(drive) => fs_err::metadata(&drive.file)
+            .at("read", drive.file.display())?
+            .len(),
+        None => built
+            .files
+            .iter()
+            .filter(|file| file.format == Format::Pxe.as_str())
+            .map(|file| file.size)
+            .sum(),
+    };
     let guest = machine
         .start()
         .map_err(|source| Error::tool("QEMU", image.name.as_str(), source))?;
@@ -199,8 +243,9 @@ pub fn test(
         wall,
         memory,
         checks,
+        listening,
     } = result?;
-    Ok(TestReport {
+    let report = TestReport {
         image: image.name.to_string(),
         mode,
         ready,
@@ -208,9 +253,42 @@ pub fn test(
         memory_total: memory.0,
         memory_used: memory.0.saturating_sub(memory.1),
         disk_size,
+        cpus: CPUS,
+        kvm: options.kvm,
+        tree: built.tree,
         checks,
+        listening,
         console,
-    })
+    };
+    let path = built.dir.join(report_name(mode));
+    let scratch = path.with_extension("json.new");
+    let mut bytes = serde_json::to_vec_pretty(&report).expect("structs of strings and numbers are JSON");
+    bytes.push(b'\n');
+    write_file(&scratch, &bytes)?;
+    fs_err::rename(&scratch, &path).at("write", path.display())?;
+    Ok(report)
+}
+
+/// The name of the file that has the last report.
+fn report_name(mode: Mode) -> String {
+    format!("test-{mode}.json")
+}
+
+/// The last reports of tests of just this image, as far as there are any.
+pub fn reports(built: &Built) -> Result<Vec<TestReport>, Error> {
+    let mut reports = Vec::new();
+    for mode in Mode::ALL {
+        let path = built.dir.join(report_name(mode));
+        let bytes = match fs_err::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).at("read", path.display()),
+        };
+        // One of an older Keel says less, and counts as none.
+        let report = serde_json::from_slice::<TestReport>(&bytes).ok();
+        reports.extend(report.filter(|report| report.tree == built.tree));
+    }
+    Ok(reports)
 }
 
 /// How a machine that was looked at ended.
@@ -234,11 +312,11 @@ pub fn boot(
 ) -> Result<Ending, Error> {
     let mode = options.mode;
     let scratch = store.temp_dir("guest")?;
-    let short = Short::new(scratch.path())?;
-    let mut machine = machine(image, built, options, &short)?;
+    let short = machine::Short::new(scratch.path())?;
+    let mut machine = machine::machine(image, built, options, &short)?;
     machine.network = Some(qemu::Network {
-        is_closed: false,
         forwards: options.forwards.clone(),
+        ..machine::network(image, built, mode)?
     });
     machine.credentials = (options.seed.as_ref()).map_or_else(Vec::new, Seed::credentials);
     if let qemu::Boot::Kernel { command_line, .. } = &mut machine.boot {
@@ -263,12 +341,9 @@ pub fn boot(
             .read_to_end(&mut text)
             .at("read", machine.console.display())?;
         is_silent &= text.is_empty();
-        while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = text.drain(..=end).collect();
-            sink.event(Event::Message {
-                id: &id,
-                text: String::from_utf8_lossy(&line).trim_end(),
-            });
+        let is_late = options.timeout.is_some_and(|limit| start.elapsed() >= limit);
+        for line in lines(&mut text, ended || is_late) {
+            sink.event(Event::Message { id: &id, text: &line });
         }
         if ended {
             let why = match guest.end().map_err(tool)? {
@@ -282,7 +357,7 @@ pub fn boot(
             };
             return Err(broken(why));
         }
-        if let Some(limit) = options.timeout.filter(|limit| start.elapsed() >= *limit) {
+        if let Some(limit) = options.timeout.filter(|_| is_late) {
             return Err(broken(format!(
                 "the guest did not power off within {} s",
                 limit.as_secs()
@@ -293,87 +368,30 @@ pub fn boot(
     }
 }
 
-/// Of the formats of a disk, the first that the image has is booted; they hold the same.
-const DRIVES: [(Format, qemu::DriveFormat); 4] = [
-    (Format::Raw, qemu::DriveFormat::Raw),
-    (Format::Qcow2, qemu::DriveFormat::Qcow2),
-    (Format::Vhd, qemu::DriveFormat::Vhd),
-    (Format::Vhdx, qemu::DriveFormat::Vhdx),
-];
-
-fn machine(image: &Image, built: &Built, options: &Options, short: &Short) -> Result<qemu::Machine, Error> {
-    let mode = options.mode;
-    let missing = |what| Error::NoSuchFormat {
-        image: image.name.to_string(),
-        what,
+/// Takes the lines that are complete; of a guest that says nothing more, the last one too, which need not have an end.
+fn lines(text: &mut Vec<u8>, is_all: bool) -> Vec<String> {
+    let end = match is_all {
+        true => text.len(),
+        false => text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |last| last + 1),
     };
-    let (file, format) = DRIVES
-        .iter()
-        .find_map(|(format, drive)| Some((built.file(*format)?, *drive)))
-        .ok_or_else(|| missing("disk"))?;
-    let boot = match (mode, &built.boot) {
-        (Mode::Uefi, _) => qemu::Boot::Uefi,
-        (Mode::Direct, Some(boot)) => qemu::Boot::Kernel {
-            kernel: built.dir.join(&boot.kernel),
-            initrd: boot.initrd.as_ref().map(|name| built.dir.join(name)),
-            command_line: boot.cmdline.clone(),
-        },
-        (Mode::Direct, None) => return Err(missing("disk with a kernel")),
-    };
-    let console = built.dir.join(format!("console-{mode}.log"));
-    fs_err::write(&console, b"").at("write", console.display())?;
-    Ok(qemu::Machine {
-        arch: built.arch,
-        memory_mib: image.memory_mib,
-        cpus: CPUS,
-        boot,
-        drives: vec![qemu::Drive {
-            file,
-            format,
-            read_only: false,
-            snapshot: true,
-        }],
-        console,
-        port: None,
-        credentials: Vec::new(),
-        network: None,
-        tpm: options.tpm.then(|| short.path().join("tpm.socket")),
-        kvm: options.kvm,
-        scratch: short.folder.clone(),
-    })
+    let taken: Vec<u8> = text.drain(..end).collect();
+    let line = |line: &[u8]| String::from_utf8_lossy(line).trim_end().to_owned();
+    taken.split_inclusive(|byte| *byte == b'\n').map(line).collect()
 }
 
-/// A folder with a path short enough for sockets in it (108 bytes, unix(7)), gone when dropped.
-struct Short {
-    link: Option<PathBuf>,
-    folder: PathBuf,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Short {
-    fn new(scratch: &Path) -> Result<Self, Error> {
-        let folder = scratch.to_owned();
-        if folder.as_os_str().len() < 90 {
-            return Ok(Self { link: None, folder });
-        }
-        let link = PathBuf::from(format!("/tmp/keel-port-{}", std::process::id()));
-        // Left by a dead process of the same number.
-        let _ = fs_err::remove_file(&link);
-        std::os::unix::fs::symlink(&folder, &link).at("make", link.display())?;
-        Ok(Self {
-            link: Some(link),
-            folder,
-        })
-    }
-
-    fn path(&self) -> &Path {
-        self.link.as_ref().unwrap_or(&self.folder)
-    }
-}
-
-impl Drop for Short {
-    fn drop(&mut self) {
-        if let Some(link) = &self.link {
-            let _ = fs_err::remove_file(link);
-        }
+    #[test]
+    fn the_last_line_of_a_console_needs_no_end() {
+        let mut text = b"one\r\n\ntwo".to_vec();
+        assert_eq!(lines(&mut text, false), ["one", ""]);
+        assert!(lines(&mut text, false).is_empty());
+        assert_eq!(lines(&mut text, true), ["two"]);
+        assert!(lines(&mut text, true).is_empty());
     }
 }

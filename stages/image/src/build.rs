@@ -1,7 +1,6 @@
 //! The stage's function: what is built, in which order, and how it becomes visible.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -9,31 +8,35 @@ use std::{
 use keel_artefact::{Arch, Epoch, Event, Interrupt, Nevra, Sha256, Sink, event::Outcome};
 use keel_config::{
     Image,
-    image::{Container, Format, Layers},
+    image::{Format, Live, Os},
 };
 use keel_rpm::{PackageInfo, solve::Stopped};
 use keel_store::Store;
+
+mod outputs;
+
+use outputs::{Making, blobs};
 
 use crate::{
     Built, Error, Origin, audit,
     bill::{self, Bill},
     compose, container,
-    disk::{self, Recipe},
     error::{At, check},
     finalise::{self, Changed, Identity},
-    formats,
-    fresh::{Fresh, write_synced},
+    fresh::{self, Fresh, write_synced},
     fstab,
     inputs::Inputs,
-    key, layers,
+    kernel, key,
+    left_out::{self, LeftOut},
+    live,
     lock::{self, Lock, Locked},
     manifest::{self, MANIFEST, SUMS},
     provenance::{self, Signer},
     resolve, rootfs,
+    selinux::{self, Labels},
     tools::Tools,
     tree::{Spool, Tree},
     verify,
-    write::{oci, sparse},
 };
 
 /// A package that may go into an image.
@@ -93,14 +96,20 @@ pub fn make(
     let image = request.image;
     let (wanted, weak) = (&image.packages, image.install_weak_deps);
     let chosen = resolve::resolve(&infos, wanted, &image.exclude, weak, interrupt);
-    let chosen = chosen.map_err(|source| match source {
-        resolve::Error::Stopped(Stopped::Interrupted(interrupted)) => Error::Interrupted(interrupted),
-        source => Error::Resolve {
-            image: name.to_owned(),
-            source,
-        },
-    })?;
-    let chosen: Vec<&Candidate> = chosen.into_iter().map(|index| &request.packages[index]).collect();
+    let chosen = chosen.map_err(|source| unresolved(name, source))?;
+    let mut initrd = Vec::new();
+    if let Some(live) = &image.live {
+        let found = resolve::resolve(&infos, &live.initrd_packages, &[], false, interrupt);
+        initrd = found.map_err(|source| unresolved(name, source))?;
+    }
+    let of_root = chosen.clone();
+    let mut all: Vec<usize> = chosen.into_iter().chain(initrd.iter().copied()).collect();
+    all.sort_by(|one, two| infos[*one].nevra.name.cmp(&infos[*two].nevra.name));
+    all.dedup();
+    let candidates = |all: Vec<usize>| -> Vec<&Candidate> {
+        all.into_iter().map(|index| &request.packages[index]).collect()
+    };
+    let (chosen, of_root, initrd) = (candidates(all), candidates(of_root), candidates(initrd));
     let packages = Locked::of(&chosen);
     let differences = request.locked.map(|locked| locked.differences(&packages));
     if let Some(differences) = differences.filter(|differences| !differences.is_empty()) {
@@ -129,6 +138,7 @@ pub fn make(
     if let Some(mut built) = store.action::<Built>("image", &key)? {
         built.dir.clone_from(&dir);
         if is_there(&built)? {
+            fresh::clear_beside(&dir)?;
             // The tree may have moved on without changing anything of the image.
             provenance::write(request, &chosen, &inputs, &built, &dir)?;
             finish(Outcome::Cached);
@@ -144,6 +154,8 @@ pub fn make(
         id: &id,
         inputs: &inputs,
         packages,
+        of_root,
+        of_initrd: initrd,
     }
     .run(&chosen, &dir);
     finish(if built.is_ok() {
@@ -154,6 +166,16 @@ pub fn make(
     let built = built?;
     store.record("image", &key, &built)?;
     Ok(built)
+}
+
+fn unresolved(image: &str, source: resolve::Error) -> Error {
+    match source {
+        resolve::Error::Stopped(Stopped::Interrupted(interrupted)) => Error::Interrupted(interrupted),
+        source => Error::Resolve {
+            image: image.to_owned(),
+            source,
+        },
+    }
 }
 
 /// Are all its files where they should be, with the bytes they should have?
@@ -176,6 +198,15 @@ fn is_there(built: &Built) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// What every file of the image is made of.
+struct Finished {
+    tree: Tree,
+    /// What the identities of a disk are derived from: the digest of the tree without what they are in.
+    seed: Sha256,
+    changed: Changed,
+    selinux: Option<Labels>,
+}
+
 struct Work<'a> {
     request: &'a Request<'a>,
     tools: &'a dyn Tools,
@@ -185,6 +216,10 @@ struct Work<'a> {
     id: &'a str,
     inputs: &'a Inputs<'a>,
     packages: Locked,
+    /// The packages of the root.
+    of_root: Vec<&'a Candidate>,
+    /// The packages of a live system's initial RAM disk.
+    of_initrd: Vec<&'a Candidate>,
 }
 
 impl Work<'_> {
@@ -196,7 +231,12 @@ impl Work<'_> {
             .max_by_key(|clock| clock.0)
             .unwrap_or(Epoch(0));
         let scratch = self.store.temp_dir("image")?;
-        let (tree, seed, changed) = self.tree(chosen, clock, scratch.path())?;
+        let Finished {
+            tree,
+            seed,
+            changed,
+            selinux,
+        } = self.tree(clock, scratch.path())?;
         let fresh = Fresh::new(dir)?;
         let mut built = Built {
             format: manifest::FORMAT,
@@ -207,53 +247,19 @@ impl Work<'_> {
             tree: tree.digest(),
             packages: chosen.iter().map(|package| listed(package)).collect(),
             changed,
+            selinux,
             files: Vec::new(),
             boot: None,
             dir: dir.to_owned(),
         };
-        let wanted = |format| self.request.image.formats.contains(&format);
-        if let Some(container) = self
-            .request
-            .image
-            .container
-            .as_ref()
-            .filter(|_| self.request.image.is_container())
-        {
-            check(self.interrupt)?;
-            self.say("container");
-            let layout = fresh.path.join(format!("{name}.oci"));
-            let layers = match container.layers {
-                Layers::Packages => layers::by_package(
-                    &tree,
-                    &layers::sources(chosen.iter().map(|package| &package.info)),
-                ),
-                Layers::One => layers::one(&tree),
-            };
-            let packed = layers::pack(&tree, &layers, self.store, self.interrupt)?;
-            let titles = layers.into_iter().map(|layer| layer.title);
-            let layers: Vec<_> = titles.zip(packed).collect();
-            let digest = oci::layout(&layers, self.store, &self.settings(container, clock), &layout)?;
-            if wanted(Format::OciArchive) {
-                let archive = fresh.path.join(format!("{name}.oci.tar"));
-                oci::archive(&layout, clock, &archive)?;
-                built.files.push(listed_file(
-                    &archive,
-                    Format::OciArchive.as_str(),
-                    self.interrupt,
-                )?);
-            }
-            if wanted(Format::Oci) {
-                let (format, size) = (Format::Oci.as_str().to_owned(), blobs(&layout)?);
-                built.files.push(manifest::File {
-                    name: format!("{name}.oci"),
-                    format,
-                    sha256: digest,
-                    size,
-                });
-            } else {
-                fs_err::remove_dir_all(&layout).at("remove", layout.display())?;
-            }
-        }
+        let of = Making {
+            tree: &tree,
+            seed,
+            clock,
+            scratch: scratch.path(),
+            out: &fresh.path,
+        };
+        self.container(&of, chosen, &mut built)?;
         check(self.interrupt)?;
         let warn = |text: &str| {
             let text = format!("image `{name}`: {text}");
@@ -261,13 +267,18 @@ impl Work<'_> {
         };
         let (image, distro) = (self.request.image, self.request.distro);
         for (format, path) in rootfs::write(&tree, image, distro, clock, &fresh.path, &warn)? {
-            built
-                .files
-                .push(listed_file(&path, format.as_str(), self.interrupt)?);
+            self.list(&path, format.as_str(), &mut built)?;
         }
-        if self.request.image.is_disk() {
+        check(self.interrupt)?;
+        self.file_systems(&of, &mut built)?;
+        if image.is_disk() {
             check(self.interrupt)?;
-            self.disk(&tree, seed, clock, scratch.path(), &fresh.path, &mut built)?;
+            self.disk(&of, &mut built)?;
+        }
+        if let Some(live) = image.live.as_ref().filter(|_| image.is_live()) {
+            check(self.interrupt)?;
+            let initrd = self.initrd(live, clock, scratch.path())?;
+            self.live(live, &initrd, &of, &mut built)?;
         }
         built.files.sort_by(|one, two| one.name.cmp(&two.name));
         self.tell(chosen, &fresh.path, &mut built)?;
@@ -307,7 +318,7 @@ impl Work<'_> {
         for (name, format, bytes) in documents {
             let path = out.join(name);
             write_synced(&path, &bytes)?;
-            built.files.push(listed_file(&path, format, self.interrupt)?);
+            self.list(&path, format, built)?;
         }
         built.files.sort_by(|one, two| one.name.cmp(&two.name));
         Ok(())
@@ -317,14 +328,8 @@ impl Work<'_> {
         self.sink.event(Event::Message { id: self.id, text });
     }
 
-    /// Steps 2 to 5: everything before the first byte of output. The digest is what the identities of a disk are derived
-    /// from: that of the tree without what they are in.
-    fn tree(
-        &self,
-        chosen: &[&Candidate],
-        clock: Epoch,
-        scratch: &Path,
-    ) -> Result<(Tree, Sha256, Changed), Error> {
+    /// Steps 2 to 5: everything before the first byte of output.
+    fn tree(&self, clock: Epoch, scratch: &Path) -> Result<Finished, Error> {
         let image = self.request.image;
         let failed = |tool, source| Error::Tool {
             tool,
@@ -332,7 +337,7 @@ impl Work<'_> {
             source,
         };
         self.say("packages");
-        for package in chosen {
+        for package in self.of_root.iter().chain(&self.of_initrd) {
             let (digest, _) = Sha256::of_file(&package.file).at("read", package.file.display())?;
             if digest != package.sha256 {
                 return Err(Error::Changed {
@@ -340,26 +345,25 @@ impl Work<'_> {
                 });
             }
         }
-        let packages: Vec<compose::Package<'_>> = chosen
-            .iter()
-            .map(|package| compose::Package {
-                info: &package.info,
-                file: &package.file,
-            })
-            .collect();
+        let left_out = self.left_out(&self.of_root);
+        let packages = composed(&self.of_root, &left_out);
         let spool = Spool::new(scratch).at("make", "a spool for the image's files")?;
         let (mut tree, accounts) = compose::compose(&packages, spool, clock, self.interrupt)?;
         self.say("rpm's database");
-        let files: Vec<PathBuf> = chosen.iter().map(|package| package.file.clone()).collect();
+        let files: Vec<PathBuf> = self.of_root.iter().map(|package| package.file.clone()).collect();
+        let mut rpmdb = self
+            .tools
+            .rpmdb(&files, clock)
+            .map_err(|source| failed("rpm", source))?;
+        for bytes in rpmdb.values_mut() {
+            left_out::record(&packages, bytes).map_err(|source| failed("rpm", source.into()))?;
+        }
         let identity = Identity {
             bootable: image.is_machine(),
             systemd: image.is_machine() && image.capabilities.systemd,
             os: image.os.clone(),
             key: self.request.key.map(<[u8]>::to_vec),
-            rpmdb: self
-                .tools
-                .rpmdb(&files, clock)
-                .map_err(|source| failed("rpm", source))?,
+            rpmdb,
         };
         let mut changed = finalise::finalise(&mut tree, &accounts, &identity, &self.inputs.added, clock)?;
         let say = |text: &str| self.say(text);
@@ -368,11 +372,12 @@ impl Work<'_> {
         if let Some(disk) = &image.disk {
             fstab::add(&mut tree, disk, &seed, clock, &mut changed)?;
         }
+        let selinux = selinux::label(&mut tree, &image.formats)?;
         self.say("audit");
         let foreign = self.tools.foreign().map_err(|source| failed("stage0", source))?;
-        let cmdline = match &image.disk {
-            Some(_) => disk::words(&tree, &image.os.kernel_command_line)?,
-            None => Vec::new(),
+        let cmdline = match image.boots() {
+            true => kernel::words(&tree, &image.os.kernel_command_line)?,
+            false => Vec::new(),
         };
         let findings = audit::audit(&tree, &foreign, &image.os, &cmdline)?;
         if !findings.is_empty() {
@@ -384,112 +389,51 @@ impl Work<'_> {
         if let Some(container) = &image.container {
             container::check(&tree, container)?;
         }
-        Ok((tree, seed, changed))
-    }
-
-    fn settings(&self, container: &Container, clock: Epoch) -> oci::Settings {
-        let Request {
-            image,
-            distro,
-            version,
-            arch,
-            ..
-        } = self.request;
-        let annotation =
-            |key: &str, value: &str| (format!("org.opencontainers.image.{key}"), value.to_owned());
-        let mut labels = container.labels.clone();
-        labels.extend([
-            annotation("title", image.name.as_str()),
-            annotation("version", version),
-        ]);
-        labels.extend(container.labels.clone());
-        oci::Settings {
-            arch: *arch,
-            created: clock,
-            tag: (*version).to_owned(),
-            annotations: BTreeMap::from([
-                annotation("title", image.name.as_str()),
-                annotation("version", version),
-                annotation("vendor", distro),
-                annotation("created", &clock.rfc3339()),
-            ]),
-            entrypoint: container.entrypoint.clone(),
-            cmd: container.cmd.clone(),
-            env: container.env.clone(),
-            labels,
-            workdir: container.workdir.as_ref().map(ToString::to_string),
-            user: container.user.clone(),
-        }
-    }
-
-    fn disk(
-        &self,
-        tree: &Tree,
-        seed: Sha256,
-        clock: Epoch,
-        scratch: &Path,
-        out: &Path,
-        built: &mut Built,
-    ) -> Result<(), Error> {
-        let (image, name) = (self.request.image, self.request.image.name.as_str());
-        let missing = || Error::NoSuchFormat {
-            image: name.to_owned(),
-            what: "disk",
-        };
-        let id = format!("{}_{}", self.request.distro, self.request.version);
-        let disk = image.disk.as_ref().ok_or_else(missing)?;
-        let recipe = Recipe {
-            image: name,
-            disk,
-            words: &image.os.kernel_command_line,
-            arch: self.request.arch,
-            id: &id,
-            clock,
+        Ok(Finished {
+            tree,
             seed,
-        };
-        self.say("root file system and disk");
-        let raw = out.join(format!("{name}.raw"));
-        let made = disk::write(tree, &recipe, self.tools, scratch, &raw)?;
-        for target in formats::targets(&image.formats, disk, clock) {
-            check(self.interrupt)?;
-            let format = target.format();
-            self.say(format.as_str());
-            let path = out.join(format!("{name}.{format}"));
-            formats::write(&raw, target, &path, self.interrupt)?;
-            built
-                .files
-                .push(listed_file(&path, format.as_str(), self.interrupt)?);
-        }
-        if image.formats.contains(&Format::Raw) {
-            built
-                .files
-                .push(listed_file(&raw, Format::Raw.as_str(), self.interrupt)?);
-        } else {
-            fs_err::remove_file(&raw).at("remove", raw.display())?;
-        }
-        let mut beside = |suffix: &str, bytes: &[u8]| {
-            let path = out.join(format!("{name}.{suffix}"));
-            write_synced(&path, bytes)?;
-            let mut file = listed_file(&path, suffix, self.interrupt)?;
-            let label = file.name.clone();
-            file.format = if suffix == "vmlinuz" { "kernel" } else { "initrd" }.to_owned();
-            built.files.push(file);
-            Ok::<_, Error>(label)
-        };
-        let kernel = beside("vmlinuz", &made.kernel)?;
-        let initrd = made
-            .initrd
-            .as_deref()
-            .map(|bytes| beside("initrd", bytes))
-            .transpose()?;
-        built.boot = Some(manifest::Boot {
-            cmdline: made.cmdline,
-            kernel,
-            initrd,
-            release: made.release,
-        });
-        Ok(())
+            changed,
+            selinux,
+        })
     }
+
+    /// What the definition does not want of these packages.
+    fn left_out(&self, packages: &[&Candidate]) -> Vec<LeftOut> {
+        let of = |package: &&Candidate| LeftOut::of(&package.info, self.request.image);
+        packages.iter().map(of).collect()
+    }
+
+    /// The initial RAM disk of a live system.
+    fn initrd(&self, live: &Live, clock: Epoch, scratch: &Path) -> Result<Tree, Error> {
+        let image = self.request.image.name.as_str();
+        self.say("initial RAM disk");
+        let spool = Spool::new(scratch).at("make", "a spool for the initial RAM disk")?;
+        let left_out = self.left_out(&self.of_initrd);
+        let packages = composed(&self.of_initrd, &left_out);
+        let (mut tree, _) = compose::compose(&packages, spool, clock, self.interrupt)?;
+        live::first_process(&mut tree, image, &live.init, clock)?;
+        let foreign = self
+            .tools
+            .foreign()
+            .map_err(|source| Error::tool("stage0", image, source))?;
+        let findings = audit::audit(&tree, &foreign, &Os::default(), &[])?;
+        match findings.is_empty() {
+            true => Ok(tree),
+            false => Err(Error::Audit {
+                image: format!("{image} (initial RAM disk)"),
+                findings,
+            }),
+        }
+    }
+}
+
+fn composed<'a>(packages: &[&'a Candidate], left_out: &'a [LeftOut]) -> Vec<compose::Package<'a>> {
+    let package = |(package, left_out): (&&'a Candidate, &'a LeftOut)| compose::Package {
+        info: &package.info,
+        file: &package.file,
+        left_out,
+    };
+    packages.iter().zip(left_out).map(package).collect()
 }
 
 fn listed(package: &Candidate) -> manifest::Package {
@@ -498,32 +442,4 @@ fn listed(package: &Candidate) -> manifest::Package {
         nevra,
         sha256: package.sha256,
     }
-}
-
-fn listed_file(path: &Path, format: &str, interrupt: &Interrupt) -> Result<manifest::File, Error> {
-    let digest = sparse::digest(path, interrupt);
-    check(interrupt)?;
-    let (sha256, size) = digest.at("read", path.display())?;
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    Ok(manifest::File {
-        name,
-        format: format.to_owned(),
-        sha256,
-        size,
-    })
-}
-
-fn blobs(layout: &Path) -> Result<u64, Error> {
-    let mut size = 0;
-    for entry in fs_err::read_dir(layout.join("blobs/sha256")).at("read", layout.display())? {
-        size += entry
-            .and_then(|entry| entry.metadata())
-            .at("read", layout.display())?
-            .len();
-    }
-    Ok(size)
 }

@@ -98,6 +98,28 @@ pub(crate) fn attribute(text: &str) -> Result<Option<Vec<u8>>, String> {
     Ok(Some(value))
 }
 
+/// The capabilities that an attribute lets a program have, by name; none: it is no such attribute.
+pub(crate) fn told(value: &[u8]) -> Option<Vec<String>> {
+    let word = |at: usize| {
+        value
+            .get(at..at + 4)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u32::from_le_bytes)
+    };
+    // Revision 3 has a user namespace at its end.
+    if !matches!((word(0)? >> 24, value.len()), (2, 20) | (3, 24)) {
+        return None;
+    }
+    let (low, high) = (word(4)? | word(8)?, word(12)? | word(16)?);
+    let set = u64::from(low) | u64::from(high) << 32;
+    let name = |bit: usize| {
+        NAMES
+            .get(bit)
+            .map_or_else(|| bit.to_string(), |name| format!("cap_{name}"))
+    };
+    Some((0..64).filter(|bit| set >> bit & 1 == 1).map(name).collect())
+}
+
 fn mask(names: &str) -> Result<u64, String> {
     if names.is_empty() || names == "all" {
         return Ok((1 << NAMES.len()) - 1);
@@ -140,6 +162,13 @@ mod tests {
             ("cap_kill=x", Err("unknown flag `x`")),
             ("cap_kill", Err("`cap_kill` has no operator")),
         ] {
+            if let Ok(Some(bytes)) = attribute(text) {
+                let names = told(&bytes).unwrap().join(",");
+                assert_eq!(
+                    names,
+                    text.trim_start_matches("= ").split(['=', '+']).next().unwrap()
+                );
+            }
             let found = attribute(text).map(|value| value.map(|bytes| hex(&bytes)));
             assert_eq!(
                 found.as_ref().map(Option::as_deref).map_err(String::as_str),

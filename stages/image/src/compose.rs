@@ -1,7 +1,7 @@
 //! Packages in, tree out: headers give names, types, modes and owners, payloads give contents.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::Path,
     sync::Arc,
 };
@@ -13,6 +13,7 @@ use crate::{
     Error,
     accounts::Accounts,
     caps, error,
+    left_out::LeftOut,
     tree::{File, Kind, Node, Spool, Tree},
 };
 
@@ -23,6 +24,19 @@ pub struct Package<'a> {
     pub info: &'a PackageInfo,
     /// The RPM file.
     pub file: &'a Path,
+    /// What does not come along.
+    pub left_out: &'a LeftOut,
+}
+
+impl<'a> Package<'a> {
+    /// What comes along.
+    fn files(&self) -> impl Iterator<Item = &'a FileInfo> + use<'a> {
+        let left_out = self.left_out;
+        let files = self.info.files.iter().enumerate();
+        files
+            .filter(|(number, file)| !file.flags.is_ghost() && !left_out.has(*number))
+            .map(|(_, file)| file)
+    }
 }
 
 /// A tree of what the packages hold, with numeric owners. Times later than the build of their package become that, which no other
@@ -47,7 +61,7 @@ pub fn compose(
         error::check(interrupt)?;
         let from: Arc<str> = package.info.nevra.to_string().into();
         let contents = contents(package, &mut tree)?;
-        for file in package.info.files.iter().filter(|file| !file.flags.is_ghost()) {
+        for file in package.files() {
             let path = place(&links, file, &from)?;
             let content = contents.get(file.same_as.as_ref().unwrap_or(&file.path)).cloned();
             let node = node(file, content, package.info.build_time, &from)?;
@@ -95,10 +109,8 @@ pub fn compose(
 fn links(packages: &[Package<'_>], clock: Epoch) -> Result<Tree, Error> {
     let files = packages
         .iter()
-        .flat_map(|package| package.info.files.iter().map(move |file| (package, file)));
-    let mut all: Vec<_> = files
-        .filter(|(_, file)| file.kind == FileKind::Symlink && !file.flags.is_ghost())
-        .collect();
+        .flat_map(|package| package.files().map(move |file| (package, file)));
+    let mut all: Vec<_> = files.filter(|(_, file)| file.kind == FileKind::Symlink).collect();
     // Links near the root first: those further down may lie behind them.
     all.sort_by_key(|(_, file)| (file.path.as_str().matches('/').count(), file.path.clone()));
     let mut tree = Tree::new(Spool::empty(), clock.0);
@@ -120,8 +132,12 @@ fn place(links: &Tree, file: &FileInfo, package: &str) -> Result<RootPath, Error
     })
 }
 
-/// The package's regular files, by their path in the package.
+/// The content of those of the package's regular files that come along, by the path that carries it in the package.
 fn contents(package: &Package<'_>, tree: &mut Tree) -> Result<HashMap<RootPath, File>, Error> {
+    let wanted: HashSet<&RootPath> = package
+        .files()
+        .map(|file| file.same_as.as_ref().unwrap_or(&file.path))
+        .collect();
     let mut contents = HashMap::new();
     let name = package.info.nevra.to_string();
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Package {
@@ -129,7 +145,7 @@ fn contents(package: &Package<'_>, tree: &mut Tree) -> Result<HashMap<RootPath, 
         source,
     };
     keel_rpm::payload::<Failure>(package.file, &mut |file, reader| {
-        if file.kind == FileKind::Regular && file.same_as.is_none() {
+        if file.kind == FileKind::Regular && file.same_as.is_none() && wanted.contains(&file.path) {
             contents.insert(file.path.clone(), tree.spool_mut().add(reader)?);
         }
         Ok(())

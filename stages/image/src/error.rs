@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use keel_artefact::{Interrupt, RootPath, interrupt::Interrupted};
 
-use crate::{accounts, audit, lock, resolve};
+use crate::{accounts, audit, lock, resolve, tools::Failure};
 
 /// An image could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +127,16 @@ pub enum Error {
         size: u64,
         /// The limit.
         limit: u64,
+    },
+    /// What a policy of SELinux says of labels cannot be followed.
+    #[error("`{file}`, line {line}: {why}")]
+    Label {
+        /// The file of the image.
+        file: RootPath,
+        /// From 1.
+        line: usize,
+        /// Why not.
+        why: String,
     },
     /// A value cannot be written in this format.
     #[error("`{path}` cannot be written as {format}: {why}")]
@@ -334,15 +344,11 @@ pub enum Error {
 
 impl Error {
     /// A failed tool.
-    pub(crate) fn tool(
-        tool: &'static str,
-        image: &str,
-        source: impl std::error::Error + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn tool(tool: &'static str, image: &str, source: impl Into<Failure>) -> Self {
         Self::Tool {
             tool,
             image: image.to_owned(),
-            source: Box::new(source),
+            source: source.into(),
         }
     }
 }

@@ -5,16 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keel_artefact::{Epoch, RootPath, Sha256};
+use keel_artefact::{Arch, Epoch, Interrupt, RootPath, Sha256};
 use keel_config::image::FileSystem;
-use keel_host::mkfs_ext4::Attribute;
+use keel_host::{mkfs_ext4::Attribute, mksquashfs};
 use uuid::Uuid;
 
 use crate::{
     Error,
     error::At,
-    read,
-    tools::{Erofs, Ext4, Tools},
+    files, read,
+    tools::{Erofs, Ext4, Squashfs, Tools},
     tree::{Kind, Node, Tree},
     write::{ext4::Needs, tar},
 };
@@ -73,6 +73,23 @@ pub fn make(
             let made = tools.mkfs_erofs(&archive, &image, &options);
             made.map_err(failed("mkfs.erofs"))?;
             same_as_erofs(nodes, request.image, tools, &image, &scratch.join("check"))?;
+        }
+        FileSystem::Squashfs => {
+            tar::write_nodes(tree, nodes, tar::Root::With, file)?;
+            let root = nodes.get(&RootPath::root());
+            let options = Squashfs {
+                clock: request.clock,
+                root: root.map_or_else(Default::default, |root| mksquashfs::Root {
+                    mode: root.mode,
+                    uid: root.uid,
+                    gid: root.gid,
+                    mtime: root.mtime,
+                    attributes: root.xattrs.clone(),
+                }),
+            };
+            let made = tools.mksquashfs(&archive, &image, &options);
+            made.map_err(failed("mksquashfs"))?;
+            same_as_squashfs(nodes, request.image, &image, scratch)?;
         }
         FileSystem::Ext4 => {
             tar::write_nodes(tree, nodes, tar::Root::WithTimes, file)?;
@@ -149,6 +166,67 @@ fn same_as_erofs(
         }
     }
     fs_err::remove_dir_all(check).at("remove", check.display())
+}
+
+/// Reads a SquashFS back and compares everything in it with its files.
+fn same_as_squashfs(nodes: &Nodes, name: &str, image: &Path, scratch: &Path) -> Result<(), Error> {
+    let options = files::Options {
+        partition: None,
+        arch: Arch::X86_64,
+        scratch,
+    };
+    let failed = |source: files::Error| Error::tool("mksquashfs", name, source);
+    let mut found = files::open(image, &options, &Interrupt::default()).map_err(failed)?;
+    let entries = found.entries().clone();
+    let wrong = |path: &RootPath, what| Error::Unfaithful {
+        tool: "mksquashfs",
+        image: name.to_owned(),
+        path: path.clone(),
+        what: Some(what),
+    };
+    if let Some(path) = entries.keys().find(|path| !nodes.contains_key(*path)) {
+        return Err(wrong(path, "it should not be there"));
+    }
+    for (path, node) in nodes {
+        let entry = entries.get(path).ok_or_else(|| wrong(path, "it is missing"))?;
+        let content = match (&node.kind, &entry.kind) {
+            (Kind::File(file), files::Kind::File { id, size }) => {
+                *size == file.size && found.digest(*id, *size).map_err(failed)? == file.digest
+            }
+            (Kind::Symlink(target), files::Kind::Symlink(to)) => target == to,
+            (Kind::Dir, files::Kind::Dir) | (Kind::Fifo, files::Kind::Fifo) => true,
+            (
+                Kind::CharDevice { major, minor },
+                files::Kind::CharDevice {
+                    major: to_major,
+                    minor: to_minor,
+                },
+            )
+            | (
+                Kind::BlockDevice { major, minor },
+                files::Kind::BlockDevice {
+                    major: to_major,
+                    minor: to_minor,
+                },
+            ) => (major, minor) == (to_major, to_minor),
+            _ => false,
+        };
+        let is_root = path.as_str() == "/";
+        let all = [
+            (content, "its kind or content"),
+            (node.mode == entry.mode, "its mode"),
+            ((node.uid, node.gid) == (entry.uid, entry.gid), "its owner"),
+            (
+                i64::try_from(node.mtime) == Ok(entry.mtime) || is_root,
+                "its time",
+            ),
+            (node.xattrs == entry.xattrs, "its attributes"),
+        ];
+        if let Some((_, what)) = all.into_iter().find(|(same, _)| !same) {
+            return Err(wrong(path, what));
+        }
+    }
+    Ok(())
 }
 
 /// The folder that every ext4 has, for what e2fsck finds.

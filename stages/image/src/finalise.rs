@@ -11,6 +11,7 @@
 //! | `defaults` | lines of tmpfiles.d about /etc |
 //! | `files` | what the definition adds |
 //! | `services` | links of units that start, the definition's preset |
+//! | `selinux` | `/etc/selinux/config`, as the definition says; labels come last, and are not in this record ([`crate::selinux`]) |
 //! | `modules` | modules-load.d and modprobe.d |
 //! | `rpmdb` | rpm's database |
 //! | `script NAME` | what a script of the definition changed, after all of these ([`crate::scripts`]) |
@@ -32,7 +33,7 @@ pub use added::Added;
 use crate::{
     Error,
     accounts::{Accounts, root_path, text},
-    presets, tmpfiles,
+    presets, selinux, tmpfiles,
     tree::{File, Kind, Node, Tree},
 };
 
@@ -119,6 +120,8 @@ pub fn finalise(
         make.part("services");
         wrong.extend(presets::apply(&mut make, &os.services)?);
     }
+    make.part("selinux");
+    wrong.extend(selinux::configure(&mut make, os)?);
     if !os.modules.is_empty() {
         make.part("modules");
         wrong.extend(modules::apply(&mut make, &os.modules)?);

@@ -1,7 +1,9 @@
 //! How an image becomes visible: all of it, or nothing.
 
 use std::{
+    fs::Permissions,
     io::{self, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -37,6 +39,12 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Removes what a killed run left of [`replace`].
 pub(crate) fn clear(path: &Path) -> Result<(), Error> {
     remove(&beside(path, "new"))
+}
+
+/// Removes what a killed run left of [`Fresh`] beside a folder that is as it should be.
+pub(crate) fn clear_beside(dir: &Path) -> Result<(), Error> {
+    remove(&beside(dir, "new"))?;
+    remove(&beside(dir, "old"))
 }
 
 /// A folder beside the final one, which it takes the place of when it is complete.
@@ -87,13 +95,30 @@ pub(crate) fn beside(path: &Path, end: &str) -> PathBuf {
 /// Removes a file or folder, if it is there.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     let removed = match path.is_dir() {
-        true => fs_err::remove_dir_all(path),
+        true => match fs_err::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                open_folders(path).and_then(|()| fs_err::remove_dir_all(path))
+            }
+            removed => removed,
+        },
         false => fs_err::remove_file(path),
     };
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path.display()),
         _ => Ok(()),
     }
+}
+
+/// Lets their owner into folders that are closed to him, as those of an image can be. Links are not followed.
+fn open_folders(path: &Path) -> io::Result<()> {
+    fs_err::set_permissions(path, Permissions::from_mode(0o700))?;
+    for entry in fs_err::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_folders(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -121,6 +146,10 @@ mod tests {
         drop(make("two"));
         assert_eq!(fs_err::read_to_string(to.join("text")).unwrap(), "one");
         assert_eq!(listed(), ["image.oci"]);
+        // A killed run left folders that are closed to their owner.
+        let closed = dir.path().join(".image.oci.new/closed");
+        fs_err::create_dir_all(closed.join("below")).unwrap();
+        fs_err::set_permissions(&closed, Permissions::from_mode(0o500)).unwrap();
         make("three").show(&to).unwrap();
         assert_eq!(fs_err::read_to_string(to.join("text")).unwrap(), "three");
         assert_eq!(listed(), ["image.oci"]);

@@ -119,7 +119,7 @@ struct Line {
 fn line(seed: &Sha256, id: &str, place: &RootPath, kind: FileSystem, options: &str) -> Line {
     let guid = gpt::uuid(seed, id);
     let pass = match (kind, place.as_str()) {
-        (FileSystem::Erofs, _) => 0,
+        (FileSystem::Erofs | FileSystem::Squashfs, _) => 0,
         (FileSystem::Ext4, "/") => 1,
         (FileSystem::Ext4, _) => 2,
     };

@@ -10,6 +10,8 @@ use crate::{Error, finalise::Added, scripts::Scripts};
 pub(crate) struct Inputs<'a> {
     pub(crate) added: Added,
     pub(crate) scripts: Scripts<'a>,
+    /// What a live system's medium has besides.
+    pub(crate) medium: Added,
 }
 
 impl<'a> Inputs<'a> {
@@ -18,6 +20,10 @@ impl<'a> Inputs<'a> {
         Ok(Self {
             added: Added::read(&image.os)?,
             scripts: Scripts::read(&image.scripts, is_elsewhere)?,
+            medium: match &image.live {
+                Some(live) => Added::of_files(&live.additional_files)?,
+                None => Added::default(),
+            },
         })
     }
 
@@ -25,6 +31,8 @@ impl<'a> Inputs<'a> {
     pub(crate) fn add_to(&self, key: &mut Fingerprint) {
         self.added.add_to(key);
         self.scripts.add_to(key);
+        key.add("medium", "");
+        self.medium.add_to(key);
     }
 
     /// Every file of the tree that is in the image or was run for it: what it is, and its bytes.
@@ -37,6 +45,10 @@ impl<'a> Inputs<'a> {
             .scripts
             .texts()
             .map(|(name, digest)| (format!("script {name}"), digest));
-        files.chain(scripts).collect()
+        let medium = self
+            .medium
+            .files()
+            .map(|(path, digest)| (format!("file {path} of the medium"), digest));
+        files.chain(scripts).chain(medium).collect()
     }
 }

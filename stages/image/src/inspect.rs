@@ -1,9 +1,12 @@
-//! What is in a disk: partitions, file systems, kernels and their command lines; whatever format the disk is written in, and whoever
-//! made it. Nothing is mounted, and nothing of the disk is believed that was not checked against its size.
+//! What is in an image, whoever made it. Of a disk, whatever format it is written in: partitions, file systems, kernels and their command
+//! lines. Of a container: its images, how they run, and their layers ([`container`]). Of an archive: its names and packages ([`archive`]).
+//! Nothing is mounted, and nothing of an image is believed that was not checked against its size.
 //!
 //! Formats: UEFI specification §5.3 (GPT), the Unified Kernel Image of the UAPI group, and the superblocks as Linux has them
 //! (`fs/erofs/erofs_fs.h`, `fs/ext4/ext4.h`, `fs/squashfs/squashfs_fs.h`, `fs/xfs/libxfs/xfs_format.h`); FAT by Microsoft's specification.
 
+pub mod archive;
+pub mod container;
 mod superblock;
 
 use std::{
@@ -11,6 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use keel_artefact::{Arch, ImageName, Interrupt};
 use object::{Object as _, ObjectSection as _, read::pe::PeFile64};
 use serde::Serialize;
 use uuid::Uuid;
@@ -18,11 +22,15 @@ use uuid::Uuid;
 use crate::{
     Built, Error,
     error::At,
+    files::{self, cpio, tar, unpack},
+    layout::Layout,
     manifest::{self, MANIFEST},
     read::{self, Disk, Format},
     write::{gpt::SECTOR, sparse::Source as _},
 };
 
+pub use archive::Archive;
+pub use container::Container;
 pub use superblock::FileSystem;
 
 /// The most partitions that are told.
@@ -37,6 +45,20 @@ const LARGEST_MANIFEST: u64 = 64 << 20;
 pub(crate) const ESP: Uuid = Uuid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
 /// Where unified kernel images lie on it.
 const KERNELS: &str = "EFI/Linux";
+/// Where firmware looks for what it starts on a medium that it does not know: a boot loader, or a kernel.
+const REMOVABLE: &str = "EFI/BOOT";
+
+/// What a file or folder is.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Found {
+    /// A disk, or a file system alone.
+    Disk(Inspected),
+    /// A container.
+    Container(Container),
+    /// An archive of files.
+    Archive(Archive),
+}
 
 /// A disk in a file.
 #[derive(Debug, Serialize)]
@@ -63,7 +85,7 @@ pub struct Content {
     pub guid: Option<Uuid>,
     /// By number.
     pub partitions: Vec<Partition>,
-    /// What the disk holds where it has no partition table.
+    /// What the disk holds where it has no partition table; with one, ISO 9660 beside it: a hybrid medium.
     pub file_system: Option<FileSystem>,
     /// Kernels that its firmware may start, by path.
     pub kernels: Vec<Kernel>,
@@ -101,8 +123,129 @@ pub struct Kernel {
     pub cmdline: Option<String>,
 }
 
+/// A finished image in its folder.
+#[derive(Debug, Serialize)]
+pub struct Image {
+    /// Its name.
+    pub image: ImageName,
+    /// The distribution's version.
+    pub version: String,
+    /// What it runs on.
+    pub arch: Arch,
+    /// The folder.
+    pub dir: PathBuf,
+    /// Its packages.
+    pub packages: Vec<String>,
+    /// Its files, by name.
+    pub files: Vec<OfImage>,
+}
+
+/// A file of a finished image.
+#[derive(Debug, Serialize)]
+pub struct OfImage {
+    /// Its name in the folder.
+    pub name: String,
+    /// As `manifest.json` has it.
+    pub format: String,
+    /// Bytes.
+    pub size: u64,
+    /// What is in it; none: it is no image, but a kernel, say, or a document.
+    pub found: Option<Found>,
+}
+
+/// What of an image's files is not looked into.
+const NO_IMAGES: [&str; 4] = ["kernel", "lock", "spdx", "cyclonedx"];
+
+/// Tells what is in each file of a finished image.
+pub fn image(built: &Built, scratch: &Path, interrupt: &Interrupt) -> Result<Image, files::Error> {
+    let look = |file: &manifest::File| {
+        // Anybody's manifest may name anything.
+        let is_name = Path::new(&file.name).file_name() == Some(file.name.as_ref());
+        if !is_name {
+            let file = built.dir.join(MANIFEST);
+            let source = damaged("it names files that are not beside it");
+            return Err(files::Error::Read { file, source });
+        }
+        // Of what the network gives, the RAM disk alone is one.
+        let is_none = NO_IMAGES.contains(&file.format.as_str())
+            || file.format == "pxe" && !file.name.ends_with(".initrd");
+        let found = match is_none {
+            true => None,
+            false => Some(inspect(&built.dir.join(&file.name), scratch, interrupt)?),
+        };
+        Ok(OfImage {
+            name: file.name.clone(),
+            format: file.format.clone(),
+            size: file.size,
+            found,
+        })
+    };
+    let packages = built.packages.iter();
+    Ok(Image {
+        image: built.image.clone(),
+        version: built.version.clone(),
+        arch: built.arch,
+        dir: built.dir.clone(),
+        packages: packages.map(|package| package.nevra.to_string()).collect(),
+        files: built.files.iter().map(look).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Tells what is at `path`; what is compressed is unpacked into files without names in the folder `scratch`.
+pub fn inspect(path: &Path, scratch: &Path, interrupt: &Interrupt) -> Result<Found, files::Error> {
+    let of_layout = |layout: &Layout| {
+        let container = container::look(path, layout, interrupt);
+        interrupt.check()?;
+        Ok(Found::Container(container.map_err(Box::new)?))
+    };
+    if path.is_dir() {
+        return of_layout(&Layout::open(path).map_err(Box::new)?);
+    }
+    let unread = |source| files::Error::Read {
+        file: path.to_owned(),
+        source,
+    };
+    let file = fs_err::File::open(path).map_err(unread)?;
+    let size = file.metadata().map_err(unread)?.len();
+    let head = |file: &mut dyn Read| -> io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        file.take(SECTOR).read_to_end(&mut head)?;
+        Ok(head)
+    };
+    let mut first = head(&mut &file).map_err(unread)?;
+    let method = unpack::method(&first);
+    if method.is_some() {
+        let mut reader = fs_err::File::open(path)
+            .and_then(|file| unpack::reader(file, method))
+            .map_err(unread)?;
+        // What begins as if it were compressed, and is not, is a disk.
+        first = head(&mut reader).unwrap_or_default();
+    }
+    let is_tar = tar::is_header(&first);
+    if !is_tar && !cpio::is_header(&first) {
+        return Ok(Found::Disk(disk(path).map_err(Box::new)?));
+    }
+    if is_tar
+        && method.is_none()
+        && let Ok(layout) = Layout::open(path)
+    {
+        return of_layout(&layout);
+    }
+    // An archive has neither partitions nor architectures.
+    let options = files::Options {
+        partition: None,
+        arch: Arch::X86_64,
+        scratch,
+    };
+    let mut files = files::open(path, &options, interrupt)?;
+    let method = method.map(unpack::Method::as_str);
+    Ok(Found::Archive(archive::look(
+        path, size, method, is_tar, &mut files,
+    )?))
+}
+
 /// Looks at the disk in a file.
-pub fn inspect(path: &Path) -> Result<Inspected, Error> {
+pub fn disk(path: &Path) -> Result<Inspected, Error> {
     let mut file = fs_err::File::open(path).at("read", path.display())?;
     let format = read::probe(&mut file).at("read", path.display())?;
     let size = file.metadata().at("read", path.display())?.len();
@@ -125,26 +268,30 @@ pub fn inspect(path: &Path) -> Result<Inspected, Error> {
 /// What is in a disk. Fails with `InvalidData` where it is not what it should be.
 pub fn look(disk: &mut Disk) -> io::Result<Content> {
     disk.unpack_at_most(ENOUGH);
+    let (size, medium) = (disk.size(), superblock::medium(disk)?);
     let Some((guid, partitions)) = table(disk)? else {
-        let size = disk.size();
+        let file_system = match medium {
+            Some(medium) => Some(medium),
+            None => superblock::of(disk, 0, size)?,
+        };
         return Ok(Content {
             guid: None,
             partitions: Vec::new(),
-            file_system: superblock::of(disk, 0, size)?,
+            file_system,
             kernels: Vec::new(),
             unread: Vec::new(),
         });
     };
     let (mut kernels, mut unread) = (Vec::new(), Vec::new());
     for partition in partitions.iter().filter(|partition| partition.type_guid == ESP) {
-        if let Err(error) = kernels_of(disk, partition, &mut kernels) {
+        if let Err(error) = kernels_of(disk, partition, &mut kernels, &mut unread) {
             unread.push(format!("kernels of partition {}: {error}", partition.number));
         }
     }
     Ok(Content {
         guid: Some(guid),
         partitions,
-        file_system: None,
+        file_system: medium,
         kernels,
         unread,
     })
@@ -205,7 +352,12 @@ fn table(disk: &mut Disk) -> io::Result<Option<(Uuid, Vec<Partition>)>> {
 }
 
 /// Unified kernel images on an EFI system partition. One that cannot be read as such has none.
-fn kernels_of(disk: &mut Disk, esp: &Partition, kernels: &mut Vec<Kernel>) -> io::Result<()> {
+fn kernels_of(
+    disk: &mut Disk,
+    esp: &Partition,
+    kernels: &mut Vec<Kernel>,
+    unread: &mut Vec<String>,
+) -> io::Result<()> {
     let is_fat = |found: &FileSystem| found.kind == "vfat";
     if !esp.file_system.as_ref().is_some_and(is_fat) {
         return Ok(());
@@ -218,17 +370,27 @@ fn kernels_of(disk: &mut Disk, esp: &Partition, kernels: &mut Vec<Kernel>) -> io
         budget: ENOUGH,
     };
     let fat = fatfs::FileSystem::new(window, fatfs::FsOptions::new())?;
-    let folder = match fat.root_dir().open_dir(KERNELS) {
-        Ok(folder) => folder,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
     let before = kernels.len();
-    for entry in folder.iter() {
-        let entry = entry?;
-        let name = entry.file_name();
-        if entry.is_file() && name.to_lowercase().ends_with(".efi") {
-            kernels.push(kernel(format!("/{KERNELS}/{name}"), &mut entry.to_file())?);
+    for place in [KERNELS, REMOVABLE] {
+        let folder = match fat.root_dir().open_dir(place) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in folder.iter() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if !(entry.is_file() && name.to_lowercase().ends_with(".efi")) {
+                continue;
+            }
+            let path = format!("/{place}/{name}");
+            // One that cannot be read does not hide the others.
+            match kernel(path.clone(), &mut entry.to_file()) {
+                // There, a boot loader may be, which starts what is in the other folder.
+                Ok(found) if place == REMOVABLE && found.cmdline.is_none() => {}
+                Ok(found) => kernels.push(found),
+                Err(error) => unread.push(format!("kernel `{path}`: {error}")),
+            }
         }
     }
     kernels[before..].sort_by(|one, other| one.path.cmp(&other.path));

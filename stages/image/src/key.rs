@@ -34,7 +34,7 @@ pub(crate) fn definition(image: &Image) -> String {
     let definition = serde_json::json!({
         "name": image.name, "formats": image.formats, "container": image.container, "disk": image.disk,
         "os": image.os, "capabilities": image.capabilities, "cpio": image.cpio, "wsl": image.wsl,
-        "scripts": image.scripts,
+        "scripts": image.scripts, "live": image.live, "documentation": image.documentation, "languages": image.languages,
     });
     definition.to_string()
 }

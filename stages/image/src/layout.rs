@@ -9,10 +9,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keel_artefact::Sha256;
+use keel_artefact::{Interrupt, Sha256};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Error, error::At};
+use crate::{
+    Error,
+    error::At,
+    files::{
+        Entry, Kind,
+        archive::{Archive, Member},
+        tar,
+    },
+};
 
 /// Of a manifest or an index.
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -214,9 +222,14 @@ impl Layout {
         }
     }
 
+    /// Is the blob there? A layout for one architecture may have an index of several.
+    pub fn has(&self, blob: &Descriptor) -> bool {
+        self.place(&blob_name(blob)).is_ok()
+    }
+
     /// Where a blob lies. Its bytes are not looked at.
     pub fn blob(&self, blob: &Descriptor) -> Result<Place, Error> {
-        let place = self.place(&format!("blobs/sha256/{}", blob.digest))?;
+        let place = self.place(&blob_name(blob))?;
         match place.size == blob.size {
             true => Ok(place),
             false => {
@@ -297,6 +310,10 @@ impl Layout {
             None => {
                 let file = self.path.join(name);
                 let metadata = fs_err::metadata(&file).map_err(|_| missing())?;
+                // Whoever opens a pipe waits.
+                if !metadata.is_file() {
+                    return Err(self.wrong(format!("its `{name}` is no file")));
+                }
                 let (from, size) = (0, metadata.len());
                 Ok(Place { file, from, size })
             }
@@ -320,7 +337,7 @@ impl Layout {
         serde_json::from_slice(bytes).map_err(|error| self.wrong(format!("`{name}`: {error}")))
     }
 
-    fn wrong(&self, why: String) -> Error {
+    pub(crate) fn wrong(&self, why: String) -> Error {
         Error::Layout {
             path: self.path.clone(),
             why,
@@ -328,17 +345,25 @@ impl Layout {
     }
 }
 
+fn blob_name(blob: &Descriptor) -> String {
+    format!("blobs/sha256/{}", blob.digest)
+}
+
 /// Where the files of a tar file are.
 fn packed(path: &Path) -> Result<BTreeMap<String, (u64, u64)>, Error> {
     let read = || -> std::io::Result<_> {
-        let mut archive = ::tar::Archive::new(fs_err::File::open(path)?);
+        let interrupt = Interrupt::default();
+        let file = fs_err::File::open(path)?.into_parts().0;
+        let mut archive = Archive::new(&interrupt);
         let mut files = BTreeMap::new();
-        for entry in archive.entries_with_seek()? {
-            let entry = entry?;
-            if entry.header().entry_type().is_file() {
-                let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-                let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
-                files.insert(name, (entry.raw_file_position(), entry.size()));
+        for (name, member) in tar::list(file, &mut archive, &interrupt)? {
+            if let Member::Entry(Entry {
+                kind: Kind::File { id, size },
+                ..
+            }) = member
+                && let Some(at) = archive.place(id)
+            {
+                files.insert(name.as_str().trim_start_matches('/').to_owned(), (at, size));
             }
         }
         Ok(files)

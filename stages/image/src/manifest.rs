@@ -6,7 +6,7 @@ use keel_artefact::{Arch, Epoch, ImageName, Nevra, Sha256, format};
 use keel_config::image::Format;
 use serde::{Deserialize, Serialize};
 
-use crate::{finalise::Changed, verify::Container};
+use crate::{finalise::Changed, selinux::Labels, verify::Container};
 
 /// The version of `manifest.json`.
 pub const FORMAT: format::Version = format::Version(1);
@@ -35,6 +35,9 @@ pub struct Built {
     /// What each finaliser changed in the tree, besides what packages hold: paths, sorted.
     #[serde(default)]
     pub changed: Changed,
+    /// What of SELinux is in its files, if they have labels.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub selinux: Option<Labels>,
     /// Its files, by name.
     pub files: Vec<File>,
     /// What a direct boot needs, of an image that boots.

@@ -1,7 +1,7 @@
 //! The partitions of a disk: what is on each, how large it is and where it lies.
 //!
 //! 1. The tree is cut at the mount points: each partition has the files below its own.
-//! 2. An EROFS is made at once, for nobody knows its size before; an ext4 is planned.
+//! 2. An EROFS or SquashFS is made at once, for nobody knows its size before; an ext4 is planned.
 //! 3. All that is not said to be of a size gets what it needs; one partition gets what the others leave.
 //! 4. The ext4s are made.
 
@@ -232,7 +232,7 @@ fn cut<'a>(tree: &'a Tree, mounts: &[&RootPath]) -> Vec<Cow<'a, Nodes>> {
 }
 
 impl Part<'_> {
-    /// Sees how large it is. An EROFS is made.
+    /// Sees how large it is. What is compressed is made.
     fn measure(
         &mut self,
         tree: &Tree,
@@ -242,7 +242,7 @@ impl Part<'_> {
     ) -> Result<(), Error> {
         if let Source::System { kind, nodes, image } = &mut self.source {
             match kind {
-                FileSystem::Erofs => {
+                FileSystem::Erofs | FileSystem::Squashfs => {
                     let request = request(recipe, self.role, self.label, &self.id, *kind, 0);
                     let made = filesystem::make(tree, nodes, &request, tools, scratch)?;
                     let size = fs_err::metadata(&made).at("read", made.display())?.len();
@@ -292,10 +292,7 @@ impl Part<'_> {
 
     fn access(&self) -> Access {
         match &self.source {
-            Source::System {
-                kind: FileSystem::Erofs,
-                ..
-            } => Access::ReadOnly,
+            Source::System { kind, .. } if kind.is_read_only() => Access::ReadOnly,
             Source::System {
                 kind: FileSystem::Ext4,
                 ..
@@ -375,13 +372,7 @@ fn share_out(tree: &Tree, recipe: &Recipe<'_>, parts: &mut [Part<'_>]) -> Result
         let size = mib(if grows(part) { least } else { part.size });
         takes.push(match (part.role, &part.source) {
             (Role::Esp, _) => format!("The EFI system partition takes {size} MiB"),
-            (
-                Role::Root(_),
-                Source::System {
-                    kind: FileSystem::Erofs,
-                    ..
-                },
-            ) => {
+            (Role::Root(_), Source::System { kind, .. }) if kind.is_read_only() => {
                 format!("the compressed root {size} MiB")
             }
             (Role::Root(_), _) => format!("the root {size} MiB"),

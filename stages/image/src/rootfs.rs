@@ -22,6 +22,7 @@ use crate::{
     accounts::root_path,
     error::At,
     finalise::Make,
+    selinux,
     tree::{Node, Spool, Tree},
     write::{
         cpio,
@@ -112,7 +113,9 @@ fn initrd(tree: &Tree, image: &Image, clock: Epoch) -> Tree {
 }
 
 fn tell_attributes(tree: &Tree, warn: &dyn Fn(&str)) {
-    let mut with_some = tree.nodes().iter().filter(|(_, node)| !node.xattrs.is_empty());
+    // Files of an initial RAM disk are labelled when a policy is loaded, if ever.
+    let has_some = |node: &Node| node.xattrs.keys().any(|name| name != selinux::ATTRIBUTE);
+    let mut with_some = tree.nodes().iter().filter(|(_, node)| has_some(node));
     if let Some((first, _)) = with_some.next() {
         let others = match with_some.count() {
             0 => String::new(),

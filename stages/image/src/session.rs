@@ -48,6 +48,8 @@ pub(crate) struct Found {
     /// Total and available.
     pub(crate) memory: (u64, u64),
     pub(crate) checks: Vec<CheckResult>,
+    /// After them; none: the guest cannot tell.
+    pub(crate) listening: Option<Vec<String>>,
 }
 
 /// One conversation.
@@ -120,6 +122,9 @@ impl<'a> Session<'a> {
                 elapsed: start.elapsed(),
             });
         }
+        let sockets = "command -v ss >/dev/null && ss -Hltun";
+        let (code, text) = self.command(tests.len() + 1, sockets, limits.check)?;
+        let listening = (code == 0).then(|| listening_of(&text));
         self.send("poweroff")?;
         let deadline = Instant::now() + limits.off;
         while !self.has_ended()? {
@@ -134,6 +139,7 @@ impl<'a> Session<'a> {
             wall,
             memory,
             checks,
+            listening,
         })
     }
 
@@ -304,8 +310,44 @@ fn facts_of(text: &str) -> (Duration, (u64, u64)) {
     )
 }
 
+/// Protocol and place of each socket that something may come in by, as `ss -Hltun` lists them (ss(8)). Those of one interface,
+/// and those of clients of DHCP, are not among them: they come and go as an address is asked for.
+fn listening_of(text: &str) -> Vec<String> {
+    let socket = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let (protocol, place) = (fields.next()?, fields.nth(3)?);
+        if protocol == "udp" && (place.ends_with(":68") || place.ends_with(":546")) {
+            return None;
+        }
+        match place.split_once('%') {
+            None => Some(format!("{protocol} {place}")),
+            // The loopback interface is nobody else's.
+            Some((address, rest)) if address.starts_with("127.") => {
+                let (_, port) = rest.rsplit_once(':')?;
+                Some(format!("{protocol} {address}:{port}"))
+            }
+            Some(_) => None,
+        }
+    };
+    let mut all: Vec<String> = text.lines().filter_map(socket).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn sockets_are_told_without_those_of_one_interface() {
+        let text = "udp UNCONN 0 0 127.0.0.54:53 0.0.0.0:*\nudp UNCONN 0 0 127.0.0.53%lo:53 0.0.0.0:*\n\
+                    udp UNCONN 0 0 10.0.2.15%eth0:68 0.0.0.0:*\ntcp LISTEN 0 128 [::]:22 [::]:*\n\
+                    udp UNCONN 0 0 10.0.2.15:68 0.0.0.0:*\nudp UNCONN 0 0 [fe80::1]%eth0:5353 [::]:*\ntcp LISTEN 0 128 [::]:22 [::]:*\nodd\n";
+        assert_eq!(
+            super::listening_of(text),
+            ["tcp [::]:22", "udp 127.0.0.53:53", "udp 127.0.0.54:53"]
+        );
+    }
+
     use std::{
         io::Write,
         os::unix::net::UnixListener,

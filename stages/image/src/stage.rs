@@ -7,7 +7,7 @@ use std::{
 
 use keel_artefact::{Arch, Epoch, Interrupt, Sink};
 use keel_config::{Image, Project};
-use keel_host::{mkfs_erofs, mkfs_ext4, rpmdb, stage0::Stage0};
+use keel_host::{mkfs_erofs, mkfs_ext4, mksquashfs, rpmdb, stage0::Stage0, xorriso};
 use keel_repo::Repository;
 use keel_store::Store;
 
@@ -19,7 +19,7 @@ use crate::{
     lock::Locked,
     manifest::{self, MANIFEST},
     provenance::Signer,
-    tools::{Erofs, Ext4, Failure, Tools},
+    tools::{Erofs, Ext4, Failure, Iso, Squashfs, Tools},
 };
 
 /// What is recorded of an image, besides what is in it.
@@ -150,13 +150,17 @@ impl Offered {
 
 /// The image as it was built last.
 pub fn existing(project: &Project, image: &Image) -> Result<Built, Error> {
-    let dir = project.output_dir.join("images").join(image.name.as_str());
+    of_folder(&project.output_dir.join("images").join(image.name.as_str()))
+}
+
+/// The finished image in a folder, by its manifest.
+pub fn of_folder(dir: &Path) -> Result<Built, Error> {
     let path = dir.join(MANIFEST);
     let bytes = fs_err::read(&path).at("read", path.display())?;
     let unread = |error: serde_json::Error| Err(std::io::Error::from(error)).at("read", path.display());
     let mut built: Built = serde_json::from_slice(&bytes).or_else(unread)?;
     built.format.check(path.display().to_string(), manifest::FORMAT)?;
-    built.dir = dir;
+    built.dir = dir.to_owned();
     Ok(built)
 }
 
@@ -179,6 +183,30 @@ impl Tools for Borrowed<'_> {
             compression: mkfs_erofs::Compression::Lz4hc,
         };
         Ok(mkfs_erofs::make(self.stage0, &request, self.interrupt)?)
+    }
+
+    fn mksquashfs(&self, archive: &Path, image: &Path, options: &Squashfs) -> Result<(), Failure> {
+        let request = mksquashfs::Request {
+            archive,
+            image,
+            clock: options.clock,
+            root: options.root.clone(),
+        };
+        Ok(mksquashfs::make(self.stage0, &request, self.interrupt)?)
+    }
+
+    fn xorriso(&self, folder: &Path, image: &Path, options: &Iso<'_>) -> Result<(), Failure> {
+        let guid = options.guid.to_string();
+        let request = xorriso::Request {
+            folder,
+            image,
+            volume: options.volume,
+            guid: &guid,
+            clock: options.clock,
+            esp: options.esp,
+            mbr: options.mbr,
+        };
+        Ok(xorriso::make(self.stage0, &request, self.interrupt)?)
     }
 
     fn mkfs_ext4(&self, archive: &Path, image: &Path, options: &Ext4<'_>) -> Result<(), Failure> {

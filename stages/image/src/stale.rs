@@ -38,7 +38,7 @@ pub fn changed(project: &Project, image: &Image, built: &Built) -> Result<Vec<St
             changed.push(format!("its {name}"));
         }
     }
-    for wanted in &image.packages {
+    for wanted in &image.all_packages() {
         if built.packages.iter().all(|package| package.nevra.name != *wanted) {
             changed.push(format!("package `{wanted}`, which it did not have"));
         }

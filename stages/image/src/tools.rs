@@ -7,7 +7,7 @@ use std::{
 };
 
 use keel_artefact::Epoch;
-use keel_host::mkfs_ext4::Attribute;
+use keel_host::{mkfs_ext4::Attribute, mksquashfs};
 use uuid::Uuid;
 
 use crate::{audit::Foreign, write::ext4::Layout};
@@ -24,6 +24,15 @@ pub struct Erofs<'a> {
     pub label: &'a str,
     /// The time of the file system itself; files have their own.
     pub clock: Epoch,
+}
+
+/// How a SquashFS is made, besides its content.
+#[derive(Debug, Clone)]
+pub struct Squashfs {
+    /// The time of the file system itself; files have their own.
+    pub clock: Epoch,
+    /// Its root, which is not taken from the archive.
+    pub root: mksquashfs::Root,
 }
 
 /// How an ext4 is made, besides its content.
@@ -43,10 +52,31 @@ pub struct Ext4<'a> {
     pub attributes: &'a [Attribute<'a>],
 }
 
+/// How a medium is made, besides its files.
+#[derive(Debug, Clone, Copy)]
+pub struct Iso<'a> {
+    /// What it is called: 32 of `A-Z 0-9 _` at most.
+    pub volume: &'a str,
+    /// The identity of its partition table.
+    pub guid: Uuid,
+    /// The time of all of it.
+    pub clock: Epoch,
+    /// A FAT file system for UEFI.
+    pub esp: Option<&'a Path>,
+    /// GRUB's master boot record for BIOS, whose other half is [`keel_host::xorriso::BIOS_IMAGE`] in the folder.
+    pub mbr: Option<&'a Path>,
+}
+
 /// What stage0 does for an image.
 pub trait Tools {
     /// Makes the EROFS `image` of the tar archive `archive`.
     fn mkfs_erofs(&self, archive: &Path, image: &Path, options: &Erofs<'_>) -> Result<(), Failure>;
+
+    /// Makes the SquashFS `image` of the tar archive `archive`.
+    fn mksquashfs(&self, archive: &Path, image: &Path, options: &Squashfs) -> Result<(), Failure>;
+
+    /// Makes the ISO 9660 `image` of the files in `folder`.
+    fn xorriso(&self, folder: &Path, image: &Path, options: &Iso<'_>) -> Result<(), Failure>;
 
     /// Makes the ext4 `image` of the tar archive `archive`.
     fn mkfs_ext4(&self, archive: &Path, image: &Path, options: &Ext4<'_>) -> Result<(), Failure>;

@@ -249,9 +249,9 @@ impl Check<'_> {
         }
         if only.is_none() {
             for name in self.names()? {
-                // What a boot said is no part of the image.
-                let is_log = name.starts_with("console-")
-                    && name.ends_with(".log")
+                // What a boot said, and what was found of it, is no part of the image.
+                let is_log = (name.starts_with("console-") && name.ends_with(".log")
+                    || name.starts_with("test-") && name.ends_with(".json"))
                     && files::open(&self.dir.join(&name))?.is_ok();
                 if name != provenance && !is_log && !statement.files.contains_key(&name) {
                     self.wrong(&name, format!("{provenance} does not name it"));

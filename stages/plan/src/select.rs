@@ -140,11 +140,17 @@ struct Group<'a> {
 
 /// What every image asks for.
 fn images(project: &Project) -> Vec<Group<'_>> {
-    let group = |image| Group {
+    let root = |image| Group {
         image: Some(image),
         packages: image.packages.iter().collect(),
     };
-    project.images.values().map(group).collect()
+    // An initial RAM disk is a root of its own, and nothing is excluded from it.
+    let initrd = project.images.values().filter_map(|image| image.live.as_ref());
+    let initrd = initrd.map(|live| Group {
+        image: None,
+        packages: live.initrd_packages.iter().collect(),
+    });
+    project.images.values().map(root).chain(initrd).collect()
 }
 
 /// The packages that were named, by the first image that asks for them. What no image asks for stands alone.

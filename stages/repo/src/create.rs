@@ -41,6 +41,26 @@ struct Prepared {
     package: Package,
 }
 
+/// Where packages go.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    /// Who signs them.
+    key: Option<&'a Key>,
+    out: &'a Path,
+    /// Nobody looks at it after this run.
+    is_passing: bool,
+}
+
+fn inputs(packages: &Packages) -> Vec<Input> {
+    let all = packages.packages.iter().map(|package| Input {
+        nevra: package.nevra.clone(),
+        section: package.kind.into(),
+        rpm: package.rpm,
+        time: package.epoch,
+    });
+    all.collect()
+}
+
 /// Publishes `packages` in the folder `out` (`out/repo/<arch>`), signed by `key`; without a key, nothing is signed.
 ///
 /// What is already there and right stays; what is no longer named goes. `sink` hears of it as `repo:packages` and
@@ -53,17 +73,38 @@ pub fn create(
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Repository, Error> {
-    let inputs: Vec<Input> = (packages.packages.iter())
-        .map(|package| Input {
-            nevra: package.nevra.clone(),
-            section: package.kind.into(),
-            rpm: package.rpm,
-            time: package.epoch,
-        })
-        .collect();
+    let inputs = inputs(packages);
     refuse_same_names(&inputs)?;
     let _lock = publish::Lock::take(out)?;
     write(packages.arch, &inputs, store, key, out, sink, interrupt)
+}
+
+/// Lays out the packages that users install as in a repository, in the new folder `out`, for one that is read once and is gone then: signed,
+/// and with the certificate, but without metadata, and without waiting for the disk.
+pub fn lay_out(
+    packages: &Packages,
+    store: &Store,
+    key: Option<&Key>,
+    out: &Path,
+    interrupt: &Interrupt,
+) -> Result<Repository, Error> {
+    let mut inputs = inputs(packages);
+    inputs.retain(|input| input.section == Section::Os);
+    refuse_same_names(&inputs)?;
+    let target = Target {
+        key,
+        out,
+        is_passing: true,
+    };
+    let prepared = prepare_all(&inputs, store, target, &keel_artefact::event::Silent, interrupt)?;
+    let repository = repository(packages.arch, prepared, key, out);
+    if let (Some(key), Some(path)) = (key, repository.certificate()) {
+        if let Some(folder) = path.parent() {
+            publish::make_dir(folder)?;
+        }
+        fs_err::write(path, key.certificate()?).map_err(Error::write)?;
+    }
+    Ok(repository)
 }
 
 /// Signs the packages and metadata of the repository in `dir` with `key`, whatever signatures they had. The digests of
@@ -107,13 +148,12 @@ fn write(
     sink.event(Event::Stage {
         title: "Publishing the repository",
     });
-    let mut prepared = prepare_all(inputs, store, key, out, sink, interrupt)?;
-    prepared.sort_by(|one, other| {
-        (one.section.cmp(&other.section))
-            .then_with(|| one.nevra.name.cmp(&other.nevra.name))
-            .then_with(|| one.nevra.evr.compare(&other.nevra.evr))
-            .then_with(|| one.nevra.arch.cmp(&other.nevra.arch))
-    });
+    let target = Target {
+        key,
+        out,
+        is_passing: false,
+    };
+    let prepared = prepare_all(inputs, store, target, sink, interrupt)?;
     let started = Instant::now();
     sink.event(Event::Started {
         id: "repo:metadata",
@@ -139,6 +179,10 @@ fn write(
         outcome: Outcome::Done,
         elapsed: started.elapsed(),
     });
+    Ok(repository(arch, prepared, key, out))
+}
+
+fn repository(arch: Arch, prepared: Vec<Prepared>, key: Option<&Key>, out: &Path) -> Repository {
     let packages = (prepared.into_iter())
         .map(|package| Entry {
             file: section_dir(out, package.section).join(metadata::location(&package.nevra)),
@@ -148,13 +192,13 @@ fn write(
             size: package.size,
         })
         .collect();
-    Ok(Repository {
+    Repository {
         format: FORMAT,
         dir: out.to_owned(),
         arch,
         packages,
         signed_by: key.map(Key::fingerprint),
-    })
+    }
 }
 
 fn refuse_same_names(inputs: &[Input]) -> Result<(), Error> {
@@ -171,17 +215,16 @@ fn refuse_same_names(inputs: &[Input]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Signs, describes and places every package.
+/// Signs, describes and places every package; they are sorted as a repository's are.
 fn prepare_all(
     inputs: &[Input],
     store: &Store,
-    key: Option<&Key>,
-    out: &Path,
+    target: Target<'_>,
     sink: &dyn Sink,
     interrupt: &Interrupt,
 ) -> Result<Vec<Prepared>, Error> {
     let id = "repo:packages";
-    let title = if key.is_some() {
+    let title = if target.key.is_some() {
         "signed packages"
     } else {
         "unsigned packages"
@@ -192,8 +235,14 @@ fn prepare_all(
         title,
         total: Some(inputs.len() as u64),
     });
-    let result = parallel::map(inputs, interrupt, |input| {
-        let prepared = prepare(input, store, key, out)?;
+    let result: Result<Vec<Prepared>, Error> = parallel::map(inputs, interrupt, |input| {
+        let prepared = prepare(input, store, target).map_err(|error| match error {
+            Error::Store(source @ keel_store::Error::Damaged { .. }) => Error::Unsound {
+                nevra: Box::new(input.nevra.clone()),
+                source,
+            },
+            error => error,
+        })?;
         sink.event(Event::Progress {
             id,
             done: done.fetch_add(1, Ordering::Relaxed) + 1,
@@ -210,15 +259,26 @@ fn prepare_all(
         outcome,
         elapsed: started.elapsed(),
     });
-    result
+    let mut prepared = result?;
+    prepared.sort_by(|one, other| {
+        (one.section.cmp(&other.section))
+            .then_with(|| one.nevra.name.cmp(&other.nevra.name))
+            .then_with(|| one.nevra.evr.compare(&other.nevra.evr))
+            .then_with(|| one.nevra.arch.cmp(&other.nevra.arch))
+    });
+    Ok(prepared)
 }
 
-fn prepare(input: &Input, store: &Store, key: Option<&Key>, out: &Path) -> Result<Prepared, Error> {
-    let digest = match key {
+fn prepare(input: &Input, store: &Store, target: Target<'_>) -> Result<Prepared, Error> {
+    let digest = match target.key {
         Some(key) => signing::signed(store, &input.rpm, key, input.time)?,
         None => input.rpm,
     };
-    let (info, header) = keel_rpm::read_with_metadata(&store.object(&digest)?)?;
+    let (info, header) = keel_rpm::read_with_metadata(&store.object(&digest)?).or_else(|unread| {
+        // Of bytes that got damaged in the store, that is the matter, and the store forgets them.
+        store.verify(&digest)?;
+        Err(Error::from(unread))
+    })?;
     if info.nevra != input.nevra {
         return Err(Error::OtherPackage {
             stated: Box::new(input.nevra.clone()),
@@ -234,7 +294,8 @@ fn prepare(input: &Input, store: &Store, key: Option<&Key>, out: &Path) -> Resul
         digest,
         built: info.build_time,
     };
-    publish::put(store, &section_dir(out, input.section), &placed)?;
+    let section = section_dir(target.out, input.section);
+    publish::put(store, &section, &placed, target.is_passing)?;
     Ok(Prepared {
         nevra: info.nevra,
         section: input.section,

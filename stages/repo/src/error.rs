@@ -38,6 +38,14 @@ pub enum Error {
     /// Metadata cannot be written.
     #[error("cannot write the metadata of the repository")]
     Metadata(#[source] Box<rpmrepo_metadata::MetadataError>),
+    /// A package in the store is damaged.
+    #[error("package `{nevra}` cannot be taken from the store")]
+    Unsound {
+        /// The package.
+        nevra: Box<Nevra>,
+        /// How.
+        source: keel_store::Error,
+    },
     /// A package in the store is not the one that the build named.
     #[error("the package of `{stated}` in the store is `{found}`")]
     OtherPackage {

@@ -53,7 +53,7 @@ use keel_rpm::sign::KeyFingerprint;
 use serde::{Deserialize, Serialize};
 
 pub use client::client_config;
-pub use create::{create, sign};
+pub use create::{create, lay_out, sign};
 pub use error::Error;
 pub use open::open;
 pub use serve::serve;

@@ -42,8 +42,9 @@ pub(crate) struct Placed {
     pub(crate) built: Epoch,
 }
 
-/// Copies a package from the store to its place, unless it is there already. Every byte is checked on its way.
-pub(crate) fn put(store: &Store, section: &Path, package: &Placed) -> Result<(), Error> {
+/// Copies a package from the store to its place, unless it is there already. Every byte is checked on its way. It is on the disk
+/// afterwards, unless what is made `is_passing`.
+pub(crate) fn put(store: &Store, section: &Path, package: &Placed, is_passing: bool) -> Result<(), Error> {
     let target = section.join(&package.location);
     if let Some(folder) = target.parent() {
         make_dir(folder)?;
@@ -64,7 +65,9 @@ pub(crate) fn put(store: &Store, section: &Path, package: &Placed) -> Result<(),
         if target.is_dir() {
             remove(&target)?;
         }
-        sync(&part)?;
+        if !is_passing {
+            sync(&part)?;
+        }
         fs_err::set_permissions(&part, Permissions::from_mode(0o644)).map_err(Error::write)?;
         fs_err::rename(&part, &target).map_err(Error::write)?;
     }

@@ -89,7 +89,7 @@ pub fn run(mut options: Options) -> Result<()> {
 }
 
 /// Of the run with this process id no process is left, and nothing is mounted.
-fn nothing_runs(pid: u32) -> Result<()> {
+pub(super) fn nothing_runs(pid: u32) -> Result<()> {
     let started = Instant::now();
     loop {
         let left = with_mounts(pid)?;
@@ -120,7 +120,7 @@ fn with_mounts(pid: u32) -> Result<Vec<String>> {
 }
 
 /// Single files, which have no lock of their owner, go when they are an hour old.
-fn nothing_lies_about(tmp: &Path, pid: u32) -> Result<()> {
+pub(super) fn nothing_lies_about(tmp: &Path, pid: u32) -> Result<()> {
     let mark = format!("-{pid}-");
     for entry in fs::read_dir(tmp)? {
         let entry = entry?;

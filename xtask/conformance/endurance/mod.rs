@@ -1,10 +1,11 @@
-//! Whether a run that is stopped in the middle loses or spoils anything: builds that are killed ([`kills`]), disks that are
-//! full ([`full_disk`]).
+//! Whether a run that is stopped in the middle loses or spoils anything: builds that are killed ([`kills`]), images
+//! ([`image_kills`]), disks that are full ([`full_disk`]).
 //!
-//! What is built are 20 tiny packages without architecture, in four layers; then they are published. `--store` names a store
+//! What is built, but for images, are 20 tiny packages without architecture, in four layers; then they are published. `--store` names a store
 //! that has stage0 for the test fixture: it is copied, never written.
 
 pub mod full_disk;
+pub mod image_kills;
 pub mod kills;
 
 use std::{
@@ -37,15 +38,7 @@ impl Bench {
             keel: fs::canonicalize(keel).with_context(|| format!("there is no {}", keel.display()))?,
             dir: dir.to_owned(),
         };
-        let copied = Command::new("cp")
-            .arg("-a")
-            .arg(store)
-            .arg(bench.store())
-            .status();
-        ensure!(
-            copied.context("cannot run cp")?.success(),
-            "cannot copy the store"
-        );
+        copy(store, &bench.store())?;
         write_tree(&bench.tree())?;
         bench.new_round(0)?;
         Ok(bench)
@@ -148,6 +141,17 @@ fn programs(options: &mut Options) -> Result<(PathBuf, PathBuf)> {
         .value("--keel")?
         .unwrap_or_else(|| "target/debug/keel".to_owned());
     Ok((keel.into(), options.required("--store")?.into()))
+}
+
+/// A folder, as it is, under a name that is free.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    ensure!(
+        copied.context("cannot run cp")?.success(),
+        "cannot copy {}",
+        from.display()
+    );
+    Ok(())
 }
 
 fn digests(base: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, String>) -> Result<()> {

@@ -6,7 +6,7 @@ use keel_host::mkfs_erofs;
 use crate::stage0::prepared;
 
 /// A small archive with everything a root has: folders, files of all sizes, links, owners, times, capabilities.
-fn archive() -> Vec<u8> {
+pub fn archive() -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut add = |path: &str, kind: tar::EntryType, content: &[u8], link: Option<&str>| {
         let mut header = tar::Header::new_ustar();

@@ -5,5 +5,6 @@
 mod disorderfs;
 mod erofs;
 mod ext4;
+mod media;
 mod qemu;
 mod stage0;

@@ -28,6 +28,7 @@ fn machine(scratch: &Path, boot: Boot) -> Machine {
             format: DriveFormat::Raw,
             read_only: false,
             snapshot: true,
+            is_cd: false,
         }],
         console: folder.join("console"),
         port: Some(("keel.test".to_owned(), folder.join("port"))),
@@ -74,7 +75,7 @@ fn firmware_starts_speaks_and_is_stopped() {
     let machine = Machine {
         network: Some(Network {
             is_closed: true,
-            forwards: Vec::new(),
+            ..Network::default()
         }),
         tpm: Some(scratch.path().join("tpm.socket")),
         ..machine(scratch.path(), Boot::Uefi)

@@ -20,7 +20,7 @@ use keel_host::{
 use keel_sandbox::{Run, User};
 use keel_store::Store;
 
-const PACKAGES: [&str; 33] = [
+const PACKAGES: [&str; 35] = [
     "gcc",
     "binutils",
     "make",
@@ -52,6 +52,8 @@ const PACKAGES: [&str; 33] = [
     "diffutils",
     "e2fsprogs",
     "erofs-utils",
+    "squashfs-tools",
+    "xorriso",
     "faketime",
     "ca-certificates",
 ];

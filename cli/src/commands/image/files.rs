@@ -243,6 +243,9 @@ fn failure(what: &str, error: &Error) -> Failure {
         Error::Partition { .. } => {
             failure.hint("--partition NUMBER takes another; `keel image inspect` tells them")
         }
+        Error::Unmerged { .. } => failure.hint(
+            "the system did not close it: `rpm --rebuilddb` in the system merges them, and so does `sqlite3 rpmdb.sqlite 'PRAGMA wal_checkpoint(TRUNCATE)'`",
+        ),
         Error::Exists { .. } => failure.hint("take another name, or a folder that is empty"),
         _ => failure,
     }

@@ -1,6 +1,6 @@
 //! What `keel image test` found, as the XML that JUnit's runner began and CI systems show: a suite for each boot, a case for each check.
 
-use std::fmt::Write as _;
+use std::{error::Error as _, fmt::Write as _};
 
 use keel_image::{Error, boot::TestReport};
 use quick_xml::escape::escape;
@@ -38,11 +38,17 @@ pub(super) fn write(reports: &[TestReport], broken: Option<&(String, Error)>) ->
         text.push_str("  </testsuite>\n");
     }
     if let Some((name, error)) = broken {
+        let (mut causes, mut cause) = (Vec::new(), error.source());
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
         let (name, error) = (escaped(name), escaped(&error.to_string()));
+        let causes = escaped(&causes.join("\n"));
         let _ = writeln!(
             text,
             "  <testsuite name=\"{name}\" tests=\"1\" failures=\"0\" errors=\"1\">\n    <testcase classname=\"{name}\" name=\"boot\">\n      \
-             <error message=\"{error}\"/>\n    </testcase>\n  </testsuite>"
+             <error message=\"{error}\">{causes}</error>\n    </testcase>\n  </testsuite>"
         );
     }
     text.push_str("</testsuites>\n");
@@ -78,14 +84,20 @@ mod tests {
             memory_total: 2,
             memory_used: 1,
             disk_size: 3,
+            cpus: 2,
+            kvm: false,
+            tree: keel_artefact::Sha256::of(b""),
+            listening: None,
             checks: vec![
                 check("good", 0, ""),
                 check("a < b", 7, "\u{1b}[31m\"no\" & never\n"),
             ],
             console: "console.log".into(),
         };
-        let error = Error::Seed {
-            why: "<late>".to_owned(),
+        let error = Error::Tool {
+            tool: "QEMU",
+            image: "<vm>".to_owned(),
+            source: "no <memory>".into(),
         };
         let text = write(&[report], Some(&("vm (uefi)".to_owned(), error)));
         let mut reader = quick_xml::Reader::from_str(&text);
@@ -107,7 +119,8 @@ mod tests {
             text.contains("message=\"exit code 7\">\u{fffd}[31m&quot;no&quot; &amp; never\n</failure>"),
             "{text}"
         );
-        assert!(text.contains("<error message=\"&lt;late&gt;\"/>"), "{text}");
+        assert!(text.contains("&lt;vm&gt;"), "{text}");
+        assert!(text.contains("\">no &lt;memory&gt;</error>"), "{text}");
         assert!(said.contains("[31m"), "{said}");
     }
 }

@@ -23,6 +23,8 @@ pub struct Os {
     pub users: Vec<User>,
     /// Which units start.
     pub services: Services,
+    /// `[os.selinux]`, if it is there.
+    pub selinux: Option<Selinux>,
     /// Modules of the kernel, in the order given; names are unique.
     pub modules: Vec<Module>,
     /// Folders to add, before files.
@@ -84,6 +86,52 @@ pub struct Unit {
     /// Where it is said.
     #[serde(skip)]
     pub defined_at: Location,
+}
+
+/// `[os.selinux]`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Selinux {
+    /// What it does.
+    pub mode: SelinuxMode,
+    /// Which policy counts; none: that which packages say, or the only one.
+    pub policy: Option<String>,
+    /// Where it is said.
+    #[serde(skip)]
+    pub defined_at: Location,
+}
+
+/// What SELinux does in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelinuxMode {
+    /// Nothing.
+    Disabled,
+    /// It tells what it would refuse.
+    Permissive,
+    /// It refuses.
+    Enforcing,
+    /// It refuses, whatever `/etc/selinux/config` says later.
+    ForceEnforcing,
+}
+
+impl SelinuxMode {
+    /// The value of `SELINUX=` (selinux_config(5)).
+    pub fn config(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Permissive => "permissive",
+            Self::Enforcing | Self::ForceEnforcing => "enforcing",
+        }
+    }
+
+    /// Its words on the kernel's command line.
+    pub fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Disabled => &["selinux=0"],
+            Self::Permissive | Self::Enforcing => &["selinux=1", "security=selinux"],
+            Self::ForceEnforcing => &["selinux=1", "security=selinux", "enforcing=1"],
+        }
+    }
 }
 
 /// One `[[os.modules]]`.

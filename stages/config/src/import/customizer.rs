@@ -33,12 +33,40 @@ pub(super) fn image(import: &mut Importing<'_>, node: &Node) {
             ),
             "baseConfigs" => import.leave(value, path, "import it, too, and say `inherits`"),
             "scripts" => scripts(import, value, path),
+            "iso" | "pxe" => live(import, value, path),
             "previewFeatures" => import.leave(value, path, "nothing is to be switched on"),
             _ => return false,
         }
         true
     });
     import.complete(node);
+}
+
+/// What a live system has besides: an ISO and PXE are one table here.
+fn live(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "kernelCommandLine" => import.each(value, path, |import, key, value, path| {
+                if key == "extraCommandLine" {
+                    import.command_line(value, path, "live");
+                }
+                key == "extraCommandLine"
+            }),
+            "additionalFiles" => additional_files(import, "live", value, path),
+            "initramfsType" => import.leave(
+                value,
+                path,
+                "the root is always in a file of its own, which the initial RAM disk mounts",
+            ),
+            "bootstrapBaseUrl" | "bootstrapFileUrl" => import.leave(
+                value,
+                path,
+                "the root is in the initial RAM disk: nothing else is fetched",
+            ),
+            _ => return false,
+        }
+        true
+    });
 }
 
 /// Scripts of the same two times; a name is made where none is.
@@ -145,7 +173,7 @@ fn os(import: &mut Importing<'_>, node: &Node, path: &str) {
             }
             "kernelCommandLine" => import.each(value, path, |import, key, value, path| {
                 if key == "extraCommandLine" {
-                    import.command_line(value, path);
+                    import.command_line(value, path, "os");
                 }
                 key == "extraCommandLine"
             }),
@@ -163,7 +191,7 @@ fn os(import: &mut Importing<'_>, node: &Node, path: &str) {
             "groups" => import.items(value, path, group),
             "users" => import.items(value, path, user),
             "modules" => import.items(value, path, module),
-            "additionalFiles" => additional_files(import, value, path),
+            "additionalFiles" => additional_files(import, "os", value, path),
             "additionalDirs" => import.items(value, path, dir),
             "uki" if value.get("mode").and_then(Node::text) == Some("create") => {
                 import.carry(value, path);
@@ -171,7 +199,12 @@ fn os(import: &mut Importing<'_>, node: &Node, path: &str) {
             }
             "bootloader" => import.leave(value, path, "the boot loader is always made anew"),
             "imageHistory" => import.leave(value, path, "`manifest.json` tells how an image was made"),
-            "selinux" => import.leave(value, path, "images are not labelled for SELinux"),
+            "selinux" => import.each(value, path, |import, key, value, path| {
+                if key == "mode" {
+                    import.selinux(value, path);
+                }
+                key == "mode"
+            }),
             _ => return false,
         }
         true
@@ -211,9 +244,9 @@ fn push_list(fields: &mut Fields, key: &str, values: Vec<Plain>) {
 }
 
 /// Adds a table to an array, unless what tells it from others is missing.
-fn add_table(import: &mut Importing<'_>, array: &str, name: &str, fields: Fields) {
+fn add_table(import: &mut Importing<'_>, table: &str, array: &str, name: &str, fields: Fields) {
     if fields.iter().any(|(key, _)| key == name) {
-        import.add(&["os"], array, vec![Plain::Table(fields)]);
+        import.add(&[table], array, vec![Plain::Table(fields)]);
     }
 }
 
@@ -227,7 +260,7 @@ fn group(import: &mut Importing<'_>, node: &Node, path: &str) {
         }
         true
     });
-    add_table(import, "groups", "name", fields);
+    add_table(import, "os", "groups", "name", fields);
 }
 
 fn user(import: &mut Importing<'_>, node: &Node, path: &str) {
@@ -262,7 +295,7 @@ fn user(import: &mut Importing<'_>, node: &Node, path: &str) {
         true
     });
     import.needs_number(node, path, &fields);
-    add_table(import, "users", "name", fields);
+    add_table(import, "os", "users", "name", fields);
 }
 
 fn password(import: &mut Importing<'_>, node: &Node, path: &str) -> Option<Plain> {
@@ -328,15 +361,15 @@ fn module(import: &mut Importing<'_>, node: &Node, path: &str) {
         }
         true
     });
-    add_table(import, "modules", "name", fields);
+    add_table(import, "os", "modules", "name", fields);
 }
 
 /// A list; or, as it once was, sources with one or several destinations.
-fn additional_files(import: &mut Importing<'_>, node: &Node, path: &str) {
+fn additional_files(import: &mut Importing<'_>, table: &str, node: &Node, path: &str) {
     if let super::Data::Map(entries) = &node.data {
         for entry in entries {
             import.items(&entry.value, &below(path, &entry.key), |import, value, path| {
-                placed(import, &entry.key, value, path);
+                placed(import, table, &entry.key, value, path);
             });
         }
         return;
@@ -354,12 +387,12 @@ fn additional_files(import: &mut Importing<'_>, node: &Node, path: &str) {
             push(&mut fields, key, import.text(value, path, &OS_FILE, key));
             true
         });
-        add_table(import, "additional-files", "destination", fields);
+        add_table(import, table, "additional-files", "destination", fields);
     });
 }
 
 /// A source whose destination is a path, or a path with permissions.
-pub(super) fn placed(import: &mut Importing<'_>, source: &str, node: &Node, path: &str) {
+pub(super) fn placed(import: &mut Importing<'_>, table: &str, source: &str, node: &Node, path: &str) {
     let mut fields = vec![("source".to_owned(), Plain::Text(source.to_owned()))];
     if node.text().is_some() {
         push(
@@ -378,7 +411,7 @@ pub(super) fn placed(import: &mut Importing<'_>, source: &str, node: &Node, path
             true
         });
     }
-    add_table(import, "additional-files", "destination", fields);
+    add_table(import, table, "additional-files", "destination", fields);
 }
 
 fn dir(import: &mut Importing<'_>, node: &Node, path: &str) {
@@ -395,5 +428,5 @@ fn dir(import: &mut Importing<'_>, node: &Node, path: &str) {
         push(&mut fields, key, import.text(value, path, &OS_DIR, key));
         true
     });
-    add_table(import, "additional-dirs", "destination", fields);
+    add_table(import, "os", "additional-dirs", "destination", fields);
 }

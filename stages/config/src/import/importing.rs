@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    Beside, Carried, Left,
+    Beside, Carried, Left, Packages,
     input::{self, Data, Node},
 };
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Importing<'i> {
     pub(super) file: &'i Path,
     pub(super) beside: &'i Beside<'i>,
+    /// What packages are called here.
+    pub(super) packages: &'i Packages,
     /// The definition.
     pub(super) out: Vec<(String, Plain)>,
     pub(super) carried: Vec<Carried>,
@@ -243,29 +245,80 @@ impl Importing<'_> {
 
     /// Packages; a version is not carried over, for a repository has one of each.
     pub(super) fn packages(&mut self, node: &Node, path: &str) {
-        let mut all = Vec::new();
-        self.items(node, path, |this, item, path| {
-            let Some(text) = item.text() else {
-                this.leave(item, path, "the name of a package is wanted here");
-                return;
-            };
-            let name = text.split(['=', '<', '>']).next().unwrap_or_default().trim_end();
-            if name != text {
-                this.leave(
-                    item,
-                    path,
-                    format!("`{name}` is carried over without a version: the repository's is taken"),
-                );
-            }
-            match fits(&DEFINITION, "packages", name) {
-                Ok(()) => {
-                    this.carry(item, path);
-                    all.push(Plain::Text(name.to_owned()));
-                }
-                Err(why) => this.leave(item, path, why),
-            }
+        self.items(node, path, |this, item, path| match item.text() {
+            Some(text) => this.package(text, item, path),
+            None => this.leave(item, path, "the name of a package is wanted here"),
         });
-        self.add(&[], "packages", all);
+    }
+
+    /// A package, which an entry asks for.
+    pub(super) fn package(&mut self, text: &str, node: &Node, path: &str) {
+        let name = text.split(['=', '<', '>']).next().unwrap_or_default().trim_end();
+        if name != text {
+            let why = format!("`{name}` is carried over without a version: the repository's is taken");
+            self.leave(node, path, why);
+        }
+        match self.called(name) {
+            Ok((here, missing)) => {
+                if !here.is_empty() {
+                    self.carry(node, path);
+                }
+                for why in missing {
+                    self.leave(node, path, why);
+                }
+                self.add(&[], "packages", here.into_iter().map(Plain::Text).collect());
+            }
+            Err(why) => self.leave(node, path, why),
+        }
+    }
+
+    /// What SELinux does. Says whether that is something.
+    pub(super) fn selinux(&mut self, node: &Node, path: &str) -> bool {
+        // The toolkit's word for it.
+        let mode = node.text().unwrap_or_default().replace('_', "-");
+        if mode.is_empty() {
+            self.carry(node, path);
+            return false;
+        }
+        match fits(&model::OS_SELINUX, "mode", &mode) {
+            Ok(()) => {
+                self.carry(node, path);
+                let is_on = mode != "disabled";
+                self.set(&["os", "selinux"], "mode", Some(Plain::Text(mode)));
+                is_on
+            }
+            Err(why) => {
+                self.leave(node, path, why);
+                false
+            }
+        }
+    }
+
+    /// What a package is called here: the names that there are, and why others are not among them.
+    fn called(&self, name: &str) -> Result<(Vec<String>, Vec<String>), String> {
+        let mapped = self.packages.map.get(name);
+        let names = match mapped {
+            Some(names) if names.is_empty() => {
+                return Err(format!(
+                    "nothing takes the place of `{name}`, says the map of names"
+                ));
+            }
+            Some(names) => names.iter().map(ToString::to_string).collect(),
+            None => {
+                fits(&DEFINITION, "packages", name)?;
+                vec![name.to_owned()]
+            }
+        };
+        let is_known = |name: &str| match &self.packages.known {
+            None => true,
+            Some(known) => known.iter().any(|one| one.as_str() == name),
+        };
+        let (here, missing): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| is_known(name));
+        let why = |one: String| match mapped {
+            None => format!("there is no package `{one}` here"),
+            Some(_) => format!("there is no package `{one}` here, which takes the place of `{name}`"),
+        };
+        Ok((here, missing.into_iter().map(why).collect()))
     }
 
     /// Files with lists of packages.
@@ -284,6 +337,7 @@ impl Importing<'_> {
                     let mut of_list = Importing {
                         file: &list_file,
                         beside: this.beside,
+                        packages: this.packages,
                         out: std::mem::take(&mut this.out),
                         carried: Vec::new(),
                         left: Vec::new(),
@@ -310,7 +364,7 @@ impl Importing<'_> {
     }
 
     /// Words of a command line; blanks in quotes do not separate them.
-    pub(super) fn command_line(&mut self, node: &Node, path: &str) {
+    pub(super) fn command_line(&mut self, node: &Node, path: &str, table: &str) {
         let mut words = Vec::new();
         self.items(node, path, |this, item, path| {
             let Some(text) = item.text() else {
@@ -333,7 +387,7 @@ impl Importing<'_> {
             this.carry(item, path);
             words.extend(split.into_iter().map(|word| Plain::Text(word.to_owned())));
         });
-        self.add(&["os"], "kernel-command-line", words);
+        self.add(&[table], "kernel-command-line", words);
     }
 
     /// A format, by the other builder's word for it.
@@ -341,6 +395,7 @@ impl Importing<'_> {
         let word = node.text().unwrap_or_default();
         let name = match word {
             "vhd-fixed" => "vhd",
+            "pxe-dir" | "pxe-tar" => "pxe",
             word => word,
         };
         if Format::NAMES.iter().any(|(known, _)| *known == name) {
@@ -459,28 +514,48 @@ impl Importing<'_> {
             );
             self.add(&[], "formats", vec![Plain::Text("raw".to_owned())]);
         }
-        let of_disk = |item: &Plain| match item {
-            Plain::Text(text) => Format::NAMES
-                .iter()
-                .any(|(name, format)| name == text && format.is_disk()),
-            _ => false,
+        let has = |wanted: fn(Format) -> bool| {
+            let is_wanted = |item: &Plain| match item {
+                Plain::Text(text) => Format::NAMES
+                    .iter()
+                    .any(|(name, format)| name == text && wanted(*format)),
+                _ => false,
+            };
+            self.out.iter().any(
+                |(key, value)| matches!(value, Plain::List(items) if key == "formats" && items.iter().any(is_wanted)),
+            )
         };
-        let is_disk = self.out.iter().any(
-            |(key, value)| matches!(value, Plain::List(items) if key == "formats" && items.iter().any(of_disk)),
-        );
+        let (is_disk, is_live) = (has(Format::is_disk), has(Format::is_live));
         if is_disk {
             self.slot(&["disk"]);
         } else if self.has("disk") {
             self.out.retain(|(key, _)| key != "disk");
-            self.leave(node, "", "a container has no disk: its size is not carried over");
+            let what = if is_live { "a live system" } else { "a container" };
+            let why = format!("{what} has no disk: its size is not carried over");
+            self.leave(node, "", why);
+        }
+        if is_live {
+            let packages = vec![Plain::Text(LIVE.to_owned())];
+            self.slot(&["live"]);
+            self.add(&["live"], "initrd-packages", packages);
+            let why =
+                format!("a live system's initial RAM disk is made of packages: the definition says `{LIVE}`");
+            self.leave(node, "", why);
+        } else if self.has("live") {
+            self.out.retain(|(key, _)| key != "live");
+            let why = "what is said of an ISO or PXE is not carried over: it names no such format";
+            self.leave(node, "", why);
         }
         self.out.sort_by_key(|(key, _)| {
-            ["packages", "formats", "disk", "os", "scripts"]
+            ["packages", "formats", "disk", "live", "os", "scripts"]
                 .iter()
                 .position(|known| known == key)
         });
     }
 }
+
+/// Keel Linux's package of what finds a live system's root.
+const LIVE: &str = "keel-live";
 
 /// May a definition say this?
 fn fits(model: &'static Table, key: &str, text: &str) -> Result<(), String> {

@@ -8,6 +8,7 @@
 mod customizer;
 mod importing;
 mod input;
+mod packages;
 mod storage;
 mod toolkit;
 
@@ -22,6 +23,7 @@ use crate::{
 };
 use importing::{Importing, below};
 use input::{Data, Node};
+pub use packages::Packages;
 
 /// What became of a file.
 #[derive(Debug, Clone, Serialize)]
@@ -71,14 +73,21 @@ pub struct Left {
 /// Reads a file beside the input, which names it: its text, or why there is none.
 pub type Beside<'a> = dyn Fn(&str) -> Result<String, String> + 'a;
 
-/// Makes a definition of `text`, the content of `file`; lists of packages that it names are read by `beside`.
+/// Makes a definition of `text`, the content of `file`; lists of packages that it names are read by `beside`, and what packages
+/// are called here `packages` knows.
 ///
 /// Fails for what is no YAML or JSON, or no image of either form.
-pub fn import(file: &Path, text: &str, beside: &Beside<'_>) -> Result<Import, Diagnostic> {
+pub fn import(
+    file: &Path,
+    text: &str,
+    beside: &Beside<'_>,
+    packages: &Packages,
+) -> Result<Import, Diagnostic> {
     let node = input::parse(file, text)?;
     let mut importing = Importing {
         file,
         beside,
+        packages,
         out: Vec::new(),
         carried: Vec::new(),
         left: Vec::new(),
@@ -111,7 +120,7 @@ pub fn import(file: &Path, text: &str, beside: &Beside<'_>) -> Result<Import, Di
 }
 
 /// As [`import`], of the file `path`, which messages call `shown`. Lists of packages lie in its folder.
-pub fn of_file(path: &Path, shown: &Path) -> Result<Import, Diagnostic> {
+pub fn of_file(path: &Path, shown: &Path, packages: &Packages) -> Result<Import, Diagnostic> {
     let text = includes::read_text(path).map_err(|why| includes::unreadable(Path::new(""), shown, &why))?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     let beside = |name: &str| {
@@ -123,7 +132,7 @@ pub fn of_file(path: &Path, shown: &Path) -> Result<Import, Diagnostic> {
             false => Err("it is not in the folder of the configuration".to_owned()),
         }
     };
-    import(shown, &text, &beside)
+    import(shown, &text, &beside, packages)
 }
 
 impl Import {

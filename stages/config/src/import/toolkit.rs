@@ -150,6 +150,15 @@ fn partition(import: &mut Importing<'_>, storage: &mut Storage, node: &Node, pat
     }
 }
 
+/// Languages, as `%_install_langs` of rpm has them: with colons between, or a word that is none.
+fn locales(import: &mut Importing<'_>, node: &Node, path: &str) {
+    import.carry(node, path);
+    let words = node.text().unwrap_or_default().split(':');
+    let languages = words.filter(|word| !matches!(*word, "" | "NONE"));
+    let languages = languages.map(|word| Plain::Text(word.to_owned())).collect();
+    import.set(&[], "languages", Some(Plain::List(languages)));
+}
+
 fn system(import: &mut Importing<'_>, node: &Node, path: &str) {
     import.each(node, path, |import, key, value, path| {
         match key {
@@ -164,25 +173,10 @@ fn system(import: &mut Importing<'_>, node: &Node, path: &str) {
             "PackageLists" => import.package_lists(value, path),
             "Packages" => import.packages(value, path),
             "KernelOptions" => kernels(import, value, path),
-            "KernelCommandLine" => import.each(value, path, |import, key, value, path| {
-                match key {
-                    "ExtraCommandLine" => import.command_line(value, path),
-                    _ if matches!(value.text(), Some("" | "false" | "disabled")) => import.carry(value, path),
-                    "EnableFIPS" => import.leave(
-                        value,
-                        path,
-                        "say `fips=1` in `kernel-command-line`, with packages that are made for it",
-                    ),
-                    "SELinux" | "SELinuxPolicy" => {
-                        import.leave(value, path, "images are not labelled for SELinux")
-                    }
-                    _ => return false,
-                }
-                true
-            }),
+            "KernelCommandLine" => command_line(import, value, path),
             "AdditionalFiles" => import.each(value, path, |import, source, value, path| {
                 import.items(value, path, |import, value, path| {
-                    placed(import, source, value, path)
+                    placed(import, "os", source, value, path)
                 });
                 true
             }),
@@ -199,6 +193,11 @@ fn system(import: &mut Importing<'_>, node: &Node, path: &str) {
             }),
             // After all disks are known.
             "PartitionSettings" => {}
+            "DisableRpmDocs" if value.text() == Some("true") => {
+                import.carry(value, path);
+                import.set(&[], "documentation", Some(Plain::Flag(false)));
+            }
+            "OverrideRpmLocales" if !matches!(value.text(), None | Some("")) => locales(import, value, path),
             _ if matches!(value.text(), Some("false" | "")) => import.carry(value, path),
             "PackageRepos" => import.leave(
                 value,
@@ -249,6 +248,31 @@ fn script(import: &mut Importing<'_>, list: &str, node: &Node, path: &str) {
 }
 
 /// The first kernel boots.
+fn command_line(import: &mut Importing<'_>, node: &Node, path: &str) {
+    let policy = node.get("SELinuxPolicy").and_then(Node::text);
+    let policy = policy.filter(|name| !name.is_empty());
+    import.each(node, path, |import, key, value, path| {
+        match key {
+            "ExtraCommandLine" => import.command_line(value, path, "os"),
+            _ if matches!(value.text(), Some("" | "false" | "disabled")) => import.carry(value, path),
+            "EnableFIPS" => import.leave(
+                value,
+                path,
+                "say `fips=1` in `kernel-command-line`, with packages that are made for it",
+            ),
+            "SELinux" => {
+                if import.selinux(value, path) {
+                    // The toolkit adds this one where no other is named.
+                    import.package(policy.unwrap_or("selinux-policy"), value, path);
+                }
+            }
+            "SELinuxPolicy" => import.carry(value, path),
+            _ => return false,
+        }
+        true
+    });
+}
+
 fn kernels(import: &mut Importing<'_>, node: &Node, path: &str) {
     import.each(node, path, |import, key, value, path| {
         if key == "default" {

@@ -14,6 +14,10 @@ const FORMATS: &[&str] = &[
     "tar",
     "cpio",
     "wsl",
+    "squashfs",
+    "erofs",
+    "iso",
+    "pxe",
     "raw",
     "qcow2",
     "vhd",
@@ -116,6 +120,11 @@ pub(crate) static DEFINITION: Table = Table {
              `[images.NAME.capabilities]` does not state are that image's, too",
         ),
         ours(
+            "purpose",
+            TEXT,
+            "what the image is for, and what it leaves to others: paragraphs of Markdown for its page (`keel image describe`)",
+        ),
+        ours(
             "packages",
             Form::List(&Form::Text(&PACKAGE)),
             "what to install; what they require comes along",
@@ -142,6 +151,21 @@ pub(crate) static DEFINITION: Table = Table {
             "what packages recommend, or supplements them, comes along, too, where it can; as `install_weak_deps` of dnf",
         )
         .default("false"),
+        ours(
+            "documentation",
+            Form::Flag,
+            "files that packages call documentation (`%doc` of SPECs, which manuals are, too) come along; texts of licences always do. rpm's \
+             database tells what was left out",
+        )
+        .default("true"),
+        ours(
+            "languages",
+            TEXTS,
+            "languages whose files come along, of those that packages mark with one (`%lang` of SPECs), as `%_install_langs` of rpm: `de_AT` \
+             takes the files of `de_AT` and `de`, `de` those of `de` alone; `all` stands for all of them, and `[]` for none",
+        )
+        .default("[\"all\"]")
+        .merge(Merge::Append),
         ours("package-groups", TEXTS, "groups to install").merge(Merge::Append),
         ours(
             "formats",
@@ -164,6 +188,7 @@ pub(crate) static DEFINITION: Table = Table {
         ours("cpio", Form::Table(&CPIO), "the initial RAM disk"),
         ours("wsl", Form::Table(&WSL), "the distribution for WSL"),
         ours("disk", Form::Table(&DISK), "the disk"),
+        ours("live", Form::Table(&LIVE), "the live system"),
         ours("os", Form::Table(&super::os::OS), "what the system is made to be"),
         ours(
             "scripts",
@@ -252,7 +277,7 @@ pub(crate) static DISK: Table = Table {
             "of the disk; without it, as large as its content needs",
         ),
         ours("esp-size", Form::Text(&SIZE), "of the EFI system partition").default("64M"),
-        ours("root-fs", Form::Words(&["erofs", "ext4"]), "file system of the root: `erofs` is compressed and never written to, `ext4` is written to by the machine and takes all of the disk").default("erofs"),
+        ours("root-fs", Form::Words(&["erofs", "ext4", "squashfs"]), "file system of the root: `erofs` and `squashfs` are compressed and never written to, `ext4` is written to by the machine and takes all of the disk").default("erofs"),
         ours("root-label", Form::Text(&LABEL), "of the root's partition").default("NAME-root"),
         ours(
             "root-size",
@@ -292,6 +317,55 @@ pub(crate) static DISK: Table = Table {
     kinds: None,
 };
 
+static LIVE: Table = Table {
+    id: "live",
+    path: "live",
+    doc: "A system that runs from a medium (`iso`) or the network (`pxe`): its root is one file that is never written to, and what it writes \
+          stays in memory.",
+    keys: &[
+        ours(
+            "root-fs",
+            Form::Words(&["erofs", "squashfs"]),
+            "how the root is packed: `erofs` starts faster, `squashfs` is smaller",
+        )
+        .default("erofs"),
+        ours("kernel", Form::Text(&PACKAGE), "the kernel to boot"),
+        ours(
+            "initrd-packages",
+            Form::List(&Form::Text(&PACKAGE)),
+            "what the initial RAM disk is made of, which finds the root and starts it; what they require comes along. Needed, here or in a parent",
+        )
+        .distinct()
+        .merge(Merge::Append),
+        ours(
+            "init",
+            Form::Text(&ROOT_PATH),
+            "in the initial RAM disk: its first process",
+        )
+        .default("/usr/lib/keel-live/init"),
+        ours(
+            "kernel-command-line",
+            Form::List(&Form::Text(&WORD)),
+            "words for it besides those of `[os]`",
+        )
+        .merge(Merge::Append),
+        ours(
+            "firmware",
+            Form::List(&Form::Words(&["uefi", "bios"])),
+            "what starts the medium; `bios` takes GRUB of the image's packages",
+        )
+        .distinct()
+        .default("[\"uefi\", \"bios\"]"),
+        ours(
+            "additional-files",
+            Form::Tables(&super::os::OS_FILE),
+            "files on the medium, outside the system; a medium has no owners and no permissions: those are not kept",
+        )
+        .merge(Merge::By("destination")),
+    ],
+    kinds: None,
+};
+
 pub(crate) static PARTITION: Table = Table {
     id: "partition",
     path: "disk.partitions[]",
@@ -312,7 +386,7 @@ pub(crate) static PARTITION: Table = Table {
         ),
         ours(
             "filesystem",
-            Form::Words(&["ext4", "erofs", "swap"]),
+            Form::Words(&["ext4", "erofs", "squashfs", "swap"]),
             "what is on it",
         )
         .default("ext4"),

@@ -13,7 +13,7 @@ mod scripts;
 
 pub(crate) use component::{COMPONENT, POOL_PATH};
 pub(crate) use image::{DEFINITION, DISK, PARTITION};
-pub(crate) use os::{OS, OS_DIR, OS_FILE, OS_GROUP, OS_MODULE, OS_SERVICES, OS_USER};
+pub(crate) use os::{OS, OS_DIR, OS_FILE, OS_GROUP, OS_MODULE, OS_SELINUX, OS_SERVICES, OS_USER};
 pub(crate) use overlay::OVERLAY_FILE;
 pub(crate) use pattern::{Fetched, GLOB, Pattern, REPOSITORY, is_macro_name, is_plain_name, not_fetched};
 pub(crate) use project::ROOT;

@@ -5,8 +5,8 @@ use super::{
     component::TEXT,
     ours,
     pattern::{
-        ACCOUNT, HOST_NAME, KEY_LINE, MODULE, OWNER, PARAMETER, PASSWORD, PATH, PERMISSIONS, ROOT_PATH, UNIT,
-        WORD,
+        ACCOUNT, HOST_NAME, KEY_LINE, LABEL, MODULE, OWNER, PARAMETER, PASSWORD, PATH, PERMISSIONS,
+        ROOT_PATH, UNIT, WORD,
     },
 };
 
@@ -30,6 +30,11 @@ pub(crate) static OS: Table = Table {
         ours("groups", Form::Tables(&OS_GROUP), "groups").merge(Merge::By("name")),
         ours("users", Form::Tables(&OS_USER), "users").merge(Merge::By("name")),
         ours("services", Form::Table(&OS_SERVICES), "which units start"),
+        ours(
+            "selinux",
+            Form::Table(&OS_SELINUX),
+            "SELinux; without it, what the packages' `/etc/selinux/config` says",
+        ),
         ours("modules", Form::Tables(&OS_MODULE), "modules of the kernel").merge(Merge::By("name")),
         ours("additional-dirs", Form::Tables(&OS_DIR), "folders to add").merge(Merge::By("destination")),
         ours(
@@ -52,6 +57,28 @@ pub(crate) static OS_GROUP: Table = Table {
             "gid",
             Form::Whole,
             "its number; needed, unless a package declares the group: an image gives out no free ones",
+        ),
+    ],
+    kinds: None,
+};
+
+pub(crate) static OS_SELINUX: Table = Table {
+    id: "os-selinux",
+    path: "os.selinux",
+    doc: "What SELinux does. A package brings the policy (`/etc/selinux/NAME`). Wherever the image's `/etc/selinux/config` names a policy \
+          that is there, and is not `SELINUX=disabled`, all files are labelled as its `file_contexts` says (selabel_file(5)), but for layers \
+          of containers, distributions for WSL, and initial RAM disks, which keep no labels.",
+    keys: &[
+        ours(
+            "mode",
+            Form::Words(&["disabled", "permissive", "enforcing", "force-enforcing"]),
+            "`SELINUX=` of `/etc/selinux/config`, and words for the kernel's command line: `selinux=0`, or `selinux=1 security=selinux`; \
+             `force-enforcing` is `enforcing` with `enforcing=1`, which that file cannot take back. Needed, here or in a parent",
+        ),
+        ours(
+            "policy",
+            Form::Text(&LABEL),
+            "`SELINUXTYPE=` of that file; without it what is said there already, or the only policy of the image",
         ),
     ],
     kinds: None,

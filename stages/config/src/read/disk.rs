@@ -39,10 +39,9 @@ pub(crate) fn read(table: &Table<'_>, name: &ImageName) -> Disk {
     let disk = Disk {
         size: bytes(table, "size"),
         esp_size: bytes(table, "esp-size").unwrap_or(ESP_SIZE),
-        root_fs: match table.text("root-fs") {
-            Some(word) if word.value == "ext4" => FileSystem::Ext4,
-            _ => FileSystem::Erofs,
-        },
+        root_fs: table
+            .text("root-fs")
+            .map_or(FileSystem::Erofs, |word| file_system(word.value)),
         root_label: table
             .string("root-label")
             .unwrap_or_else(|| format!("{name}-root")),
@@ -62,6 +61,13 @@ pub(crate) fn read(table: &Table<'_>, name: &ImageName) -> Disk {
     };
     fit(&disk, table);
     disk
+}
+
+/// The file system of this name; the model lets no other name through.
+pub(crate) fn file_system(name: &str) -> FileSystem {
+    let all = [FileSystem::Erofs, FileSystem::Squashfs];
+    let found = all.into_iter().find(|system| system.as_str() == name);
+    found.unwrap_or(FileSystem::Ext4)
 }
 
 fn partition(table: &Table<'_>) -> Option<Partition> {
@@ -123,13 +129,15 @@ fn partition(table: &Table<'_>) -> Option<Partition> {
                 format!("partition `{label}` cannot be `{mount_point}`: {why}"),
             );
         }
-        let filesystem = match filesystem {
-            "erofs" => FileSystem::Erofs,
-            _ => FileSystem::Ext4,
-        };
-        if filesystem == FileSystem::Erofs && size == PartitionSize::Grow {
+        let filesystem = file_system(filesystem);
+        if filesystem.is_read_only() && size == PartitionSize::Grow {
             let message = format!(
-                "partition `{label}` cannot grow: an EROFS is never written to, more space is of no use"
+                "partition `{label}` cannot grow: {} is never written to, more space is of no use",
+                if filesystem == FileSystem::Erofs {
+                    "an EROFS"
+                } else {
+                    "a SquashFS"
+                }
             );
             wrong("size", message);
         }

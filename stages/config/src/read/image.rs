@@ -9,10 +9,11 @@ use keel_artefact::{ImageName, PackageName};
 
 use crate::{
     Further, Group, Image,
-    image::{Capabilities, Compression, Container, Format, Kind, Layers, Os, Test, Wsl},
+    image::{Capabilities, Compression, Container, Format, Kind, Os, Test, Wsl},
     read::{
+        container,
         definition::{Definition, Definitions, items_of},
-        disk, os, scripts,
+        disk, live, os, scripts,
     },
     size,
     table::{Table, Text},
@@ -21,6 +22,8 @@ use crate::{
 
 const MIB: u64 = 1 << 20;
 const MEMORY_MIB: u32 = 512;
+/// What stands for every language, in place of one.
+const ALL_LANGUAGES: &str = "all";
 
 /// All images; what is wrong is reported.
 pub(crate) fn read(
@@ -82,12 +85,16 @@ fn image(
             .map(|publish| publish.texts("channels"))
             .unwrap_or_default(),
         inherits: None,
+        purpose: None,
         packages: Vec::new(),
         exclude: Vec::new(),
         install_weak_deps: false,
+        documentation: true,
+        languages: None,
         formats: Vec::new(),
         container: None,
         disk: None,
+        live: None,
         cpio: Compression::default(),
         wsl: Wsl::default(),
         memory_mib: MEMORY_MIB,
@@ -215,14 +222,20 @@ fn fill(image: &mut Image, root: &Table<'_>, said: &Definition) {
     let mut seen = BTreeSet::new();
     image.exclude = root.parsed_strings("exclude");
     image.exclude.retain(|name| seen.insert(name.clone()));
+    image.purpose = root.string("purpose");
     image.install_weak_deps = root.boolean("install-weak-deps");
+    image.documentation = root.flag("documentation").unwrap_or(true);
+    image.languages = root.has("languages").then(|| languages(root)).flatten();
     let said_formats = formats(image, root);
     if let Some(bytes) = bytes(root, "memory") {
         image.memory_mib = u32::try_from(bytes / MIB).unwrap_or(u32::MAX);
     }
-    image.container = root.table("container").map(|table| container(&table));
+    image.container = root.table("container").map(|table| container::container(&table));
     if let Some(table) = root.table("disk") {
         image.disk = Some(disk::read(&table, &image.name));
+    }
+    if let Some(table) = root.table("live") {
+        image.live = Some(live::read(&table));
     }
     if let Some(table) = root.table("cpio")
         && table.text("compression").is_some_and(|word| word.value == "gzip")
@@ -230,7 +243,7 @@ fn fill(image: &mut Image, root: &Table<'_>, said: &Definition) {
         image.cpio = Compression::Gzip;
     }
     if let Some(table) = root.table("wsl") {
-        image.wsl = wsl(&table);
+        image.wsl = container::wsl(&table);
     }
     if let Some(table) = root.table("os") {
         image.os = os::read(&table);
@@ -240,6 +253,20 @@ fn fill(image: &mut Image, root: &Table<'_>, said: &Definition) {
     }
     image.tests = tests(root);
     fit(image, root, said, said_formats);
+}
+
+/// The languages asked for; none if one of them is the word for all.
+fn languages(root: &Table<'_>) -> Option<Vec<String>> {
+    let mut languages = Vec::new();
+    for language in root.texts("languages") {
+        if language == ALL_LANGUAGES {
+            return None;
+        }
+        if !languages.contains(&language) {
+            languages.push(language);
+        }
+    }
+    Some(languages)
 }
 
 /// Whether any format is there, right or wrong.
@@ -253,58 +280,6 @@ fn formats(image: &mut Image, table: &Table<'_>) -> bool {
     }
     image.formats.sort();
     !texts.is_empty()
-}
-
-fn container(table: &Table<'_>) -> Container {
-    let container = Container {
-        entrypoint: table.texts("entrypoint"),
-        cmd: table.texts("cmd"),
-        env: table.map("env"),
-        labels: table.map("labels"),
-        workdir: table.parsed("workdir"),
-        user: table.string("user"),
-        layers: match table.text("layers") {
-            Some(word) if word.value == "one" => Layers::One,
-            _ => Layers::Packages,
-        },
-        said_at: (["entrypoint", "cmd", "workdir", "user"].into_iter())
-            .map(|key| (key, table.sources.location(table.key_at(key))))
-            .collect(),
-    };
-    for name in container
-        .env
-        .keys()
-        .filter(|name| name.is_empty() || name.contains(['=', '\0']))
-    {
-        table.report(
-            table.key_at("env"),
-            format!("`{name}` is not the name of an environment variable"),
-        );
-    }
-    container
-}
-
-fn wsl(table: &Table<'_>) -> Wsl {
-    Wsl {
-        default_name: table.string("default-name"),
-        default_uid: uid(table),
-        oobe_command: table.parsed("oobe-command"),
-        icon: table.parsed("icon"),
-        terminal_profile: table.parsed("terminal-profile"),
-    }
-}
-
-/// A user's number.
-fn uid(table: &Table<'_>) -> Option<u32> {
-    let number = table.integer("default-uid")?;
-    let uid = u32::try_from(number);
-    if uid.is_err() {
-        table.report(
-            table.key_at("default-uid"),
-            format!("{number} is no user's number"),
-        );
-    }
-    uid.ok()
 }
 
 fn tests(root: &Table<'_>) -> Vec<Test> {
@@ -327,7 +302,7 @@ fn tests(root: &Table<'_>) -> Vec<Test> {
 
 /// Do formats, parts and capabilities fit each other?
 fn fit(image: &mut Image, root: &Table<'_>, said: &Definition, said_formats: bool) {
-    let (container, disk) = (image.is_container(), image.is_disk());
+    let (container, disk, live) = (image.is_container(), image.is_disk(), image.is_live());
     if image.formats.is_empty() && said_formats {
         // Those that are there were refused one by one.
     } else if image.formats.is_empty() {
@@ -341,6 +316,7 @@ fn fit(image: &mut Image, root: &Table<'_>, said: &Definition, said_formats: boo
         for (there, wanted, key, what) in [
             (image.container.is_some(), container, "container", "a container"),
             (image.disk.is_some(), disk, "disk", "a disk"),
+            (image.live.is_some(), live, "live", "`iso` or `pxe`"),
             (root.has("cpio"), has(Format::Cpio), "cpio", "`cpio`"),
             (root.has("wsl"), has(Format::Wsl), "wsl", "`wsl`"),
         ] {
@@ -355,42 +331,40 @@ fn fit(image: &mut Image, root: &Table<'_>, said: &Definition, said_formats: boo
             match key {
                 "container" => image.container = None,
                 "disk" => image.disk = None,
+                "live" => image.live = None,
                 "wsl" => image.wsl = Wsl::default(),
                 _ => image.cpio = Compression::default(),
             }
         }
-        if disk && image.disk.is_none() {
-            // Lists of formats add up: the key is that of the first file, the entry may be another's.
-            let is_disk = |text: &Text<'_>| {
-                let mut names = Format::NAMES.iter();
-                names.any(|(name, format)| *name == text.value && format.is_disk())
-            };
-            let format = root.strings("formats").into_iter().find(is_disk);
-            let at = format.map_or(root.key_at("formats"), |format| format.at);
-            let place = root.sources.location(at);
-            let own = said.own().map(|own| own.value.at);
+        for (wanted, is_there, key) in [
+            (disk, image.disk.is_some(), "disk"),
+            (live, image.live.is_some(), "live"),
+        ] {
+            if wanted && !is_there {
+                lacks(image, root, said, key);
+            }
+        }
+        if disk && live {
             let message = format!(
-                "image `{}`: the format of a disk needs the table `[disk]`",
+                "image `{}` is a disk and a live system: each mounts its root in a way of its own",
                 image.name
             );
-            let wrong = match own.filter(|own| root.sources.location(*own).file != place.file) {
-                Some(own) => {
-                    let mut inherited = Further::new("the format is inherited from");
-                    inherited.location = Some(place);
-                    root.wrong(own, message).further(inherited)
-                }
-                None => root.wrong(at, message),
-            };
-            root.problems.push(wrong);
+            let wrong = root.wrong(root.key_at("formats"), message);
+            let hint = "make two images: the live one says `inherits` and `formats.replace = [\"iso\"]`";
+            root.problems.push(wrong.hint(hint));
         }
-        fit_os(image, root, said, disk);
+        fit_os(image, root, said);
         for (claimed, true_, claim) in [
             (
                 image.capabilities.container,
                 container || has(Format::Tar),
                 "container",
             ),
-            (image.capabilities.machine_bootable, disk, "machine-bootable"),
+            (
+                image.capabilities.machine_bootable,
+                disk || live,
+                "machine-bootable",
+            ),
         ] {
             if claimed && !true_ {
                 let message = format!(
@@ -404,10 +378,12 @@ fn fit(image: &mut Image, root: &Table<'_>, said: &Definition, said_formats: boo
     if container && image.container.is_none() {
         image.container = Some(Container::default());
     }
-    if let Some(kernel) = image.disk.as_ref().and_then(|disk| disk.kernel.clone())
-        && !image.packages.contains(&kernel)
-    {
-        image.packages.push(kernel);
+    let of_disk = image.disk.as_ref().and_then(|disk| disk.kernel.clone());
+    let of_live = image.live.as_ref().and_then(|live| live.kernel.clone());
+    for kernel in of_disk.into_iter().chain(of_live) {
+        if !image.packages.contains(&kernel) {
+            image.packages.push(kernel);
+        }
     }
     let both: Vec<&PackageName> = (image.exclude.iter())
         .filter(|name| image.packages.contains(name))
@@ -420,11 +396,44 @@ fn fit(image: &mut Image, root: &Table<'_>, said: &Definition, said_formats: boo
     }
 }
 
+/// Says that a format needs a table that is not there.
+fn lacks(image: &Image, root: &Table<'_>, said: &Definition, key: &str) {
+    // Lists of formats add up: the key is that of the first file, the entry may be another's.
+    let is_meant = |text: &Text<'_>| {
+        let format = Format::NAMES.iter().find(|(name, _)| *name == text.value);
+        format.is_some_and(|(_, format)| {
+            if key == "disk" {
+                format.is_disk()
+            } else {
+                format.is_live()
+            }
+        })
+    };
+    let format = root.strings("formats").into_iter().find(is_meant);
+    let at = format.map_or(root.key_at("formats"), |format| format.at);
+    let place = root.sources.location(at);
+    let own = said.own().map(|own| own.value.at);
+    let what = if key == "disk" { "a disk" } else { "a live system" };
+    let message = format!(
+        "image `{}`: the format of {what} needs the table `[{key}]`",
+        image.name
+    );
+    let wrong = match own.filter(|own| root.sources.location(*own).file != place.file) {
+        Some(own) => {
+            let mut inherited = Further::new("the format is inherited from");
+            inherited.location = Some(place);
+            root.wrong(own, message).further(inherited)
+        }
+        None => root.wrong(at, message),
+    };
+    root.problems.push(wrong);
+}
+
 /// What only a machine has, or systemd.
-fn fit_os(image: &mut Image, root: &Table<'_>, said: &Definition, disk: bool) {
+fn fit_os(image: &mut Image, root: &Table<'_>, said: &Definition) {
     let Some(table) = root.table("os") else { return };
-    let machine = image.is_machine();
-    let of_no_use = |key: &&str| !(disk || *key == "modules" && image.formats.contains(&Format::Cpio));
+    let (machine, boots) = (image.is_machine(), image.boots());
+    let of_no_use = |key: &&str| !(boots || *key == "modules" && image.formats.contains(&Format::Cpio));
     let unused: Vec<&str> = image.os.of_a_machine().into_iter().filter(of_no_use).collect();
     for key in unused {
         match key {
@@ -434,8 +443,19 @@ fn fit_os(image: &mut Image, root: &Table<'_>, said: &Definition, disk: bool) {
         if !said.is_own(&["os", key]) {
             continue;
         }
-        let message = format!("`{key}` in `[os]` is of no use: no entry of `formats` is a disk");
+        let message =
+            format!("`{key}` in `[os]` is of no use: no entry of `formats` is a disk or a live system");
         table.report(table.key_at(key), message);
+    }
+    if image.os.selinux.is_some() && !image.formats.iter().any(|format| format.has_labels()) {
+        image.os.selinux = None;
+        if said.is_own(&["os", "selinux"]) {
+            let message = "`[os.selinux]` is of no use: files of no entry of `formats` have labels";
+            table.report(table.key_at("selinux"), message);
+        }
+    }
+    if boots {
+        os::say_selinux(&table, &mut image.os);
     }
     let services = &image.os.services;
     let is_said = !(services.enable.is_empty() && services.disable.is_empty());
@@ -450,7 +470,7 @@ fn fit_os(image: &mut Image, root: &Table<'_>, said: &Definition, disk: bool) {
         );
         let wrong = table.wrong(table.key_at("services"), message);
         let says = |says: &str| format!("`[images.{}]` says so: `{says}`", image.name);
-        let hint = match (disk, machine) {
+        let hint = match (boots, machine) {
             (true, _) => says("capabilities = { machine-bootable = true, systemd = true }"),
             (false, true) => says("capabilities = { systemd = true }"),
             (false, false) => "leave it out: a container starts what `[container]` says".to_owned(),

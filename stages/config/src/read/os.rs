@@ -7,7 +7,10 @@ use keel_artefact::RootPath;
 use crate::{
     Diagnostic, crypt,
     diagnostic::nearest,
-    image::os::{self, Content, Dir, File, Group, LoadMode, Module, Os, Owner, Services, Unit, User},
+    image::os::{
+        self, Content, Dir, File, Group, LoadMode, Module, Os, Owner, Selinux, SelinuxMode, Services, Unit,
+        User,
+    },
     includes, ssh,
     table::{Table, Text},
 };
@@ -23,6 +26,7 @@ pub(crate) fn read(table: &Table<'_>) -> Os {
             .table("services")
             .map(|table| services(&table))
             .unwrap_or_default(),
+        selinux: table.table("selinux").and_then(|table| selinux(&table)),
         modules: all(table, "modules", module),
         additional_dirs: all(table, "additional-dirs", dir),
         additional_files: all(table, "additional-files", file),
@@ -30,8 +34,48 @@ pub(crate) fn read(table: &Table<'_>) -> Os {
 }
 
 /// The tables of an array. That each has a name of its own was seen to where they were held against the model.
-fn all<T>(table: &Table<'_>, array: &str, read: impl Fn(&Table<'_>) -> Option<T>) -> Vec<T> {
+pub(crate) fn all<T>(table: &Table<'_>, array: &str, read: impl Fn(&Table<'_>) -> Option<T>) -> Vec<T> {
     table.tables(array).iter().filter_map(read).collect()
+}
+
+fn selinux(table: &Table<'_>) -> Option<Selinux> {
+    // Of the merged table: a child may say another policy alone.
+    if !table.has("mode") {
+        table.report(table.at, format!("{} needs the key `mode`", table.title()));
+    }
+    let mode = match table.text("mode")?.value {
+        "disabled" => SelinuxMode::Disabled,
+        "permissive" => SelinuxMode::Permissive,
+        "enforcing" => SelinuxMode::Enforcing,
+        "force-enforcing" => SelinuxMode::ForceEnforcing,
+        _ => return None,
+    };
+    Some(Selinux {
+        mode,
+        policy: table.string("policy"),
+        defined_at: table.location(),
+    })
+}
+
+/// Adds what `[os.selinux]` says to the kernel, which nobody may say besides.
+pub(crate) fn say_selinux(table: &Table<'_>, os: &mut Os) {
+    let Some(mode) = os.selinux.as_ref().map(|selinux| selinux.mode) else {
+        return;
+    };
+    for word in table.strings("kernel-command-line") {
+        let key = word.value.split('=').next().unwrap_or_default();
+        let is_ours = matches!(key, "selinux" | "enforcing" | "security");
+        if is_ours && !mode.words().contains(&word.value) {
+            let message = format!("`{}` and `[os.selinux]` both say what SELinux does", word.value);
+            let hint = format!("remove `{}`: `mode` says it to the kernel, too", word.value);
+            table.problems.push(table.wrong(word.at, message).hint(hint));
+        }
+    }
+    for word in mode.words() {
+        if !os.kernel_command_line.iter().any(|there| there == word) {
+            os.kernel_command_line.push((*word).to_owned());
+        }
+    }
 }
 
 fn group(table: &Table<'_>) -> Option<Group> {
@@ -246,7 +290,7 @@ fn owner(table: &Table<'_>) -> Owner {
     }
 }
 
-fn file(table: &Table<'_>) -> Option<File> {
+pub(crate) fn file(table: &Table<'_>) -> Option<File> {
     let destination = destination(table);
     let content = match (table.text("source"), table.has("content")) {
         (Some(path), false) => Content::Source(existing(table, path, "file")?),

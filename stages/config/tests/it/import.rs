@@ -2,15 +2,22 @@
 
 use std::path::Path;
 
-use keel_config::{Import, import, import::FormOf};
+use keel_config::{
+    Import, import,
+    import::{FormOf, Packages},
+};
 
 fn imported(text: &str) -> Import {
+    imported_as(text, &Packages::default())
+}
+
+fn imported_as(text: &str, packages: &Packages) -> Import {
     let beside = |name: &str| match name {
         "lists/a.json" => Ok("{\"packages\": [\"bash\", \"zlib=1.3\"]}".to_owned()),
         "lists/bad.json" => Ok("{".to_owned()),
         _ => Err("no such file".to_owned()),
     };
-    import(Path::new("image.yaml"), text, &beside).unwrap()
+    import(Path::new("image.yaml"), text, &beside, packages).unwrap()
 }
 
 fn left(import: &Import) -> Vec<String> {
@@ -257,7 +264,7 @@ fn the_toolkit() {
          \t\"Partitions\": [{\"ID\": \"boot\", \"Flags\": [\"esp\", \"boot\"], \"Start\": 1, \"End\": 9, \"FsType\": \"fat32\"},\n\
          \t{\"ID\": \"rootfs\", \"Start\": 9, \"End\": 2009, \"FsType\": \"ext4\"}, {\"ID\": \"var\", \"Start\": 2009, \"End\": 0, \"FsType\": \"xfs\"}, {\"ID\": \"odd\", \"FsType\": \"vfat\"}]}],\n\
          \t\"SystemConfigs\": [{\"Name\": \"Standard\", \"BootType\": \"efi\", \"PackageLists\": [\"lists/a.json\"], \"Packages\": [\"vim\"],\n\
-         \t\"KernelOptions\": {\"default\": \"kernel\"}, \"Hostname\": \"box\",\n\
+         \t\"KernelOptions\": {\"default\": \"kernel\"}, \"Hostname\": \"box\", \"DisableRpmDocs\": true, \"OverrideRpmLocales\": \"de:en_US\",\n\
          \t\"PartitionSettings\": [{\"ID\": \"boot\", \"MountPoint\": \"/boot/efi\", \"MountOptions\": \"umask=0077\"}, {\"ID\": \"rootfs\", \"MountPoint\": \"/\"}, {\"ID\": \"var\", \"MountPoint\": \"/var\", \"MountOptions\": \"nodev\"}, {\"ID\": \"none\", \"MountPoint\": \"/none\"}],\n\
          \t\"KernelCommandLine\": {\"ExtraCommandLine\": \"quiet debug\", \"SELinux\": \"enforcing\"},\n\
          \t\"AdditionalFiles\": {\"a\": \"/etc/a\", \"b\": [{\"Path\": \"/etc/b\", \"Permissions\": \"0600\"}, \"/etc/c\"]},\n\
@@ -269,8 +276,10 @@ fn the_toolkit() {
     assert_eq!(import.form, FormOf::Toolkit);
     let table: toml::Table = import.definition.parse().unwrap();
     let expected: toml::Table = r#"
-        packages = ["bash", "zlib", "vim"]
+        packages = ["bash", "zlib", "vim", "selinux-policy"]
         formats = ["qcow2"]
+        documentation = false
+        languages = ["de", "en_US"]
         [disk]
         size = "4096M"
         esp-size = "8M"
@@ -281,6 +290,7 @@ fn the_toolkit() {
         [os]
         hostname = "box"
         kernel-command-line = ["quiet", "debug"]
+        selinux = { mode = "enforcing" }
         additional-files = [
             { source = "a", destination = "/etc/a" },
             { source = "b", destination = "/etc/b", permissions = "0600" },
@@ -296,7 +306,6 @@ fn the_toolkit() {
     assert_eq!(table, expected, "{}", import.definition);
     let left = left(&import);
     for key in [
-        "SystemConfigs[0].KernelCommandLine.SELinux",
         "SystemConfigs[0].PreInstallScripts[0]",
         "SystemConfigs[0].PostInstallScripts[1].Args",
         "SystemConfigs[0].Users[0].Password",
@@ -325,9 +334,14 @@ fn what_is_no_image_is_refused_with_its_place() {
         (&deep, "levels"),
         (&many, "more than 200000 values"),
     ] {
-        let told = import(Path::new("i.yaml"), text, &|_| Err(String::new()))
-            .unwrap_err()
-            .to_string();
+        let told = import(
+            Path::new("i.yaml"),
+            text,
+            &|_| Err(String::new()),
+            &Packages::default(),
+        )
+        .unwrap_err()
+        .to_string();
         assert!(told.contains(expected) && told.contains("i.yaml:"), "{told}");
     }
 }
@@ -340,12 +354,114 @@ fn no_input_makes_it_panic() {
         "Disks: 3\nSystemConfigs: [1, [2]]\n",
     ] {
         for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
-            let _ = import(Path::new("i"), &text[..end], &|_| Ok(text.to_owned()));
+            let _ = import(
+                Path::new("i"),
+                &text[..end],
+                &|_| Ok(text.to_owned()),
+                &Packages::default(),
+            );
         }
         for (at, _) in text.char_indices() {
             let mut changed = text.to_owned();
             changed.replace_range(at..at, "{");
-            let _ = import(Path::new("i"), &changed, &|_| Err(String::new()));
+            let _ = import(
+                Path::new("i"),
+                &changed,
+                &|_| Err(String::new()),
+                &Packages::default(),
+            );
         }
     }
+}
+
+#[test]
+fn packages_get_the_names_that_they_have_here() {
+    let name = |name: &str| -> keel_artefact::PackageName { name.parse().unwrap() };
+    let mut packages = Packages::default();
+    packages
+        .map
+        .insert("core".to_owned(), vec![name("bash"), name("zlib"), name("curl")]);
+    packages.map.insert("shim".to_owned(), Vec::new());
+    let text = "os:\n  packages:\n    installLists: [lists/a.json]\n    install: [core, shim, nano=7]\noutput:\n  image:\n    format: qcow2\n";
+    let lines = |import: &Import| -> Vec<String> {
+        let line = |left: &import::Left| format!("{}: {}", left.key, left.why);
+        import.left.iter().map(line).collect()
+    };
+    let all = imported_as(text, &packages);
+    assert!(
+        all.definition
+            .contains("\"bash\",\n    \"zlib\",\n    \"curl\",\n    \"nano\""),
+        "{}",
+        all.definition
+    );
+    assert_eq!(
+        lines(&all)[1..],
+        [
+            "os.packages.install[1]: nothing takes the place of `shim`, says the map of names",
+            "os.packages.install[2]: `nano` is carried over without a version: the repository's is taken",
+        ]
+    );
+    packages.known = Some([name("bash"), name("curl")].into());
+    let known = imported_as(text, &packages);
+    assert!(
+        known
+            .definition
+            .contains("packages = [\n    \"bash\",\n    \"curl\",\n]"),
+        "{}",
+        known.definition
+    );
+    assert_eq!(
+        lines(&known)[1..],
+        [
+            "packages[1]: there is no package `zlib` here",
+            "os.packages.install[0]: there is no package `zlib` here, which takes the place of `core`",
+            "os.packages.install[1]: nothing takes the place of `shim`, says the map of names",
+            "os.packages.install[2]: `nano` is carried over without a version: the repository's is taken",
+            "os.packages.install[2]: there is no package `nano` here",
+        ]
+    );
+}
+
+#[test]
+fn a_live_system_is_carried_over() {
+    let packages = "os:\n  packages:\n    install: [bash]\n";
+    let import = imported(&format!(
+        "output:\n  image:\n    format: iso\niso:\n  kernelCommandLine:\n    extraCommandLine: [quiet, loglevel=3]\n  \
+         initramfsType: full-os\n  additionalFiles:\n  - source: a.txt\n    destination: /docs/a.txt\n{packages}"
+    ));
+    let table: toml::Table = import.definition.parse().unwrap();
+    let expected: toml::Table = r#"
+        packages = ["bash"]
+        formats = ["iso"]
+        [live]
+        kernel-command-line = ["quiet", "loglevel=3"]
+        additional-files = [{ source = "a.txt", destination = "/docs/a.txt" }]
+        initrd-packages = ["keel-live"]
+    "#
+    .parse()
+    .unwrap();
+    assert_eq!(table, expected, "{}", import.definition);
+    let left = left(&import).join("\n");
+    assert!(left.contains("iso.initramfsType"), "{left}");
+    assert!(
+        import.annotated().contains("`keel-live`"),
+        "{}",
+        import.annotated()
+    );
+
+    let import = imported(&format!("output:\n  image:\n    format: pxe-tar\n{packages}"));
+    assert!(
+        import.definition.contains("formats = [\"pxe\"]"),
+        "{}",
+        import.definition
+    );
+
+    let said = "iso:\n  kernelCommandLine:\n    extraCommandLine: [quiet]\n";
+    let import = imported(&format!("output:\n  image:\n    format: qcow2\n{said}{packages}"));
+    assert!(!import.definition.contains("live"), "{}", import.definition);
+    assert!(
+        import.annotated().contains("it names no such format"),
+        "{}",
+        import.annotated()
+    );
 }

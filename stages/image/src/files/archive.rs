@@ -17,7 +17,7 @@ const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
 
 /// The files of what was read so far.
-pub(super) struct Archive {
+pub(crate) struct Archive {
     names: Names,
     places: Places,
     interrupt: Interrupt,
@@ -31,7 +31,7 @@ struct Places {
 }
 
 /// What an archive has of one name.
-pub(super) enum Member {
+pub(crate) enum Member {
     /// This.
     Entry(Entry),
     /// The same file as that name.
@@ -39,7 +39,7 @@ pub(super) enum Member {
 }
 
 impl Archive {
-    pub(super) fn new(interrupt: &Interrupt) -> Self {
+    pub(crate) fn new(interrupt: &Interrupt) -> Self {
         Self {
             names: Names::from([(RootPath::root(), Entry::folder())]),
             places: Places {
@@ -61,6 +61,12 @@ impl Archive {
         self.places.places.push((self.places.files.len() - 1, at));
         let id = self.places.places.len() as u64 - 1;
         Kind::File { id, size }
+    }
+
+    /// The first byte of a content in its file.
+    pub(crate) fn place(&self, id: u64) -> Option<u64> {
+        let place = usize::try_from(id).ok().and_then(|id| self.places.places.get(id));
+        place.map(|(_, at)| *at)
     }
 
     /// Puts a layer over what is there; `whiteouts`: names may say what is taken away.

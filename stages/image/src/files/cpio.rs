@@ -2,13 +2,7 @@
 //!
 //! Format: <https://docs.kernel.org/driver-api/early-userspace/buffer-format.html>.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, Seek as _, SeekFrom},
-    os::unix::fs::FileExt as _,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt as _, path::Path};
 
 use keel_artefact::{Interrupt, RootPath};
 
@@ -21,8 +15,10 @@ use super::{
 
 /// How often a compressed archive may be in another.
 const DEPTH: usize = 4;
+/// What a packed archive counts at least: 256 of them are the most.
+const PIECE: u64 = unpack::MOST / 256;
 
-pub(super) fn is_header(bytes: &[u8]) -> bool {
+pub(crate) fn is_header(bytes: &[u8]) -> bool {
     bytes.starts_with(b"070701") || bytes.starts_with(b"070702")
 }
 
@@ -33,15 +29,17 @@ pub(super) fn lay(
     scratch: &Path,
     interrupt: &Interrupt,
 ) -> io::Result<()> {
-    lay_at(file, archive, scratch, interrupt, DEPTH)
+    let mut left = unpack::MOST;
+    lay_at(file, archive, scratch, interrupt, DEPTH, &mut left)
 }
 
 fn lay_at(
-    mut file: File,
+    file: File,
     archive: &mut Archive,
     scratch: &Path,
     interrupt: &Interrupt,
     depth: usize,
+    left: &mut u64,
 ) -> io::Result<()> {
     let (end, mut at) = (file.metadata()?.len(), 0);
     archive.file(file.try_clone()?);
@@ -67,9 +65,16 @@ fn lay_at(
             rest => {
                 let method = unpack::method(rest).filter(|_| depth > 0);
                 let method = method.ok_or_else(|| damaged(format!("no archive of cpio is at byte {at}")))?;
-                file.seek(SeekFrom::Start(at))?;
-                let inner = unpack::unpack(&file, Some(method), scratch, interrupt)?;
-                return lay_at(inner, archive, scratch, interrupt, depth - 1);
+                if *left == 0 {
+                    return Err(damaged("it has too many packed archives, one behind the other"));
+                }
+                let (inner, next) = unpack::unpack_one(&file, at, method, *left, scratch, interrupt)?;
+                // Each piece is a file that stays open: many small ones count, too.
+                *left = left.saturating_sub(inner.metadata()?.len().max(PIECE));
+                lay_at(inner, archive, scratch, interrupt, depth - 1, left)?;
+                // What follows is in this file again.
+                archive.file(file.try_clone()?);
+                at = next;
             }
         }
     }

@@ -183,15 +183,10 @@ fn aspects(one: &mut Files, before: &Entry, other: &mut Files, after: &Entry) ->
 
 /// The packages of an image: by rpm's database in it, or by the manifest beside it. None: there is neither.
 fn packages(files: &mut Files) -> Result<Option<rpmdb::Packages>, Error> {
-    for place in rpmdb::PLACES {
-        let Ok((id, size)) = files.file(place) else {
-            continue;
-        };
-        if let Some(bytes) = files.whole(id, size, LARGEST)? {
-            return rpmdb::packages(&bytes)
-                .map(Some)
-                .map_err(|source| files.unread(source));
-        }
+    if let Some(bytes) = database(files)? {
+        return rpmdb::packages(&bytes)
+            .map(Some)
+            .map_err(|source| files.unread(source));
     }
     let listed = inspect::packages(&files.file).map_err(Box::new)?;
     Ok(listed.map(|all| {
@@ -202,6 +197,46 @@ fn packages(files: &mut Files) -> Result<Option<rpmdb::Packages>, Error> {
         }
         packages
     }))
+}
+
+/// Bytes of the files of each package, by `NAME.ARCH`, as rpm's database says; nothing: there is none.
+pub(crate) fn sizes(files: &mut Files) -> Result<std::collections::BTreeMap<String, u64>, Error> {
+    match database(files)? {
+        Some(bytes) => rpmdb::sizes(&bytes).map_err(|source| files.unread(source)),
+        None => Ok(std::collections::BTreeMap::new()),
+    }
+}
+
+/// rpm's database. Beside it may be SQLite's write-ahead log, and what is in that is newer.
+fn database(files: &mut Files) -> Result<Option<Vec<u8>>, Error> {
+    for place in rpmdb::PLACES {
+        let Ok((id, size)) = files.file(place) else {
+            continue;
+        };
+        let log = format!("{place}-wal");
+        if files.file(&log).is_ok_and(|(_, size)| size > 0) {
+            let file = files.file.clone();
+            return Err(Error::Unmerged { file, log });
+        }
+        if let Some(bytes) = files.whole(id, size, LARGEST)? {
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
+}
+
+/// The packages, each as `NAME-[EPOCH:]VERSION-RELEASE.ARCH`, sorted.
+pub(crate) fn identities(files: &mut Files) -> Result<Option<Vec<String>>, Error> {
+    let told = |(name, versions): (String, Vec<String>)| {
+        let (name, arch) = match name.rsplit_once('.') {
+            Some((name, arch)) => (name.to_owned(), format!(".{arch}")),
+            None => (name, String::new()),
+        };
+        versions
+            .into_iter()
+            .map(move |version| format!("{name}-{version}{arch}"))
+    };
+    Ok(packages(files)?.map(|all| all.into_iter().flat_map(told).collect()))
 }
 
 /// `NAME-[EPOCH:]VERSION-RELEASE.ARCH` as `NAME.ARCH` and the rest, which are what a database has.

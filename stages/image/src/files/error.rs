@@ -16,6 +16,14 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// What rpm's database holds is not all that is installed.
+    #[error("the rpm database of `{}` has changes that are not merged into it yet, in `{log}`", file.display())]
+    Unmerged {
+        /// The image.
+        file: PathBuf,
+        /// SQLite's write-ahead log, in the image.
+        log: String,
+    },
     /// It cannot be written.
     #[error("cannot write `{what}`")]
     Write {

@@ -151,9 +151,8 @@ pub fn extract(files: &mut Files, chosen: &[(RootPath, Entry)], to: &Path) -> Re
     // Writing into a folder changes its time, and one may be closed to its owner: the deepest first.
     for (path, entry) in chosen.iter().rev().filter(|(_, entry)| entry.kind == Kind::Dir) {
         let folder = writer.enter(path).map_err(|source| wrong(path, source))?;
-        let mode = Mode::from_raw_mode(entry.mode & 0o1777 | 0o700);
-        let set =
-            rustix::fs::fchmod(folder, mode).and_then(|()| rustix::fs::futimens(folder, &times(entry.mtime)));
+        let set = rustix::fs::fchmod(folder, mode(entry))
+            .and_then(|()| rustix::fs::futimens(folder, &times(entry.mtime)));
         set.map_err(|errno| wrong(path, errno.into()))?;
     }
     let done = writer.done;
@@ -190,7 +189,6 @@ impl Writer {
             return self.link(&first, path).map_err(failed);
         }
         let folder = self.enter(&parent).map_err(failed)?;
-        let mode = Mode::from_raw_mode(entry.mode & 0o777 | 0o600);
         let time = times(entry.mtime);
         match &entry.kind {
             Kind::Dir => {
@@ -202,7 +200,8 @@ impl Writer {
                 let made = rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR);
                 let mut file = File::from(made.map_err(|errno| failed(errno.into()))?);
                 files.copy(*id, *size, &mut file)?;
-                let set = rustix::fs::fchmod(&file, mode).and_then(|()| rustix::fs::futimens(&file, &time));
+                let set =
+                    rustix::fs::fchmod(&file, mode(entry)).and_then(|()| rustix::fs::futimens(&file, &time));
                 set.map_err(|errno| failed(errno.into()))?;
                 self.seen.insert(*id, path.clone());
                 self.done.bytes += size;
@@ -213,7 +212,9 @@ impl Writer {
                 set.map_err(|errno| failed(errno.into()))?;
             }
             Kind::Fifo => {
-                let set = rustix::fs::mknodat(folder, name, rustix::fs::FileType::Fifo, mode, 0)
+                // The umask is taken from the mode that a name is made with.
+                let set = rustix::fs::mknodat(folder, name, rustix::fs::FileType::Fifo, Mode::RUSR, 0)
+                    .and_then(|()| rustix::fs::chmodat(folder, name, mode(entry), AtFlags::empty()))
                     .and_then(|()| rustix::fs::utimensat(folder, name, &time, AtFlags::SYMLINK_NOFOLLOW));
                 set.map_err(|errno| failed(errno.into()))?;
             }
@@ -261,6 +262,11 @@ impl Writer {
             Err(errno) => Err(errno.into()),
         }
     }
+}
+
+/// The mode that a name has in the folder: that of the image, but for what would give the rights of whoever unpacked it.
+fn mode(entry: &Entry) -> Mode {
+    Mode::from_raw_mode(entry.mode & 0o1777)
 }
 
 fn wrong(what: impl ToString, source: io::Error) -> Error {

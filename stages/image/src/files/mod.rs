@@ -1,23 +1,26 @@
 //! The files of a finished image, of this or another builder, without mounting it: a disk (raw, qcow2, VHD, VHDX), a file system
-//! (EROFS, ext4, FAT), a container (OCI layout, as a folder or as one file), an archive (tar, cpio; compressed or not).
+//! (EROFS, SquashFS, ext4, FAT, ISO 9660), a container (OCI layout, as a folder or as one file), an archive (tar, cpio; compressed or not).
 //!
 //! Every reader lists the names first ([`Files::entries`]); contents are read when they are asked for ([`Files::copy`]). Images
 //! come from anywhere: nothing of them is believed that was not checked, lists and contents have bounds, loops have ends, and
 //! what a reader does not know is an error that names it, never a guess.
 
-mod archive;
-mod cpio;
+pub(crate) mod archive;
+pub(crate) mod cpio;
 mod erofs;
 mod error;
 mod ext4;
 mod extract;
 mod fat;
 mod inodes;
+mod iso;
 mod layers;
+mod lz4;
 mod open;
-mod rpmdb;
-mod tar;
-mod unpack;
+pub(crate) mod rpmdb;
+mod squashfs;
+pub(crate) mod tar;
+pub(crate) mod unpack;
 mod volume;
 
 pub mod diff;

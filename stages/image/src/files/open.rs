@@ -9,7 +9,7 @@ use super::{
     archive::Archive,
     cpio, erofs,
     error::{damaged, unsupported},
-    ext4, fat, layers, tar, unpack,
+    ext4, fat, iso, layers, squashfs, tar, unpack,
     volume::Volume,
 };
 use crate::{
@@ -60,6 +60,14 @@ fn of_file(
     let mut head = vec![0; size.min(512) as usize];
     file.read_exact_at(&mut head, 0).map_err(unread)?;
     if let Some(method) = unpack::method(&head).filter(|_| packed) {
+        let first = unpack::first_bytes(&file, method, 512).unwrap_or_default();
+        if cpio::is_header(&first) {
+            // Behind a packed archive may be another one, which is not.
+            no_partitions(path, options)?;
+            let mut archive = Archive::new(interrupt);
+            let laid = cpio::lay(file, &mut archive, options.scratch, interrupt);
+            return laid.and_then(|()| archive.done()).map_err(unread);
+        }
         let inner = unpack::unpack(&file, Some(method), options.scratch, interrupt).map_err(unread)?;
         return of_file(path, inner, options, interrupt, false);
     }
@@ -83,6 +91,10 @@ fn of_file(
     // From here on a volume bounds what is read.
     disk.unpack_at_most(u64::MAX);
     let (from, size, kind) = match &content.guid {
+        // A hybrid medium is a disk, too, with a partition for firmware.
+        Some(_) if options.partition.is_none() && content.file_system.is_some() => {
+            (0, disk.size(), content.file_system.as_ref())
+        }
         None => {
             no_partitions(path, options)?;
             (0, disk.size(), content.file_system.as_ref())
@@ -96,6 +108,8 @@ fn of_file(
     let listed = match kind.map(|found| found.kind) {
         Some("erofs") => erofs::list(volume),
         Some("ext4" | "ext3" | "ext2") => ext4::list(volume),
+        Some("squashfs") => squashfs::list(volume),
+        Some("iso9660") => iso::list(volume),
         Some("vfat") => fat::list(volume),
         Some(other) => Err(unsupported(format!("files of {other} are not read"))),
         None => Err(damaged(

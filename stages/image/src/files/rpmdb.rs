@@ -1,9 +1,12 @@
-//! The packages in rpm's database, without rpm: one table of an SQLite file, which has their headers.
+//! The packages in rpm's database, and the states of their files, without rpm: one table of an SQLite file, which has their headers.
 //!
-//! Formats: <https://www.sqlite.org/fileformat2.html>; header of packages as in `lib/header.c` of rpm. What is in a write-ahead log is
-//! not looked at: an image at rest has none.
+//! Formats: <https://www.sqlite.org/fileformat2.html>; header of packages as in `lib/header.c` of rpm. A write-ahead log
+//! is not read: whoever asks for the database refuses one that has a log with something in it.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use super::error::{damaged, unsupported};
 
@@ -21,56 +24,90 @@ const DEPTH: usize = 20;
 /// Names (with architecture) and versions of all packages; of one name, each version.
 pub(super) type Packages = BTreeMap<String, Vec<String>>;
 
+/// The tag of a header that tells the state of each file, a byte each. It comes with the installation, and so lies behind the region that
+/// digests and signatures are of.
+const STATES: u32 = 1029;
+/// The state of a file that was not installed (`RPMFILE_STATE_NOTINSTALLED` in `rpmfiles.h`).
+const NOT_INSTALLED: u8 = 2;
+
 /// The packages in the database with these bytes.
 pub(super) fn packages(bytes: &[u8]) -> io::Result<Packages> {
-    if !bytes.starts_with(b"SQLite format 3\0") || bytes.len() < 512 {
-        return Err(damaged("its rpm database is none of SQLite"));
-    }
-    let page = match u16::from_be_bytes([bytes[16], bytes[17]]) {
-        1 => 65536,
-        size => usize::from(size),
-    };
-    if !page.is_power_of_two() || page < 512 {
-        return Err(damaged("its rpm database has pages of an odd size"));
-    }
-    if be32(bytes, 56)? > 1 {
-        return Err(unsupported("its rpm database is not in UTF-8"));
-    }
-    let usable = page - usize::from(bytes[20]);
-    let database = Database { bytes, page, usable };
-    // type, name, table, page, text
-    let mut root = None;
-    let mut budget = bytes.len() / page + 2;
-    database.rows(1, DEPTH, &mut budget, &mut |row| {
-        let columns = columns(row)?;
-        if let [
-            Column::Bytes(b"table"),
-            Column::Bytes(b"Packages"),
-            _,
-            Column::Number(page),
-            ..,
-        ] = columns[..]
-        {
-            root = u32::try_from(page).ok();
-        }
-        Ok(())
-    })?;
-    let root = root.ok_or_else(|| damaged("its rpm database has no packages"))?;
-    let (mut packages, mut count) = (Packages::new(), 0);
-    let mut budget = bytes.len() / page + 2;
-    database.rows(root, DEPTH, &mut budget, &mut |row| {
-        count += 1;
-        if count > MOST {
-            return Err(damaged("its rpm database has too many packages"));
-        }
-        if let [_, Column::Bytes(header), ..] = columns(row)?[..] {
-            let (name, version) = package(header)?;
-            packages.entry(name).or_default().push(version);
-        }
-        Ok(())
+    let mut packages = Packages::new();
+    each(bytes, &mut |name, version, _| {
+        packages.entry(name).or_default().push(version)
     })?;
     packages.values_mut().for_each(|versions| versions.sort());
     Ok(packages)
+}
+
+/// How many bytes the files of each package have, by name and architecture, as its header says.
+pub(super) fn sizes(bytes: &[u8]) -> io::Result<BTreeMap<String, u64>> {
+    let mut sizes = BTreeMap::new();
+    each(bytes, &mut |name, _, size| {
+        sizes.insert(name, size);
+    })?;
+    Ok(sizes)
+}
+
+/// Name (with architecture), version and size of each package.
+fn each(bytes: &[u8], package_is: &mut dyn FnMut(String, String, u64)) -> io::Result<()> {
+    Database::new(bytes)?.headers(&mut |row, header| {
+        let (name, version, size) = package(&row.bytes[header])?;
+        package_is(name, version, size);
+        Ok(())
+    })
+}
+
+/// Says of some files that they were not installed: of each package, named as in [`Packages`], those with these numbers. Nothing else changes,
+/// and nothing moves.
+pub(crate) fn leave_out(
+    bytes: &mut [u8],
+    mut files: BTreeMap<(String, String), &BTreeSet<usize>>,
+) -> io::Result<()> {
+    let mut places = Vec::new();
+    Database::new(bytes)?.headers(&mut |row, header| {
+        let from = header.start;
+        let header = &row.bytes[header];
+        let (name, version, _) = package(header)?;
+        // An epoch of 0 is none, said or not.
+        let version = version.strip_prefix("0:").unwrap_or(&version).to_owned();
+        let Some(files) = files.remove(&(name, version)) else {
+            return Ok(());
+        };
+        let (at, count) = states(header)?;
+        for file in files {
+            let place = if *file < count {
+                row.place(from + at + file)
+            } else {
+                None
+            };
+            places.push(place.ok_or_else(|| damaged("its rpm database has a package with too few files"))?);
+        }
+        Ok(())
+    })?;
+    if let Some((name, version)) = files.into_keys().next() {
+        return Err(damaged(format!(
+            "its rpm database has no `{name}` of version {version}"
+        )));
+    }
+    for place in places {
+        bytes[place] = NOT_INSTALLED;
+    }
+    Ok(())
+}
+
+/// Where a header has the states of its files, and of how many.
+fn states(header: &[u8]) -> io::Result<(usize, usize)> {
+    let wrong = || damaged("its rpm database has a package without the states of its files");
+    let data = (be32(header, 0)? as usize) * 16 + 8;
+    let index = header.get(8..data).ok_or_else(wrong)?;
+    for entry in index.chunks_exact(16) {
+        // Their type is that of characters.
+        if be32(entry, 0)? == STATES && be32(entry, 4)? == 1 {
+            return Ok((data + be32(entry, 8)? as usize, be32(entry, 12)? as usize));
+        }
+    }
+    Err(wrong())
 }
 
 struct Database<'a> {
@@ -80,7 +117,83 @@ struct Database<'a> {
     usable: usize,
 }
 
-impl Database<'_> {
+/// A row, and where it lies.
+struct Row {
+    bytes: Vec<u8>,
+    /// How much of it lies where in the database, in order.
+    parts: Vec<(usize, usize)>,
+}
+
+impl Row {
+    /// Where in the database this byte of the row is.
+    fn place(&self, mut byte: usize) -> Option<usize> {
+        for (length, at) in &self.parts {
+            match byte.checked_sub(*length) {
+                Some(rest) => byte = rest,
+                None => return Some(at + byte),
+            }
+        }
+        None
+    }
+}
+
+impl<'a> Database<'a> {
+    fn new(bytes: &'a [u8]) -> io::Result<Self> {
+        if !bytes.starts_with(b"SQLite format 3\0") || bytes.len() < 512 {
+            return Err(damaged("its rpm database is none of SQLite"));
+        }
+        let page = match u16::from_be_bytes([bytes[16], bytes[17]]) {
+            1 => 65536,
+            size => usize::from(size),
+        };
+        if !page.is_power_of_two() || page < 512 {
+            return Err(damaged("its rpm database has pages of an odd size"));
+        }
+        if be32(bytes, 56)? > 1 {
+            return Err(unsupported("its rpm database is not in UTF-8"));
+        }
+        let usable = page - usize::from(bytes[20]);
+        Ok(Self { bytes, page, usable })
+    }
+
+    /// Shows the row of each package, and where in it the header is.
+    fn headers(
+        &self,
+        visit: &mut dyn FnMut(&Row, std::ops::Range<usize>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        // type, name, table, page, text
+        let mut root = None;
+        let mut budget = self.bytes.len() / self.page + 2;
+        self.rows(1, DEPTH, &mut budget, &mut |row| {
+            let columns = columns(&row.bytes)?;
+            if let [
+                Column::Bytes(b"table"),
+                Column::Bytes(b"Packages"),
+                _,
+                Column::Number(page),
+                ..,
+            ] = columns[..]
+            {
+                root = u32::try_from(page).ok();
+            }
+            Ok(())
+        })?;
+        let root = root.ok_or_else(|| damaged("its rpm database has no packages"))?;
+        let mut count = 0;
+        let mut budget = self.bytes.len() / self.page + 2;
+        self.rows(root, DEPTH, &mut budget, &mut |row| {
+            count += 1;
+            if count > MOST {
+                return Err(damaged("its rpm database has too many packages"));
+            }
+            // A number, and behind it the header.
+            match columns(&row.bytes)?[..] {
+                [_, Column::Bytes(header)] => visit(row, row.bytes.len() - header.len()..row.bytes.len()),
+                _ => Ok(()),
+            }
+        })
+    }
+
     fn page(&self, number: u32) -> io::Result<&[u8]> {
         let from = (number as usize)
             .checked_sub(1)
@@ -95,7 +208,7 @@ impl Database<'_> {
         number: u32,
         depth: usize,
         budget: &mut usize,
-        visit: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+        visit: &mut dyn FnMut(&Row) -> io::Result<()>,
     ) -> io::Result<()> {
         *budget = budget
             .checked_sub(1)
@@ -109,7 +222,7 @@ impl Database<'_> {
             let at = usize::from(be16(page, pointers + index * 2)?);
             match kind {
                 5 => self.rows(be32(page, at)?, depth - 1, budget, visit)?,
-                13 => visit(&self.row(page, at, budget)?)?,
+                13 => visit(&self.row(number, at, budget)?)?,
                 _ => return Err(damaged("its rpm database has a page of an odd kind")),
             }
         }
@@ -120,7 +233,9 @@ impl Database<'_> {
     }
 
     /// A row, some of which may be on pages of its own.
-    fn row(&self, page: &[u8], mut at: usize, budget: &mut usize) -> io::Result<Vec<u8>> {
+    fn row(&self, number: u32, mut at: usize, budget: &mut usize) -> io::Result<Row> {
+        let page = self.page(number)?;
+        let place = |number: u32, at: usize| (number as usize - 1) * self.page + at;
         let size = varint(page, &mut at)? as usize;
         varint(page, &mut at)?;
         let (most, least) = (self.usable - 35, (self.usable - 12) * 32 / 255 - 23);
@@ -136,6 +251,7 @@ impl Database<'_> {
             return Err(cut());
         }
         let mut row = page.get(at..at + here).ok_or_else(cut)?.to_vec();
+        let mut parts = vec![(here, place(number, at))];
         let mut next = if here < size { be32(page, at + here)? } else { 0 };
         while row.len() < size {
             *budget = budget
@@ -144,9 +260,10 @@ impl Database<'_> {
             let page = self.page(next)?;
             let want = (size - row.len()).min(self.usable - 4);
             row.extend(&page[4..4 + want]);
+            parts.push((want, place(next, 4)));
             next = be32(page, 0)?;
         }
-        Ok(row)
+        Ok(Row { bytes: row, parts })
     }
 }
 
@@ -190,8 +307,8 @@ fn columns(row: &[u8]) -> io::Result<Vec<Column<'_>>> {
     Ok(columns)
 }
 
-/// A package's name and architecture, and its epoch, version and release, by its header.
-fn package(header: &[u8]) -> io::Result<(String, String)> {
+/// A package's name and architecture, its epoch, version and release, and the size of its files, by its header.
+fn package(header: &[u8]) -> io::Result<(String, String, u64)> {
     let wrong = || damaged("its rpm database has a header that is none");
     let (count, size) = (be32(header, 0)? as usize, be32(header, 4)? as usize);
     let data = count
@@ -202,7 +319,7 @@ fn package(header: &[u8]) -> io::Result<(String, String)> {
         .checked_add(size)
         .and_then(|end| header.get(data..end))
         .ok_or_else(wrong)?;
-    let mut found: BTreeMap<u32, String> = BTreeMap::new();
+    let (mut found, mut size_of_files): (BTreeMap<u32, String>, u64) = Default::default();
     for entry in header[8..data].chunks_exact(16) {
         let (tag, kind, at) = (be32(entry, 0)?, be32(entry, 4)?, be32(entry, 8)? as usize);
         let text = || {
@@ -216,6 +333,12 @@ fn package(header: &[u8]) -> io::Result<(String, String)> {
                 let text = String::from_utf8_lossy(text().ok_or_else(wrong)?).into_owned();
                 found.insert(tag, text);
             }
+            // Size of all files, in 32 bits or in 64.
+            (1009, 4) => size_of_files = u64::from(be32(store, at)?),
+            (5009, 5) => {
+                let (high, low) = (be32(store, at)?, be32(store, at.saturating_add(4))?);
+                size_of_files = u64::from(high) << 32 | u64::from(low);
+            }
             (1003, 4) => drop(found.insert(tag, be32(store, at)?.to_string())),
             _ => {}
         }
@@ -226,7 +349,11 @@ fn package(header: &[u8]) -> io::Result<(String, String)> {
     };
     let epoch = get(1003).map(|epoch| format!("{epoch}:")).unwrap_or_default();
     let arch = get(1022).map(|arch| format!(".{arch}")).unwrap_or_default();
-    Ok((format!("{name}{arch}"), format!("{epoch}{version}-{release}")))
+    Ok((
+        format!("{name}{arch}"),
+        format!("{epoch}{version}-{release}"),
+        size_of_files,
+    ))
 }
 
 /// SQLite's number of up to nine bytes.

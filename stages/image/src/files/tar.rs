@@ -16,7 +16,7 @@ use super::{
 const LARGEST: u64 = 4 << 20;
 
 /// Is this the first block of a tar archive? Its checksum is right.
-pub(super) fn is_header(block: &[u8]) -> bool {
+pub(crate) fn is_header(block: &[u8]) -> bool {
     let Some(block) = block.get(..512) else {
         return false;
     };
@@ -41,7 +41,7 @@ struct Said {
 }
 
 /// The members of the archive in `file`, which becomes one of the files of `archive`.
-pub(super) fn list(
+pub(crate) fn list(
     file: File,
     archive: &mut Archive,
     interrupt: &Interrupt,

@@ -8,6 +8,10 @@ use std::{
 
 use super::*;
 
+mod extract;
+mod iso;
+mod squashfs;
+
 fn run(dir: &Path, argv: &[&str]) {
     let command = Command::new(argv[0]).args(&argv[1..]).current_dir(dir).output();
     let output = command.unwrap_or_else(|error| panic!("{}: {error}; it is a judge of this test", argv[0]));
@@ -259,36 +263,80 @@ fn a_damaged_image_is_an_error_and_has_an_end() {
             "mkfs.erofs --quiet -zlz4 -C65536 -Efragments,ztailpacking image.erofs root",
         ],
     );
-    let noise = noise(4096);
     for image in ["image.tar", "image.ext", "image.erofs"] {
         let whole = fs_err::read(dir.join(image)).unwrap();
         // The structures are at the start, but those of an ext4's inodes.
-        for round in 0..400 {
-            let mut bytes = whole.clone();
-            for part in 0..8 {
-                let random = &noise[(round * 8 + part) % 4000..][..5];
-                let place =
-                    usize::from(random[0]) << 16 | usize::from(random[1]) << 8 | usize::from(random[2]);
-                let most = if part < 4 { 8192 } else { bytes.len() };
-                let place = place % most.min(bytes.len());
-                // The magic numbers stay.
-                if !(1024..1028).contains(&place) {
-                    bytes[place] = random[3];
-                }
+        refusals(dir, &whole, 400, 8, |part, random| {
+            let most = if part < 4 { 8192 } else { whole.len() };
+            let place = random % most.min(whole.len());
+            // The magic numbers stay.
+            (!(1024..1028).contains(&place)).then_some(place)
+        });
+    }
+}
+
+#[test]
+fn packed_archives_behind_each_other_have_a_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, root) = (dir.path(), dir.path().join("root"));
+    fs_err::create_dir(&root).unwrap();
+    fs_err::write(root.join("a"), "content").unwrap();
+    run(
+        &root,
+        &[
+            "sh",
+            "-c",
+            "echo a | cpio --quiet -H newc -o | zstd -q > ../one.zst",
+        ],
+    );
+    let one = fs_err::read(dir.join("one.zst")).unwrap();
+    for (count, is_read) in [(3, true), (300, false)] {
+        fs_err::write(dir.join("many"), one.repeat(count)).unwrap();
+        let found = opened(dir, "many").map(|mut files| {
+            let (id, size) = files.file("/a").unwrap();
+            files.whole(id, size, 100).unwrap().unwrap()
+        });
+        match found {
+            Ok(content) => assert!(is_read && content == b"content"),
+            Err(error) => assert!(!is_read && format!("{error:?}").contains("too many"), "{error:?}"),
+        }
+    }
+}
+
+/// Damages an image in so many rounds, each in so many bytes, where `place` says (of the number of a byte, and a random number), and reads
+/// all of what can be opened. How often it cannot.
+fn refusals(
+    dir: &Path,
+    whole: &[u8],
+    rounds: usize,
+    parts: usize,
+    place: impl Fn(usize, usize) -> Option<usize>,
+) -> usize {
+    let noise = noise(4096);
+    let mut refused = 0;
+    for round in 0..rounds {
+        let mut bytes = whole.to_vec();
+        for part in 0..parts {
+            let random = &noise[(round * parts + part) % 4000..][..5];
+            let number = usize::from(random[0]) << 16 | usize::from(random[1]) << 8 | usize::from(random[2]);
+            if let Some(place) = place(part, number) {
+                bytes[place] = random[3];
             }
-            fs_err::write(dir.join("damaged"), &bytes).unwrap();
-            let Ok(mut files) = opened(dir, "damaged") else {
-                continue;
-            };
-            for entry in files.names.clone().values() {
-                if let Kind::File { id, size } = entry.kind
-                    && size < 1 << 24
-                {
-                    let _ = files.digest(id, size);
-                }
+        }
+        fs_err::write(dir.join("damaged"), &bytes).unwrap();
+        let Ok(mut files) = opened(dir, "damaged") else {
+            refused += 1;
+            continue;
+        };
+        for entry in files.names.clone().values() {
+            if let Kind::File { id, size } = entry.kind
+                && size < 1 << 24
+            {
+                let _ = files.digest(id, size);
             }
         }
     }
+    refused
 }
 
 #[test]
@@ -316,127 +364,49 @@ fn names_lead_where_they_would_in_the_image() {
     assert_eq!(nearest.as_deref(), Some("/usr/bin/tool"));
 }
 
+/// What is in the log is newer than the database.
 #[test]
-fn nothing_is_written_outside_the_folder() {
+fn a_database_of_packages_with_a_log_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let mut bytes = Vec::new();
-    let entry = |bytes: &mut Vec<u8>, path: &str, what: crate::write::tar::What<'_>| {
-        let member = crate::write::tar::Member {
-            path: &path.parse().unwrap(),
-            what,
-            size: 0,
-            mode: 0o644,
-            owner: (0, 0),
-            mtime: 1,
-            xattrs: &BTreeMap::new(),
-            all_times: false,
-        };
-        member.write(bytes).unwrap();
-    };
-    use crate::write::tar::What;
-    let outside = dir.join("outside");
-    fs_err::create_dir(&outside).unwrap();
-    entry(&mut bytes, "/out", What::Symlink(outside.to_str().unwrap()));
-    entry(&mut bytes, "/up", What::Symlink("../outside"));
-    // Through the links: they lead to places within the image.
-    entry(&mut bytes, "/out/one", What::File);
-    entry(&mut bytes, "/up/two", What::File);
-    entry(&mut bytes, "/null", What::CharDevice(1, 3));
-    fs_err::write(dir.join("image.tar"), &bytes).unwrap();
-    let mut files = opened(dir, "image.tar").unwrap();
-    let chosen = files.chosen(&[]).unwrap();
-    let to = dir.join("to");
-    let done = extract(&mut files, &chosen, &to).unwrap();
-    assert_eq!(done.left_out["devices"], 1);
-    assert_eq!(fs_err::read_dir(&outside).unwrap().count(), 0);
-    assert!(
-        to.join("outside/two").is_file()
-            && outside
-                .as_path()
-                .strip_prefix("/")
-                .is_ok_and(|at| to.join(at).join("one").is_file())
-    );
-    assert!(matches!(
-        extract(&mut files, &chosen, &to),
-        Err(Error::Exists { .. })
-    ));
-
-    for name in ["../outside/x", "a/../../outside/x"] {
-        let mut header = bytes[..512].to_vec();
-        header[..100].fill(0);
-        header[..name.len()].copy_from_slice(name.as_bytes());
-        header[148..156].fill(b' ');
-        let sum: u64 = header.iter().map(|byte| u64::from(*byte)).sum();
-        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        fs_err::write(dir.join("bad.tar"), &header).unwrap();
-        assert!(format!("{:?}", opened(dir, "bad.tar")).contains("may lead out of it"));
-    }
-}
-
-#[test]
-fn a_folder_and_an_archive_of_an_image_are_the_image() {
-    let dir = tempfile::tempdir().unwrap();
-    let (dir, root) = (dir.path(), folder(dir.path()));
-    run(dir, &["sh", "-c", "mkfs.erofs --quiet -zlz4 image.erofs root"]);
-    let mut files = opened(dir, "image.erofs").unwrap();
-    let chosen = files.chosen(&[]).unwrap();
-    let done = extract(&mut files, &chosen, &dir.join("to")).unwrap();
-    assert_eq!(done.names, files.names.len() as u64 - 1);
-    assert_eq!(done.left_out["set-user-id and set-group-id bits"], 1);
+    let rpm = dir.join("root/usr/lib/sysimage/rpm");
+    fs_err::create_dir_all(&rpm).unwrap();
     run(
-        dir,
-        &["diff", "-r", "--no-dereference", "--exclude=pipe", "root", "to"],
-    );
-    let same = |path: &str| {
-        let mode = |root: &Path| std::fs::metadata(root.join(path)).unwrap().permissions().mode();
-        assert_eq!(mode(&root), mode(&dir.join("to")), "{path}");
-    };
-    ["short", "usr", "many"].into_iter().for_each(same);
-
-    let out = fs_err::File::create(dir.join("out.tar")).unwrap();
-    files.archive(&chosen, out).unwrap();
-    let (mut again, mut first) = (
-        opened(dir, "out.tar").unwrap(),
-        opened(dir, "image.erofs").unwrap(),
-    );
-    let found = diff::compare(&mut first, &mut again).unwrap();
-    assert!(found.is_same(), "{found:?}");
-    run(
-        dir,
+        &rpm,
         &[
-            "sh",
-            "-c",
-            "mkdir by-tar && tar -C by-tar -xpf out.tar && diff -r --no-dereference --exclude=pipe root by-tar",
+            "sqlite3",
+            "rpmdb.sqlite",
+            "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB NOT NULL)",
         ],
     );
-
-    let mut few = opened(dir, "image.erofs").unwrap();
-    let some = few.chosen(&["usr/bin".to_owned()]).unwrap();
-    let names: Vec<_> = some.iter().map(|(path, _)| path.as_str()).collect();
-    assert_eq!(names, ["/", "/usr", "/usr/bin", "/usr/bin/tool"]);
-
-    fs_err::write(root.join("short"), "HELLO\n").unwrap();
-    fs_err::remove_file(root.join("block")).unwrap();
-    run(
-        &root,
-        &["tar", "-cf", "../other.tar", "--mode=a+rX", "--owner=5", "."],
-    );
-    let found = diff::compare(&mut few, &mut opened(dir, "other.tar").unwrap()).unwrap();
-    let change = |path: &str| {
-        found
-            .files
-            .iter()
-            .find(|file| file.path.as_str() == path)
-            .unwrap()
+    let pack = || {
+        run(&dir.join("root"), &["tar", "-cf", "../image.tar", "."]);
+        opened(dir, "image.tar").unwrap()
     };
-    assert_eq!(change("/block").how, diff::How::Removed);
-    let what: Vec<_> = change("/short")
-        .what
-        .iter()
-        .map(|aspect| aspect.what.as_str())
-        .collect();
-    assert_eq!(what, ["content", "mode", "owner"]);
+    let log = rpm.join("rpmdb.sqlite-wal");
+    for content in [None, Some("")] {
+        if let Some(content) = content {
+            fs_err::write(&log, content).unwrap();
+        }
+        assert_eq!(
+            diff::identities(&mut pack()).unwrap(),
+            Some(vec![]),
+            "{content:?}"
+        );
+    }
+    fs_err::write(&log, "frames").unwrap();
+    let refused = [
+        diff::identities(&mut pack()).err(),
+        diff::sizes(&mut pack()).err(),
+        diff::compare(&mut pack(), &mut pack()).err(),
+    ];
+    for error in refused {
+        let error = error.expect("the log is not looked at").to_string();
+        assert!(
+            error.contains("image.tar") && error.contains("`/usr/lib/sysimage/rpm/rpmdb.sqlite-wal`"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

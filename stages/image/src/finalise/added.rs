@@ -60,7 +60,19 @@ impl Added {
         for dir in &os.additional_dirs {
             all.dir(dir, &dir.destination, dir.source.as_deref(), 0, &mut wrong)?;
         }
-        for file in &os.additional_files {
+        all.files_of(&os.additional_files)?;
+        Errors::check(all, wrong).map_err(Error::Definition)
+    }
+
+    /// Files alone.
+    pub(crate) fn of_files(files: &[keel_config::image::os::File]) -> Result<Self, Error> {
+        let mut all = Self::default();
+        all.files_of(files)?;
+        Ok(all)
+    }
+
+    fn files_of(&mut self, files: &[keel_config::image::os::File]) -> Result<(), Error> {
+        for file in files {
             let what = match &file.content {
                 Content::Text(text) => What::File {
                     digest: Sha256::of(text.as_bytes()),
@@ -69,7 +81,7 @@ impl Added {
                 },
                 Content::Source(path) => of_file(path)?,
             };
-            all.0.push(Entry {
+            self.0.push(Entry {
                 what,
                 destination: file.destination.clone(),
                 mode: file.permissions,
@@ -78,7 +90,7 @@ impl Added {
                 defined_at: file.defined_at.clone(),
             });
         }
-        Errors::check(all, wrong).map_err(Error::Definition)
+        Ok(())
     }
 
     /// A folder, and what is in its source.
@@ -197,7 +209,7 @@ impl Added {
     }
 
     /// Puts all of it into the tree; what does not fit there is told.
-    pub(super) fn apply(&self, make: &mut Make<'_>, accounts: &Accounts) -> Result<Vec<Diagnostic>, Error> {
+    pub(crate) fn apply(&self, make: &mut Make<'_>, accounts: &Accounts) -> Result<Vec<Diagnostic>, Error> {
         let mut wrong = Vec::new();
         for entry in &self.0 {
             match owner(entry, accounts) {
@@ -293,7 +305,7 @@ impl Entry {
                     Bytes::Here(text) => spool.add(Cursor::new(text.as_bytes())).at("write", at)?,
                     Bytes::At(path) => {
                         let source = fs_err::File::open(path).at("read", path.display())?;
-                        spool.add(source).at("read", path.display())?
+                        spool.add(source).at("copy", path.display())?
                     }
                 };
                 if let Bytes::At(path) = bytes

@@ -34,6 +34,29 @@ pub(super) fn of(disk: &mut Disk, offset: u64, size: u64) -> io::Result<Option<F
     Ok(known(&head))
 }
 
+/// ISO 9660, whose first volume descriptor begins at 32 KiB (ECMA-119 8.4); its identity is when it was last changed.
+pub(super) fn medium(disk: &mut Disk) -> io::Result<Option<FileSystem>> {
+    const AT: u64 = 16 * 2048;
+    if disk.size() < AT + 2048 {
+        return Ok(None);
+    }
+    let mut head = [0; 2048];
+    disk.read_at(AT, &mut head)?;
+    if &head[..6] != b"\x01CD001" {
+        return Ok(None);
+    }
+    let digits = &head[830..846];
+    let part = |from: usize, to: usize| String::from_utf8_lossy(&digits[from..to]).into_owned();
+    let is_date = digits.iter().all(u8::is_ascii_digit);
+    let date = [(0, 4), (4, 6), (6, 8), (8, 10), (10, 12), (12, 14), (14, 16)];
+    let date = date.map(|(from, to)| part(from, to)).join("-");
+    Ok(Some(FileSystem {
+        kind: "iso9660",
+        label: text(&head[40..72]),
+        uuid: is_date.then_some(date),
+    }))
+}
+
 fn known(head: &[u8; HEAD]) -> Option<FileSystem> {
     let new = |kind, label: Option<&[u8]>, uuid: Option<usize>| {
         Some(FileSystem {

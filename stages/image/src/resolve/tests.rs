@@ -83,6 +83,7 @@ fn file(path: &str) -> FileInfo {
         same_as: None,
         caps: None,
         device: None,
+        languages: None,
         flags: FileFlags(0),
     }
 }

@@ -233,7 +233,7 @@ impl Reading<'_> {
         };
         let added = self.tree.spool_mut().add(reader);
         check(self.interrupt)?;
-        let kind = Kind::File(added.at("read", at)?);
+        let kind = Kind::File(added.at("copy", at)?);
         let before = self.tree.get(at).filter(|node| node.kind.same(&kind));
         if mode & SET_ID & !before.map_or(0, |node| node.mode) != 0 {
             self.wrong.push(format!(

@@ -13,6 +13,9 @@ use rustix::{fs, io::Errno};
 /// Unit of a hole.
 const BLOCK: usize = 64 * 1024;
 
+/// What [`put`] leaves out if it is all zero.
+const PAGE: usize = 4096;
+
 /// Unit in which [`each`] hands out a disk.
 pub const UNIT: u64 = BLOCK as u64;
 
@@ -204,11 +207,17 @@ impl Content {
 
 /// Writes `bytes` at `offset` of `file`, which reads as zeros there so far, leaving out what is all zero.
 pub fn put(file: &mut (impl Write + Seek), offset: u64, bytes: &[u8]) -> io::Result<()> {
-    for (at, part) in (offset..).step_by(4096).zip(bytes.chunks(4096)) {
-        if !is_zero(part) {
+    let pages: Vec<&[u8]> = bytes.chunks(PAGE).collect();
+    let mut at = offset;
+    // What lies together is written at once.
+    for run in pages.chunk_by(|one, next| is_zero(one) == is_zero(next)) {
+        let length: usize = run.iter().map(|page| page.len()).sum();
+        if !is_zero(run[0]) {
+            let start = (at - offset) as usize;
             file.seek(SeekFrom::Start(at))?;
-            file.write_all(part)?;
+            file.write_all(&bytes[start..start + length])?;
         }
+        at += length as u64;
     }
     Ok(())
 }
@@ -222,19 +231,9 @@ pub fn extend(file: &mut (impl Write + Seek), size: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies `from` to `file` at `offset`, which reads as zeros so far, leaving out what is all zero.
-/// Returns the number of bytes read.
-pub fn copy(mut from: impl Read, file: &mut (impl Write + Seek), offset: u64) -> io::Result<u64> {
-    let mut block = vec![0; BLOCK];
-    let mut at = offset;
-    loop {
-        let n = fill(&mut from, &mut block)?;
-        if n == 0 {
-            return Ok(at - offset);
-        }
-        put(file, at, &block[..n])?;
-        at += n as u64;
-    }
+/// Copies a disk to `file` at `offset`, which reads as zeros so far, leaving out what is all zero.
+pub fn copy(from: &mut dyn Source, file: &mut (impl Write + Seek), offset: u64) -> io::Result<()> {
+    each(from, &mut |_| Ok(()), |at, bytes| put(file, offset + at, bytes))
 }
 
 /// Reads until the buffer is full or there is no more.
@@ -266,8 +265,10 @@ mod tests {
         let mut data = vec![0_u8; 300_000];
         data[5000] = 1;
         data[299_999] = 2;
-        let mut out = io::Cursor::new(vec![0; 1000]);
-        assert_eq!(copy(&data[..], &mut out, 1000).unwrap(), 300_000);
+        data[8191..20_000].fill(3);
+        let mut out = io::Cursor::new(vec![0; 301_000]);
+        let mut from = Raw::new(io::Cursor::new(data.clone()), 300_000);
+        copy(&mut from, &mut out, 1000).unwrap();
         let out = out.into_inner();
         assert_eq!(&out[1000..], &data[..]);
         assert!(is_zero(&[0; 33]));

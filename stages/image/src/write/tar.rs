@@ -4,6 +4,7 @@
 //! star(1), which mkfs.erofs, umoci, skopeo and GNU tar read. Order of entries: the tree's, by path.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     io::{self, Write},
 };
@@ -13,6 +14,7 @@ use keel_artefact::RootPath;
 use crate::{
     Error,
     error::At,
+    selinux,
     tree::{Kind, Node, Tree},
 };
 
@@ -24,7 +26,8 @@ pub enum Root {
     /// The same, and each entry has not only the time of its last change, but the same as those of its last use and of its
     /// inode's last change: mke2fs takes them for 1970 otherwise.
     WithTimes,
-    /// Without: a layer over something else.
+    /// Without, and without labels of SELinux: a layer over something else, or what runs beside it. What such files are there,
+    /// the machine that they run on says.
     Without,
 }
 
@@ -45,20 +48,18 @@ pub fn write_nodes<'a>(
         if path.relative().is_empty() && root == Root::Without {
             continue;
         }
-        entry(tree, path, node, root == Root::WithTimes, &mut out)?;
+        entry(tree, path, node, root, &mut out)?;
     }
     out.write_all(&[0; 1024])
         .and_then(|()| out.flush())
         .at("write", "a tar archive")
 }
 
-fn entry(
-    tree: &Tree,
-    path: &RootPath,
-    node: &Node,
-    all_times: bool,
-    out: &mut impl Write,
-) -> Result<(), Error> {
+fn entry(tree: &Tree, path: &RootPath, node: &Node, root: Root, out: &mut impl Write) -> Result<(), Error> {
+    let mut xattrs = Cow::Borrowed(&node.xattrs);
+    if root == Root::Without && xattrs.contains_key(selinux::ATTRIBUTE) {
+        xattrs.to_mut().remove(selinux::ATTRIBUTE);
+    }
     let (kind, size) = match &node.kind {
         Kind::File(file) => (What::File, file.size),
         Kind::Symlink(target) => (What::Symlink(target), 0),
@@ -74,8 +75,8 @@ fn entry(
         mode: node.mode,
         owner: (node.uid, node.gid),
         mtime: node.mtime,
-        xattrs: &node.xattrs,
-        all_times,
+        xattrs: &xattrs,
+        all_times: root == Root::WithTimes,
     };
     let what = || format!("`{path}` to a tar archive");
     member.write(out).at("write", what())?;

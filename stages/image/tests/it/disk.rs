@@ -15,10 +15,10 @@ use keel_image::formats;
 use crate::fixture::{Packages, Place, digests, image, is_root_or_says, judge};
 
 const FORMATS: [Format; 4] = [Format::Raw, Format::Qcow2, Format::Vhd, Format::Vhdx];
-const PACKAGES: [&str; 3] = ["tool", "boot", "kernel"];
+pub const PACKAGES: [&str; 3] = ["tool", "boot", "kernel"];
 
 /// Part of a file, as a file.
-fn part(from: &Path, to: &Path, mib: u64, size: u64) {
+pub fn part(from: &Path, to: &Path, mib: u64, size: u64) {
     let (from, to) = (format!("if={}", from.display()), format!("of={}", to.display()));
     let (skip, count) = (format!("skip={mib}"), format!("count={size}"));
     judge(
@@ -216,7 +216,7 @@ fn a_disk_without_a_loader_starts_the_kernel_image_itself() {
 }
 
 /// What `debugfs` says of the root.
-fn debugfs(root: &Path, request: &str) -> String {
+pub fn debugfs(root: &Path, request: &str) -> String {
     judge("e2fsprogs", &["debugfs", "-R", request, &root.to_string_lossy()])
 }
 

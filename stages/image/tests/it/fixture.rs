@@ -14,12 +14,13 @@ use keel_config::{
     Image, Location,
     image::{Boot, Capabilities, Container, Disk, FileSystem, Format, Os, Qcow2Compression, Test},
 };
+use keel_host::xorriso;
 use keel_image::{
     Built, Candidate, Error, Material, Origin, Request, Source,
     audit::Foreign,
     lock::Locked,
     provenance::{self, Revision, Signer},
-    tools::{Erofs, Ext4, Failure, Tools},
+    tools::{Erofs, Ext4, Failure, Iso, Squashfs, Tools},
 };
 use keel_rpm::sign::Key;
 use keel_store::Store;
@@ -246,9 +247,12 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
         test_suites: vec![],
         channels: vec![],
         inherits: None,
+        purpose: None,
         packages: packages.iter().map(|name| name.parse().unwrap()).collect(),
         exclude: vec![],
         install_weak_deps: false,
+        documentation: true,
+        languages: None,
         formats: formats.to_vec(),
         container: is_container.then(|| Container {
             entrypoint: vec!["/bin/tool".into()],
@@ -273,6 +277,7 @@ pub fn image(name: &str, packages: &[&str], formats: &[Format]) -> Image {
             boot: Boot::SystemdBoot,
             initrd: None,
         }),
+        live: None,
         cpio: Default::default(),
         wsl: Default::default(),
         memory_mib: 256,
@@ -409,6 +414,48 @@ impl Tools for Machine {
         let made = ["mkfs.erofs", "-zlz4", "-T", &clock, "-U", &uuid, &image, &folder];
         judge("erofs-utils", &made);
         Ok(fs::remove_dir_all(dir)?)
+    }
+
+    fn mksquashfs(&self, archive: &Path, image: &Path, options: &Squashfs) -> Result<(), Failure> {
+        // Debian 12's mksquashfs does not give the root of an archive the time that it is told, but none is later than this.
+        let output = Command::new("mksquashfs")
+            .args([
+                "-",
+                &image.to_string_lossy(),
+                "-tar",
+                "-quiet",
+                "-no-progress",
+                "-noappend",
+            ])
+            .args(["-comp", "zstd", "-root-mode", "755"])
+            .env("SOURCE_DATE_EPOCH", options.clock.0.to_string())
+            .stdin(fs::File::open(archive)?)
+            .output()
+            .unwrap_or_else(|error| panic!("`mksquashfs`: {error}; apt-get install squashfs-tools"));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    fn xorriso(&self, folder: &Path, image: &Path, options: &Iso<'_>) -> Result<(), Failure> {
+        let guid = options.guid.to_string();
+        let request = xorriso::Request {
+            folder,
+            image,
+            volume: options.volume,
+            guid: &guid,
+            clock: options.clock,
+            esp: options.esp,
+            mbr: options.mbr,
+        };
+        let mut made = vec!["xorriso".to_owned()];
+        made.extend(xorriso::arguments(&request));
+        let made: Vec<&str> = made.iter().map(String::as_str).collect();
+        judge("xorriso", &made);
+        Ok(())
     }
 
     fn mkfs_ext4(&self, archive: &Path, image: &Path, options: &Ext4<'_>) -> Result<(), Failure> {

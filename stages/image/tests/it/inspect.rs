@@ -4,7 +4,7 @@ use std::{fs, io::Cursor};
 
 use keel_config::image::Format;
 use keel_image::{
-    inspect::{FileSystem, inspect, look},
+    inspect::{FileSystem, disk, look},
     read,
     write::sparse::Source as _,
 };
@@ -19,7 +19,7 @@ fn a_disk_in_any_format_is_told_as_other_readers_tell_it() {
     definition.os.kernel_command_line.push("quiet".into());
     let built = place.build(&definition, &Packages::bootable()).unwrap();
     let raw = built.file(Format::Raw).unwrap();
-    let told = inspect(&raw).unwrap();
+    let told = disk(&raw).unwrap();
     let path = raw.to_string_lossy();
     assert_eq!(told.content.partitions.len(), 2);
     for partition in &told.content.partitions {
@@ -68,7 +68,7 @@ fn a_disk_in_any_format_is_told_as_other_readers_tell_it() {
     assert_eq!(told.packages, Some(packages));
 
     for format in formats {
-        let other = inspect(&built.file(format).unwrap()).unwrap();
+        let other = disk(&built.file(format).unwrap()).unwrap();
         assert_eq!(other.format.as_str(), format.as_str());
         assert_eq!(other.content.kernels, told.content.kernels);
         assert_eq!(
@@ -108,7 +108,7 @@ fn file_systems_are_told_without_a_partition_table() {
         let _ = fs::remove_file(&file);
         fs::File::create(&file).unwrap().set_len(8 << 20).unwrap();
         judge("e2fsprogs dosfstools", &[make, &[&file]].concat());
-        let told = inspect(file.as_ref()).unwrap();
+        let told = disk(file.as_ref()).unwrap();
         assert_eq!(
             (told.content.guid, told.content.partitions.len(), told.packages),
             (None, 0, None)
@@ -127,12 +127,12 @@ fn file_systems_are_told_without_a_partition_table() {
 fn damaged_tables_are_errors() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("disk");
-    let mut disk = vec![0_u8; 1 << 20];
-    disk[512..520].copy_from_slice(b"EFI PART");
+    let mut whole = vec![0_u8; 1 << 20];
+    whole[512..520].copy_from_slice(b"EFI PART");
     let mut wrong = |at: usize, bytes: &[u8]| {
-        disk[512 + at..512 + at + bytes.len()].copy_from_slice(bytes);
-        fs::write(&file, &disk).unwrap();
-        inspect(&file).map(|told| told.content.partitions.len())
+        whole[512 + at..512 + at + bytes.len()].copy_from_slice(bytes);
+        fs::write(&file, &whole).unwrap();
+        disk(&file).map(|told| told.content.partitions.len())
     };
     assert!(
         wrong(84, &0_u32.to_le_bytes()).is_err(),

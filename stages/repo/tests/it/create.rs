@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use keel_artefact::{Interrupt, event::Silent};
-use keel_repo::{Error, Section, create, open, sign, verify};
+use keel_repo::{Error, Section, create, lay_out, open, sign, verify};
 use keel_rpm::sign::Key;
 
 use crate::fixture::{EPOCH, NOW, World, ending, files, flip, run, tool};
@@ -61,6 +61,31 @@ fn the_layout_is_as_documented() {
         serde_json::from_str::<keel_repo::Repository>(&json).unwrap(),
         repository
     );
+}
+
+#[test]
+fn what_is_laid_out_is_what_users_install_and_no_more() {
+    let world = World::new();
+    let published = world.create();
+    let out = world.dir.path().join("passing");
+    let interrupt = Interrupt::default();
+    let laid = lay_out(&world.packages, &world.store, Some(&world.key), &out, &interrupt).unwrap();
+    let of = |entry: &keel_repo::Entry| {
+        (
+            entry.nevra.clone(),
+            entry.digest,
+            std::fs::read(&entry.file).unwrap(),
+        )
+    };
+    let wanted: Vec<_> = published.installable().map(of).collect();
+    assert!(
+        laid.packages.iter().map(of).eq(wanted),
+        "in the same order, with the same bytes"
+    );
+    assert_eq!(laid.signed_by, published.signed_by);
+    let read = |path: Option<std::path::PathBuf>| std::fs::read(path.unwrap()).unwrap();
+    assert!(read(laid.certificate()) == read(published.certificate()));
+    assert_eq!(files(&out).len(), 3 + 1, "packages and the certificate");
 }
 
 #[test]
@@ -198,18 +223,23 @@ fn a_damaged_store_is_not_published() {
     let world = World::new();
     let object = world.store.object(&world.packages.packages[0].rpm).unwrap();
     std::fs::set_permissions(&object, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let mut bytes = std::fs::read(&object).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
-    std::fs::write(&object, bytes).unwrap();
-    let result = create(
-        &world.packages,
-        &world.store,
-        None,
-        &world.out(),
-        &Silent,
-        &Interrupt::default(),
-    );
-    assert!(matches!(result, Err(Error::Store(_))), "{result:?}");
+    let sound = std::fs::read(&object).unwrap();
+    let mut flipped = sound.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    // Another byte, and less than a header.
+    for bytes in [&flipped, &sound[..1000]] {
+        std::fs::write(&object, bytes).unwrap();
+        let result = create(
+            &world.packages,
+            &world.store,
+            None,
+            &world.out(),
+            &Silent,
+            &Interrupt::default(),
+        );
+        assert!(matches!(result, Err(Error::Unsound { .. })), "{result:?}");
+        assert!(!object.exists(), "it can be made again");
+    }
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! What is not read (other devices, 48 bits, prefixes of attributes) is refused by its name.
 
 mod index;
-mod lz4;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +14,7 @@ use super::{
     Contents, Entry, Kind, Names, archive, device,
     error::{damaged, unsupported},
     inodes::Inodes,
-    le16, le32, le64,
+    le16, le32, le64, lz4,
     volume::Volume,
 };
 use index::{Extent, How, Map};

@@ -2,6 +2,15 @@
 
 /// The first `size` bytes of what `packed` holds; none: it does not hold them.
 pub(super) fn unpack(packed: &[u8], size: usize) -> Option<Vec<u8>> {
+    run(packed, size, false)
+}
+
+/// All that `packed` holds, or the first `most` bytes and one more.
+pub(super) fn unpack_all(packed: &[u8], most: usize) -> Option<Vec<u8>> {
+    run(packed, most + 1, true)
+}
+
+fn run(packed: &[u8], size: usize, to_the_end: bool) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(size);
     let mut rest = packed;
     loop {
@@ -13,6 +22,9 @@ pub(super) fn unpack(packed: &[u8], size: usize) -> Option<Vec<u8>> {
             return Some(out);
         }
         rest = rest.get(literals..)?;
+        if to_the_end && rest.is_empty() {
+            return Some(out);
+        }
         let back = usize::from(u16::from_le_bytes([next(&mut rest)?, next(&mut rest)?]));
         let matched = length(token & 15, &mut rest)?.checked_add(4)?;
         let from = out.len().checked_sub(back).filter(|_| back > 0)?;
@@ -53,7 +65,7 @@ fn length(first: u8, bytes: &mut &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::unpack;
+    use super::{unpack, unpack_all};
 
     #[test]
     fn literals_and_matches() {
@@ -62,6 +74,13 @@ mod tests {
         assert_eq!(unpack(&packed, 10).unwrap(), b"abcabcabxy");
         assert_eq!(unpack(&packed, 5).unwrap(), b"abcab");
         assert_eq!(unpack(&packed, 11), None);
+        assert_eq!(unpack_all(&packed, 100).unwrap(), b"abcabcabxy");
+        assert_eq!(
+            unpack_all(&packed, 4).unwrap(),
+            b"abcab",
+            "one more than was asked for"
+        );
+        assert_eq!(unpack_all(&packed[..6], 100), None, "a match, and then nothing");
         // A long match of one byte.
         let packed = [0x1f, b'z', 1, 0, 255, 1, 0];
         assert_eq!(unpack(&packed, 276).unwrap(), [b'z'; 276]);
